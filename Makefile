@@ -1,0 +1,38 @@
+# Everything a user or CI types. Needs Python 3.11 or newer and make, nothing else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.lock-installed
+
+.PHONY: setup demo test check bench lock clean
+
+setup: $(STAMP)  ## build .venv from the lock and install the noctule command
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("Noctule needs Python 3.11 or newer, this is " + sys.version.split()[0] + ": make setup PYTHON=python3.11") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m pip check
+	@touch $@
+
+demo: setup  ## train, score three simulated nights, show what was flagged and why
+	$(BIN)/noctule demo
+
+test: setup  ## the whole suite
+	$(BIN)/python -m pytest
+
+check: setup  ## lint, types, and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q --no-cov tests/unit/test_imports.py
+
+bench: setup  ## the figures of the README: medians and ratios
+	$(BIN)/python -m benchmarks
+
+lock:  ## resolve requirements.lock anew (needs uv on the PATH)
+	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade --quiet --output-file requirements.lock
+
+clean:  ## remove what setup, demo and the tests made
+	rm -rf $(VENV) .noctule .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov

@@ -1,0 +1,124 @@
+"""The lake: where a batch's files lie, and how they come to be there whole or not at all.
+
+Belongs here: paths, atomic writes, receipts. Does not belong here: what the files contain.
+
+A stage owns one folder of the batch. It writes into a temporary sibling; when its work is done the
+receipt goes in last, everything is synced, and one rename makes the folder visible. So a stage
+folder that exists is complete, and its receipt says what it was made from.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeVar
+from uuid import uuid4
+
+from pydantic import BaseModel
+
+RECEIPT = "receipt.json"
+
+S = TypeVar("S", bound=BaseModel)
+
+
+def batch_folder(lake: Path, contract: str, batch_id: str) -> Path:
+    """Name the folder that holds all stages of one batch."""
+    return lake / contract / batch_id
+
+
+def run_stage(
+    folder: Path,
+    stage: str,
+    key: Mapping[str, str],
+    summary_type: type[S],
+    work: Callable[[Path], S],
+) -> S:
+    """Do a stage's work once, or return the summary of the time it was done.
+
+    Args:
+        folder: the batch's folder; made if absent.
+        stage: the stage's folder name, such as ``ingest``.
+        key: everything the result depends on (hash of input, contract, model, settings, code
+            version). A receipt with another key, or whose files are not as it left them, is stale
+            and the stage is redone.
+        summary_type: the model the summary is read back with.
+        work: fills the folder it is given and returns its summary.
+
+    Returns:
+        The summary, from the work or from the receipt.
+    """
+    done = folder / stage
+    kept = _read_receipt(done, key)
+    if kept is not None:
+        return summary_type.model_validate(kept)
+    folder.mkdir(parents=True, exist_ok=True)
+    attempt = folder / f".{stage}-{uuid4().hex[:12]}"
+    attempt.mkdir()
+    try:
+        summary = work(attempt)
+        files = {
+            path.relative_to(attempt).as_posix(): path.stat().st_size
+            for path in sorted(attempt.rglob("*"))
+            if path.is_file()
+        }
+        receipt = {"key": dict(key), "files": files, "summary": summary.model_dump(mode="json")}
+        write_atomically(attempt / RECEIPT, json.dumps(receipt, indent=1).encode())
+        for name in files:
+            sync(attempt / name)
+        if done.exists():
+            stale = folder / f".{stage}-stale-{uuid4().hex[:12]}"
+            done.rename(stale)
+            shutil.rmtree(stale)
+        attempt.rename(done)
+        sync(folder)
+    except BaseException:
+        shutil.rmtree(attempt, ignore_errors=True)
+        raise
+    return summary
+
+
+def _read_receipt(done: Path, key: Mapping[str, str]) -> object | None:
+    """Return the stored summary if the receipt is for this key and its files are as they were."""
+    try:
+        receipt = json.loads((done / RECEIPT).read_bytes())
+    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
+        return None
+    if receipt["key"] != dict(key):
+        return None
+    for name, size in receipt["files"].items():
+        path = done / name
+        if not path.is_file() or path.stat().st_size != size:
+            return None
+    summary: object = receipt["summary"]
+    return summary
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file by temporary name, fsync and rename."""
+    partial = path.with_name(f".{path.name}-{uuid4().hex[:12]}")
+    try:
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.rename(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Flush a file or a folder's entries to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def hash_text(*parts: str) -> str:
+    """Return one SHA-256, in hexadecimal, of several texts."""
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()

@@ -1,0 +1,37 @@
+"""The house decorator: how a stage becomes a Prefect task, and nothing else."""
+
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+import prefect
+from prefect.cache_policies import NO_CACHE
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def task(
+    work: Callable[P, R], *, name: str, retries: int = 0, retry_delay_seconds: float = 0
+) -> "prefect.Task[P, R]":
+    """Name a function as a Prefect task without result caching.
+
+    Prefect's default cache policy hashes every argument on every call and may hand back a result
+    of an earlier run. Whether a stage needs redoing is decided by its receipt in the lake, which
+    knows the hash of the input; a second opinion from the orchestrator could only be wrong.
+
+    Args:
+        work: a function of paths, options and small summaries.
+        name: what the Prefect UI calls it.
+        retries: how often to try again; only for work whose effect is idempotent.
+        retry_delay_seconds: wait between tries.
+
+    Returns:
+        The Prefect task; ``.fn`` is the function itself.
+    """
+    decorate = prefect.task(
+        name=name,
+        retries=retries,
+        retry_delay_seconds=retry_delay_seconds,
+        cache_policy=NO_CACHE,
+    )
+    return decorate(work)
