@@ -1,0 +1,116 @@
+"""The settings: one frozen class, read from ``NOCTULE_*`` environment variables.
+
+Belongs here: names, defaults and their reasons. Does not belong here: anything a command takes as
+an option of its own, and no secret in clear text.
+"""
+
+import difflib
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, StringConstraints, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from expectations.errors import UsageError
+
+PREFIX = "NOCTULE_"
+
+Cron = Annotated[str, StringConstraints(strip_whitespace=True, min_length=9)]
+
+
+class Settings(BaseSettings):
+    """Where things are, and how a night is run."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+
+    home: Path = Path(".noctule")
+    """Holds the embedded database, the lake, the models and, by default, the inbox."""
+    database_url: SecretStr | None = None
+    """SQLAlchemy or libpq address of the database; SQLite in ``home`` where it is not set."""
+    inbox: Path | None = None
+    """Where nightly files arrive; ``home/inbox`` where it is not set."""
+    training: Path | None = None
+    """Where labelled files for the scheduled training lie; ``home/training`` if not set."""
+    contract: str = "nsl_kdd"
+    """The data source that files are read as."""
+    operating_point: Literal["default", "low_alert"] = "default"
+    """Which of the champion's thresholds flags connections."""
+    explain_top: int = Field(default=500, ge=0)
+    """Most flagged connections explained per batch. 500 is more than an analyst reads in a day
+    (a guess) and about one CPU second."""
+    max_quarantine_ratio: float = Field(default=0.5, ge=0, le=1)
+    """A batch with a larger share of unusable rows is rejected whole (a guess: such a file is
+    more likely of another kind than damaged)."""
+    settle_s: float = Field(default=60, ge=0)
+    """A file in the inbox is left for next time until it has not changed for so many seconds (a
+    guess: longer than a stalled copy over a network usually pauses)."""
+    drift_sample_rows: int = Field(default=25_000, ge=1_000)
+    """Rows of each side in the Evidently report; its cost grows with them (measured)."""
+    chunk_rows: int = Field(default=250_000, ge=1_000)
+    """Rows held in memory at a time. 250,000 keep a night under 1.8 GB (``make bench``)."""
+    threads: int = Field(default=1, ge=1)
+    """Threads of LightGBM and ONNX Runtime. More than the idle cores makes both slower."""
+    seed: int = 42
+    """Seed of samples and of training."""
+    nightly_cron: Cron = "30 4 * * *"
+    """When the nightly deployment runs: 04:30 is clear of clock changes in every zone."""
+    training_cron: Cron = "0 6 * * 0"
+    """When the training deployment runs: Sundays, after the night."""
+    time_zone: str = "UTC"
+    """IANA name of the zone the schedules are in."""
+
+    @field_validator("home", "inbox", "training")
+    @classmethod
+    def _make_absolute(cls, path: Path | None) -> Path | None:
+        """Resolve paths at once: a deployment may run from another folder."""
+        return path.expanduser().absolute() if path is not None else None
+
+    @property
+    def lake(self) -> Path:
+        """The Parquet lake."""
+        return self.home / "lake"
+
+    @property
+    def models(self) -> Path:
+        """The model store."""
+        return self.home / "models"
+
+    @property
+    def inbox_folder(self) -> Path:
+        """The inbox, set or default."""
+        return self.inbox or self.home / "inbox"
+
+    @property
+    def training_folder(self) -> Path:
+        """The folder of labelled files, set or default."""
+        return self.training or self.home / "training"
+
+    @property
+    def database_address(self) -> str | None:
+        """The database's address with its password: for ``storage.database.connect`` only."""
+        return self.database_url.get_secret_value() if self.database_url is not None else None
+
+
+def load_settings() -> Settings:
+    """Read the settings from the environment.
+
+    Raises:
+        UsageError: a value cannot be used, or a ``NOCTULE_*`` variable is not a setting.
+    """
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    for name in sorted(os.environ):
+        if name.upper().startswith(PREFIX) and name.upper() not in known:
+            near = difflib.get_close_matches(name.upper(), known, n=1)
+            advice = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}"
+            msg = f"Cannot use the environment variable {name}: it is not a setting; {advice}"
+            raise UsageError(msg)
+    try:
+        return Settings()
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{PREFIX}{'.'.join(str(part) for part in detail['loc']).upper()}: {detail['msg']}"
+            for detail in error.errors(include_url=False, include_input=False)
+        )
+        msg = f"Cannot use the settings: {problems}"
+        raise UsageError(msg) from None
