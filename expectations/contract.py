@@ -4,6 +4,7 @@ Belongs here: the types a contract is made of and what is derived from the decla
 Does not belong here: any one source's columns (see ``nsl_kdd``) or the reading of files.
 """
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -114,6 +115,14 @@ class Contract:
     def feature_names(self) -> tuple[str, ...]:
         """The names of the features, in declared order."""
         return tuple(column.name for column in self.features)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the declaration: what was checked under another one is checked again."""
+        declared = [repr(column) for column in self.columns]
+        declared += [f"{rule.name} {rule.severity} {rule.holds}" for rule in self.row_rules]
+        declared += [repr(bound) for bound in self.profile]
+        return hashlib.sha256("\n".join(declared).encode()).hexdigest()
 
     @cached_property
     def schema(self) -> Mapping[str, "PolarsDataType"]:

@@ -44,7 +44,7 @@ def run_stage(
             version). A receipt with another key, or whose files are not as it left them, is stale
             and the stage is redone.
         summary_type: the model the summary is read back with.
-        work: fills the folder it is given and returns its summary.
+        work: fills the folder it is given, which is named like the stage, and returns its summary.
 
     Returns:
         The summary, from the work or from the receipt.
@@ -53,9 +53,9 @@ def run_stage(
     kept = _read_receipt(done, key)
     if kept is not None:
         return summary_type.model_validate(kept)
-    folder.mkdir(parents=True, exist_ok=True)
-    attempt = folder / f".{stage}-{uuid4().hex[:12]}"
-    attempt.mkdir()
+    workshop = folder / f".attempt-{uuid4().hex[:12]}"
+    attempt = workshop / stage
+    attempt.mkdir(parents=True)
     try:
         summary = work(attempt)
         files = {
@@ -68,14 +68,11 @@ def run_stage(
         for name in files:
             sync(attempt / name)
         if done.exists():
-            stale = folder / f".{stage}-stale-{uuid4().hex[:12]}"
-            done.rename(stale)
-            shutil.rmtree(stale)
+            done.rename(workshop / "stale")
         attempt.rename(done)
         sync(folder)
-    except BaseException:
-        shutil.rmtree(attempt, ignore_errors=True)
-        raise
+    finally:
+        shutil.rmtree(workshop, ignore_errors=True)
     return summary
 
 

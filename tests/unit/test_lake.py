@@ -1,0 +1,84 @@
+"""Stages are done once, whole or not at all, and again when what they were made from changed."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from storage.lake import run_stage, write_atomically
+
+
+class Count(BaseModel):
+    rows: int
+
+
+def write_three(out: Path) -> Count:
+    (out / "rows.txt").write_text("1\n2\n3\n")
+    return Count(rows=3)
+
+
+def refuse(out: Path) -> Count:
+    (out / "rows.txt").write_text("1\n")
+    msg = "stopped half-way"
+    raise OSError(msg)
+
+
+def never(out: Path) -> Count:
+    msg = "the stage was done before"
+    raise AssertionError(msg)
+
+
+def test_a_finished_stage_is_not_done_again(tmp_path: Path) -> None:
+    run_stage(tmp_path, "count", {"input": "a"}, Count, write_three)
+    assert run_stage(tmp_path, "count", {"input": "a"}, Count, never) == Count(rows=3)
+
+
+def test_another_key_redoes_the_stage(tmp_path: Path) -> None:
+    run_stage(tmp_path, "count", {"input": "a"}, Count, write_three)
+    with pytest.raises(AssertionError):
+        run_stage(tmp_path, "count", {"input": "b"}, Count, never)
+
+
+@pytest.mark.parametrize("damage", ["missing", "torn", "no receipt"])
+def test_a_damaged_stage_is_redone(tmp_path: Path, damage: str) -> None:
+    run_stage(tmp_path, "count", {"input": "a"}, Count, write_three)
+    if damage == "missing":
+        (tmp_path / "count" / "rows.txt").unlink()
+    elif damage == "torn":
+        (tmp_path / "count" / "rows.txt").write_text("1\n")
+    else:
+        (tmp_path / "count" / "receipt.json").write_text("{")
+    run_stage(tmp_path, "count", {"input": "a"}, Count, write_three)
+    assert (tmp_path / "count" / "rows.txt").read_text() == "1\n2\n3\n"
+
+
+def test_a_failed_stage_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="half-way"):
+        run_stage(tmp_path, "count", {"input": "a"}, Count, refuse)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_redo_keeps_the_old_files(tmp_path: Path) -> None:
+    run_stage(tmp_path, "count", {"input": "a"}, Count, write_three)
+    with pytest.raises(OSError, match="half-way"):
+        run_stage(tmp_path, "count", {"input": "b"}, Count, refuse)
+    assert run_stage(tmp_path, "count", {"input": "a"}, Count, never) == Count(rows=3)
+
+
+def test_the_work_sees_a_folder_named_like_the_stage(tmp_path: Path) -> None:
+    seen: list[str] = []
+
+    def look(out: Path) -> Count:
+        seen.append(out.name)
+        return Count(rows=0)
+
+    run_stage(tmp_path, "count", {"input": "a"}, Count, look)
+    assert seen == ["count"]
+
+
+def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
+    target = tmp_path / "page.html"
+    write_atomically(target, b"old")
+    write_atomically(target, b"new")
+    assert target.read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [target]
