@@ -18,6 +18,8 @@ from uuid import uuid4
 
 from pydantic import BaseModel
 
+from storage.cost import Cost, measured
+
 RECEIPT = "receipt.json"
 
 S = TypeVar("S", bound=BaseModel)
@@ -57,13 +59,19 @@ def run_stage(
     attempt = workshop / stage
     attempt.mkdir(parents=True)
     try:
-        summary = work(attempt)
+        with measured() as cost:
+            summary = work(attempt)
         files = {
             path.relative_to(attempt).as_posix(): path.stat().st_size
             for path in sorted(attempt.rglob("*"))
             if path.is_file()
         }
-        receipt = {"key": dict(key), "files": files, "summary": summary.model_dump(mode="json")}
+        receipt = {
+            "key": dict(key),
+            "files": files,
+            "summary": summary.model_dump(mode="json"),
+            "cost": cost.model_dump(),
+        }
         write_atomically(attempt / RECEIPT, json.dumps(receipt, indent=1).encode())
         for name in files:
             sync(attempt / name)
@@ -74,6 +82,20 @@ def run_stage(
     finally:
         shutil.rmtree(workshop, ignore_errors=True)
     return summary
+
+
+def read_costs(folder: Path) -> dict[str, Cost]:
+    """Return what each finished stage of a batch cost when it was done, by stage."""
+    return {
+        receipt.parent.name: Cost.model_validate(json.loads(receipt.read_bytes())["cost"])
+        for receipt in sorted(folder.glob(f"*/{RECEIPT}"), key=lambda path: path.stat().st_mtime)
+    }
+
+
+def discard_attempts(folder: Path) -> None:
+    """Remove what a killed run left unfinished; only for the holder of the batch's claim."""
+    for attempt in folder.glob(".attempt-*"):
+        shutil.rmtree(attempt, ignore_errors=True)
 
 
 def _read_receipt(done: Path, key: Mapping[str, str]) -> object | None:

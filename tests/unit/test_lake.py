@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from storage.lake import run_stage, write_atomically
+from storage.lake import discard_attempts, read_costs, run_stage, write_atomically
 
 
 class Count(BaseModel):
@@ -82,3 +82,17 @@ def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
     write_atomically(target, b"new")
     assert target.read_bytes() == b"new"
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_stage_says_what_it_cost(tmp_path: Path) -> None:
+    run_stage(tmp_path, "count", {"input": "a"}, Count, write_three)
+    cost = read_costs(tmp_path)["count"]
+    assert cost.wall_s >= 0
+    assert cost.peak_mb > 1
+
+
+def test_what_a_killed_run_left_is_removed(tmp_path: Path) -> None:
+    run_stage(tmp_path, "count", {"input": "a"}, Count, write_three)
+    (tmp_path / ".attempt-1" / "score").mkdir(parents=True)
+    discard_attempts(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["count"]
