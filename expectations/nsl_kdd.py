@@ -1,0 +1,203 @@
+"""The contract of NSL-KDD connection records: 41 features and what may come with them.
+
+Belongs here: the declaration, once, of what the KDD'99 task description says about each column.
+Does not belong here: sets of names (see ``nsl_kdd_values``), conditions that join columns (see
+``nsl_kdd_rules``), reading files or running checks.
+"""
+
+import polars as pl
+
+from expectations.contract import Column, Contract
+from expectations.nsl_kdd_rules import ADVISORY_RULES, PROFILE, REQUIRED_RULES
+from expectations.nsl_kdd_values import FAMILIES, FLAGS, PROTOCOLS, SERVICES
+
+
+def _count(name: str, unit: str, meaning: str) -> Column:
+    """Declare a number of things: whole, zero or more, without a documented upper bound."""
+    return Column(name=name, dtype=pl.Int64(), unit=unit, minimum=0, meaning=meaning)
+
+
+def _flag(name: str, meaning: str) -> Column:
+    """Declare a yes or no, written as 1 or 0."""
+    return Column(name=name, dtype=pl.Int64(), values=(0, 1), meaning=meaning)
+
+
+def _rate(name: str, meaning: str) -> Column:
+    """Declare a share of connections, written with two decimals."""
+    return Column(
+        name=name, dtype=pl.Float64(), unit="ratio", minimum=0, maximum=1, meaning=meaning
+    )
+
+
+_BASIC = (
+    _count("duration", "s", "Length of the connection."),
+    Column(
+        name="protocol_type",
+        dtype=pl.String(),
+        values=PROTOCOLS,
+        meaning="Protocol that carries the connection.",
+    ),
+    Column(
+        name="service",
+        dtype=pl.String(),
+        values=SERVICES,
+        severity="advisory",
+        meaning="Network service at the destination, from its port or ICMP message type. "
+        "A service not in the list is scored and reported.",
+    ),
+    Column(
+        name="flag",
+        dtype=pl.String(),
+        values=FLAGS,
+        meaning="State in which the connection ended, as Bro (Zeek) names it: SF is normal, S0 an "
+        "attempt without a reply, REJ a rejected attempt.",
+    ),
+    _count("src_bytes", "bytes", "Data sent from source to destination."),
+    _count("dst_bytes", "bytes", "Data sent from destination to source."),
+    _flag("land", "1 if source and destination have the same address and port."),
+    _count("wrong_fragment", "fragments", "Fragments with an error."),
+    _count("urgent", "packets", "Packets with TCP's urgent bit."),
+)
+
+_CONTENT = (
+    _count(
+        "hot",
+        "events",
+        "Indicators of interest in the payload, such as entering a system "
+        "directory or running a program.",
+    ),
+    _count("num_failed_logins", "attempts", "Failed attempts to log in."),
+    _flag("logged_in", "1 if a login succeeded."),
+    _count("num_compromised", "events", "Conditions that suggest a compromise."),
+    _flag("root_shell", "1 if a root shell was obtained."),
+    Column(
+        name="su_attempted",
+        dtype=pl.Int64(),
+        values=(0, 1, 2),
+        meaning="1 if `su root` was attempted. Documented as binary; the KDD files also hold 2.",
+    ),
+    _count("num_root", "accesses", "Accesses as root."),
+    _count("num_file_creations", "operations", "Operations that create a file."),
+    _count("num_shells", "prompts", "Shell prompts."),
+    _count("num_access_files", "operations", "Operations on access-control files."),
+    _count(
+        "num_outbound_cmds",
+        "commands",
+        "Outbound commands in an FTP session; 0 throughout the KDD files.",
+    ),
+    _flag("is_host_login", "1 if the login is on the list of privileged ones, such as root."),
+    _flag("is_guest_login", "1 if the login is a guest's."),
+)
+
+_TIME_WINDOW = (
+    _count(
+        "count", "connections", "Connections to the same destination host in the past two seconds."
+    ),
+    _count("srv_count", "connections", "Connections to the same service in the past two seconds."),
+    _rate("serror_rate", "Of the connections in `count`, those with a SYN error."),
+    _rate("srv_serror_rate", "Of the connections in `srv_count`, those with a SYN error."),
+    _rate("rerror_rate", "Of the connections in `count`, those that were rejected."),
+    _rate("srv_rerror_rate", "Of the connections in `srv_count`, those that were rejected."),
+    _rate("same_srv_rate", "Of the connections in `count`, those to the same service."),
+    _rate("diff_srv_rate", "Of the connections in `count`, the share of different services."),
+    _rate("srv_diff_host_rate", "Of the connections in `srv_count`, the share of different hosts."),
+)
+
+_HOST_WINDOW = (
+    _count(
+        "dst_host_count",
+        "connections",
+        "Connections to the same destination host among the last ones.",
+    ),
+    _count(
+        "dst_host_srv_count", "connections", "Connections to the same service among the last ones."
+    ),
+    _rate(
+        "dst_host_same_srv_rate",
+        "Of the connections in `dst_host_count`, those to the same service.",
+    ),
+    _rate(
+        "dst_host_diff_srv_rate",
+        "Of the connections in `dst_host_count`, the share of different services.",
+    ),
+    _rate(
+        "dst_host_same_src_port_rate",
+        "Of the connections in `dst_host_count`, those from the same source port.",
+    ),
+    _rate(
+        "dst_host_srv_diff_host_rate",
+        "Of the connections in `dst_host_srv_count`, the share of different source hosts.",
+    ),
+    _rate(
+        "dst_host_serror_rate", "Of the connections in `dst_host_count`, those with a SYN error."
+    ),
+    _rate(
+        "dst_host_srv_serror_rate",
+        "Of the connections in `dst_host_srv_count`, those with a SYN error.",
+    ),
+    _rate(
+        "dst_host_rerror_rate", "Of the connections in `dst_host_count`, those that were rejected."
+    ),
+    _rate(
+        "dst_host_srv_rerror_rate",
+        "Of the connections in `dst_host_srv_count`, those that were rejected.",
+    ),
+)
+
+_FEATURES = _BASIC + _CONTENT + _TIME_WINDOW + _HOST_WINDOW
+
+_LABELS = (
+    Column(
+        name="class",
+        dtype=pl.String(),
+        role="label",
+        nullable=True,
+        values=("normal", "anomaly"),
+        severity="advisory",
+        meaning="Whether the connection is an attack. Never used for scoring.",
+    ),
+    Column(
+        name="attack",
+        dtype=pl.String(),
+        role="label",
+        nullable=True,
+        values=("normal", *FAMILIES),
+        severity="advisory",
+        meaning="Name of the attack, or normal. Never used for scoring.",
+    ),
+    Column(
+        name="difficulty",
+        dtype=pl.Int64(),
+        unit="learners",
+        role="ignored",
+        nullable=True,
+        minimum=0,
+        maximum=21,
+        severity="advisory",
+        meaning="How many of 21 learners classified the row correctly (Tavallaee et al.). It "
+        "leaks the label and never reaches a model.",
+    ),
+)
+
+
+_FEATURE_NAMES = tuple(column.name for column in _FEATURES)
+
+NSL_KDD = Contract(
+    name="nsl_kdd",
+    title="NSL-KDD connection records",
+    source="KDD Cup 1999 task description (kdd.ics.uci.edu/databases/kddcup99/task.html), after "
+    "Stolfo, Fan, Lee, Prodromidis and Chan; NSL-KDD: Tavallaee, Bagheri, Lu and Ghorbani, "
+    "CISDA 2009",
+    columns=_FEATURES + _LABELS,
+    row_rules=REQUIRED_RULES + ADVISORY_RULES,
+    profile=PROFILE,
+    label="class",
+    normal_label="normal",
+    attack="attack",
+    headerless=(
+        _FEATURE_NAMES,
+        (*_FEATURE_NAMES, "attack"),
+        (*_FEATURE_NAMES, "attack", "difficulty"),
+    ),
+    families=FAMILIES,
+)
