@@ -1,0 +1,35 @@
+"""The files that are measured: seeded resamples of the real training file."""
+
+from pathlib import Path
+
+import numpy as np
+
+TRAIN = Path(__file__).parents[2] / "shared" / "data" / "nsl-kdd" / "Train_data.csv"
+SEED = 7
+
+
+def resample(out: Path, rows: int, *, labelled: bool = False) -> Path:
+    """Write ``rows`` lines drawn with replacement from the training file, header first.
+
+    Args:
+        out: the folder the file is kept in; an existing file is used again.
+        rows: data lines.
+        labelled: keep the ``class`` column, which an ordinary night does not have.
+
+    Returns:
+        The CSV file.
+    """
+    name = "labelled" if labelled else "night"
+    target = out / f"{name}_{rows}.csv"
+    if target.exists():
+        return target
+    header, *lines = TRAIN.read_text().splitlines()
+    if not labelled:
+        header, *lines = (line.rpartition(",")[0] for line in [header, *lines])
+    drawn = np.random.default_rng(SEED).integers(0, len(lines), rows)
+    partial = target.with_suffix(".part")
+    with partial.open("w") as file:
+        file.write(header + "\n")
+        file.writelines(lines[index] + "\n" for index in drawn)
+    partial.rename(target)
+    return target
