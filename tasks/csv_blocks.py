@@ -1,0 +1,237 @@
+"""Blocks of CSV lines to typed frames, with every line accounted for.
+
+Belongs here: the parsing of one block of whole lines. Does not belong here: where blocks come from
+(``tasks.sources``), what their fields are called (``tasks.layout``), what is written.
+
+The fast reader is only ever given lines of which it can be sure: the right number of separators
+and no quote, NUL, stray carriage return or broken UTF-8. It cannot then take two lines for one,
+or hide a ragged one. Every other line, and every line in which it leaves a needed cell empty, is
+looked at one by one, and either read after all or quarantined with its reasons. A line's fate
+depends on its bytes alone, so it does not matter where the blocks were cut.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from tasks.cells import cast_cells, find_bad_cells, may_be_empty
+from tasks.layout import Layout, split_fields
+from tasks.quarantine import QUARANTINE_SCHEMA
+
+_NON_ASCII = 0x80
+"""Bytes from here on belong to characters of several bytes in UTF-8."""
+_COMPRESSED_START = b"x"
+"""polars takes text that begins with ``x^`` for a zlib stream (seen in 2.1)."""
+
+
+@dataclass(frozen=True)
+class ParsedRows:
+    """The rows of one stretch of a file, parsed or not."""
+
+    parsed: pl.DataFrame
+    """Grain: one parsed row. row_number, line_number, then the layout's columns, typed."""
+    unparsed: pl.DataFrame
+    """Grain: one row that could not be parsed; the columns of ``QUARANTINE_SCHEMA``."""
+    blank_lines: int = 0
+
+
+def parse_block(block: bytes, layout: Layout, first_line: int, first_row: int) -> ParsedRows:
+    """Parse a block of whole lines.
+
+    Args:
+        block: lines, each with its line end (LF or CRLF).
+        layout: what the fields are.
+        first_line: physical line number of the block's first line.
+        first_row: row number its first row gets; rows are the lines that are neither blank nor at
+            or above the header.
+
+    Returns:
+        Parsed rows by row number, and the others; together every row of the block once.
+    """
+    text = block.replace(b"\r\n", b"\n") if b"\r" in block else block
+    content = np.frombuffer(text, np.uint8)
+    ends = np.flatnonzero(content == ord("\n"))
+    starts = np.concatenate([np.zeros(1, ends.dtype), ends[:-1] + 1])
+    line_numbers = np.arange(first_line, first_line + len(ends))
+    is_data = line_numbers > layout.header_line
+    is_row = (ends > starts) & is_data
+    row_numbers = first_row - 1 + np.cumsum(is_row)
+    is_clean = is_row & ~_find_suspects(text, content, starts, ends, layout.width)
+    frame = _read_clean(text, starts, ends, is_clean, layout)
+    lines = np.flatnonzero(is_clean)
+    is_whole = _find_whole(frame, layout)
+    if not is_whole.all():
+        frame, lines = frame.filter(is_whole), lines[is_whole]
+    is_read = np.zeros(len(ends), bool)
+    is_read[lines] = True
+    left = np.flatnonzero(is_row & ~is_read)
+    unparsed = pl.DataFrame(schema=QUARANTINE_SCHEMA)
+    if len(left):
+        raw = [text[starts[line] : ends[line]] for line in left]
+        late, at, reasons = _read_one_by_one(raw, layout)
+        frame, lines = pl.concat([frame, late]), np.concatenate([lines, left[at]])
+        bad = left[list(reasons)]
+        unparsed = pl.DataFrame(
+            {
+                "row_number": row_numbers[bad],
+                "line_number": line_numbers[bad],
+                "stage": ["ingest"] * len(bad),
+                "reasons": list(reasons.values()),
+                "raw": [raw[index] for index in reasons],
+            },
+            schema=QUARANTINE_SCHEMA,
+        )
+    numbers = {"row_number": row_numbers[lines], "line_number": line_numbers[lines]}
+    parsed = pl.DataFrame(numbers, schema=dict.fromkeys(numbers, pl.Int64)).hstack(frame)
+    blank_lines = int(np.count_nonzero(is_data & ~is_row))
+    return ParsedRows(parsed.sort("row_number") if len(left) else parsed, unparsed, blank_lines)
+
+
+def _find_suspects(
+    text: bytes,
+    content: NDArray[np.uint8],
+    starts: NDArray[np.int64],
+    ends: NDArray[np.int64],
+    width: int,
+) -> NDArray[np.bool_]:
+    """Mark the lines that the fast reader must not be given, and perhaps some that it might.
+
+    Returns:
+        bool, (n_lines,).
+    """
+    commas = np.add.reduceat((content == ord(",")).view(np.uint8), starts, dtype=np.int32)
+    is_suspect: NDArray[np.bool_] = commas != width - 1
+    for byte in (b'"', b"\0", b"\r"):
+        if byte in text:
+            is_suspect[np.searchsorted(ends, np.flatnonzero(content == ord(byte)))] = True
+    if not text.isascii() and _decode(text) is None:
+        is_suspect[np.searchsorted(ends, np.flatnonzero(content >= _NON_ASCII))] = True
+    return is_suspect
+
+
+def _decode(text: bytes) -> str | None:
+    """Decode UTF-8; None where it is not."""
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def _read_clean(
+    text: bytes,
+    starts: NDArray[np.int64],
+    ends: NDArray[np.int64],
+    is_clean: NDArray[np.bool_],
+    layout: Layout,
+) -> pl.DataFrame:
+    """Read the lines that are beyond suspicion with the fast reader.
+
+    Returns:
+        The layout's columns, (n_clean,); null where a cell is empty or does not fit.
+    """
+    rows = int(np.count_nonzero(is_clean))
+    if rows == 0:
+        return pl.DataFrame(schema={column.name: column.dtype for column in layout.columns})
+    if rows < len(is_clean):
+        edges = np.flatnonzero(np.diff(is_clean, prepend=False, append=False)).reshape(-1, 2)
+        view = memoryview(text)
+        text = b"".join(view[starts[first] : ends[last - 1] + 1] for first, last in edges)
+    is_guarded = text.startswith(_COMPRESSED_START)
+    if is_guarded:
+        text = b"0" + b"," * (layout.width - 1) + b"\n" + text
+    fields = [f"column_{position + 1}" for position in range(layout.width)]
+    names = {
+        fields[position]: column
+        for position, column in zip(layout.positions, layout.columns, strict=True)
+    }
+    frame = pl.read_csv(
+        text,
+        has_header=False,
+        schema={field: names[field].dtype if field in names else pl.String for field in fields},
+        columns=list(names),
+        quote_char=None,
+        ignore_errors=True,
+    )
+    frame = frame.rename({field: column.name for field, column in names.items()})
+    frame = frame.slice(1) if is_guarded else frame
+    assert frame.height == rows, f"{frame.height} rows read of {rows} lines"  # noqa: S101 - our mistake
+    return frame
+
+
+def _find_whole(frame: pl.DataFrame, layout: Layout) -> NDArray[np.bool_]:
+    """Mark the rows whose every cell either has a value or may be empty text.
+
+    An empty number may be a word that is not one, so it is looked at again even where it may be
+    empty.
+    """
+    open_to_doubt = [
+        column.name
+        for column in layout.columns
+        if frame[column.name].null_count() and not (column.is_categorical and may_be_empty(column))
+    ]
+    if not open_to_doubt:
+        return np.ones(frame.height, bool)
+    return (
+        frame.select(pl.all_horizontal(pl.col(open_to_doubt).is_not_null())).to_series().to_numpy()
+    )
+
+
+def _read_one_by_one(
+    raw: Sequence[bytes], layout: Layout
+) -> tuple[pl.DataFrame, NDArray[np.int64], dict[int, list[str]]]:
+    """Read lines that need care.
+
+    Returns:
+        The rows that could be read, in the layout's columns; the index in ``raw`` of each of
+        them; and index -> reasons of the others, ascending.
+    """
+    reasons: dict[int, list[str]] = {}
+    rows: list[list[str]] = []
+    at: list[int] = []
+    for index, line in enumerate(raw):
+        fields, faults = _read_line(line, layout.width)
+        if faults:
+            reasons[index] = faults
+        else:
+            rows.append(fields)
+            at.append(index)
+    cells = pl.DataFrame(
+        {
+            column.name: pl.Series([row[position] for row in rows], dtype=pl.String)
+            for position, column in zip(layout.positions, layout.columns, strict=True)
+        }
+    )
+    values = cast_cells(cells, layout.columns, "the file")
+    bad = find_bad_cells(cells, values, layout.columns)
+    is_good = np.ones(len(rows), bool)
+    is_good[list(bad)] = False
+    reasons |= {at[row]: words for row, words in bad.items()}
+    return values.filter(is_good), np.array(at, np.int64)[is_good], dict(sorted(reasons.items()))
+
+
+def _read_line(line: bytes, width: int) -> tuple[list[str], list[str]]:
+    """Split one line into its fields, or say what forbids it.
+
+    Returns:
+        The fields and no faults, or no fields and the faults.
+    """
+    faults = []
+    if b"\0" in line:
+        faults.append(f"byte {line.index(0) + 1} is NUL")
+    if b"\r" in line:
+        faults.append(f"byte {line.index(13) + 1} is a carriage return inside the line")
+    try:
+        text = line.decode()
+    except UnicodeDecodeError as error:
+        faults.append(f"byte {error.start + 1} (0x{line[error.start]:02x}) is not UTF-8")
+    if faults:
+        return [], faults
+    fields = split_fields(text)
+    if fields is None:
+        return [], ["a quote is not closed, or stands inside an unquoted field"]
+    if len(fields) != width:
+        return [], [f"expected {width} fields, found {len(fields)}"]
+    return fields, []

@@ -1,0 +1,79 @@
+"""Quarantined rows on their way to one Parquet file.
+
+Belongs here: the form of ``quarantine.parquet``, the same for every stage, and its writing within
+bounded memory. Does not belong here: why a row is quarantined.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+if TYPE_CHECKING:
+    from polars._typing import PolarsDataType
+
+QUARANTINE_FILE = "quarantine.parquet"
+QUARANTINE_SCHEMA: Mapping[str, "PolarsDataType"] = {
+    "row_number": pl.Int64,
+    "line_number": pl.Int64,
+    "stage": pl.String,
+    "reasons": pl.List(pl.String),
+    "raw": pl.Binary,
+}
+"""Grain: one quarantined row. ``row_number`` and ``line_number`` from 1; ``raw`` the line's bytes
+without line end, or a Parquet record rendered as a CSV line."""
+HELD_BYTES = 64 << 20
+"""Memory the rows may take before they go to disk: 64 MiB, a guess far under the chunk's size."""
+
+
+class QuarantineWriter:
+    """Collects quarantined rows into one file, holding at most about 64 MiB of them."""
+
+    def __init__(self, folder: Path) -> None:
+        """Write into ``folder``; nothing is made before a row is added."""
+        self._folder = folder
+        self._held: list[pl.DataFrame] = []
+        self._held_bytes = 0
+        self._spilled: list[Path] = []
+        self.rows = 0
+        """Rows added so far."""
+
+    def add(self, rows: pl.DataFrame) -> None:
+        """Add rows, in the columns of ``QUARANTINE_SCHEMA``."""
+        if rows.is_empty():
+            return
+        self.rows += rows.height
+        self._held.append(rows.select(QUARANTINE_SCHEMA))
+        self._held_bytes += int(rows.estimated_size())
+        if self._held_bytes > HELD_BYTES:
+            path = self._folder / f".quarantine-{len(self._spilled):05d}.parquet"
+            self._write(path)
+            self._spilled.append(path)
+
+    def close(self) -> str | None:
+        """Finish the file.
+
+        Returns:
+            Its name in the folder; None where no row was added.
+        """
+        if not self.rows:
+            return None
+        whole = self._folder / QUARANTINE_FILE
+        if not self._spilled:
+            self._write(whole)
+            return QUARANTINE_FILE
+        if self._held:
+            path = self._folder / f".quarantine-{len(self._spilled):05d}.parquet"
+            self._write(path)
+            self._spilled.append(path)
+        pl.scan_parquet(self._spilled, glob=False).sink_parquet(whole, compression="zstd")
+        for path in self._spilled:
+            path.unlink()
+        return QUARANTINE_FILE
+
+    def _write(self, path: Path) -> None:
+        """Write what is held to a file of its own, and hold nothing."""
+        pl.concat(self._held).write_parquet(path, compression="zstd")
+        self._held = []
+        self._held_bytes = 0

@@ -1,0 +1,236 @@
+"""Delivered files as bytes: opening, decompressing, hashing, and cutting at line ends.
+
+Belongs here: everything that is true of a file before its columns are known. Does not belong here:
+what a line means (``tasks.layout``, ``tasks.csv_blocks``) or what Parquet holds
+(``tasks.parquet_records``).
+
+Nothing here ever holds a whole file. Compression is told from the first bytes, never from the
+name: a ``.csv`` that is gzip, or a ``.gz`` that is plain text, is read for what it is.
+"""
+
+import gzip
+import hashlib
+import os
+import stat
+import zlib
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import zstandard
+from pydantic import BaseModel, ConfigDict
+
+from expectations.errors import InputRejectedError
+
+PIECE_BYTES = 1 << 20
+"""How much plain or gzip content is read at a time. A guess; a few hundred reads a second."""
+ZST_FEED_BYTES = 1 << 10
+"""Compressed bytes given to zstd at a time. Its best ratio is 32,768, so one feed yields at most
+32 MiB however the file was made; measured 1.1 times the cost of feeding 128 KiB."""
+BLOCK_BYTES = 8 << 20
+"""Bytes of text parsed at a time: 8 MiB, from the measurements of the design's notes."""
+
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+PARQUET_MAGIC = b"PAR1"
+_GZIP_MAGIC = b"\x1f\x8b"
+_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+_ZSTD_SKIPPABLE = tuple(bytes([0x50 + i]) + b"\x2a\x4d\x18" for i in range(16))
+_UNREAD_FORMATS = {
+    b"PK\x03\x04": "a zip archive",
+    b"BZh": "compressed by bzip2",
+    b"\xfd7zXZ\x00": "compressed by xz",
+    b"\xff\xfe": "UTF-16 text",
+    b"\xfe\xff": "UTF-16 text",
+}
+
+
+class ContentHash(BaseModel):
+    """What a file's content is known by."""
+
+    model_config = ConfigDict(frozen=True)
+
+    sha256: str
+    """Hexadecimal, of the decompressed bytes (of the file itself when it is Parquet)."""
+    size_bytes: int
+    """Size of what was hashed: decompressed."""
+
+
+def hash_content(source: Path) -> ContentHash:
+    """Hash a file's decompressed bytes, a piece at a time.
+
+    The same records plain, gzipped and zstandard-compressed hash alike, so they are one batch.
+
+    Raises:
+        InputRejectedError: no regular file, unreadable, truncated, or changed meanwhile.
+    """
+    digest = hashlib.sha256()
+    size_bytes = 0
+    for piece in read_content(source):
+        digest.update(piece)
+        size_bytes += len(piece)
+    return ContentHash(sha256=digest.hexdigest(), size_bytes=size_bytes)
+
+
+def read_content(source: Path) -> Iterator[bytes]:
+    """Yield a file's decompressed bytes in pieces of bounded size.
+
+    Raises:
+        InputRejectedError: no regular file, unreadable, truncated, of a kind that is not read, or
+            grown or rewritten between the first and the last piece.
+    """
+    try:
+        mode = source.stat().st_mode
+        if not stat.S_ISREG(mode):
+            kind = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
+            msg = f"Cannot read {source}: it is {kind}. Give the path of a file of connections."
+            raise InputRejectedError(msg)
+        with source.open("rb") as file:
+            before = os.fstat(file.fileno())
+            yield from _decompress(file, source)
+            after = os.fstat(file.fileno())
+    except FileNotFoundError as error:
+        msg = f"Cannot read {source}: there is no such file."
+        raise InputRejectedError(msg) from error
+    except (EOFError, gzip.BadGzipFile, zlib.error, zstandard.ZstdError) as error:
+        msg = (
+            f"Cannot read {source}: its compressed content is cut short or damaged ({error})."
+            " Nothing was stored. Deliver the whole file again."
+        )
+        raise InputRejectedError(msg) from error
+    except OSError as error:
+        reason = error.strerror or str(error)
+        msg = f"Cannot read {source}: {reason}. Check that this user may read it."
+        raise InputRejectedError(msg) from error
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        msg = (
+            f"{source} changed while it was read ({before.st_size} bytes at first,"
+            f" {after.st_size} at the end). Nothing was stored; run it again when it is complete."
+        )
+        raise InputRejectedError(msg)
+
+
+def is_parquet(source: Path) -> bool:
+    """Tell from the first four bytes whether a file is Parquet; False if it cannot be read."""
+    try:
+        with source.open("rb") as file:
+            return file.read(len(PARQUET_MAGIC)) == PARQUET_MAGIC
+    except OSError:
+        return False
+
+
+def compression_of(source: Path) -> str | None:
+    """Name a file's compression by its first bytes: ``gzip``, ``zstandard`` or None."""
+    with source.open("rb") as file:
+        return _compression_of(file)
+
+
+def _compression_of(file: BinaryIO) -> str | None:
+    """Name an open file's compression, and leave it at its beginning."""
+    magic = file.read(4)
+    file.seek(0)
+    if magic.startswith(_GZIP_MAGIC):
+        return "gzip"
+    if magic == _ZSTD_MAGIC or magic in _ZSTD_SKIPPABLE:
+        return "zstandard"
+    return None
+
+
+def _decompress(file: BinaryIO, source: Path) -> Iterator[bytes]:
+    """Yield the content of an open file by the compression its first bytes name."""
+    match _compression_of(file):
+        case "gzip":
+            with gzip.GzipFile(fileobj=file) as content:
+                yield from iter(lambda: content.read(PIECE_BYTES), b"")
+        case "zstandard":
+            yield from _decompress_zstd(file)
+        case _:
+            first = file.read(PIECE_BYTES)
+            for magic, name in _UNREAD_FORMATS.items():
+                if first.startswith(magic):
+                    msg = (
+                        f"Cannot read {source}: it is {name}. Noctule reads UTF-8 CSV, plain or"
+                        " compressed by gzip or zstandard, and Parquet. Convert the file."
+                    )
+                    raise InputRejectedError(msg)
+            if first:
+                yield first
+            yield from iter(lambda: file.read(PIECE_BYTES), b"")
+
+
+def _decompress_zstd(file: BinaryIO) -> Iterator[bytes]:
+    """Yield the content of zstandard frames laid end to end.
+
+    ``stream_reader`` ends quietly where a file was cut short, so each frame's end is checked here.
+    """
+    decompressor = zstandard.ZstdDecompressor()
+    frame = decompressor.decompressobj()
+    has_begun = False
+    while fed := file.read(ZST_FEED_BYTES):
+        while fed:
+            if content := frame.decompress(fed):
+                yield content
+            has_begun = True
+            fed = b""
+            if frame.eof:
+                fed = frame.unused_data
+                frame = decompressor.decompressobj()
+                has_begun = False
+    if has_begun:
+        msg = "the last zstandard frame does not end"
+        raise EOFError(msg)
+
+
+def cut_blocks(pieces: Iterator[bytes], block_bytes: int = BLOCK_BYTES) -> Iterator[bytes]:
+    """Join pieces of text into blocks of whole lines.
+
+    Args:
+        pieces: consecutive content of a file.
+        block_bytes: a block ends with the last line end at or before this size is passed; one
+            longer line makes a longer block.
+
+    Yields:
+        Blocks of at least one line, each line with its line end; one is added to a last line
+        without. A byte order mark at the start is left out.
+    """
+    waiting: list[bytes] = []
+    waiting_bytes = 0
+    has_line_end = False
+    mark = BYTE_ORDER_MARK
+    for piece in pieces:
+        waiting.append(piece)
+        waiting_bytes += len(piece)
+        has_line_end = has_line_end or b"\n" in piece
+        if waiting_bytes < block_bytes or not has_line_end:
+            continue
+        text = b"".join(waiting)
+        end = text.rfind(b"\n") + 1
+        yield text[:end].removeprefix(mark)
+        mark = b""
+        waiting, waiting_bytes, has_line_end = [text[end:]], len(text) - end, False
+    rest = b"".join(waiting).removeprefix(mark)
+    if rest:
+        yield rest if rest.endswith(b"\n") else rest + b"\n"
+
+
+def find_lines(block: bytes, line_numbers: Collection[int], first: int) -> dict[int, bytes]:
+    """Pick lines out of a block by their numbers, without their line ends.
+
+    Args:
+        block: whole lines, as ``cut_blocks`` yields them.
+        line_numbers: physical line numbers; those outside the block are ignored.
+        first: the number of the block's first line.
+    """
+    ends = np.flatnonzero(np.frombuffer(block, np.uint8) == ord("\n"))
+    found = {}
+    for number in line_numbers:
+        index = number - first
+        if 0 <= index < len(ends):
+            start = ends[index - 1] + 1 if index else 0
+            found[number] = block[start : ends[index]].removesuffix(b"\r")
+    return found
+
+
+def count_lines(block: bytes) -> int:
+    """Count the lines of a block of whole lines."""
+    return int(np.count_nonzero(np.frombuffer(block, np.uint8) == ord("\n")))
