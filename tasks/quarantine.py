@@ -44,7 +44,7 @@ class QuarantineWriter:
         if rows.is_empty():
             return
         self.rows += rows.height
-        self._held.append(rows.select(QUARANTINE_SCHEMA))
+        self._held.append(rows.select(*QUARANTINE_SCHEMA))
         self._held_bytes += int(rows.estimated_size())
         if self._held_bytes > HELD_BYTES:
             path = self._folder / f".quarantine-{len(self._spilled):05d}.parquet"
