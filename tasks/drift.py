@@ -45,10 +45,10 @@ class DriftOptions:
     """Rows of the batch that Evidently sees. At full size its report takes minutes (104 CPU s for
     a million rows); 25,000 move a share by less than one percentage point."""
     effect_size: float = 0.2
-    """Smallest index called drift, however many rows there are. Practice reads 0.1 as "look" and
-    0.2 to 0.25 as "act" (Siddiqi 2006; Yurdakul 2018, section 1). The upper one, because rows of a
-    night come in bursts: between three consecutive days of one exposed host, 36 of 42 comparisons
-    exceed 0.1 (bytes and durations of ordinary days among them), 26 exceed 0.2."""
+    """Smallest index called drift, however many rows there are. Practice calls less than 0.1 stable
+    and more than 0.25 a change to act on (Siddiqi, "Credit Risk Scorecards", 2006); 0.2, between
+    them, is a guess. The upper end, because the connections of a night come in bursts: between
+    three consecutive days of one exposed host, 36 of 42 comparisons exceed 0.1 and 26 exceed 0.2."""
     confidence: float = 0.999
     """Probability that a column without drift stays below the chance part of the threshold. A
     guess: on small batches, where chance decides, one false alarm in some 24 nights of 42

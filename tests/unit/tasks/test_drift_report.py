@@ -1,0 +1,130 @@
+"""Evidently for real, once: its import and its report take seconds."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from expectations.contract import Column, Contract
+from tasks.drift import DriftOptions, DriftSummary, build_reference, measure_drift
+from tasks.validate import PartFile
+
+CONTRACT = Contract(
+    name="five",
+    title="Five features",
+    source="made for this test",
+    columns=(
+        Column(name="service", dtype=pl.String, meaning="what was asked for"),
+        Column(name="src_bytes", dtype=pl.Int64, meaning="bytes sent", unit="bytes"),
+        Column(name="error_rate", dtype=pl.Float64, meaning="share of errors", unit="ratio"),
+        Column(name="constant", dtype=pl.Int64, meaning="always 0"),
+        Column(name="absent", dtype=pl.Float64, meaning="never there", nullable=True),
+    ),
+)
+
+ROWS = 2_500
+
+
+def traffic(seed: int, *, scale: float = 1.0) -> pl.DataFrame:
+    random = np.random.default_rng(seed)
+    return pl.DataFrame(
+        {
+            "row_number": np.arange(1, ROWS + 1),
+            "service": random.choice(["http", "smtp", "domain_u"], ROWS),
+            "src_bytes": (random.lognormal(5, 2, ROWS) * scale).astype(np.int64),
+            "error_rate": random.uniform(0, 1, ROWS),
+            "constant": np.zeros(ROWS, dtype=np.int64),
+            "absent": pl.Series([None] * ROWS, dtype=pl.Float64),
+            "anomaly_score": random.gamma(2.0, 1.0, ROWS),
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("batch")
+
+
+@pytest.fixture(scope="module")
+def summary(folder: Path) -> DriftSummary:
+    """One batch in two parts whose ``src_bytes`` is eight times the reference's."""
+    build_reference(traffic(1), CONTRACT, folder / "model" / "reference", 42)
+    current = traffic(2, scale=8.0)
+    parts, scores = [], []
+    for number, begin in enumerate((0, 1_500)):
+        rows = current[begin : begin + 1_500]
+        parts.append(PartFile(path=f"part-{number}.parquet", rows=rows.height))
+        scores.append(f"scores-{number}.parquet")
+        rows.drop("anomaly_score").write_parquet(folder / parts[-1].path)
+        rows.select("row_number", "anomaly_score").write_parquet(folder / scores[-1])
+    out = folder / "drift-ab12"
+    out.mkdir()
+    return measure_drift(
+        folder, parts, scores, folder / "model", out, DriftOptions(sample_rows=2_000)
+    )
+
+
+@pytest.fixture(scope="module")
+def evidently(folder: Path, summary: DriftSummary) -> dict[str, dict[str, object]]:
+    statistics = pl.read_parquet(folder / summary.statistics).filter(pl.col("method") != "psi")
+    return {row["column"]: row for row in statistics.iter_rows(named=True)}
+
+
+def test_the_column_that_moved_is_found_by_both_methods(
+    summary: DriftSummary, evidently: dict[str, dict[str, object]]
+) -> None:
+    assert summary.columns_drifted == ("src_bytes",)
+    assert [name for name, row in evidently.items() if row["is_drifted"]] == ["src_bytes"]
+
+
+def test_statistics_name_the_method_as_evidently_does(
+    evidently: dict[str, dict[str, object]],
+) -> None:
+    assert {name: row["method"] for name, row in evidently.items()} == {
+        "service": "Jensen-Shannon distance",
+        "src_bytes": "Wasserstein distance (normed) of log1p",
+        "error_rate": "Wasserstein distance (normed)",
+        "constant": "Jensen-Shannon distance",
+        "anomaly_score": "Wasserstein distance (normed)",
+    }
+
+
+def test_the_statistic_is_evidentlys_own(evidently: dict[str, dict[str, object]]) -> None:
+    from scipy.stats import wasserstein_distance
+
+    reference = traffic(1)["error_rate"].to_numpy()
+    chosen = np.sort(np.random.default_rng(42).choice(ROWS, 2_000, replace=False, shuffle=False))
+    current = traffic(2, scale=8.0)["error_rate"].to_numpy()[chosen]
+
+    row = evidently["error_rate"]
+    assert row["statistic"] == pytest.approx(
+        wasserstein_distance(reference, current) / reference.std()
+    )
+    assert row["threshold"] == 0.1
+    assert (row["rows_reference"], row["rows_current"]) == (ROWS, 2_000)
+
+
+def test_a_column_without_values_is_left_out_and_named(
+    summary: DriftSummary, evidently: dict[str, dict[str, object]]
+) -> None:
+    assert "absent" not in evidently
+    assert summary.note == "Evidently saw no value of absent."
+
+
+def test_the_json_is_evidentlys_answer(folder: Path, summary: DriftSummary) -> None:
+    assert summary.report_json == "drift-ab12/drift.json"
+    answer = json.loads((folder / summary.report_json).read_bytes())
+
+    assert len(answer["metrics"]) == 5
+    assert {test["status"] for test in answer["tests"]} == {"SUCCESS", "FAIL"}
+
+
+def test_the_page_needs_no_network(folder: Path, summary: DriftSummary) -> None:
+    assert summary.report_html == "drift-ab12/drift.html"
+    page = (folder / summary.report_html).read_text(encoding="utf-8")
+
+    assert "log1p(src_bytes)" in page
+    assert not re.search(r"<(script|link|img)[^>]+(src|href)=[\"']?(https?:)?//", page)
