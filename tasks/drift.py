@@ -47,8 +47,9 @@ class DriftOptions:
     effect_size: float = 0.2
     """Smallest index called drift, however many rows there are. Practice calls less than 0.1 stable
     and more than 0.25 a change to act on (Siddiqi, "Credit Risk Scorecards", 2006); 0.2, between
-    them, is a guess. The upper end, because the connections of a night come in bursts: between
-    three consecutive days of one exposed host, 36 of 42 comparisons exceed 0.1 and 26 exceed 0.2."""
+    them, is a guess, high because the connections of a night come in bursts: between
+    three consecutive days of one exposed host, 36 of 42 comparisons exceed 0.1 and 26 exceed
+    0.2."""
     confidence: float = 0.999
     """Probability that a column without drift stays below the chance part of the threshold. A
     guess: on small batches, where chance decides, one false alarm in some 24 nights of 42
