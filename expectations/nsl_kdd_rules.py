@@ -7,7 +7,8 @@ A condition is *required* where a row that breaks it contradicts the definitions
 shares that add up to more than one; a handshake state on a protocol without handshakes): such a
 row does not say what happened. It is *advisory* where it is only always so in what has been seen:
 a row that breaks it may be the very anomaly somebody is looking for, so it is scored and reported.
-All hold in every row of the three NSL-KDD files, but for the one that says otherwise.
+All hold in every row of Train_data.csv, Test_data.csv and KDDTrain+.txt, but for
+``windows_hold_the_connection``, which 1, 2 and 16 of their rows break.
 """
 
 from collections.abc import Iterable
@@ -45,7 +46,7 @@ def _implies(condition: pl.Expr, consequence: pl.Expr) -> pl.Expr:
 def _disjoint_rates(first: str, second: str, window: str) -> RowRule:
     """Say that two error shares of one window count different connections."""
     return RowRule(
-        name=f"{first}_and_{second.removeprefix('dst_host_')}_share",
+        name=f"{first}_and_{second.removeprefix('dst_host_')}_are_disjoint",
         columns=(first, second),
         meaning=f"a connection of {window} has a SYN error or was rejected, not both, so "
         f"{first} and {second} add up to at most 1",
@@ -211,8 +212,7 @@ ADVISORY_RULES = (
     RowRule(
         name="windows_hold_the_connection",
         columns=("count", "srv_count", "dst_host_count", "dst_host_srv_count"),
-        meaning="a window holds at least the connection itself, so no count is 0 (16 rows of "
-        "KDDTrain+ break this)",
+        meaning="a window holds at least the connection itself, so no count is 0",
         holds=pl.all_horizontal(
             pl.col(column) >= 1
             for column in ("count", "srv_count", "dst_host_count", "dst_host_srv_count")

@@ -1,0 +1,154 @@
+"""The statistics of a whole batch, added up chunk by chunk: one row that a suite can be asked of.
+
+Belongs here: what each statistic's name means and how it is computed in bounded memory. Does not
+belong here: which statistics a source bounds, and how (its contract says).
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import polars as pl
+
+from expectations.contract import Contract
+
+Value = float | str | None
+
+DISTINCT_LIMIT = 10_000
+"""Distinct values are counted up to here and no further, so that a hostile file cannot fill the
+memory. A guess: two orders above the 70 services of NSL-KDD."""
+
+_MERGE: Final[Mapping[str, Callable[[float, float], float]]] = {"minimum": min, "maximum": max}
+"""How the partial results of two chunks combine, by kind; all other kinds add up."""
+
+
+class BatchProfile:
+    """Accumulates what a contract's profile asks for.
+
+    A statistic is named ``<kind>``, ``<kind>.<column>`` or ``<kind>.<column>.<value>``:
+
+    - ``rows_read``, ``rows_accepted``: counts;
+    - ``quarantine_ratio``, ``unparsed_ratio``: shares of the rows read;
+    - ``null_ratio.highest``: nulls and NaN of the worst feature, as a share of the parsed rows;
+    - ``constant_features``: how many features have a single value;
+    - ``distinct.<column>``: how many values there are, counted up to 10,000;
+    - ``share.<column>.<value>``, ``zero_ratio.<column>``, ``unseen_ratio.<column>``: the share of
+      parsed rows with this value, with 0, with a value the contract does not know;
+    - ``mean.<column>``, ``maximum.<column>``: of the finite values.
+
+    A statistic without a denominator is None.
+    """
+
+    def __init__(self, contract: Contract) -> None:
+        """Prepare for the statistics of a contract's profile.
+
+        Args:
+            contract: its profile names the statistics.
+        """
+        self._contract = contract
+        self._names = [bound.name for bound in contract.profile]
+        self._partial: dict[str, float] = {}
+        self._distinct: dict[str, set[str]] = {
+            name.partition(".")[2]: set() for name in self._names if name.startswith("distinct.")
+        }
+        self._parsed = 0
+
+    def add(self, frame: pl.DataFrame) -> None:
+        """Add one chunk.
+
+        Args:
+            frame: grain: one parsed connection, accepted or not; all features, declared types.
+        """
+        self._parsed += frame.height
+        partial = frame.select(**self._partials()).row(0, named=True)
+        for name, value in partial.items():
+            if value is not None:
+                merge = _MERGE.get(name.partition(".")[0], _add)
+                held = self._partial.get(name)
+                self._partial[name] = value if held is None else merge(held, value)
+        for column, seen in self._distinct.items():
+            if len(seen) < DISTINCT_LIMIT:
+                names = frame[column].drop_nulls().unique().head(DISTINCT_LIMIT).cast(pl.String)
+                seen.update(names.to_list())
+
+    def statistics(
+        self, *, rows_read: int, rows_unparsed: int, rows_accepted: int
+    ) -> dict[str, Value]:
+        """Return every statistic of the profile by name.
+
+        Args:
+            rows_read: all rows of the file.
+            rows_unparsed: those quarantined by ingest.
+            rows_accepted: those left to score.
+        """
+        given: dict[str, Value] = {
+            "rows_read": rows_read,
+            "rows_accepted": rows_accepted,
+            "quarantine_ratio": _ratio(rows_read - rows_accepted, rows_read),
+            "unparsed_ratio": _ratio(rows_unparsed, rows_read),
+            "null_ratio.highest": max(
+                (_ratio(self._sum("nulls", name), self._parsed) or 0.0)
+                for name in self._contract.feature_names
+            ),
+            "constant_features": sum(
+                self._partial.get(f"minimum.{name}") == self._partial.get(f"maximum.{name}")
+                for name in self._contract.feature_names
+            ),
+        }
+        return {
+            name: given[name] if name in given else self._statistic(name) for name in self._names
+        }
+
+    def _statistic(self, name: str) -> Value:
+        """Finish a statistic of one column."""
+        kind, _, subject = name.partition(".")
+        if kind == "distinct":
+            return len(self._distinct[subject])
+        if kind == "maximum":
+            return self._partial.get(name)
+        if kind == "mean":
+            return _ratio(self._sum("sum", subject), self._sum("finite", subject))
+        return _ratio(self._sum(kind, subject), self._parsed)
+
+    def _sum(self, kind: str, subject: str) -> float:
+        return self._partial.get(f"{kind}.{subject}", 0)
+
+    def _partials(self) -> dict[str, pl.Expr]:
+        """Return the expressions of one chunk's partial results, by kind and subject."""
+        partials: dict[str, pl.Expr] = {}
+        for column in self._contract.features:
+            value = pl.col(column.name)
+            if column.dtype == pl.Float64():
+                partials[f"nulls.{column.name}"] = (value.is_null() | value.is_nan()).sum()
+                value = _finite(column.name)
+            else:
+                partials[f"nulls.{column.name}"] = value.null_count()
+            partials[f"minimum.{column.name}"] = value.min()
+            partials[f"maximum.{column.name}"] = value.max()
+        for name in self._names:
+            kind, _, subject = name.partition(".")
+            if kind == "share":
+                column_name, _, wanted = subject.partition(".")
+                dtype = self._contract.by_name[column_name].dtype
+                partials[name] = (pl.col(column_name) == pl.lit(wanted).cast(dtype)).sum()
+            elif kind == "zero_ratio":
+                partials[name] = (pl.col(subject) == 0).sum()
+            elif kind == "unseen_ratio":
+                known = list(self._contract.by_name[subject].values or ())
+                partials[name] = (~pl.col(subject).is_in(known)).sum()
+            elif kind == "mean":
+                partials[f"sum.{subject}"] = _finite(subject).sum()
+                partials[f"finite.{subject}"] = _finite(subject).count()
+        return partials
+
+
+def _finite(column: str) -> pl.Expr:
+    """Return a column with null in place of NaN and infinity."""
+    return pl.when(pl.col(column).is_finite()).then(pl.col(column))
+
+
+def _add(left: float, right: float) -> float:
+    return left + right
+
+
+def _ratio(part: float, whole: float) -> float | None:
+    return part / whole if whole else None

@@ -1,0 +1,345 @@
+"""Validation: which parsed rows may be scored, and whether the batch as a whole may.
+
+Belongs here: the stage, its summary, and what a failed check does to a row or to the batch. Does
+not belong here: which checks there are (``expectations.suites``), Great Expectations itself
+(``suite_runner``), a chunk's outcome (``row_checks``), statistics (``batch_profile``), the page
+(``validation_page``).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+from pydantic import BaseModel, ConfigDict
+
+from expectations.contract import Contract, Severity
+from expectations.errors import InputRejectedError
+from expectations.suites import Check, SuiteName, profile_checks
+from tasks.batch_profile import BatchProfile, Value
+from tasks.quarantine import QuarantineWriter
+from tasks.row_checks import RowChecker
+from tasks.suite_runner import SuiteRunner
+from tasks.validation_page import render_page
+
+if TYPE_CHECKING:
+    from tasks.ingest import IngestSummary
+
+REPORT_FILE = "validation.html"
+
+RAW_ROWS = 100_000
+"""Quarantined rows whose bytes are fetched from the file in one pass over it. A guess: 15 MB of
+NSL-KDD lines, and one pass on any ordinary night."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidateOptions:
+    """What a batch may be like and still be scored."""
+
+    max_quarantine_ratio: float = 0.5
+    """Of the rows read, the largest share that ingest and validation may quarantine, from 0 to 1;
+    past it the batch is rejected. A guess: past half, the file is more likely of another shape
+    than of poor quality."""
+
+
+class PartFile(BaseModel):
+    """One Parquet file of accepted rows."""
+
+    model_config = ConfigDict(frozen=True)
+
+    path: str
+    """Relative to the batch's folder."""
+    rows: int
+
+
+class ExpectationOutcome(BaseModel):
+    """What came of one expectation over the whole batch."""
+
+    model_config = ConfigDict(frozen=True)
+
+    suite: SuiteName
+    expectation: str
+    """Great Expectations' name of it."""
+    column: str | None
+    """A declared column, a row rule, or a statistic of the profile."""
+    severity: Severity
+    is_success: bool
+    rows_checked: int
+    """Parsed rows of the batch; 1 in the profile suite."""
+    rows_failed: int
+    observed: str | None
+    """A statistic's value; of rows, the first few values that failed."""
+    expected: str
+
+
+class ValidationSummary(BaseModel):
+    """What validation decided.
+
+    Unless rejected, rows_read = rows_accepted + rows_quarantined + those ingest could not parse.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    rows_accepted: int
+    """0 where the batch is rejected."""
+    rows_quarantined: int
+    """Rows that failed a required check, in a rejected batch too; their lines are in
+    ``quarantine``."""
+    parts: tuple[PartFile, ...]
+    quarantine: str | None
+    is_rejected: bool
+    rejection: str | None
+    """Why, in one sentence."""
+    results: tuple[ExpectationOutcome, ...]
+    """Every expectation, the rows suite first, in the order of the contract."""
+    advisories: tuple[str, ...]
+    """What is reported of a batch that is scored all the same, a sentence each."""
+    report: str
+    """The page for people, relative to the batch's folder."""
+
+
+def validate_batch(
+    folder: Path,
+    ingest: "IngestSummary",
+    contract: Contract,
+    source: Path,
+    out: Path,
+    options: ValidateOptions | None = None,
+) -> ValidationSummary:
+    """Check every parsed row and the batch as a whole against a contract.
+
+    Memory is bounded by one part, not by the file.
+
+    Args:
+        folder: the batch's folder, where ingest's parts are.
+        ingest: what ingest made of the file.
+        contract: the source's declaration.
+        source: the delivered file; the lines of quarantined rows are read from it again.
+        out: the stage's folder, empty and named like the stage. It gets ``accepted-00003.parquet``
+            for part 3 if rows of it failed, ``quarantine.parquet`` if any did, and the page.
+        options: what may be tolerated; the defaults if None.
+
+    Returns:
+        Counts, the parts to score, every expectation's outcome, and whether the batch is rejected.
+
+    Raises:
+        InputRejectedError: the file changed since it was ingested.
+    """
+    options = options or ValidateOptions()
+    columns = ingest.columns_present
+    schemas = [pl.read_parquet_schema(folder / part) for part in ingest.parts]
+    types = {f"dtype.{name}": _stored_type(schemas, name) for name in columns}
+    sieve = _Sieve(contract, columns, source, out)
+    if all(schema[name] == contract.schema[name] for schema in schemas for name in columns):
+        for part in ingest.parts:
+            sieve.add(folder, part)
+    quarantine = sieve.close()
+    statistics = sieve.profile.statistics(
+        rows_read=ingest.rows_read,
+        rows_unparsed=ingest.rows_unparsed,
+        rows_accepted=sieve.rows_accepted,
+    )
+    checks = profile_checks(contract, columns, max_quarantine_ratio=options.max_quarantine_ratio)
+    outcomes = (*_row_outcomes(sieve.checker), *_check_profile(checks, types | statistics))
+    rejection = _explain_rejection(outcomes, ingest, sieve.rows_accepted)
+    if rejection is not None:
+        for path in out.glob("accepted-*.parquet"):
+            path.unlink()
+    summary = ValidationSummary(
+        rows_accepted=0 if rejection else sieve.rows_accepted,
+        rows_quarantined=sieve.rows_quarantined,
+        parts=() if rejection else tuple(sieve.parts),
+        quarantine=quarantine and f"{out.name}/{quarantine}",
+        is_rejected=rejection is not None,
+        rejection=rejection,
+        results=outcomes,
+        advisories=tuple(
+            _describe_advisory(outcome)
+            for outcome in outcomes
+            if outcome.severity == "advisory" and not outcome.is_success
+        ),
+        report=f"{out.name}/{REPORT_FILE}",
+    )
+    quarantines = {
+        "ingest": folder / ingest.quarantine if ingest.quarantine else None,
+        "validate": out / quarantine if quarantine else None,
+    }
+    page = render_page(summary, ingest, contract, source.name, quarantines)
+    (out / REPORT_FILE).write_text(page, encoding="utf-8")
+    return summary
+
+
+class _Sieve:
+    """Parts a batch, chunk by chunk, into rows to score and rows to quarantine."""
+
+    def __init__(self, contract: Contract, columns: Sequence[str], source: Path, out: Path) -> None:
+        self.checker = RowChecker(contract, columns)
+        self.profile = BatchProfile(contract)
+        self.parts: list[PartFile] = []
+        self.rows_accepted = 0
+        self.rows_quarantined = 0
+        self._source = source
+        self._out = out
+        self._quarantine = QuarantineWriter(out)
+        self._waiting: list[pl.DataFrame] = []
+
+    def add(self, folder: Path, part: str) -> None:
+        """Check one part; rewrite it without the rows that failed, if any did."""
+        frame = pl.read_parquet(folder / part)
+        self.profile.add(frame)
+        failed = self.checker.check(frame)
+        accepted = frame.height - failed.height
+        self.rows_accepted += accepted
+        self.rows_quarantined += failed.height
+        if failed.height:
+            self._quarantine_rows(failed)
+        if not accepted:
+            return
+        if failed.height:
+            name = Path(part).name.replace("connections", "accepted")
+            part = f"{self._out.name}/{name}"
+            frame.join(failed, on="row_number", how="anti", maintain_order="left").write_parquet(
+                self._out / name, compression="zstd", compression_level=1, statistics=False
+            )
+        self.parts.append(PartFile(path=part, rows=accepted))
+
+    def close(self) -> str | None:
+        """Finish the quarantine; return its name, or None where it has no row."""
+        self._fetch_lines()
+        return self._quarantine.close()
+
+    def _quarantine_rows(self, failed: pl.DataFrame) -> None:
+        """Take rows in; their lines are fetched when enough have come together."""
+        for rows in failed.iter_slices(RAW_ROWS):
+            self._waiting.append(rows)
+            if sum(waiting.height for waiting in self._waiting) >= RAW_ROWS:
+                self._fetch_lines()
+
+    def _fetch_lines(self) -> None:
+        """Read the waiting rows' lines from the file and pass them on."""
+        from tasks.ingest import read_raw_lines
+
+        if not self._waiting:
+            return
+        rows = pl.concat(self._waiting)
+        self._waiting = []
+        lines = read_raw_lines(self._source, set(rows["line_number"]))
+        if len(lines) < rows.height:
+            lost = rows.height - len(lines)
+            msg = (
+                f"Cannot quarantine {rows.height} rows of {self._source}: {lost} of their lines are"
+                " no longer in it, so it changed after it was read. Nothing was stored; run it"
+                " again."
+            )
+            raise InputRejectedError(msg)
+        raw = [lines[line_number] for line_number in rows["line_number"]]
+        self._quarantine.add(
+            rows.with_columns(pl.lit("validate").alias("stage"), pl.Series("raw", raw, pl.Binary))
+        )
+
+
+def _row_outcomes(checker: RowChecker) -> tuple[ExpectationOutcome, ...]:
+    """Return each row expectation's outcome over all parts."""
+    return tuple(
+        ExpectationOutcome(
+            suite="rows",
+            expectation=check.expectation,
+            column=check.column,
+            severity=check.severity,
+            is_success=not tally.rows_failed,
+            rows_checked=checker.rows_checked,
+            rows_failed=tally.rows_failed,
+            observed="; ".join(tally.examples) or None,
+            expected=check.expected,
+        )
+        for check, tally in zip(checker.checks, checker.tallies, strict=True)
+    )
+
+
+def _check_profile(
+    checks: Sequence[Check], profile: Mapping[str, Value]
+) -> tuple[ExpectationOutcome, ...]:
+    """Ask the profile suite of the batch's one row of statistics."""
+    import pandas as pd
+
+    row = pd.DataFrame({check.column: [profile[check.column]] for check in checks})
+    failures = SuiteRunner("profile", checks).find_failures(row)
+    return tuple(
+        ExpectationOutcome(
+            suite="profile",
+            expectation=check.expectation,
+            column=check.column,
+            severity=check.severity,
+            is_success=ordinal not in failures,
+            rows_checked=1,
+            rows_failed=int(ordinal in failures),
+            observed=_write_value(profile[check.column]),
+            expected=check.expected,
+        )
+        for ordinal, check in enumerate(checks)
+    )
+
+
+def _stored_type(schemas: Sequence[Mapping[str, pl.DataType]], column: str) -> str | None:
+    """Name the type a column has in the parts; None where there is no part to look at."""
+    types = {str(schema[column]) for schema in schemas}
+    return " and ".join(sorted(types)) or None
+
+
+def _explain_rejection(
+    outcomes: Sequence[ExpectationOutcome], ingest: "IngestSummary", rows_accepted: int
+) -> str | None:
+    """Say in one sentence why a batch is refused; None where it is not."""
+    failed = next(
+        (
+            outcome
+            for outcome in outcomes
+            if outcome.suite == "profile"
+            and outcome.severity == "required"
+            and not outcome.is_success
+        ),
+        None,
+    )
+    if failed is None:
+        return None
+    if failed.column not in {"rows_accepted", "quarantine_ratio"}:
+        return (
+            f"the batch cannot be scored: its {failed.column} is {failed.observed}, "
+            f"expected {failed.expected}"
+        )
+    rows = ingest.rows_read
+    refused = rows - rows_accepted
+    share = f"{refused:,} of {rows:,} rows ({refused / rows:.1%})"
+    limit = "" if not rows_accepted else f", {failed.expected} of them may be"
+    return f"{share} were quarantined{limit}; most often {_commonest_fault(outcomes, ingest)}"
+
+
+def _commonest_fault(outcomes: Sequence[ExpectationOutcome], ingest: "IngestSummary") -> str:
+    """Name what most quarantined rows have in common."""
+    worst = max(
+        (one for one in outcomes if one.suite == "rows" and one.severity == "required"),
+        key=lambda one: one.rows_failed,
+        default=None,
+    )
+    if worst is None or ingest.rows_unparsed >= worst.rows_failed:
+        return f"they would not parse ({ingest.rows_unparsed:,} rows)"
+    return (
+        f"{worst.column}, expected {worst.expected} ({worst.rows_failed:,} rows, such as "
+        f"{worst.observed})"
+    )
+
+
+def _describe_advisory(outcome: ExpectationOutcome) -> str:
+    """Say what is unusual in a batch that is scored all the same."""
+    if outcome.suite == "profile":
+        return f"{outcome.column} is {outcome.observed}, expected {outcome.expected}"
+    rows = "1 row" if outcome.rows_failed == 1 else f"{outcome.rows_failed:,} rows"
+    return f"{outcome.column}: {rows}, such as {outcome.observed}; expected {outcome.expected}"
+
+
+def _write_value(value: Value) -> str | None:
+    """Write a statistic; None where it has no value."""
+    if value is None or isinstance(value, str):
+        return value
+    return f"{value:.6g}"
