@@ -1,0 +1,258 @@
+"""The model that scores a night: an encoder, two detectors, their tails and the thresholds.
+
+Belongs here: joining the detectors' scores, and the model folder. Does not belong here: fitting
+(see ``tasks.fit``), or the manifest and the register of versions (see ``storage``).
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+import polars as pl
+from pydantic import BaseModel, ConfigDict
+
+from expectations.errors import ModelRefusedError, UsageError
+from tasks.detectors.autoencoder import GRAPH_FILE, Autoencoder
+from tasks.detectors.base import Detector
+from tasks.detectors.classifier import MODEL_FILE, STATE_FILE, Classifier
+from tasks.detectors.tails import Tail
+from tasks.encode import Encoded, Encoder, Floats
+
+MODEL = "model.json"
+ENCODER_FILE = "encoder.json"
+TAILS_FILE = "tails.json"
+
+CONTENT_FILES = (MODEL, ENCODER_FILE, TAILS_FILE, MODEL_FILE, STATE_FILE, GRAPH_FILE)
+"""What a model is: weights, trees and sorted JSON, written the same way every time. The Keras
+files, metrics and reference beside them carry times or follow from the data."""
+
+FORMAT = 1
+"""Of the model folder; a change that an older version would misread counts it up."""
+
+ROWS_AT_ONCE = 16_384
+"""Rows encoded at a time: 8 MB of one-hot columns, which a processor's cache still helps with."""
+
+OperatingPointName = Literal["default", "low_alert", "p50"]
+"""``default`` and ``low_alert`` cut ``anomaly_score``, ``p50`` cuts ``classifier_score``."""
+
+OPERATING_POINTS: tuple[OperatingPointName, ...] = get_args(OperatingPointName)
+
+P50_LOG_ODDS = 0.0
+"""The log-odds of a probability of one half."""
+
+
+class Thresholds(BaseModel):
+    """Decades of surprise above which a connection is flagged."""
+
+    model_config = ConfigDict(frozen=True)
+
+    default: float
+    """For balance between attacks found, new kinds included, and false alarms."""
+    low_alert: float
+    """For few false alarms; not below ``default``."""
+
+
+class ModelCard(BaseModel):
+    """What ``model.json`` holds."""
+
+    model_config = ConfigDict(frozen=True)
+
+    format: int = FORMAT
+    contract: str
+    """The data source whose connections the model reads."""
+    thresholds: Thresholds
+
+    def threshold(self, operating_point: str) -> float:
+        """Return the score above which the operating point flags; see ``cut_column``.
+
+        Raises:
+            UsageError: there is no such operating point.
+        """
+        if cut_column(operating_point) == "classifier_score":
+            return P50_LOG_ODDS
+        value: float = getattr(self.thresholds, operating_point)
+        return value
+
+
+@dataclass(frozen=True)
+class Model:
+    """A fitted model, ready to score and to explain."""
+
+    card: ModelCard
+    encoder: Encoder
+    classifier: Classifier
+    autoencoder: Autoencoder
+    tails: Mapping[str, Tail]
+    """A tail for each detector, by its name."""
+
+    @property
+    def detectors(self) -> tuple[Detector, ...]:
+        """The detectors, in the order of their columns."""
+        return (self.classifier, self.autoencoder)
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The columns a frame must have to be scored."""
+        return self.encoder.features
+
+    def score(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Score connections.
+
+        Args:
+            frame: one row per connection, with every feature.
+
+        Returns:
+            One row per connection, in order, all float64 and higher for the more anomalous:
+            ``classifier_score`` (log-odds), ``autoencoder_score`` (mean squared error),
+            ``classifier_tail`` and ``autoencoder_tail`` (decades of surprise), and
+            ``anomaly_score``, their sum. A row's scores do not depend on the other rows, bit for
+            bit.
+
+        Raises:
+            InputRejectedError: a feature is absent.
+        """
+        slices = (
+            self._score_encoded(self.encoder.encode(frame.slice(first, ROWS_AT_ONCE)))
+            for first in range(0, max(frame.height, 1), ROWS_AT_ONCE)
+        )
+        return pl.concat(slices, rechunk=True)
+
+    def _score_encoded(self, encoded: Encoded) -> pl.DataFrame:
+        raw = {detector.name: detector.score(encoded) for detector in self.detectors}
+        tails = {name: self.tails[name].decades(scores) for name, scores in raw.items()}
+        columns = {f"{name}_score": scores for name, scores in raw.items()}
+        columns |= {f"{name}_tail": decades for name, decades in tails.items()}
+        return pl.DataFrame({**columns, "anomaly_score": sum_tails(tails)})
+
+    def threshold(self, operating_point: str) -> float:
+        """Return the score above which the operating point flags; see ``cut_column``.
+
+        Raises:
+            UsageError: there is no such operating point.
+        """
+        return self.card.threshold(operating_point)
+
+    def save(self, folder: Path) -> None:
+        """Write the content files into an existing folder."""
+        _write_json(folder / MODEL, self.card.model_dump(mode="json"))
+        _write_json(folder / ENCODER_FILE, self.encoder.model_dump(mode="json"))
+        tails = {name: tail.model_dump(mode="json") for name, tail in self.tails.items()}
+        _write_json(folder / TAILS_FILE, tails)
+        for detector in self.detectors:
+            detector.save(folder)
+
+
+def load_model(folder: Path, *, threads: int = 1) -> Model:
+    """Read a stored model; needs numpy, polars, LightGBM and onnxruntime, not Keras.
+
+    Whether the folder is the one that was registered is checked before, against its manifest.
+
+    Args:
+        folder: the model folder.
+        threads: used by the detectors; does not change a score.
+
+    Returns:
+        The model.
+
+    Raises:
+        ModelRefusedError: a file is missing, or not in a form this version reads.
+    """
+    card = read_card(folder)
+    try:
+        encoder = Encoder.model_validate_json((folder / ENCODER_FILE).read_bytes())
+        tails = json.loads((folder / TAILS_FILE).read_bytes())
+        return Model(
+            card=card,
+            encoder=encoder,
+            classifier=Classifier.load(folder, encoder, threads),
+            autoencoder=Autoencoder.load(folder, encoder, threads),
+            tails={name: Tail.model_validate(tail) for name, tail in tails.items()},
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise _refusal(folder, error) from error
+
+
+def read_card(folder: Path) -> ModelCard:
+    """Read what a stored model is for, and its thresholds, without the model.
+
+    Raises:
+        ModelRefusedError: the card is missing, or not in a form this version reads.
+    """
+    try:
+        card = ModelCard.model_validate_json((folder / MODEL).read_bytes())
+    except (OSError, ValueError) as error:
+        raise _refusal(folder, error) from error
+    if card.format != FORMAT:
+        raise _refusal(folder, f"format {card.format}; this version of Noctule reads {FORMAT}")
+    return card
+
+
+def _refusal(folder: Path, cause: object) -> ModelRefusedError:
+    message = (
+        f"Cannot load the model in {folder}: expected {', '.join(CONTENT_FILES)} as "
+        f"`noctule train` writes them, got: {cause}. Restore the folder or train again."
+    )
+    return ModelRefusedError(message)
+
+
+def hash_content(folder: Path) -> str:
+    """Return the identity of a stored model: SHA-256 over its content files.
+
+    Equal data, options and seed give an equal hash on one machine, whatever the time.
+
+    Raises:
+        ModelRefusedError: a content file is missing.
+    """
+    digest = hashlib.sha256()
+    for name in CONTENT_FILES:
+        try:
+            content = (folder / name).read_bytes()
+        except FileNotFoundError as error:
+            message = (
+                f"Cannot identify the model in {folder}: {name} is missing. Restore the folder "
+                "or train again."
+            )
+            raise ModelRefusedError(message) from error
+        digest.update(f"{name}\0{len(content)}\0".encode())
+        digest.update(content)
+    return digest.hexdigest()
+
+
+def sum_tails(tails: Mapping[str, Floats]) -> Floats:
+    """Add up decades of surprise, each detector with the same weight.
+
+    On traffic like the training data the classifier's tail decides, for it reaches further; on
+    attacks of a new kind, where the classifier is silent, the autoencoder's does.
+
+    Source: Fisher 1925, section 21.1, for summing logarithms of tail probabilities.
+    """
+    total: Floats = np.sum(list(tails.values()), axis=0)
+    return total
+
+
+def cut_column(operating_point: str) -> Literal["anomaly_score", "classifier_score"]:
+    """Return the score column an operating point's threshold cuts.
+
+    Raises:
+        UsageError: there is no such operating point.
+    """
+    if operating_point not in OPERATING_POINTS:
+        message = (
+            f"There is no operating point {operating_point!r}: choose one of "
+            f"{', '.join(OPERATING_POINTS)}."
+        )
+        raise UsageError(message)
+    return "classifier_score" if operating_point == "p50" else "anomaly_score"
+
+
+def flag(scores: pl.DataFrame, operating_point: str, threshold: float) -> pl.Series:
+    """Flag the connections whose score lies above the threshold, Boolean (n_rows,)."""
+    return (scores[cut_column(operating_point)] > threshold).alias("is_flagged")
+
+
+def _write_json(path: Path, value: object) -> None:
+    path.write_text(json.dumps(value, sort_keys=True, indent=1) + "\n", encoding="utf-8")

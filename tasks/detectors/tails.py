@@ -1,0 +1,117 @@
+"""From a detector's raw score to how rarely normal traffic reaches it.
+
+Belongs here: fitting and evaluating one tail. Does not belong here: what the scores mean, or how
+several tails are joined (see ``hybrid``).
+"""
+
+from typing import Annotated
+
+import numpy as np
+import polars as pl
+from pydantic import BaseModel, ConfigDict, Field
+
+from tasks.encode import Floats
+
+TAIL_FRACTION = 0.02
+"""Share of held-out normals that the extrapolation is fitted to: a guess, wide enough for a stable
+mean excess at a few thousand rows, far enough out to be exponential."""
+
+MIN_EXCEEDANCES = 100
+"""Fewest held-out normals the extrapolation is fitted to, where there are twice as many: the
+standard error of a mean of 100 exponential excesses is a tenth of it."""
+
+MAX_KNOTS = 512
+"""Points kept of the empirical part: enough that two neighbours differ by less than 0.01 decades
+over the range of a million held-out rows."""
+
+LOG_FLOOR = 1e-12
+"""Smallest raw score told apart on a logarithmic scale: float32 errors are noise long before."""
+
+
+class Tail(BaseModel):
+    """The decades of surprise, ``-log10 P(a normal scores at least this)``, of raw scores.
+
+    Piecewise linear through the held-out normals, then exponential: beyond their last 2 % the
+    probability keeps falling at the rate of their mean excess (peaks over threshold with shape
+    zero; Pickands 1975), so two scores no normal ever reached still have an order. Strictly
+    increasing everywhere, and made of additions, products and one division only, so a value does
+    not depend on how rows were chunked.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    is_logarithmic: bool
+    """Whether raw scores are compared by their logarithm: for errors, whose tail is a power law."""
+    scores: Annotated[tuple[float, ...], Field(min_length=1)]
+    """Knots, strictly increasing; logarithms if ``is_logarithmic``."""
+    surprise: tuple[float, ...]
+    """Decades at the knots, strictly increasing, the first above zero."""
+    slope_below: float
+    """Decades per unit of score at the first knot."""
+    slope_beyond: float
+    """Decades per unit of score after the last knot."""
+
+    @classmethod
+    def fit(cls, held_out: Floats, *, is_logarithmic: bool = False) -> "Tail":
+        """Fit a tail to the scores of normal connections the detector was not trained on.
+
+        Args:
+            held_out: raw scores, (n,), at least 2, finite; nonnegative if ``is_logarithmic``.
+            is_logarithmic: compare by logarithm.
+
+        Returns:
+            The fitted tail.
+        """
+        values = np.sort(_scale(held_out, is_logarithmic=is_logarithmic))
+        count = len(values)
+        beyond = min(max(round(TAIL_FRACTION * count), MIN_EXCEEDANCES), count // 2)
+        threshold = values[count - 1 - beyond]
+        excess = values[values > threshold] - threshold
+        # Ranks evenly spaced in decades: fine where the tail is, coarse among the ordinary.
+        ranks = np.geomspace(count, beyond + 1, MAX_KNOTS).round().astype(np.intp)
+        knots = np.unique(values[count - ranks])
+        at_least = count - np.searchsorted(values, knots, side="left")
+        # Half an observation of slack at both ends keeps the first knot above zero decades.
+        surprise = -np.log10(at_least / (count + 0.5))
+        spread = float(excess.mean()) if len(excess) else float(values.std())
+        slope_beyond = 1.0 / (np.log(10.0) * spread) if spread > 0 else 1.0
+        slope_below = (
+            float((surprise[1] - surprise[0]) / (knots[1] - knots[0]))
+            if len(knots) > 1
+            else slope_beyond
+        )
+        return cls(
+            is_logarithmic=is_logarithmic,
+            scores=tuple(knots.tolist()),
+            surprise=tuple(surprise.tolist()),
+            slope_below=slope_below,
+            slope_beyond=slope_beyond,
+        )
+
+    def decades(self, raw: Floats) -> Floats:
+        """Turn raw scores into decades of surprise.
+
+        Args:
+            raw: (n,), finite.
+
+        Returns:
+            (n,), above zero, in the order of ``raw``. One decade: a tenth of normal connections
+            score this much; beyond the last held-out normal it is an extrapolation.
+        """
+        values = _scale(raw, is_logarithmic=self.is_logarithmic)
+        inside = np.interp(values, self.scores, self.surprise)
+        last, top = self.scores[-1], self.surprise[-1]
+        first, bottom = self.scores[0], self.surprise[0]
+        beyond = top + np.maximum(values - last, 0.0) * self.slope_beyond
+        # Any positive increasing curve would do below the first knot; this one needs no exp.
+        below = bottom / (1.0 + np.maximum(first - values, 0.0) * (self.slope_below / bottom))
+        decades: Floats = np.where(values > last, beyond, np.where(values < first, below, inside))
+        return decades
+
+
+def _scale(raw: Floats, *, is_logarithmic: bool) -> Floats:
+    values = np.ascontiguousarray(raw, dtype=np.float64)
+    if not is_logarithmic:
+        return values
+    # polars takes logarithms one by one; numpy's vectorised loops make no such promise.
+    return pl.Series(np.maximum(values, LOG_FLOOR)).log().to_numpy()

@@ -1,0 +1,193 @@
+"""The explaining stage: the record of every flagged connection, and why the highest were flagged.
+
+Belongs here: choosing the rows to explain and putting both models' attributions into one table.
+Does not belong here: how a model attributes its score (see ``detectors``).
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+from pydantic import BaseModel, ConfigDict, Field
+
+from expectations.contract import Contract
+from expectations.registry import get_contract
+from tasks.detectors.hybrid import Model, load_model
+from tasks.encode import render_value
+
+if TYPE_CHECKING:
+    from tasks.validate import PartFile
+
+REASONS_FILE = "reasons.parquet"
+
+REASONS_SCHEMA = pl.Schema(
+    {
+        "row_number": pl.Int64,
+        "rank": pl.Int64,
+        "model": pl.String,
+        "feature": pl.String,
+        "observed": pl.String,
+        "expected": pl.String,
+        "contribution": pl.Float64,
+    }
+)
+
+
+class ExplainOptions(BaseModel):
+    """How many connections are explained, and how far."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    top_k: int = Field(default=500, ge=0)
+    """Most connections that are explained, those with the highest scores: the trees' attributions
+    cost about 2 CPU ms a connection."""
+    reasons: int = Field(default=5, ge=1)
+    """Most reasons a connection gets."""
+    threads: int = Field(default=1, ge=1)
+    """Used by the detectors; does not change a reason."""
+
+
+class ExplainSummary(BaseModel):
+    """What explaining a batch came to."""
+
+    model_config = ConfigDict(frozen=True)
+
+    rows_flagged: int
+    rows_explained: int
+    flagged: tuple[str, ...]
+    """A file for each accepted part, in order, relative to the batch's folder. Grain: one flagged
+    connection; ``row_number line_number anomaly_score record is_explained``."""
+    reasons: str
+    """Relative to the batch's folder. Grain: one reason; columns of ``REASONS_SCHEMA``."""
+
+
+def explain_batch(
+    folder: Path,
+    parts: Sequence["PartFile"],
+    scores: Sequence[str],
+    model_folder: Path,
+    out: Path,
+    options: ExplainOptions,
+) -> ExplainSummary:
+    """Keep the record of each flagged connection and say why the highest were flagged.
+
+    Args:
+        folder: the batch's folder; parts and scores are named relative to it.
+        parts: the accepted rows.
+        scores: the scores, one file a part, of the same rows in the same order.
+        model_folder: of the model that scored them.
+        out: the stage's folder, named as the stage will be.
+        options: how many, and how far.
+
+    Returns:
+        The summary. ``record`` is JSON text of the file's columns except labels and ignored ones.
+
+    Raises:
+        ModelRefusedError: the model folder cannot be read.
+    """
+    model = load_model(model_folder, threads=options.threads)
+    contract = get_contract(model.card.contract)
+    chosen = choose_rows([folder / name for name in scores], options.top_k)
+    names, to_explain = [], []
+    flagged = 0
+    for index, (part, name) in enumerate(zip(parts, scores, strict=True)):
+        is_flagged = pl.read_parquet(
+            folder / name,
+            columns=["anomaly_score", "is_flagged", "classifier_tail", "autoencoder_tail"],
+        )
+        rows = pl.read_parquet(folder / part.path).hstack(is_flagged).filter("is_flagged")
+        rows = rows.with_columns(pl.col("row_number").is_in(chosen.implode()).alias("is_explained"))
+        to_explain.append(rows.filter("is_explained"))
+        written = f"flagged-{index:05d}.parquet"
+        rows.select(
+            "row_number", "line_number", "anomaly_score", record_of(rows, contract), "is_explained"
+        ).write_parquet(out / written)
+        names.append(f"{out.name}/{written}")
+        flagged += rows.height
+    reasons = (
+        explain_rows(pl.concat(to_explain, how="diagonal_relaxed"), model, options.reasons)
+        if to_explain
+        else REASONS_SCHEMA.to_frame()
+    )
+    reasons.write_parquet(out / REASONS_FILE)
+    return ExplainSummary(
+        rows_flagged=flagged,
+        rows_explained=len(chosen),
+        flagged=tuple(names),
+        reasons=f"{out.name}/{REASONS_FILE}",
+    )
+
+
+def choose_rows(scores: Sequence[Path], top_k: int) -> pl.Series:
+    """Return the row numbers of the flagged connections with the highest anomaly scores.
+
+    Of equal scores, those that come first in the file.
+    """
+    best = pl.DataFrame(schema={"row_number": pl.Int64, "anomaly_score": pl.Float64})
+    for path in scores:
+        more = pl.scan_parquet(path).filter("is_flagged").select(best.columns).collect()
+        best = (
+            pl.concat([best, more])
+            .sort(["anomaly_score", "row_number"], descending=[True, False])
+            .head(top_k)
+        )
+    return best["row_number"]
+
+
+def explain_rows(rows: pl.DataFrame, model: Model, reasons: int) -> pl.DataFrame:
+    """Say which features made these connections anomalous, both models' reasons ranked together.
+
+    A model's tail is its part of the anomaly score; a feature's contribution is its share of what
+    raised that model's score, times the tail. So contributions are decades of surprise in both
+    models alike, and all of a row's would add up to its anomaly score.
+
+    Args:
+        rows: one row per connection: ``row_number``, the features and each detector's tail.
+        model: the one that scored them.
+        reasons: most reasons a connection gets.
+
+    Returns:
+        One row per reason, by row number and rank from 1; columns of ``REASONS_SCHEMA``. Expected
+        is what the autoencoder rebuilt, or for the classifier the ordinary value among normals.
+    """
+    encoded = model.encoder.encode(rows)
+    features = model.features
+    attributions = [detector.attribute(encoded) for detector in model.detectors]
+    contributions = np.hstack(
+        [
+            attribution.shares * rows[f"{detector.name}_tail"].to_numpy()[:, np.newaxis]
+            for detector, attribution in zip(model.detectors, attributions, strict=True)
+        ]
+    )
+    order = np.argsort(-contributions, axis=1, kind="stable")[:, :reasons]
+    table = []
+    for row, (number, best) in enumerate(zip(rows["row_number"], order, strict=True)):
+        ranked = (column for column in best if contributions[row, column] > 0)
+        for rank, column in enumerate(ranked, start=1):
+            which, position = divmod(int(column), len(features))
+            feature = features[position]
+            expected = attributions[which].expected[row, position]
+            table.append(
+                (
+                    number,
+                    rank,
+                    model.detectors[which].name,
+                    feature,
+                    render_value(rows[feature][row]),
+                    model.encoder.render(feature, expected),
+                    float(contributions[row, column]),
+                )
+            )
+    return pl.DataFrame(table, schema=REASONS_SCHEMA, orient="row").sort("row_number", "rank")
+
+
+def record_of(rows: pl.DataFrame, contract: Contract) -> pl.Expr:
+    """Return the expression for a connection's JSON record: its features and identifiers."""
+    kept = [
+        column.name
+        for column in contract.columns
+        if column.role in {"feature", "identifier"} and column.name in rows.columns
+    ]
+    return pl.struct(kept).struct.json_encode().alias("record")

@@ -1,0 +1,217 @@
+"""Scores of training rows by models that did not see them, or anything like them.
+
+Belongs here: fitting on part of the rows to score the rest, with single rows or whole kinds of
+attack held out. Does not belong here: what is concluded from the scores.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field
+
+from expectations.contract import Contract
+from tasks.detectors.autoencoder_training import (
+    AutoencoderOptions,
+    TrainedAutoencoder,
+    fit_autoencoder,
+)
+from tasks.detectors.classifier import Classifier, ClassifierOptions, fit_classifier
+from tasks.detectors.tails import Tail
+from tasks.encode import Encoder, Floats, Mask
+from tasks.labels import family_of
+from tasks.select import select_by_forest
+from tasks.training_data import TrainingRows
+
+KIND_MIN_ROWS = 30
+"""Fewest attacks a kind must have to be held out, and to be left when another is: a guess; a
+recall of fewer rows says little."""
+
+MAX_KINDS = 8
+"""Most kinds held out, the largest first: each costs a fit."""
+
+CLUSTERS = 5
+"""Kinds made by clustering where the file names no attacks: a guess, near the number of families
+in the literature."""
+
+CLUSTER_SAMPLE = 5_000
+"""Attacks that clustering learns from; the others join the nearest centre."""
+
+
+KindSource = Literal["family", "attack", "cluster"]
+
+
+class TrainingOptions(BaseModel):
+    """How a model is fitted."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seed: int = 42
+    """Seed of folds, trees, weights and samples."""
+    threads: int = Field(default=1, ge=1)
+    """Threads of the trees and of selection. The result is the same for any number."""
+    folds: int = Field(default=4, ge=2)
+    """Parts the rows are dealt into; each is scored by models fitted on the others."""
+    selection: Literal["none", "forest"] = "none"
+    """``forest``: the classifier reads the ``top_k`` encoded columns a random forest ranks highest,
+    instead of all features."""
+    top_k: int = Field(default=50, ge=1)
+    """Columns kept by ``selection="forest"``."""
+    classifier: ClassifierOptions = ClassifierOptions()
+    autoencoder: AutoencoderOptions = AutoencoderOptions()
+
+
+@dataclass(frozen=True)
+class Kinds:
+    """The kinds of attack that are held out in turn."""
+
+    made_from: KindSource
+    """The attack's family, its own name, or clusters of the encoded attacks."""
+    of_row: npt.NDArray[np.str_]
+    """(n_rows,), the kind's name; empty for normal rows."""
+    held_out: tuple[str, ...]
+    """The kinds large enough to be held out, largest first; may be empty."""
+
+
+def fit_trees(rows: TrainingRows, keep: Mask, options: TrainingOptions) -> Classifier:
+    """Fit the encoder, the selection and the classifier on some of the rows."""
+    features, is_attack = rows.features.filter(keep), rows.is_attack[keep]
+    encoder = fit_encoder(rows, keep)
+    encoded = encoder.encode(features)
+    selection = None
+    if options.selection == "forest":
+        selection = select_by_forest(
+            encoded.neural, is_attack, encoder, options.top_k, options.seed, options.threads
+        )
+    return fit_classifier(
+        encoded, is_attack, encoder, selection, options.classifier, options.seed, options.threads
+    )
+
+
+def fit_network(
+    rows: TrainingRows, keep: Mask, encoder: Encoder, options: TrainingOptions
+) -> TrainedAutoencoder:
+    """Fit the autoencoder on the normal ones among some of the rows."""
+    normal = encoder.encode(rows.features.filter(keep & ~rows.is_attack)).neural
+    return fit_autoencoder(normal, encoder, options.autoencoder, options.seed, options.threads)
+
+
+def fit_encoder(rows: TrainingRows, keep: Mask) -> Encoder:
+    """Fit the encoder on some of the rows."""
+    return Encoder.fit(rows.features.filter(keep), rows.columns, ~rows.is_attack[keep])
+
+
+def score_out_of_fold(
+    rows: TrainingRows,
+    fold: npt.NDArray[np.intp],
+    options: TrainingOptions,
+    progress: Callable[[str], None],
+) -> dict[str, Floats]:
+    """Score every row by detectors that were fitted, encoder included, on the other folds.
+
+    Returns:
+        Raw scores by detector name, (n_rows,) each.
+    """
+    scores = {"classifier": np.empty(rows.count), "autoencoder": np.empty(rows.count)}
+    for held_out in range(options.folds):
+        progress(f"scoring part {held_out + 1} of {options.folds} with a model of the others")
+        judged = fold == held_out
+        classifier = fit_trees(rows, ~judged, options)
+        network = fit_network(rows, ~judged, classifier.encoder, options)
+        encoded = classifier.encoder.encode(rows.features.filter(judged))
+        scores["classifier"][judged] = classifier.score(encoded)
+        scores["autoencoder"][judged] = network.served.score(encoded)
+    return scores
+
+
+def score_held_out_kinds(
+    rows: TrainingRows,
+    fold: npt.NDArray[np.intp],
+    kinds: Kinds,
+    autoencoder_decades: Floats,
+    options: TrainingOptions,
+    progress: Callable[[str], None],
+) -> dict[str, Floats]:
+    """Score each kind of attack by a model that has never seen it.
+
+    Each classifier is also kept from one fold, whose normals give its tail: the same steps as for
+    the final model, with one kind of attack erased from the past. The autoencoder sees no attack
+    anyway.
+
+    Args:
+        rows: all training rows.
+        fold: (n_rows,), each row's fold.
+        kinds: which attacks are of which kind.
+        autoencoder_decades: (n_rows,), the autoencoder's held-out tail of every row.
+        options: how the classifiers are fitted.
+        progress: told what is done.
+
+    Returns:
+        The anomaly scores of each held-out kind's rows.
+    """
+    scores = {}
+    for index, kind in enumerate(kinds.held_out):
+        progress(f"scoring attacks of {kinds.made_from} {kind} with a model that never saw any")
+        is_kind = kinds.of_row == kind
+        judged = fold == index % options.folds
+        classifier = fit_trees(rows, ~is_kind & ~judged, options)
+        tail = Tail.fit(_score(classifier, rows, judged & ~rows.is_attack))
+        decades = tail.decades(_score(classifier, rows, is_kind))
+        scores[kind] = decades + autoencoder_decades[is_kind]
+    return scores
+
+
+def _score(classifier: Classifier, rows: TrainingRows, keep: Mask) -> Floats:
+    return classifier.score(classifier.encoder.encode(rows.features.filter(keep)))
+
+
+def divide_attacks(rows: TrainingRows, contract: Contract, seed: int) -> Kinds:
+    """Divide the attacks into kinds that can be held out in turn.
+
+    Args:
+        rows: all training rows.
+        contract: its families, where the rows name their attacks.
+        seed: of the clustering, where they do not.
+
+    Returns:
+        The kinds; none is held out where too few attacks would be left without it.
+    """
+    of_row = np.full(rows.count, "", dtype=object)
+    made_from: KindSource
+    if rows.attacks is None:
+        made_from = "cluster"
+        of_row[rows.is_attack] = _cluster(rows, seed)
+    elif contract.families is None:
+        made_from = "attack"
+        of_row[rows.is_attack] = rows.attacks[rows.is_attack]
+    else:
+        made_from = "family"
+        names = rows.attacks[rows.is_attack]
+        of_row[rows.is_attack] = [family_of(name, contract.families) for name in names]
+    of_row = of_row.astype(np.str_)
+    names, counts = np.unique(of_row[rows.is_attack], return_counts=True)
+    largest = np.argsort(-counts, kind="stable")[:MAX_KINDS]
+    return Kinds(
+        made_from=made_from,
+        of_row=of_row,
+        held_out=tuple(
+            str(names[index])
+            for index in largest
+            if min(counts[index], counts.sum() - counts[index]) >= KIND_MIN_ROWS
+        ),
+    )
+
+
+def _cluster(rows: TrainingRows, seed: int) -> npt.NDArray[np.str_]:
+    """Name the k-means cluster of each attack among the encoded attacks, (n_attacks,)."""
+    from sklearn.cluster import KMeans
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    encoder = fit_encoder(rows, np.ones(rows.count, dtype=np.bool_))
+    neural = encoder.encode(rows.features.filter(rows.is_attack)).neural
+    sample = neural[np.random.default_rng(seed).permutation(len(neural))[:CLUSTER_SAMPLE]]
+    with threadpool_limits(1):  # sums over threads would differ from run to run
+        clusters = KMeans(CLUSTERS, n_init=4, random_state=seed).fit(sample).predict(neural)
+    return np.char.add("cluster ", (clusters + 1).astype(np.str_))

@@ -1,0 +1,107 @@
+"""The scoring stage: a batch's accepted rows in, their scores and flags out, part by part.
+
+Belongs here: reading parts, applying the model, writing scores. Does not belong here: the models
+(see ``detectors``), or why a row scored as it did (see ``explain``).
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+from pydantic import BaseModel, ConfigDict, Field
+
+from tasks.detectors.hybrid import OperatingPointName, flag, load_model
+
+if TYPE_CHECKING:
+    from tasks.validate import PartFile
+
+
+class ScoreOptions(BaseModel):
+    """How a batch is scored."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    operating_point: OperatingPointName = "default"
+    """Whose threshold decides ``is_flagged``."""
+    threads: int = Field(default=1, ge=1)
+    """Used by the detectors; does not change a score."""
+
+
+class ScoreSummary(BaseModel):
+    """What scoring a batch came to."""
+
+    model_config = ConfigDict(frozen=True)
+
+    parts: tuple[str, ...]
+    """A file of scores for each accepted part, in order, relative to the batch's folder. Grain:
+    one connection; ``row_number``, the columns of ``Model.score`` and ``is_flagged``."""
+    rows_scored: int
+    rows_flagged: int
+    operating_point: str
+    threshold: float
+    """Of ``anomaly_score``; for ``p50``, of ``classifier_score``. A score above is flagged."""
+    highest_score: float | None
+    """Highest ``anomaly_score``; None where no row was scored."""
+
+
+def score_batch(
+    folder: Path,
+    parts: Sequence["PartFile"],
+    model_folder: Path,
+    out: Path,
+    options: ScoreOptions,
+    progress: Callable[[float], None] | None = None,
+) -> ScoreSummary:
+    """Score the accepted rows of a batch.
+
+    Holds one part in memory at a time. A row's scores do not depend on the part it is in.
+
+    Args:
+        folder: the batch's folder; parts are named relative to it.
+        parts: the accepted rows, ``row_number`` and at least the features.
+        model_folder: of the model that scores.
+        out: the stage's folder, named as the stage will be; gets ``scores-00000.parquet`` etc.
+        options: the operating point and threads.
+        progress: told the share of rows done, in [0, 1], after each part.
+
+    Returns:
+        The summary.
+
+    Raises:
+        ModelRefusedError: the model folder cannot be read.
+        InputRejectedError: a part lacks a feature.
+    """
+    model = load_model(model_folder, threads=options.threads)
+    threshold = model.threshold(options.operating_point)
+    total = sum(part.rows for part in parts)
+    names: list[str] = []
+    rows = flagged = 0
+    highest: float | None = None
+    for index, part in enumerate(parts):
+        wanted = ["row_number", *model.features]
+        present = pl.read_parquet_schema(folder / part.path)
+        frame = pl.read_parquet(
+            folder / part.path, columns=[name for name in wanted if name in present]
+        )
+        scores = model.score(frame)
+        scores = scores.with_columns(flag(scores, options.operating_point, threshold))
+        scores = scores.insert_column(0, frame["row_number"])
+        name = f"scores-{index:05d}.parquet"
+        scores.write_parquet(out / name)
+        names.append(f"{out.name}/{name}")
+        rows += scores.height
+        flagged += int(scores["is_flagged"].sum())
+        if scores.height:
+            top = float(scores["anomaly_score"].to_numpy().max())
+            highest = top if highest is None else max(highest, top)
+        if progress is not None:
+            progress(rows / total if total else 1.0)
+    return ScoreSummary(
+        parts=tuple(names),
+        rows_scored=rows,
+        rows_flagged=flagged,
+        operating_point=options.operating_point,
+        threshold=threshold,
+        highest_score=highest,
+    )

@@ -1,0 +1,141 @@
+"""The rows a model is fitted on: read, checked, and cut into folds that cannot leak.
+
+Belongs here: labelled rows, what is wrong with them, and which fold each belongs to. Does not
+belong here: any model, or which attacks are held out (see ``holdout``).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from expectations.contract import Column, Contract
+from expectations.errors import TrainingDataError
+from tasks.encode import Mask
+from tasks.labels import attack_column, has_labels, is_attack
+
+MIN_DISTINCT = 50
+"""Fewest different connections of each class that a model is fitted on: a guess; with fewer, a
+fold's tail would rest on a handful of normals."""
+
+
+@dataclass(frozen=True)
+class TrainingRows:
+    """Labelled connections."""
+
+    features: pl.DataFrame
+    """One row per connection; the contract's features, in declared order."""
+    columns: tuple[Column, ...]
+    """The declarations of the features, in the same order."""
+    is_attack: Mask
+    """(n_rows,)."""
+    attacks: npt.NDArray[np.str_] | None
+    """(n_rows,), the attack's name or the contract's word for normal; None where the files name
+    no attacks."""
+    alike: npt.NDArray[np.intp]
+    """(n_rows,), position of the first row with the same features."""
+
+    @property
+    def count(self) -> int:
+        """Number of rows."""
+        return len(self.is_attack)
+
+    def count_conflicts(self) -> int:
+        """Count the rows whose features occur both as normal and as attack."""
+        attacks = np.bincount(self.alike, weights=self.is_attack, minlength=self.count)
+        total = np.bincount(self.alike, minlength=self.count)
+        conflicting = (attacks > 0) & (attacks < total)
+        return int(total[conflicting].sum())
+
+
+def read_training_rows(parts: Sequence[Path], contract: Contract) -> TrainingRows:
+    """Read labelled connections from Parquet parts.
+
+    Args:
+        parts: files of accepted connections; a row without a label is left out.
+        contract: names the features and the label.
+
+    Returns:
+        The rows of all parts, in order.
+
+    Raises:
+        TrainingDataError: a part has no label, one class is absent, or there are too few rows.
+    """
+    frames = [_read_part(part, contract) for part in parts]
+    is_named = bool(frames) and all("attack" in frame.columns for frame in frames)
+    keep = [*contract.feature_names, "is_attack", *(["attack"] if is_named else [])]
+    if not frames:
+        message = "Cannot train: no files of connections were given. Name at least one."
+        raise TrainingDataError(message)
+    frame = pl.concat([one.select(keep) for one in frames])
+    features = frame.select(contract.feature_names)
+    alike = frame.with_row_index("row").select(
+        pl.col("row").first().over(contract.feature_names).cast(pl.Int64)
+    )
+    rows = TrainingRows(
+        features=features,
+        columns=contract.features,
+        is_attack=frame["is_attack"].to_numpy(),
+        attacks=frame["attack"].to_numpy().astype(np.str_) if is_named else None,
+        alike=alike.to_series().to_numpy().astype(np.intp),
+    )
+    _check(rows, contract)
+    return rows
+
+
+def assign_folds(rows: TrainingRows, folds: int, seed: int) -> npt.NDArray[np.intp]:
+    """Deal the rows into folds of about equal size and equal shares of attacks.
+
+    Connections with the same features share a fold: else a fold would be judged by a model that
+    has seen its rows.
+
+    Returns:
+        (n_rows,), each row's fold, from 0.
+    """
+    random = np.random.default_rng(seed)
+    fold = np.zeros(rows.count, dtype=np.intp)
+    first = np.unique(rows.alike)
+    for chosen in (first[rows.is_attack[first]], first[~rows.is_attack[first]]):
+        fold[random.permutation(chosen)] = np.arange(len(chosen)) % folds
+    return fold[rows.alike]
+
+
+def _read_part(part: Path, contract: Contract) -> pl.DataFrame:
+    columns = pl.read_parquet_schema(part).keys()
+    if not has_labels(contract, columns):
+        wanted = " or ".join(repr(name) for name in (contract.label, contract.attack) if name)
+        message = (
+            f"Cannot train on {part.name}: the file says of no connection whether it is an attack. "
+            f"Expected a column {wanted} with {contract.normal_label!r} for normal traffic; got "
+            f"{len(columns)} columns without it. Train on labelled connections."
+        )
+        raise TrainingDataError(message)
+    attack = attack_column(contract, columns)
+    return (
+        pl.scan_parquet(part)
+        .select(
+            *contract.feature_names,
+            is_attack(contract, columns),
+            *([pl.col(attack).alias("attack")] if attack else []),
+        )
+        .drop_nulls("is_attack")
+        .collect()
+    )
+
+
+def _check(rows: TrainingRows, contract: Contract) -> None:
+    first = np.unique(rows.alike)
+    attacks = int(rows.is_attack[first].sum())
+    for kind, distinct in (("attack", attacks), ("normal", len(first) - attacks)):
+        if distinct >= MIN_DISTINCT:
+            continue
+        total = int(rows.is_attack.sum() if kind == "attack" else (~rows.is_attack).sum())
+        message = (
+            f"Cannot train: expected at least {MIN_DISTINCT} different {kind} connections of "
+            f"contract {contract.name!r}, got {distinct} ({total} of {rows.count} rows are "
+            f"{kind}; {contract.normal_label!r} is normal, anything else an attack). Add more."
+        )
+        raise TrainingDataError(message)
