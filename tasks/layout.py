@@ -53,6 +53,8 @@ def split_fields(line: str) -> list[str] | None:
         The fields without their quotes; None where a quote is not closed, or stands inside a field
         that is not quoted as a whole.
     """
+    if '"' not in line:
+        return line.split(",")
     prefixed = f",{line}"
     if not _LINE.fullmatch(prefixed):
         return None
