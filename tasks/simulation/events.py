@@ -69,14 +69,15 @@ def make_events(rows: int, **columns: Array | float | str) -> pl.DataFrame:
         rows: connections.
         columns: an array of ``rows`` values, or one value for all of them.
     """
+    unknown = sorted(columns.keys() - EVENT_SCHEMA.keys())
+    assert not unknown, f"not columns of an event: {unknown}"  # noqa: S101  our mistake
     series = []
     for name, dtype in EVENT_SCHEMA.items():
-        values = columns.pop(name, DEFAULTS.get(name, 0))
+        values = columns.get(name, DEFAULTS.get(name, 0))
         if isinstance(values, np.ndarray):
             series.append(pl.Series(name, values, dtype=dtype))
         else:
             series.append(pl.Series(name, [values], dtype=dtype).new_from_index(0, rows))
-    assert not columns, f"not columns of an event: {sorted(columns)}"  # noqa: S101  our mistake
     return pl.DataFrame(series)
 
 
