@@ -39,14 +39,14 @@ A guess: far more than a quiet site sees, few enough that flags are rare."""
 WELL_KNOWN = {
     7: "echo", 9: "discard", 11: "systat", 13: "daytime", 15: "netstat", 21: "ftp", 22: "ssh",
     23: "telnet", 25: "smtp", 37: "time", 43: "whois", 53: "domain", 70: "gopher", 79: "finger",
-    80: "http", 95: "supdup", 109: "pop_2", 110: "pop_3", 111: "sunrpc", 113: "auth", 117:
-    "uucp_path", 119: "nntp", 139: "netbios_ssn", 143: "imap4", 179: "bgp", 389: "ldap",
+    80: "http", 95: "supdup", 109: "pop_2", 110: "pop_3", 111: "sunrpc", 113: "auth",
+    117: "uucp_path", 119: "nntp", 139: "netbios_ssn", 143: "imap4", 179: "bgp", 389: "ldap",
     443: "http_443", 512: "exec", 513: "login", 514: "shell", 515: "printer", 540: "uucp",
 }  # fmt: skip
-"""Ports that KDD names; a tcp port without a name is ``private`` up to 1023 and ``other`` above, as
-near as the published data tells."""
-
+"""Tcp ports with a service name of KDD's own."""
 LAST_SYSTEM_PORT = 1023
+"""A port without a name is ``private`` up to here and ``other`` above: a guess, for the published
+data has no ports."""
 
 Attack: TypeAlias = Callable[[np.random.Generator, Site, int], pl.DataFrame]
 
