@@ -5,12 +5,11 @@ the work itself, or how tables look (``flows.tables``). Nothing heavy is importe
 that ``noctule --help`` answers at once.
 """
 
-import json
 import os
 import sys
 from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -61,6 +60,13 @@ def _settings() -> "Settings":
     return load_settings()
 
 
+def _print_json(value: object) -> None:
+    """Print a value for a machine to read."""
+    import json
+
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
 def _date(night: datetime | None) -> date | None:
     """Return the date of an option."""
     return night.date() if night is not None else None
@@ -76,42 +82,58 @@ def demo() -> None:
 
 @app.command()
 def simulate(
-    out: Annotated[Path, typer.Argument(help="File to write: .csv, .csv.gz or .csv.zst.")],
-    rows: Annotated[int, typer.Option(min=1, help="Connections.")] = 100_000,
+    out: Annotated[Path, typer.Argument(help="File to write: .csv, .csv.gz, .csv.zst, .parquet.")],
+    *,
+    rows: Annotated[int, typer.Option(help="Connections.")] = 100_000,
     seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
     night: Night = None,
-    scenario: Annotated[str, typer.Option(help="ordinary, drift or bad_rows.")] = "ordinary",
+    scenario: Annotated[
+        Literal["ordinary", "drift", "bad_rows"],
+        typer.Option(help="bad_rows spoils some lines; drift changes the site's own traffic."),
+    ] = "ordinary",
     labelled: Annotated[
-        bool, typer.Option("--labelled/--unlabelled", help="With class and attack columns.")
-    ] = True,
+        bool, typer.Option("--labelled", help="With class and attack, to train or evaluate on.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Write a night of simulated traffic."""
-    from flows.simulate import simulate_file
+    from datetime import UTC
 
-    summary = simulate_file(
-        out, rows=rows, seed=seed, night=_date(night), scenario=scenario, labelled=labelled
+    from tasks.simulate import simulate_night
+
+    day = _date(night) or datetime.now(UTC).date()
+    summary = simulate_night(
+        out, rows=rows, seed=seed, night=day, scenario=scenario, labelled=labelled
     )
-    _show(summary, as_json=as_json)
+    if as_json:
+        _print_json(summary.model_dump(mode="json"))
+        return
+    attacks = ", ".join(f"{name} {count:,}" for name, count in summary.attack_rows.items())
+    typer.echo(f"{out}: {summary.rows:,} connections of {day}; attacks: {attacks}")
+    if summary.bad_rows:
+        typer.echo(f"{summary.bad_rows:,} of the lines are malformed")
 
 
 @app.command()
 def train(
-    files: Annotated[list[Path], typer.Argument(help="Labelled files or folders of them.")],
+    files: Annotated[list[Path], typer.Argument(help="Labelled files, or folders of them.")],
+    *,
     selection: Annotated[
-        str, typer.Option("--select", help="Feature selection: none or forest.")
+        Literal["none", "forest"],
+        typer.Option("--select", help="forest: keep the columns a random forest ranks highest."),
     ] = "none",
-    top_k: Annotated[
-        int, typer.Option(min=1, help="Encoded columns that forest selection keeps.")
-    ] = 50,
+    top_k: Annotated[int, typer.Option(min=1, help="Encoded columns that forest keeps.")] = 50,
     as_json: AsJson = False,
 ) -> None:
     """Fit, evaluate and register a model; the first one becomes champion."""
     from flows.run import run_training
+    from flows.tables import show_training
 
-    settings = _settings()
-    outcome = run_training(settings, files, selection=selection, top_k=top_k)
-    _show(outcome.model_dump(mode="json"), as_json=as_json)
+    outcome = run_training(_settings(), files, selection, top_k)
+    if as_json:
+        _print_json(outcome.model_dump(mode="json"))
+    else:
+        show_training(outcome)
 
 
 @app.command()
@@ -119,6 +141,7 @@ def run(
     files: Annotated[
         list[Path] | None, typer.Argument(help="Files or folders; the inbox if none is given.")
     ] = None,
+    *,
     night: Night = None,
     as_json: AsJson = False,
 ) -> None:
@@ -129,8 +152,117 @@ def run(
     settings = _settings()
     outcome = run_night(settings, files, _date(night))
     if as_json:
-        typer.echo(outcome.model_dump_json(indent=2))
+        _print_json({**outcome.model_dump(mode="json"), "message": outcome.message})
     else:
         show_night(outcome, settings)
     if outcome.exit_code:
         raise typer.Exit(outcome.exit_code)
+
+
+@app.command()
+def evaluate(
+    file: Annotated[Path, typer.Argument(help="A labelled file.")],
+    *,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="Model version; the champion by default.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Score a labelled file and report how good the scores are; store nothing."""
+    from flows.run import run_evaluation
+    from flows.tables import show_evaluation
+
+    evaluation = run_evaluation(_settings(), file, model)
+    if as_json:
+        _print_json(evaluation.model_dump(mode="json"))
+    else:
+        show_evaluation(evaluation)
+
+
+@app.command()
+def serve() -> None:
+    """Register the deployments with the Prefect server and run what it schedules."""
+    from flows.serve import serve_deployments
+
+    serve_deployments(_settings())
+
+
+@app.command()
+def flagged(
+    *, batch: Batch = None, night: Night = None, limit: Limit = 20, as_json: AsJson = False
+) -> None:
+    """Show flagged connections, highest score first, with their reasons."""
+    from flows.read import show_flagged
+
+    show_flagged(_settings(), batch, _date(night), limit, as_json=as_json)
+
+
+@app.command()
+def batches(*, night: Night = None, limit: Limit = 20, as_json: AsJson = False) -> None:
+    """Show batches, latest night first, with their accounting."""
+    from flows.read import show_batches
+
+    show_batches(_settings(), _date(night), limit, as_json=as_json)
+
+
+@app.command()
+def quarantine(
+    *, batch: Batch = None, night: Night = None, limit: Limit = 20, as_json: AsJson = False
+) -> None:
+    """Show rows that could not be scored, and why."""
+    from flows.read import show_quarantine
+
+    show_quarantine(_settings(), batch, _date(night), limit, as_json=as_json)
+
+
+@app.command()
+def drift(
+    *, batch: Batch = None, night: Night = None, limit: Limit = 50, as_json: AsJson = False
+) -> None:
+    """Show how far each column has moved from what the champion was trained on."""
+    from flows.read import show_drift
+
+    show_drift(_settings(), batch, _date(night), limit, as_json=as_json)
+
+
+@app.command()
+def models(*, limit: Limit = 20, as_json: AsJson = False) -> None:
+    """Show model versions, and who was champion when."""
+    from flows.read import show_models
+
+    show_models(_settings(), limit, as_json=as_json)
+
+
+@app.command()
+def promote(
+    version: Annotated[str, typer.Argument(help="The model version that scores from now on.")],
+    reason: Reason,
+) -> None:
+    """Make a model version the champion."""
+    from flows.read import promote_version
+
+    typer.echo(promote_version(_settings(), version, reason))
+
+
+@app.command()
+def rollback(reason: Reason) -> None:
+    """Make the champion before this one champion again."""
+    from flows.read import roll_back
+
+    typer.echo(roll_back(_settings(), reason))
+
+
+@database_commands.command("upgrade")
+def db_upgrade() -> None:
+    """Bring the database to this version's schema."""
+    from flows.read import upgrade_database
+
+    typer.echo(upgrade_database(_settings()))
+
+
+@database_commands.command("status")
+def db_status(*, as_json: AsJson = False) -> None:
+    """Say which schema the database has, and whether it is this version's."""
+    from flows.read import show_status
+
+    show_status(_settings(), as_json=as_json)

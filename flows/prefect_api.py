@@ -21,6 +21,7 @@ import httpx
 
 from expectations.errors import ServiceUnavailableError
 
+SERVER_COMMAND = ("-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port")
 START_LIMIT_S = 120.0
 """Longest wait for a private server: 19 s were measured on a cold disk, and CI machines vary."""
 STOP_LIMIT_S = 30.0
@@ -110,11 +111,7 @@ def private_server(folder: Path, port: int | None = None) -> Iterator[str]:
     try:
         with log.open("ab") as output:
             server = subprocess.Popen(  # noqa: S603 - our own interpreter, no shell, fixed words
-                [
-                    sys.executable,
-                    *"-m prefect server start --host 127.0.0.1 --port".split(),
-                    str(port),
-                ],
+                [sys.executable, *SERVER_COMMAND, str(port)],
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,

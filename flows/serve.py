@@ -17,27 +17,24 @@ def serve_deployments(settings: Settings) -> None:
     """
     require_prefect_api()
     import prefect
-    from prefect.flows import EntrypointType
+    from prefect.deployments.runner import RunnerDeployment
     from prefect.schedules import Cron
+    from prefect.types.entrypoint import EntrypointType
 
     from flows.nightly import nightly
     from flows.train import train
 
     # Runs start in processes of their own, from any folder: they inherit an absolute home.
     os.environ[f"{PREFIX}HOME"] = str(settings.home)
-    prefect.serve(
-        nightly.to_deployment(
-            "nightly",
-            schedule=Cron(settings.nightly_cron, timezone=settings.time_zone),
+    deployments = [
+        RunnerDeployment.from_flow(
+            flow,
+            flow.name,
+            schedule=Cron(cron, timezone=settings.time_zone),
             tags=["noctule", settings.contract],
             concurrency_limit=1,
             entrypoint_type=EntrypointType.MODULE_PATH,
-        ),
-        train.to_deployment(
-            "train",
-            schedule=Cron(settings.training_cron, timezone=settings.time_zone),
-            tags=["noctule", settings.contract],
-            concurrency_limit=1,
-            entrypoint_type=EntrypointType.MODULE_PATH,
-        ),
-    )
+        )
+        for flow, cron in ((nightly, settings.nightly_cron), (train, settings.training_cron))
+    ]
+    prefect.serve(*deployments)

@@ -45,7 +45,7 @@ class Settings(BaseSettings):
     settle_s: float = Field(default=60, ge=0)
     """A file in the inbox is left for next time until it has not changed for so many seconds (a
     guess: longer than a stalled copy over a network usually pauses)."""
-    drift_sample_rows: int = Field(default=25_000, ge=1_000)
+    drift_sample_rows: int = Field(default=25_000, ge=2_000)
     """Rows of each side in the Evidently report; its cost grows with them (measured)."""
     chunk_rows: int = Field(default=250_000, ge=1_000)
     """Rows held in memory at a time. 250,000 keep a night under 1.8 GB (``make bench``)."""

@@ -17,12 +17,14 @@ from pydantic import BaseModel, ConfigDict
 from expectations.contract import Contract
 from expectations.errors import InputRejectedError
 from tasks.csv_blocks import ParsedRows, parse_block
-from tasks.layout import Layout, read_head, recognise_layout
+from tasks.layout import Layout, read_head, recognise_layout, split_fields
 from tasks.parquet_records import parse_records, read_layout, read_rendered
 from tasks.quarantine import QuarantineWriter
 from tasks.sources import (
     BLOCK_BYTES,
+    PIECE_BYTES,
     ContentHash,
+    SourceChangedError,
     compression_of,
     count_lines,
     cut_blocks,
@@ -36,6 +38,7 @@ __all__ = [
     "ContentHash",
     "IngestOptions",
     "IngestSummary",
+    "count_rows",
     "hash_content",
     "ingest_file",
     "read_raw_lines",
@@ -84,6 +87,18 @@ class IngestSummary(BaseModel):
     has_attack: bool
     """Whether the column that names the attack is present."""
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the batch should know of its file, a sentence each."""
+        told = []
+        if self.extra_columns:
+            told.append(
+                f"ignored columns the contract does not declare: {', '.join(self.extra_columns)}"
+            )
+        if self.has_label or self.has_attack:
+            told.append("the file has labels: kept in the lake, not used for scoring")
+        return tuple(told)
+
 
 def ingest_file(
     source: Path,
@@ -118,7 +133,8 @@ def ingest_file(
         layout = read_layout(source, contract)
         stretches = parse_records(source, layout, options.chunk_rows)
     else:
-        head, pieces = read_head(_pass_through(read_content(source), digest))
+        content = read_content(source, min(PIECE_BYTES, options.block_bytes))
+        head, pieces = read_head(_pass_through(content, digest))
         layout = recognise_layout(head, contract, source)
         form = f"CSV {'with' if layout.header_line else 'without'} header"
         if compression := compression_of(source):
@@ -133,20 +149,20 @@ def ingest_file(
         blank_lines += stretch.blank_lines
     names = parts.close()
     quarantined = quarantine.close()
-    content = hash_content(source).sha256 if form == "Parquet" else digest.hexdigest()
-    if content != batch:
+    found = hash_content(source).sha256 if form == "Parquet" else digest.hexdigest()
+    if found != batch:
         msg = (
             f"{source} changed while it was read: its content was {batch[:12]}… and is now"
-            f" {content[:12]}…. Nothing was stored; run it again."
+            f" {found[:12]}…. Nothing was stored; run it again."
         )
-        raise InputRejectedError(msg)
+        raise SourceChangedError(msg)
     if parts.rows + quarantine.rows == 0:
         held = "a header but no row" if layout.header_line else "no row"
         msg = f"Cannot use {source}: it has {held}. Expected at least one connection."
         raise InputRejectedError(msg)
     present = tuple(column.name for column in layout.columns)
     return IngestSummary(
-        content_sha256=content,
+        content_sha256=found,
         format=form,
         rows_read=parts.rows + quarantine.rows,
         rows_parsed=parts.rows,
@@ -160,6 +176,29 @@ def ingest_file(
         has_label=contract.label in present,
         has_attack=contract.attack in present,
     )
+
+
+def count_rows(source: Path, contract: Contract) -> int:
+    """Count the rows of a file that is refused whole: its lines but blank ones and a header.
+
+    A line is a header if it is the first and names any declared column. Returns 0 where the
+    content cannot be read as lines.
+    """
+    if is_parquet(source):
+        return 0
+    rows = 0
+    is_first = True
+    try:
+        for block in cut_blocks(read_content(source)):
+            lines = [line for line in block.split(b"\n") if line.rstrip(b"\r")]
+            if lines and is_first:
+                is_first = False
+                names = split_fields(lines[0].decode(errors="replace").rstrip("\r")) or []
+                rows -= any(name.strip() in contract.by_name for name in names)
+            rows += len(lines)
+    except InputRejectedError:
+        return 0
+    return rows
 
 
 def read_raw_lines(source: Path, line_numbers: Collection[int]) -> dict[int, bytes]:

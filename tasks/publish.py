@@ -4,17 +4,34 @@ Belongs here: rendering and publishing what is already stored. Does not belong h
 storing anything; a batch whose artifacts were lost has lost nothing.
 """
 
-from collections.abc import Mapping
-from datetime import date
+import json
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+from uuid import NAMESPACE_OID, UUID, uuid5
 
 from pydantic import BaseModel, ConfigDict
+from sqlalchemy import Engine
 
 from storage.cost import Cost
+from storage.outbox import mark_published, pending_events
+from storage.queries import drift_rows, flagged_rows, validation_rows
+from tasks.task import task
+from tasks.train import TrainingOutcome
 
 ID_DIGITS = 12
 """Hexadecimal digits of a batch id shown to people: 48 bits tell thousands of batches apart."""
+TOP_FLAGGED = 25
+"""Flagged connections in the artifact: a first look; SQL has them all."""
+ALL = 1_000
+"""More rows than a contract has expectations or columns."""
+FLAGGED_SHOWN = ("row_number", "anomaly_score", "reasons", "record")
+VALIDATION_SHOWN = (
+    "suite", "expectation", "column_name", "severity", "is_success", "rows_failed", "observed",
+    "expected",
+)  # fmt: skip
+DRIFT_SHOWN = ("column_name", "method", "statistic", "threshold", "is_drifted", "rows_current")
 
 
 class FileOutcome(BaseModel):
@@ -24,8 +41,9 @@ class FileOutcome(BaseModel):
 
     file_name: str
     batch_date: date
-    status: Literal["scored", "rejected", "known", "failed"]
-    """``known``: the same content was scored or rejected before; ``failed``: it is still to do."""
+    status: Literal["scored", "rejected", "known", "busy", "failed"]
+    """``known``: the same content was scored or rejected before; ``busy``: another run is at it;
+    ``failed``: it is still to do."""
     message: str
     exit_code: int = 0
     batch_id: str | None = None
@@ -78,7 +96,7 @@ class NightOutcome(BaseModel):
             return f"no new file{left}"
         counts = [
             f"{count} {status}"
-            for status in ("scored", "known", "rejected", "failed")
+            for status in ("scored", "known", "busy", "rejected", "failed")
             if (count := sum(outcome.status == status for outcome in self.files))
         ]
         flagged = sum(outcome.rows_flagged for outcome in self.files if outcome.status == "scored")
@@ -143,6 +161,53 @@ def night_markdown(night: NightOutcome) -> str:
     return "\n".join(lines)
 
 
+def training_markdown(outcome: TrainingOutcome) -> str:
+    """Render what a training came to."""
+    fit = outcome.fit
+    place = "champion" if outcome.is_champion else "challenger"
+    lines = [f"# {outcome.model_version}", "", f"{place}, fitted on {fit.rows:,} connections", ""]
+    lines += ["## Rows held out of the fit", ""]
+    lines += ["| operating point | threshold | accuracy | false-positive rate | recall | F1 |"]
+    lines += ["| --- | ---: | ---: | ---: | ---: | ---: |"]
+    lines += [
+        f"| {name} | {point.threshold:.3f} | {_figure(point.accuracy)} "
+        f"| {_figure(point.false_positive_rate)} | {_figure(point.recall)} | {_figure(point.f1)} |"
+        for name, point in fit.metrics.known.operating_points.items()
+    ]
+    lines += ["", f"ROC AUC {_figure(fit.metrics.known.roc_auc)}"]
+    if fit.metrics.unknown:
+        lines += ["", f"## Attacks held out, by {fit.metrics.unknown_made_from}", ""]
+        lines += ["| kind | rows | recall (default) | recall (low_alert) |"]
+        lines += ["| --- | ---: | ---: | ---: |"]
+        lines += [
+            f"| {_cell(kind)} | {held_out.rows:,} | {held_out.recall_default:.4f} "
+            f"| {held_out.recall_low_alert:.4f} |"
+            for kind, held_out in fit.metrics.unknown.items()
+        ]
+    return "\n".join(lines)
+
+
+def _figure(value: float | None) -> str:
+    """Write a ratio; a dash where it is not defined."""
+    return "-" if value is None else f"{value:.4f}"
+
+
+def reason_text(reasons: Sequence[Mapping[str, Any]]) -> str:
+    """Write a connection's reasons as one line for people."""
+    return "; ".join(
+        f"{one['feature']} {one['observed']} (expected {one['expected']})" for one in reasons
+    )
+
+
+def _plain(value: object) -> object:
+    """Return a stored value as an artifact's table shows it."""
+    if isinstance(value, list):
+        return reason_text(value)
+    if isinstance(value, Mapping):
+        return json.dumps(value)
+    return value
+
+
 def _plural(count: int, noun: str) -> str:
     """Return a count with its noun."""
     return f"{count} {noun}" + ("" if count == 1 else "s")
@@ -159,3 +224,90 @@ def _cell(text: str) -> str:
     for character in "|`*_<>[]":
         escaped = escaped.replace(character, "\\" + character)
     return " ".join(escaped.split())
+
+
+def publish_batch(engine: Engine, outcome: FileOutcome) -> None:
+    """Create the artifacts of one batch: summary, top flagged, validation and drift.
+
+    Args:
+        engine: the database; what is shown is what is stored.
+        outcome: of a batch that was scored or rejected.
+    """
+    from prefect.artifacts import create_markdown_artifact, create_table_artifact
+
+    assert outcome.batch_id is not None  # noqa: S101 - a finished batch has an id
+    short = outcome.batch_id[:ID_DIGITS]
+    create_markdown_artifact(
+        batch_markdown(outcome), key=f"batch-{short}", description=outcome.message
+    )
+    batch_id = outcome.batch_id
+    shown = {
+        "flagged": (FLAGGED_SHOWN, flagged_rows(engine, batch_id=batch_id, limit=TOP_FLAGGED)),
+        "validation": (VALIDATION_SHOWN, validation_rows(engine, batch_id=batch_id, limit=ALL)),
+        "drift": (DRIFT_SHOWN, drift_rows(engine, batch_id=batch_id, limit=ALL)),
+    }
+    for name, (columns, rows) in shown.items():
+        if rows:
+            create_table_artifact(
+                [{column: _plain(row[column]) for column in columns} for row in rows],
+                key=f"{name}-{short}",
+                description=f"{name}: {outcome.file_name}, {outcome.batch_date}",
+            )
+
+
+def publish_night(night: NightOutcome) -> None:
+    """Create the artifact of a whole night."""
+    from prefect.artifacts import create_markdown_artifact
+
+    create_markdown_artifact(night_markdown(night), key="night", description=night.message)
+
+
+def publish_training(outcome: TrainingOutcome) -> None:
+    """Create the artifact of a training: the version, and how it does on what it had not seen."""
+    from prefect.artifacts import create_markdown_artifact
+
+    create_markdown_artifact(
+        training_markdown(outcome),
+        key=outcome.model_version.lower().replace("_", "-"),
+        description=f"{outcome.model_version}, {outcome.fit.rows:,} connections",
+    )
+
+
+def publish_events(engine: Engine, now: datetime) -> None:
+    """Send the outbox's events to Prefect, and note that they were sent.
+
+    An event goes out at least once: its id is the stored one, so that a receiver drops repeats.
+    """
+    from prefect.events import emit_event
+
+    events = pending_events(engine)
+    for told in events:
+        emit_event(
+            event=told.event,
+            resource={"prefect.resource.id": f"noctule.{told.key}"},
+            payload=dict(told.payload),
+            id=uuid5(NAMESPACE_OID, told.key),
+        )
+    mark_published(engine, [told.outbox_id for told in events], now)
+
+
+def progress_artifact(batch_id: str) -> Callable[[float], None]:
+    """Create a progress artifact and return what moves it: a share of the rows, in [0, 1]."""
+    from prefect.artifacts import create_progress_artifact, update_progress_artifact
+
+    made = create_progress_artifact(
+        0.0, key=f"progress-{batch_id[:ID_DIGITS]}", description="connections scored, percent"
+    )
+    assert isinstance(made, UUID)  # noqa: S101 - a coroutine only within an event loop
+
+    def move(share: float) -> None:
+        update_progress_artifact(made, 100 * share)
+
+    return move
+
+
+# An artifact made twice is a second version under the same key.
+publish_batch_task = task(publish_batch, name="publish", retries=1)
+publish_night_task = task(publish_night, name="publish night", retries=1)
+publish_training_task = task(publish_training, name="publish training", retries=1)
+publish_events_task = task(publish_events, name="publish events", retries=1)

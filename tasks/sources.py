@@ -33,6 +33,7 @@ BLOCK_BYTES = 8 << 20
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 PARQUET_MAGIC = b"PAR1"
+_MAGIC_BYTES = 6
 _GZIP_MAGIC = b"\x1f\x8b"
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _ZSTD_SKIPPABLE = tuple(bytes([0x50 + i]) + b"\x2a\x4d\x18" for i in range(16))
@@ -43,6 +44,14 @@ _UNREAD_FORMATS = {
     b"\xff\xfe": "UTF-16 text",
     b"\xfe\xff": "UTF-16 text",
 }
+
+
+class DamagedContentError(InputRejectedError):
+    """A file's bytes can be read, but not what they are said to hold: it will not mend itself."""
+
+
+class SourceChangedError(InputRejectedError):
+    """A file changed while it was read: the next run may find it whole."""
 
 
 class ContentHash(BaseModel):
@@ -72,8 +81,13 @@ def hash_content(source: Path) -> ContentHash:
     return ContentHash(sha256=digest.hexdigest(), size_bytes=size_bytes)
 
 
-def read_content(source: Path) -> Iterator[bytes]:
+def read_content(source: Path, piece_bytes: int = PIECE_BYTES) -> Iterator[bytes]:
     """Yield a file's decompressed bytes in pieces of bounded size.
+
+    Args:
+        source: the file.
+        piece_bytes: largest piece of plain and gzip content; zstandard's are of its own making,
+            at most 32 MiB.
 
     Raises:
         InputRejectedError: no regular file, unreadable, truncated, of a kind that is not read, or
@@ -87,7 +101,7 @@ def read_content(source: Path) -> Iterator[bytes]:
             raise InputRejectedError(msg)
         with source.open("rb") as file:
             before = os.fstat(file.fileno())
-            yield from _decompress(file, source)
+            yield from _decompress(file, source, piece_bytes)
             after = os.fstat(file.fileno())
     except FileNotFoundError as error:
         msg = f"Cannot read {source}: there is no such file."
@@ -97,7 +111,7 @@ def read_content(source: Path) -> Iterator[bytes]:
             f"Cannot read {source}: its compressed content is cut short or damaged ({error})."
             " Nothing was stored. Deliver the whole file again."
         )
-        raise InputRejectedError(msg) from error
+        raise DamagedContentError(msg) from error
     except OSError as error:
         reason = error.strerror or str(error)
         msg = f"Cannot read {source}: {reason}. Check that this user may read it."
@@ -107,7 +121,7 @@ def read_content(source: Path) -> Iterator[bytes]:
             f"{source} changed while it was read ({before.st_size} bytes at first,"
             f" {after.st_size} at the end). Nothing was stored; run it again when it is complete."
         )
-        raise InputRejectedError(msg)
+        raise SourceChangedError(msg)
 
 
 def is_parquet(source: Path) -> bool:
@@ -136,26 +150,25 @@ def _compression_of(file: BinaryIO) -> str | None:
     return None
 
 
-def _decompress(file: BinaryIO, source: Path) -> Iterator[bytes]:
+def _decompress(file: BinaryIO, source: Path, piece_bytes: int) -> Iterator[bytes]:
     """Yield the content of an open file by the compression its first bytes name."""
     match _compression_of(file):
         case "gzip":
             with gzip.GzipFile(fileobj=file) as content:
-                yield from iter(lambda: content.read(PIECE_BYTES), b"")
+                yield from iter(lambda: content.read(piece_bytes), b"")
         case "zstandard":
             yield from _decompress_zstd(file)
         case _:
-            first = file.read(PIECE_BYTES)
+            start = file.read(_MAGIC_BYTES)
+            file.seek(0)
             for magic, name in _UNREAD_FORMATS.items():
-                if first.startswith(magic):
+                if start.startswith(magic):
                     msg = (
                         f"Cannot read {source}: it is {name}. Noctule reads UTF-8 CSV, plain or"
                         " compressed by gzip or zstandard, and Parquet. Convert the file."
                     )
-                    raise InputRejectedError(msg)
-            if first:
-                yield first
-            yield from iter(lambda: file.read(PIECE_BYTES), b"")
+                    raise DamagedContentError(msg)
+            yield from iter(lambda: file.read(piece_bytes), b"")
 
 
 def _decompress_zstd(file: BinaryIO) -> Iterator[bytes]:

@@ -1,0 +1,169 @@
+"""The flow of one delivered file: from bytes to committed, explained flags.
+
+Belongs here: the order of the stages, and how each way to end looks to an operator. Does not
+belong here: the stages (``tasks``), or which files there are (``flows.nightly``).
+"""
+
+from datetime import date, datetime
+from pathlib import Path
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.states import Completed, Failed
+from sqlalchemy import Engine
+
+from expectations.errors import InputRejectedError
+from flows.plan import plan_file, plan_scoring
+from flows.settings import Settings, load_settings
+from flows.stores import open_database, record_run, utc_now
+from storage.claims import Claim, claim
+from storage.lake import discard_attempts, read_costs
+from storage.model_store import champion, load_verified
+from tasks.publish import FileOutcome, publish_batch_task, publish_events_task
+from tasks.receive import Arrival, receive_task
+from tasks.stages import (
+    BatchJob,
+    Refusal,
+    drift_task,
+    explain_task,
+    ingest_task,
+    score_task,
+    validate_task,
+)
+from tasks.store import StageSummaries, store_rejected_task, store_scored_task
+
+
+@flow(name="batch", flow_run_name="{source.name} {batch_date}")
+def score_file(source: Path, batch_date: date) -> State[FileOutcome]:
+    """Validate, score, explain and store one file of connections.
+
+    Args:
+        source: the file, wherever it lies.
+        batch_date: the night it belongs to, UTC.
+
+    Returns:
+        Failed with the reason where the batch is rejected, else completed.
+    """
+    settings, started_at = load_settings(), utc_now()
+    with open_database(settings) as engine:
+        arrival = receive_task(engine, source, settings.contract, batch_date, started_at)
+        job = plan_batch(settings, engine, source, arrival)
+        with (
+            record_run(engine, "batch", job.batch_id) as run,
+            claim(engine, job.folder, job.batch_id) as held,
+        ):
+            if held is None or held.is_finished:
+                return run.end(end_unchanged(arrival, source, is_busy=held is None))
+            discard_attempts(job.folder)
+            ingested = ingest_task(job, arrival.damage)
+            if isinstance(ingested, Refusal):
+                return run.end(refuse(engine, held, job, arrival, ingested, started_at))
+            validated = validate_task(job, ingested)
+            if isinstance(validated, Refusal):
+                return run.end(refuse(engine, held, job, arrival, validated, started_at))
+            scored = score_task(job, validated)
+            explained = explain_task(job, validated, scored)
+            drifted = drift_task(job, validated, scored)
+            stages = StageSummaries(
+                ingested=ingested,
+                validated=validated,
+                scored=scored,
+                explained=explained,
+                drifted=drifted,
+            )
+            store_scored_task(engine, held, job, stages, started_at, utc_now())
+            return run.end(finish(engine, job, arrival, stages))
+
+
+def plan_batch(settings: Settings, engine: Engine, source: Path, arrival: Arrival) -> BatchJob:
+    """Say what is to be done, with the champion of this moment pinned.
+
+    Raises:
+        UsageError: no model was trained yet.
+        ModelRefusedError: the champion's files are not those that were registered.
+    """
+    model = champion(engine, settings.contract)
+    file = plan_file(settings, source, arrival.record.batch_id)
+    folder = load_verified(engine, settings.models, model.version)
+    return plan_scoring(settings, file, model.version, folder)
+
+
+def end_unchanged(arrival: Arrival, source: Path, *, is_busy: bool) -> State[FileOutcome]:
+    """End where there is nothing to do: the content is known, or another run is at it."""
+    known = arrival.record
+    if is_busy:
+        message = "another run is working on it"
+    elif known.file_name != source.name:
+        message = f"{known.status} before, as {known.file_name} on {known.batch_date}"
+    else:
+        message = f"{known.status} before, on {known.batch_date}"
+    outcome = FileOutcome(
+        file_name=source.name,
+        batch_date=known.batch_date,
+        status="busy" if is_busy else "known",
+        message=message,
+        batch_id=known.batch_id,
+        rows_read=known.rows_read or 0,
+        rows_scored=known.rows_scored or 0,
+        rows_quarantined=known.rows_quarantined or 0,
+        rows_rejected=known.rows_rejected or 0,
+    )
+    return Completed(message=message, data=outcome)
+
+
+def refuse(
+    engine: Engine,
+    held: Claim,
+    job: BatchJob,
+    arrival: Arrival,
+    refused: Refusal,
+    started_at: datetime,
+) -> State[FileOutcome]:
+    """Store that the batch is rejected, show it, and fail with the reason."""
+    store_rejected_task(engine, held, job, refused, started_at, utc_now())
+    outcome = FileOutcome(
+        file_name=job.source.name,
+        batch_date=arrival.record.batch_date,
+        status="rejected",
+        message=refused.reason,
+        exit_code=InputRejectedError.exit_code,
+        batch_id=job.batch_id,
+        rows_read=refused.rows_read,
+        rows_rejected=refused.rows_read,
+        reports=() if refused.report is None else (job.folder / refused.report,),
+        costs=read_costs(job.folder),
+    )
+    publish_batch_task(engine, outcome)
+    publish_events_task(engine, utc_now())
+    return Failed(message=f"rejected: {refused.reason}", data=outcome)
+
+
+def finish(
+    engine: Engine, job: BatchJob, arrival: Arrival, stages: StageSummaries
+) -> State[FileOutcome]:
+    """Show what was stored, and complete."""
+    ingested, validated, scored = stages.ingested, stages.validated, stages.scored
+    drifted = stages.drifted.columns_drifted
+    pages = (validated.report, stages.drifted.report_html)
+    message = f"scored {scored.rows_scored:,} connections, flagged {scored.rows_flagged:,}"
+    outcome = FileOutcome(
+        file_name=job.source.name,
+        batch_date=arrival.record.batch_date,
+        status="scored",
+        message=message,
+        batch_id=job.batch_id,
+        rows_read=ingested.rows_read,
+        rows_scored=scored.rows_scored,
+        rows_quarantined=ingested.rows_unparsed + validated.rows_quarantined,
+        rows_flagged=scored.rows_flagged,
+        model_version=job.model_version,
+        operating_point=scored.operating_point,
+        threshold=scored.threshold,
+        advisories=(*ingested.notes, *validated.advisories),
+        drifted=(*drifted, "anomaly_score") if stages.drifted.is_score_drifted else drifted,
+        reports=tuple(job.folder / page for page in pages if page is not None),
+        costs=read_costs(job.folder),
+    )
+    publish_batch_task(engine, outcome)
+    publish_events_task(engine, utc_now())
+    return Completed(message=message, data=outcome)

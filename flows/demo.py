@@ -1,0 +1,90 @@
+"""The demo: the whole story on simulated traffic, from nothing to flagged connections.
+
+Belongs here: which nights are simulated, and what is shown of them. Nothing in it is special: it
+simulates, trains and runs through the same functions as the other commands.
+"""
+
+import shutil
+from datetime import date, timedelta
+from pathlib import Path
+
+from rich.text import Text
+
+from flows.prefect_api import prefect_api
+from flows.run import run_night, run_training
+from flows.settings import Settings
+from flows.stores import open_database, utc_now
+from flows.tables import console, show_night, show_rows, show_training
+from storage import queries
+from tasks.publish import reason_text
+from tasks.simulate import Scenario, simulate_night
+
+TRAINING_ROWS = 40_000
+NIGHT_ROWS = 25_000
+"""Small enough that the demo is done in minutes, large enough that nothing is a single case."""
+NIGHTS: tuple[Scenario, ...] = ("ordinary", "drift", "bad_rows")
+SHOWN = 5
+"""Flagged connections shown of each night."""
+
+
+def run_demo(settings: Settings) -> None:
+    """Train on one simulated night, score three more, and show what was flagged and why.
+
+    Everything is kept in ``NOCTULE_HOME``; run again, it trains and scores anew on the same files,
+    and the results stay as they are.
+    """
+    out = console()
+    today = utc_now().date()
+    folder = settings.home / "demo"
+    labelled = _simulate(folder, "labelled", "ordinary", today - timedelta(len(NIGHTS)))
+    nights = [
+        _simulate(folder, "night", scenario, today - timedelta(len(NIGHTS) - 1 - index))
+        for index, scenario in enumerate(NIGHTS)
+    ]
+    with prefect_api(settings.home) as address:
+        out.print(Text(f"Prefect UI while this runs: {address.removesuffix('/api')}"))
+        out.rule("Training on a labelled night")
+        show_training(run_training(settings, [labelled], "none", top_k=50))
+        out.rule(f"Three nights: {', '.join(NIGHTS)}")
+        outcome = run_night(settings, nights, None)
+        show_night(outcome, settings)
+    for one in outcome.files:
+        _show_flagged(settings, one.batch_id, f"{one.file_name}: highest of {one.rows_flagged:,}")
+    _say_where(settings)
+
+
+def _simulate(folder: Path, name: str, scenario: Scenario, night: date) -> Path:
+    """Write one simulated night, unless it is there already."""
+    target = folder / f"{name}-{night}-{scenario}.csv"
+    if not target.exists():
+        is_labelled = name == "labelled"
+        rows = TRAINING_ROWS if is_labelled else NIGHT_ROWS
+        simulate_night(
+            target, rows=rows, seed=1, night=night, scenario=scenario, labelled=is_labelled
+        )
+    return target
+
+
+def _show_flagged(settings: Settings, batch_id: str | None, title: str) -> None:
+    """Print the highest flagged connections of one batch with their reasons."""
+    with open_database(settings) as engine:
+        rows = queries.flagged_rows(engine, batch_id=batch_id, limit=SHOWN)
+    shown = [{**row, "why": reason_text(row["reasons"])} for row in rows]
+    columns = ["line_number", "anomaly_score", "threshold", "why"]
+    show_rows(shown, columns, empty=f"{title}: nothing is flagged", title=title)
+
+
+def _say_where(settings: Settings) -> None:
+    """Print where everything is, and what to type next."""
+    noctule = shutil.which("noctule") or ".venv/bin/noctule"
+    prefect = Path(noctule).with_name("prefect")
+    lines = [
+        "Flagged connections and all else are in SQL; try:",
+        f"  NOCTULE_HOME={settings.home} {noctule} flagged",
+        f"  database  {settings.home / 'noctule.db'}" if settings.database_url is None else "",
+        f"  reports   {settings.lake}/{settings.contract}/*/*/*.html",
+        "The runs, their states and artifacts are in the Prefect UI; start it with",
+        f"  PREFECT_HOME={settings.home / 'prefect'} {prefect} server start",
+        "and open http://127.0.0.1:4200",
+    ]
+    console().print(Text("\n".join(line for line in lines if line)), soft_wrap=True)

@@ -1,0 +1,74 @@
+"""The nightly flow: every file that has arrived, oldest first, each in a flow of its own.
+
+Belongs here: which files, and what the night as a whole came to. Does not belong here: what is
+done with a file (``flows.batch``).
+"""
+
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run
+from prefect.states import Completed, Failed
+
+from expectations.errors import NoctuleError
+from flows.batch import score_file
+from flows.settings import load_settings
+from flows.stores import open_database, record_run, utc_now
+from storage.model_store import champion
+from tasks.publish import FileOutcome, NightOutcome, SkippedFile, publish_night_task
+from tasks.receive import NewFile, find_files_task
+
+
+def name_night() -> str:
+    """Name a run by the day it is for."""
+    asked: date | None = flow_run.parameters.get("batch_date")
+    return f"night of {asked or utc_now().date()}"
+
+
+@flow(name="nightly", flow_run_name=name_night)
+def nightly(files: list[Path] | None = None, batch_date: date | None = None) -> State[NightOutcome]:
+    """Score every file that has arrived; one bad file never stops the others.
+
+    Args:
+        files: files or folders; the inbox if None.
+        batch_date: the night they belong to; by default the date in a file's name, else the day
+            it arrived.
+
+    Returns:
+        Failed, with the reasons, where a file was rejected or could not be worked on.
+    """
+    settings = load_settings()
+    with open_database(settings) as engine, record_run(engine, "nightly") as run:
+        champion(engine, settings.contract)  # without one, no file is touched
+        places = files or [settings.inbox_folder]
+        found = find_files_task(engine, places, batch_date, settings.settle_s, utc_now())
+        outcomes = [
+            read_outcome(file, score_file(file.path, file.batch_date, return_state=True))
+            for file in found.new
+        ]
+        night = NightOutcome(
+            files=tuple(outcomes),
+            skipped=tuple(
+                SkippedFile(file_name=file.path.name, reason=file.reason) for file in found.skipped
+            ),
+        )
+        publish_night_task(night)
+        end = Failed if night.exit_code else Completed
+        return run.end(end(message=night.message, data=night))
+
+
+def read_outcome(file: NewFile, state: State[Any]) -> FileOutcome:
+    """Return what a file's flow came to, or why it did not come to an end."""
+    result = state.result(raise_on_failure=False)
+    if isinstance(result, FileOutcome):
+        return result
+    return FileOutcome(
+        file_name=file.path.name,
+        batch_date=file.batch_date,
+        status="failed",
+        message=str(result) if isinstance(result, NoctuleError) else f"{state.name}: {result}",
+        exit_code=result.exit_code if isinstance(result, NoctuleError) else 1,
+    )

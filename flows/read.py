@@ -1,0 +1,167 @@
+"""What is stored, for the terminal: the read commands, and the few that change a champion.
+
+Belongs here: one function a command, a query and its printing. Does not belong here: arguments
+(``flows.cli``) or SQL (``storage.queries``).
+"""
+
+import getpass
+import json
+from collections.abc import Callable, Sequence
+from datetime import date
+from typing import Any
+
+import typer
+
+from flows.settings import Settings
+from flows.stores import open_database, utc_now
+from flows.tables import show_rows
+from storage import queries
+from storage.database import connect, status, upgrade
+from storage.model_store import promote, rollback
+from tasks.publish import reason_text
+
+Rows = list[dict[str, Any]]
+
+FLAGGED_SHOWN = ["connection_id", "batch_date", "file_name", "line_number", "anomaly_score",
+                 "threshold", "why"]  # fmt: skip
+BATCHES_SHOWN = ["batch_id", "batch_date", "file_name", "status", "rows_read", "rows_scored",
+                 "rows_quarantined", "rows_rejected", "rows_flagged", "model_version",
+                 "finished_at", "rejection"]  # fmt: skip
+QUARANTINE_SHOWN = ["batch_id", "file_name", "line_number", "stage", "why", "raw_text"]
+DRIFT_SHOWN = ["batch_id", "batch_date", "column_name", "method", "statistic", "threshold",
+               "is_drifted", "rows_current"]  # fmt: skip
+MODELS_SHOWN = ["model_version", "is_champion", "registered_at", "rows_trained", "roc_auc",
+                "false_positive_rate", "recall"]  # fmt: skip
+HISTORY_SHOWN = ["live_from", "live_until", "model_version", "kind", "promoted_by", "reason"]
+
+
+def show_flagged(
+    settings: Settings, batch: str | None, night: date | None, limit: int, *, as_json: bool
+) -> None:
+    """Print flagged connections, highest score first."""
+    with open_database(settings) as engine:
+        rows = queries.flagged_rows(engine, batch_id=batch, night=night, limit=limit)
+    _print(
+        rows,
+        FLAGGED_SHOWN,
+        "Nothing is flagged.",
+        lambda row: reason_text(row["reasons"]),
+        as_json=as_json,
+    )
+
+
+def show_batches(settings: Settings, night: date | None, limit: int, *, as_json: bool) -> None:
+    """Print batches, latest night first."""
+    with open_database(settings) as engine:
+        rows = queries.batch_rows(engine, night=night, limit=limit)
+    _print(rows, BATCHES_SHOWN, "No batch has arrived.", as_json=as_json)
+
+
+def show_quarantine(
+    settings: Settings, batch: str | None, night: date | None, limit: int, *, as_json: bool
+) -> None:
+    """Print quarantined rows in the order of their files."""
+    with open_database(settings) as engine:
+        rows = queries.quarantine_rows(engine, batch_id=batch, night=night, limit=limit)
+    _print(
+        rows,
+        QUARANTINE_SHOWN,
+        "No row is quarantined.",
+        lambda row: "; ".join(row["reasons"]),
+        as_json=as_json,
+    )
+
+
+def show_drift(
+    settings: Settings, batch: str | None, night: date | None, limit: int, *, as_json: bool
+) -> None:
+    """Print columns by how far they moved."""
+    with open_database(settings) as engine:
+        rows = queries.drift_rows(engine, batch_id=batch, night=night, limit=limit)
+    _print(rows, DRIFT_SHOWN, "No drift was measured.", as_json=as_json)
+
+
+def show_models(settings: Settings, limit: int, *, as_json: bool) -> None:
+    """Print model versions with their held-out figures, and the champions' history."""
+    with open_database(settings) as engine:
+        versions = queries.model_rows(engine, contract=settings.contract, limit=limit)
+        history = queries.history_rows(engine, contract=settings.contract, limit=limit)
+    if as_json:
+        print_json({"models": versions, "history": history})
+        return
+    for row in versions:
+        known = row["metrics"]["known"]
+        row["roc_auc"] = known["roc_auc"]
+        row |= {name: known["operating_points"]["default"][name] for name in MODELS_SHOWN[-2:]}
+    show_rows(versions, MODELS_SHOWN, empty="No model was trained yet: noctule train FILE")
+    if history:
+        show_rows(history, HISTORY_SHOWN, empty="", title="Champions, latest first")
+
+
+def promote_version(settings: Settings, version: str, reason: str) -> str:
+    """Make a version the champion; return what to say."""
+    with open_database(settings) as engine:
+        promote(engine, version, who=getpass.getuser(), reason=reason, now=utc_now())
+    return f"{version} scores from now on"
+
+
+def roll_back(settings: Settings, reason: str) -> str:
+    """Make the previous champion champion again; return what to say."""
+    with open_database(settings) as engine:
+        version = rollback(
+            engine, settings.contract, who=getpass.getuser(), reason=reason, now=utc_now()
+        )
+    return f"{version} scores again from now on"
+
+
+def upgrade_database(settings: Settings) -> str:
+    """Bring the database to this version's schema; return what to say."""
+    engine = connect(settings.database_address, settings.home)
+    try:
+        done = upgrade(engine)
+    finally:
+        engine.dispose()
+    return f"{done.address} has schema {done.revision}"
+
+
+def show_status(settings: Settings, *, as_json: bool) -> None:
+    """Print which schema the database has."""
+    engine = connect(settings.database_address, settings.home)
+    try:
+        found = status(engine)
+    finally:
+        engine.dispose()
+    facts = {
+        "address": found.address,
+        "revision": found.revision,
+        "expected": found.head,
+        "is_current": found.is_current,
+    }
+    if as_json:
+        print_json(facts)
+        return
+    advice = "current" if found.is_current else "run: noctule db upgrade"
+    typer.echo(
+        f"{found.address}: schema {found.revision or 'none'}, expected {found.head} ({advice})"
+    )
+
+
+def print_json(value: object) -> None:
+    """Print a value for a machine to read."""
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def _print(
+    rows: Rows,
+    columns: Sequence[str],
+    empty: str,
+    why: Callable[[dict[str, Any]], str] | None = None,
+    *,
+    as_json: bool,
+) -> None:
+    """Print rows for a person or a machine; ``why`` joins a row's reasons into one text."""
+    if as_json:
+        print_json(rows)
+        return
+    shown = rows if why is None else [{**row, "why": why(row)} for row in rows]
+    show_rows(shown, columns, empty=empty)

@@ -1,0 +1,97 @@
+"""A flow run from the command line: with a Prefect API around it, and its outcome handed back.
+
+Belongs here: what ``noctule run``, ``train`` and ``evaluate`` do between arguments and printing.
+Does not belong here: the flows themselves.
+"""
+
+import tempfile
+from datetime import date
+from pathlib import Path
+from typing import Any, Literal
+
+from prefect import tags
+from prefect.client.schemas.objects import State
+
+from expectations.errors import InputRejectedError, NoctuleError, UsageError
+from flows.nightly import nightly
+from flows.plan import plan_file, plan_scoring
+from flows.prefect_api import prefect_api
+from flows.settings import Settings
+from flows.stores import open_database
+from flows.train import train
+from storage.model_store import champion, load_verified
+from tasks import stages
+from tasks.evaluate import Evaluation, evaluate_batch
+from tasks.publish import NightOutcome
+from tasks.sources import hash_content
+from tasks.train import TrainingOutcome
+
+
+def run_night(settings: Settings, files: list[Path] | None, night: date | None) -> NightOutcome:
+    """Run the nightly flow once and return what it came to.
+
+    Raises:
+        NoctuleError: the night could not begin: no database, no model, no inbox.
+    """
+    with open_database(settings) as engine:  # before a server is started for nothing
+        champion(engine, settings.contract)
+    if not files:
+        settings.inbox_folder.mkdir(parents=True, exist_ok=True)
+    with prefect_api(settings.home), tags("noctule", settings.contract):
+        outcome = _result(nightly(files or None, night, return_state=True))
+    assert isinstance(outcome, NightOutcome)  # noqa: S101 - the flow returns nothing else
+    return outcome
+
+
+def run_training(
+    settings: Settings, files: list[Path], selection: Literal["none", "forest"], top_k: int
+) -> TrainingOutcome:
+    """Run the training flow once and return what it came to.
+
+    Raises:
+        NoctuleError: no model could be fitted on these files, or the database is unreachable.
+    """
+    with open_database(settings):
+        pass
+    with prefect_api(settings.home), tags("noctule", settings.contract):
+        outcome = _result(train(files, selection, top_k, return_state=True))
+    if not isinstance(outcome, TrainingOutcome):
+        message = f"Cannot train: there is no file in {', '.join(map(str, files))}."
+        raise UsageError(message)
+    return outcome
+
+
+def run_evaluation(settings: Settings, file: Path, model_version: str | None) -> Evaluation:
+    """Score a labelled file with the champion, or another version, and judge it; store nothing.
+
+    Raises:
+        InputRejectedError: the file is refused, or has no labels.
+        ModelRefusedError: the model is unknown or altered.
+    """
+    with open_database(settings) as engine:
+        version = model_version or champion(engine, settings.contract).version
+        model_folder = load_verified(engine, settings.models, version)
+    with tempfile.TemporaryDirectory(prefix="noctule-evaluate-") as workshop:
+        planned = plan_file(settings, file, hash_content(file).sha256)
+        job = plan_scoring(settings, planned, version, model_folder).model_copy(
+            update={"folder": Path(workshop)}
+        )
+        ingested = stages.ingest(job, None)
+        if isinstance(ingested, stages.Refusal):
+            raise InputRejectedError(ingested.reason)
+        validated = stages.validate(job, ingested)
+        if isinstance(validated, stages.Refusal):
+            message = f"Cannot evaluate {file.name}: {validated.reason}"
+            raise InputRejectedError(message)
+        scored = stages.score(job, validated)
+        return evaluate_batch(job.folder, validated.parts, scored.parts, model_folder, job.declared)
+
+
+def _result(state: State[Any]) -> object:
+    """Return what a flow handed back, or raise the error it ended with."""
+    result = state.result(raise_on_failure=False)
+    if isinstance(result, NoctuleError):
+        raise result
+    if isinstance(result, BaseException):
+        raise RuntimeError(state.message) from result  # noqa: TRY004 - an error as a value
+    return result

@@ -1,0 +1,82 @@
+"""The database as flows and commands open it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from sqlalchemy import Engine
+
+from expectations.errors import NoctuleError
+from flows.settings import Settings
+from storage.database import connect, require_schema, status, upgrade
+from storage.runs import finish_run, start_run
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import State
+
+T = TypeVar("T")
+
+
+def utc_now() -> datetime:
+    """Return the time, in UTC."""
+    return datetime.now(UTC)
+
+
+@contextmanager
+def open_database(settings: Settings) -> Iterator[Engine]:
+    """Open the configured database; one that is empty gets its tables.
+
+    Raises:
+        ServiceUnavailableError: it cannot be reached.
+        UsageError: its schema is older or newer than this version of Noctule.
+    """
+    engine = connect(settings.database_address, settings.home)
+    try:
+        if status(engine).is_absent:
+            upgrade(engine)
+        require_schema(engine)
+        yield engine
+    finally:
+        engine.dispose()
+
+
+class RunRecord:
+    """The row of a run that is under way."""
+
+    def __init__(self) -> None:
+        """Begin without a state."""
+        self.state: State[Any] | None = None
+
+    def end(self, state: "State[T]") -> "State[T]":
+        """Note the state the flow ends in, and return it."""
+        self.state = state
+        return state
+
+
+@contextmanager
+def record_run(engine: Engine, kind: str, batch_id: str | None = None) -> Iterator[RunRecord]:
+    """Keep a row of the run table from the block's beginning to its end, however it ends.
+
+    Args:
+        engine: the database.
+        kind: the flow's name.
+        batch_id: the one batch it is about.
+
+    Yields:
+        The record, which is told the final state.
+    """
+    from prefect.runtime import flow_run
+
+    run_id = start_run(engine, kind, utc_now(), batch_id=batch_id, flow_run_id=flow_run.id)
+    record = RunRecord()
+    try:
+        yield record
+    except BaseException as error:
+        with suppress(NoctuleError):  # the first error is the one to tell of
+            finish_run(engine, run_id, "failed", f"{type(error).__name__}: {error}", utc_now())
+        raise
+    state = record.state
+    is_failed = state is None or state.is_failed()
+    message = state.message if state is not None else "ended without a state"
+    finish_run(engine, run_id, "failed" if is_failed else "completed", message or "", utc_now())

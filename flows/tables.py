@@ -1,0 +1,145 @@
+"""How results look on a terminal.
+
+Belongs here: tables and their number formats. Does not belong here: queries, or what is shown
+where a machine reads (``--json``).
+"""
+
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from flows.settings import Settings
+    from tasks.evaluate import Evaluation
+    from tasks.publish import NightOutcome
+    from tasks.train import TrainingOutcome
+
+PIPE_WIDTH = 240
+"""Columns where the output is no terminal: wide enough that nothing is cut for ``grep``."""
+ID_DIGITS = 12
+"""Hexadecimal digits of an id that are shown; any unique beginning is accepted back."""
+
+
+def console() -> Console:
+    """Return a console on standard output, as wide as it is or as a pipe needs."""
+    return Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False)
+
+
+def show_rows(
+    rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, empty: str, title: str = ""
+) -> None:
+    """Print rows as a table.
+
+    Args:
+        rows: one mapping a row.
+        columns: the keys shown, in order.
+        empty: what to say when there are no rows.
+        title: printed above the table.
+    """
+    out = console()
+    if not rows:
+        out.print(empty)
+        return
+    table = Table(title=title or None, title_justify="left", header_style="bold")
+    for column in columns:
+        is_number = isinstance(rows[0].get(column), int | float)
+        table.add_column(
+            column.replace("_", " "),
+            justify="right" if is_number else "left",
+            overflow="fold",
+            no_wrap=is_number,
+        )
+    for row in rows:
+        table.add_row(*(_cell(column, row.get(column)) for column in columns))
+    out.print(table)
+
+
+def show_night(night: "NightOutcome", settings: "Settings") -> None:
+    """Print what became of each file of a night, and where the rest is."""
+    out = console()
+    columns = ["file_name", "batch_date", "status", "rows_read", "rows_scored", "rows_quarantined",
+               "rows_rejected", "rows_flagged", "message"]  # fmt: skip
+    rows = [outcome.model_dump() for outcome in night.files]
+    show_rows(rows, columns, empty=f"Nothing to do: {night.message}.")
+    for skipped in night.skipped:
+        out.print(Text(f"left for next time: {skipped.file_name}: {skipped.reason}"))
+    for outcome in night.files:
+        for advisory in outcome.advisories:
+            out.print(Text(f"{outcome.file_name}: {advisory}"))
+        if outcome.drifted:
+            out.print(Text(f"{outcome.file_name}: drifted: {', '.join(outcome.drifted)}"))
+        for report in outcome.reports:
+            out.print(Text(f"report    {report}"), soft_wrap=True)
+    if night.files:
+        where = settings.home / "noctule.db" if settings.database_url is None else "PostgreSQL"
+        out.print(Text(f"database  {where}"), soft_wrap=True)
+
+
+def show_training(outcome: "TrainingOutcome") -> None:
+    """Print what a training came to, judged on rows and kinds of attack it had not seen."""
+    out = console()
+    fit = outcome.fit
+    place = "champion: it scores from now on" if outcome.is_champion else "challenger"
+    classes = ", ".join(f"{count:,} {name}" for name, count in fit.classes.items())
+    out.print(Text(f"{outcome.model_version} ({place})"))
+    out.print(Text(f"fitted on {fit.rows:,} connections: {classes}"))
+    if outcome.rows_quarantined:
+        out.print(Text(f"{outcome.rows_quarantined:,} rows could not be used"))
+    show_evaluation(fit.metrics.known, title="Rows held out of the fit")
+    kinds = [
+        {"kind": kind, **held_out.model_dump()} for kind, held_out in fit.metrics.unknown.items()
+    ]
+    title = f"Kinds of attack held out of the fit (by {fit.metrics.unknown_made_from})"
+    columns = ["kind", "rows", "recall_default", "recall_low_alert"]
+    show_rows(kinds, columns, empty="No kind of attack could be held out.", title=title)
+
+
+def show_evaluation(evaluation: "Evaluation", title: str = "") -> None:
+    """Print the figures of an evaluation: each threshold, then recall by attack."""
+    points = [
+        {"operating_point": name, **point.model_dump()}
+        for name, point in evaluation.operating_points.items()
+    ]
+    show_rows(points, list(points[0]), empty="", title=title)
+    ranking = [
+        f"{name} {value:.5f}"
+        for name, value in (
+            ("ROC AUC", evaluation.roc_auc),
+            ("average precision", evaluation.average_precision),
+        )
+        if value is not None
+    ]
+    console().print(Text("; ".join([f"{evaluation.rows:,} labelled rows", *ranking])))
+    recalls = [
+        {"attack": name, "recall": recall} for name, recall in evaluation.recall_by_attack.items()
+    ]
+    families = [
+        {"family": name, "recall": recall} for name, recall in evaluation.recall_by_family.items()
+    ]
+    if families:
+        show_rows(families, ["family", "recall"], empty="")
+        show_rows(recalls, ["attack", "recall"], empty="")
+
+
+def _cell(column: str, value: object) -> Text:
+    """Render one value; text from outside cannot carry markup or control characters."""
+    if value is None:
+        return Text("-", style="dim")
+    if isinstance(value, bool):
+        text = "yes" if value else "no"
+    elif isinstance(value, int):
+        text = f"{value:,}" if column.startswith("rows") else str(value)
+    elif isinstance(value, float):
+        text = f"{value:.4g}" if abs(value) < 1 else f"{value:,.3f}"
+    elif isinstance(value, datetime):
+        text = f"{value:%Y-%m-%d %H:%M:%S}"
+    else:
+        text = str(value)
+    if column == "batch_id":
+        text = text[:ID_DIGITS]
+    return Text("".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text))

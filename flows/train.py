@@ -1,0 +1,111 @@
+"""The training flow: labelled files become a model version; the first one becomes champion.
+
+Belongs here: which files, and what a training came to. Does not belong here: fitting
+(``tasks.fit``) or the comparison of versions.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
+from pydantic import BaseModel
+
+from expectations.errors import TrainingDataError
+from flows.plan import plan_file
+from flows.settings import Settings, load_settings
+from flows.stores import open_database, record_run, utc_now
+from tasks.holdout import TrainingOptions
+from tasks.inbox import pending_files
+from tasks.publish import publish_training_task
+from tasks.sources import hash_content
+from tasks.stages import FileJob, Refusal, ingest_task, validate_task
+from tasks.train import TrainingOutcome, train_model_task
+
+
+def name_training() -> str:
+    """Name a run by its day."""
+    return f"training of {utc_now().date()}"
+
+
+@flow(name="train", flow_run_name=name_training)
+def train(
+    files: list[Path] | None = None,
+    selection: Literal["none", "forest"] = "none",
+    top_k: int = 50,
+) -> State[TrainingOutcome | None]:
+    """Fit, evaluate and register a model.
+
+    Args:
+        files: labelled files, or folders of them; the training folder if None.
+        selection: ``forest`` keeps the ``top_k`` encoded columns a random forest ranks highest.
+        top_k: see ``selection``.
+
+    Returns:
+        Completed with the version, or with nothing where there is no labelled file.
+    """
+    settings = load_settings()
+    options = TrainingOptions(
+        seed=settings.seed, threads=settings.threads, selection=selection, top_k=top_k
+    )
+    with open_database(settings) as engine, record_run(engine, "train") as run:
+        sources = list_labelled(settings, files)
+        if not sources:
+            return run.end(Completed(message=f"no file in {settings.training_folder}", data=None))
+        jobs = [plan_file(settings, source, hash_content(source).sha256) for source in sources]
+        accepted = [accept_file(job) for job in jobs]
+        outcome = train_model_task(
+            engine,
+            settings.models,
+            [part for file in accepted for part in file.parts],
+            settings.contract,
+            options,
+            utc_now(),
+            sources={job.source.name: job.batch_id for job in jobs},
+            rows_quarantined=sum(file.rows_quarantined for file in accepted),
+        )
+        publish_training_task(outcome)
+        place = "champion" if outcome.is_champion else "a challenger"
+        return run.end(Completed(message=f"{outcome.model_version} is {place}", data=outcome))
+
+
+class AcceptedFile(BaseModel):
+    """A labelled file whose usable rows are in the lake."""
+
+    parts: tuple[Path, ...]
+    rows_quarantined: int
+
+
+def list_labelled(settings: Settings, files: list[Path] | None) -> list[Path]:
+    """List the files to train on: those named, and what lies whole in the folders named."""
+    places = files or [settings.training_folder]
+    if files is None:
+        settings.training_folder.mkdir(parents=True, exist_ok=True)
+    listed: list[Path] = []
+    for place in places:
+        if place.is_dir():
+            contents = pending_files(place, utc_now(), settings.settle_s)
+            listed += [file.path for file in contents.pending]
+        else:
+            listed.append(place)
+    return listed
+
+
+def accept_file(job: FileJob) -> AcceptedFile:
+    """Bring a labelled file into the lake.
+
+    Raises:
+        TrainingDataError: it is refused whole; nothing is trained on the others without it.
+    """
+    ingested = ingest_task(job, None)
+    if isinstance(ingested, Refusal):
+        raise TrainingDataError(ingested.reason)
+    validated = validate_task(job, ingested)
+    if isinstance(validated, Refusal):
+        message = f"Cannot train on {job.source.name}: {validated.reason}"
+        raise TrainingDataError(message)
+    return AcceptedFile(
+        parts=tuple(job.folder / part.path for part in validated.parts),
+        rows_quarantined=ingested.rows_unparsed + validated.rows_quarantined,
+    )

@@ -1,0 +1,131 @@
+"""Receiving: a file becomes a delivery of a batch, known by its content.
+
+Belongs here: which files are to be worked on, telling what content one holds, and recording that
+it came. Does not belong here: what lies in an inbox (``tasks.inbox``) or in a file
+(``tasks.ingest``).
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from storage.batches import BatchRecord, Delivery, find_delivery, record_delivery
+from tasks.inbox import SkippedFile, batch_date, pending_files
+from tasks.sources import ContentHash, DamagedContentError, hash_content
+from tasks.task import task
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewFile:
+    """A file that is to be worked on."""
+
+    path: Path
+    batch_date: date
+    """The night it belongs to, UTC."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoundFiles:
+    """What a run has before it."""
+
+    new: tuple[NewFile, ...]
+    """Files named by the user in their order, then those of each folder, oldest first."""
+    skipped: tuple[SkippedFile, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arrival:
+    """A file that was received."""
+
+    record: BatchRecord
+    """The batch it holds, as the database knows it."""
+    damage: str | None
+    """Why its content cannot be read; None where it can. It is then known by its raw bytes."""
+
+
+def find_files(
+    engine: Engine, places: Sequence[Path], night: date | None, settle_s: float, now: datetime
+) -> FoundFiles:
+    """Find the files to work on.
+
+    Args:
+        engine: the database; a folder's files that it has finished, unchanged, are passed over.
+        places: files, taken as they are, and folders, of which temporary and growing files are
+            left for next time.
+        night: the night they belong to; None to tell it from each file.
+        settle_s: how long a folder's file must have lain untouched, in seconds.
+        now: the present.
+
+    Raises:
+        UsageError: a folder cannot be listed.
+    """
+    new: list[NewFile] = []
+    skipped: list[SkippedFile] = []
+    for place in places:
+        if not place.is_dir():
+            new.append(NewFile(path=place, batch_date=batch_date(place.name, now, night)))
+            continue
+        contents = pending_files(place, now, settle_s)
+        skipped += contents.skipped
+        for file in contents.pending:
+            known = find_delivery(engine, file.path.absolute(), file.size_bytes, file.modified_at)
+            if known is None or not known.is_finished:
+                date_of_file = batch_date(file.path.name, file.modified_at, night)
+                new.append(NewFile(path=file.path, batch_date=date_of_file))
+    return FoundFiles(new=tuple(new), skipped=tuple(skipped))
+
+
+def receive_file(
+    engine: Engine, source: Path, contract: str, night: date, now: datetime
+) -> Arrival:
+    """Record that a file came, and find the batch it is a delivery of.
+
+    Args:
+        engine: the database.
+        source: the file.
+        contract: the name of the contract it is read under.
+        night: the night it belongs to.
+        now: when it was seen.
+
+    Returns:
+        The batch; already finished where the same content came before.
+
+    Raises:
+        InputRejectedError: it is no file, may not be read, or changed while it was read.
+        ServiceUnavailableError: the database cannot be reached.
+    """
+    damage = None
+    try:
+        content = hash_content(source)
+    except DamagedContentError as error:
+        content, damage = _hash_raw(source), str(error)
+    status = source.stat()
+    record = record_delivery(
+        engine,
+        Delivery(
+            batch_id=content.sha256,
+            contract=contract,
+            batch_date=night,
+            source=source.absolute(),
+            size_bytes=status.st_size,
+            content_bytes=content.size_bytes,
+            modified_at=datetime.fromtimestamp(status.st_mtime, UTC),
+            arrived_at=now,
+        ),
+    )
+    return Arrival(record=record, damage=damage)
+
+
+def _hash_raw(source: Path) -> ContentHash:
+    """Hash a file as it lies there."""
+    with source.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256")
+    return ContentHash(sha256=digest.hexdigest(), size_bytes=source.stat().st_size)
+
+
+find_files_task = task(find_files, name="find files")
+receive_task = task(receive_file, name="receive")

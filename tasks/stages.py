@@ -1,0 +1,197 @@
+"""The stages of a batch as flows call them: done once under a receipt, and named as Prefect tasks.
+
+Belongs here: what each stage's result depends on, and nothing of how it is computed. The work
+itself is in the module of the stage, complete without Prefect.
+"""
+
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from expectations.contract import Contract
+from expectations.errors import InputRejectedError
+from expectations.registry import get_contract
+from storage.lake import hash_text, run_stage
+from tasks.detectors.hybrid import OperatingPointName
+from tasks.drift import DriftOptions, DriftSummary, measure_drift
+from tasks.explain import ExplainOptions, ExplainSummary, explain_batch
+from tasks.ingest import IngestOptions, IngestSummary, count_rows, ingest_file
+from tasks.publish import progress_artifact
+from tasks.score import ScoreOptions, ScoreSummary, score_batch
+from tasks.sources import SourceChangedError
+from tasks.task import task
+from tasks.validate import (
+    ExpectationOutcome,
+    ValidateOptions,
+    ValidationSummary,
+    validate_batch,
+)
+
+SHORT = 12
+"""Hexadecimal digits of a model version in a folder's name: 48 bits tell thousands apart."""
+
+
+class FileJob(BaseModel):
+    """What the stages before any model need to know of a file: paths, names and numbers."""
+
+    model_config = ConfigDict(frozen=True)
+
+    source: Path
+    batch_id: str
+    contract: str
+    folder: Path
+    """The batch's folder in the lake."""
+    chunk_rows: int
+    """Most rows held in memory at a time."""
+    max_quarantine_ratio: float
+    """Largest share of rows that may be unusable, in [0, 1]."""
+
+    @property
+    def declared(self) -> Contract:
+        """The contract itself."""
+        return get_contract(self.contract)
+
+
+class BatchJob(FileJob):
+    """What all stages of a batch need to know; the model is the one pinned at the claim."""
+
+    model_version: str
+    model_folder: Path
+    operating_point: OperatingPointName
+    explain_top: int
+    """Most flagged connections that are explained."""
+    drift_sample_rows: int
+    """Rows of each side in Evidently's report."""
+    threads: int
+    seed: int
+
+    def stage(self, name: str) -> str:
+        """Name a stage that depends on the model."""
+        return f"{name}-{self.model_version[:SHORT]}"
+
+
+class Refusal(BaseModel):
+    """A batch that is refused whole."""
+
+    model_config = ConfigDict(frozen=True)
+
+    reason: str
+    """One sentence for the operator."""
+    rows_read: int
+    results: tuple[ExpectationOutcome, ...] = ()
+    report: str | None = None
+    """The validation page, relative to the batch's folder, where validation came so far."""
+
+
+def ingest(job: FileJob, damage: str | None) -> IngestSummary | Refusal:
+    """Parse the file into the lake.
+
+    Args:
+        job: the batch.
+        damage: why its content cannot be read, where that is known already.
+    """
+    if damage is not None:
+        return Refusal(reason=damage, rows_read=0)
+    options = IngestOptions(chunk_rows=job.chunk_rows)
+    try:
+        return run_stage(
+            job.folder,
+            "ingest",
+            _key(job, options),
+            IngestSummary,
+            lambda out: ingest_file(job.source, job.declared, out, job.batch_id, options),
+        )
+    except SourceChangedError:
+        raise
+    except InputRejectedError as error:
+        return Refusal(reason=str(error), rows_read=count_rows(job.source, job.declared))
+
+
+def validate(job: FileJob, ingested: IngestSummary) -> ValidationSummary | Refusal:
+    """Check every row and the batch as a whole against the contract."""
+    options = ValidateOptions(max_quarantine_ratio=job.max_quarantine_ratio)
+    validated = run_stage(
+        job.folder,
+        "validate",
+        _key(job, options, ingested),
+        ValidationSummary,
+        lambda out: validate_batch(job.folder, ingested, job.declared, job.source, out, options),
+    )
+    if validated.rejection is None:
+        return validated
+    return Refusal(
+        reason=validated.rejection,
+        rows_read=ingested.rows_read,
+        results=validated.results,
+        report=validated.report,
+    )
+
+
+def score(
+    job: BatchJob, validated: ValidationSummary, progress: Callable[[float], None] | None = None
+) -> ScoreSummary:
+    """Score every accepted connection with the model pinned in the job."""
+    options = ScoreOptions(operating_point=job.operating_point, threads=job.threads)
+    return run_stage(
+        job.folder,
+        job.stage("score"),
+        _key(job, options, validated, job.model_version),
+        ScoreSummary,
+        lambda out: score_batch(
+            job.folder, validated.parts, job.model_folder, out, options, progress
+        ),
+    )
+
+
+def score_visibly(job: BatchJob, validated: ValidationSummary) -> ScoreSummary:
+    """Score a batch; one of several parts shows its progress in the Prefect UI."""
+    is_long = len(validated.parts) > 1
+    return score(job, validated, progress_artifact(job.batch_id) if is_long else None)
+
+
+def explain(job: BatchJob, validated: ValidationSummary, scored: ScoreSummary) -> ExplainSummary:
+    """Keep the record of every flagged connection, and give the reasons of the highest scores."""
+    options = ExplainOptions(top_k=job.explain_top, threads=job.threads)
+    return run_stage(
+        job.folder,
+        job.stage("explain"),
+        _key(job, options, scored, job.model_version),
+        ExplainSummary,
+        lambda out: explain_batch(
+            job.folder, validated.parts, scored.parts, job.model_folder, out, options
+        ),
+    )
+
+
+def drift(job: BatchJob, validated: ValidationSummary, scored: ScoreSummary) -> DriftSummary:
+    """Compare the batch with what the model was fitted on."""
+    options = DriftOptions(sample_rows=job.drift_sample_rows, seed=job.seed)
+    return run_stage(
+        job.folder,
+        job.stage("drift"),
+        _key(job, options, scored, job.model_version),
+        DriftSummary,
+        lambda out: measure_drift(
+            job.folder, validated.parts, scored.parts, job.model_folder, out, options
+        ),
+    )
+
+
+def _key(job: FileJob, *inputs: object) -> dict[str, str]:
+    """Say what a stage's result depends on: content, contract, our version, and the inputs."""
+    return {
+        "content": job.batch_id,
+        "contract": job.declared.fingerprint,
+        "noctule": version("noctule"),
+        "inputs": hash_text(*(repr(one) for one in inputs)),
+    }
+
+
+# Each is idempotent: a second try finds the receipt, or does the work anew in a fresh folder.
+ingest_task = task(ingest, name="ingest")
+validate_task = task(validate, name="validate", retries=1)
+score_task = task(score_visibly, name="score", retries=1)
+explain_task = task(explain, name="explain", retries=1)
+drift_task = task(drift, name="drift", retries=1)

@@ -1,0 +1,98 @@
+"""Training as flows call it: labelled parts become a registered version, with its evidence.
+
+Belongs here: joining the fit with the model store. Does not belong here: how a model is fitted
+(``tasks.fit``), or which version should be champion.
+"""
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy import Engine
+
+from expectations.registry import get_contract
+from storage.model_store import champion, register_model
+from tasks.fit import FitSummary, fit_model
+from tasks.holdout import TrainingOptions
+from tasks.task import task
+
+LIBRARIES = ("noctule", "numpy", "polars", "scikit-learn", "lightgbm", "keras", "jax")
+"""What a model depends on beside data, options and seed; kept with it."""
+
+
+class TrainingOutcome(BaseModel):
+    """What training came to."""
+
+    model_config = ConfigDict(frozen=True)
+
+    model_version: str
+    is_champion: bool
+    """Whether it scores from now on: the first model of a contract does at once."""
+    fit: FitSummary
+    rows_quarantined: int
+    """Rows of the training files that could not be used."""
+
+
+def train_model(  # noqa: PLR0913 - each named at the call
+    engine: Engine,
+    models: Path,
+    parts: Sequence[Path],
+    contract_name: str,
+    options: TrainingOptions,
+    now: datetime,
+    *,
+    sources: Mapping[str, str],
+    rows_quarantined: int,
+    progress: Callable[[str], None] | None = None,
+) -> TrainingOutcome:
+    """Fit a model on labelled connections and register it.
+
+    Args:
+        engine: the database.
+        models: the model store's folder; made if absent.
+        parts: Parquet files of accepted, labelled connections.
+        contract_name: of the contract they were read under.
+        options: how the model is fitted.
+        now: the time of registration.
+        sources: file name -> SHA-256 of its content, kept with the version.
+        rows_quarantined: of those files, for the report.
+        progress: told each step before it is done.
+
+    Returns:
+        The version and the evidence for it.
+
+    Raises:
+        TrainingDataError: no label, one class, or too few rows.
+    """
+    models.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".fit-", dir=models) as workshop:
+        folder = Path(workshop)
+        fit = fit_model(parts, get_contract(contract_name), folder, options, progress)
+        registered = register_model(
+            engine,
+            models,
+            folder,
+            contract=contract_name,
+            content_hash=fit.content_hash,
+            rows_trained=fit.rows,
+            training={
+                "options": options.model_dump(mode="json"),
+                "sources": dict(sources),
+                "libraries": {name: version(name) for name in LIBRARIES},
+            },
+            metrics=fit.metrics.model_dump(mode="json"),
+            registered_at=now,
+            registered_by="noctule train",
+        )
+    return TrainingOutcome(
+        model_version=registered.version,
+        is_champion=champion(engine, contract_name).version == registered.version,
+        fit=fit,
+        rows_quarantined=rows_quarantined,
+    )
+
+
+train_model_task = task(train_model, name="fit and register")
