@@ -211,6 +211,12 @@ class Encoder(BaseModel):
             first += len(category.values) + 1
         return decoded
 
+    def clip(self, neural: Matrix) -> Matrix:
+        """Bring the quantities of neural rows into the range that ``encode`` gives."""
+        clipped = neural.copy()
+        clipped[:, : len(self.quantities)].clip(-CLIP, CLIP, out=clipped[:, : len(self.quantities)])
+        return clipped
+
     def fold(self, weights: Floats, inputs: npt.NDArray[np.intp]) -> Floats:
         """Sum weights of model inputs into the features they come from.
 

@@ -25,7 +25,8 @@ def choose_thresholds(normal: Floats, known: Floats, novel: Mapping[str, Floats]
 
     ``default`` maximises balanced accuracy, where the recall counts attacks of known and of novel
     kinds ``1 - NOVEL_SHARE`` to ``NOVEL_SHARE``, and each novel kind the same: the next one may
-    be like any of them. ``low_alert`` is the score that ``LOW_ALERT_RATE`` of the normals exceed.
+    be like any of them. ``low_alert`` is the lowest score that at most
+    ``LOW_ALERT_RATE`` of the normals exceed.
 
     Args:
         normal: held-out anomaly scores of normal connections, at least one.

@@ -61,9 +61,11 @@ class Autoencoder:
     def attribute(self, encoded: Encoded) -> Attribution:
         """Attribute the error to features, one-hot columns folded into theirs.
 
-        The expected value is the network's reconstruction, in natural units.
+        The expected value is the network's reconstruction, in natural units. Where it lies beyond
+        the clipped range the network overshot a value that was itself clipped: such an error
+        raises the score, but no value would have been less remarkable, so it is no reason.
         """
-        rebuilt = self.reconstruct(encoded.neural)
+        rebuilt = self.encoder.clip(self.reconstruct(encoded.neural))
         errors = np.square(encoded.neural - rebuilt).astype(np.float64)
         shares = normalise(self.encoder.fold(errors, self.encoder.sources))
         return Attribution(shares, self.encoder.decode(rebuilt))

@@ -1,0 +1,186 @@
+"""The detectors score alike however rows are chunked, and load without what trained them."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from expectations.errors import ModelRefusedError, UsageError
+from tasks.detectors.autoencoder_training import load_network
+from tasks.detectors.hybrid import ROWS_AT_ONCE, Model, flag, hash_content, load_model
+
+SCORES = [
+    "classifier_score",
+    "autoencoder_score",
+    "classifier_tail",
+    "autoencoder_tail",
+    "anomaly_score",
+]
+
+SERVING_TOLERANCE = 1e-6
+"""Of the served reconstruction against Keras, in scales of a column."""
+
+
+@pytest.fixture(scope="module")
+def frame(make_connections: Callable[..., pl.DataFrame]) -> pl.DataFrame:
+    return make_connections(60, seed=9)
+
+
+def test_scores_are_five_columns_of_float64(tiny_model: Model, frame: pl.DataFrame) -> None:
+    scores = tiny_model.score(frame)
+    assert scores.columns == SCORES
+    assert set(scores.dtypes) == {pl.Float64}
+    assert scores.height == frame.height
+
+
+def test_the_anomaly_score_is_the_sum_of_the_tails(tiny_model: Model, frame: pl.DataFrame) -> None:
+    scores = tiny_model.score(frame)
+    sums = scores["classifier_tail"] + scores["autoencoder_tail"]
+    assert scores["anomaly_score"].to_list() == sums.to_list()
+
+
+@pytest.mark.parametrize("rows", [1, 2, 7, 16, 59])
+def test_scores_are_bitwise_equal_however_rows_are_chunked(
+    tiny_model: Model, frame: pl.DataFrame, rows: int
+) -> None:
+    whole = tiny_model.score(frame)
+    chunks = [tiny_model.score(frame[first : first + rows]) for first in range(0, 60, rows)]
+    for name in SCORES:
+        assert pl.concat(chunks)[name].to_numpy().tobytes() == whole[name].to_numpy().tobytes()
+
+
+def test_more_rows_than_are_encoded_at_once_change_nothing(
+    tiny_model: Model, frame: pl.DataFrame
+) -> None:
+    many = pl.concat([frame] * (ROWS_AT_ONCE // frame.height + 1))
+    tail = tiny_model.score(many)[-frame.height :]
+    assert tail.equals(tiny_model.score(frame))
+
+
+def test_threads_change_no_score(
+    tiny_model: Model, tiny_model_folder: Path, frame: pl.DataFrame
+) -> None:
+    assert load_model(tiny_model_folder, threads=2).score(frame).equals(tiny_model.score(frame))
+
+
+def test_no_rows_have_no_scores(tiny_model: Model, frame: pl.DataFrame) -> None:
+    assert tiny_model.score(frame.clear()).schema == tiny_model.score(frame).schema
+    assert tiny_model.score(frame.clear()).height == 0
+
+
+def test_the_served_graph_equals_the_stored_keras_network(
+    tiny_model: Model, tiny_model_folder: Path, frame: pl.DataFrame
+) -> None:
+    neural = tiny_model.encoder.encode(frame).neural
+    by_keras = load_network(tiny_model_folder).predict(neural, verbose=0)
+    served = tiny_model.autoencoder.reconstruct(neural)
+    np.testing.assert_allclose(served, by_keras, rtol=0, atol=SERVING_TOLERANCE)
+
+
+def test_the_autoencoder_score_is_the_mean_squared_error(
+    tiny_model: Model, frame: pl.DataFrame
+) -> None:
+    encoded = tiny_model.encoder.encode(frame)
+    rebuilt = tiny_model.autoencoder.reconstruct(encoded.neural)
+    slowly = [
+        sum((a - b) ** 2 for a, b in zip(row, again, strict=True)) / len(row)
+        for row, again in zip(encoded.neural.tolist(), rebuilt.tolist(), strict=True)
+    ]
+    np.testing.assert_allclose(tiny_model.autoencoder.score(encoded), slowly, rtol=1e-5)
+
+
+def test_attributions_are_shares_of_source_features(tiny_model: Model, frame: pl.DataFrame) -> None:
+    encoded = tiny_model.encoder.encode(frame)
+    for detector in tiny_model.detectors:
+        attribution = detector.attribute(encoded)
+        assert attribution.shares.shape == (60, len(tiny_model.features))
+        assert (attribution.shares >= 0).all()
+        total = attribution.shares.sum(axis=1)
+        np.testing.assert_allclose(total[total > 0], 1.0)
+        assert (total > 0).mean() > 0.5
+        assert attribution.expected.shape == attribution.shares.shape
+
+
+def test_the_classifier_expects_the_median_and_the_commonest_name(
+    tiny_model: Model, training_part: Path, frame: pl.DataFrame
+) -> None:
+    normal = pl.read_parquet(training_part).filter(pl.col("attack") == "normal")
+    expected = tiny_model.classifier.attribute(tiny_model.encoder.encode(frame)).expected[0]
+    features = tiny_model.features
+    assert expected[features.index("src_bytes")] == normal["src_bytes"].median()
+    code = expected[features.index("service")]
+    assert tiny_model.encoder.render("service", code) == normal["service"].mode()[0]
+
+
+def test_loading_and_scoring_need_no_training_library(
+    tiny_model_folder: Path, tmp_path: Path, frame: pl.DataFrame
+) -> None:
+    frame.write_parquet(tmp_path / "rows.parquet")
+    # LightGBM imports scikit-learn and pandas by itself where it finds them: kept from it here, so
+    # that any import left would be ours.
+    program = (
+        "import sys\n"
+        "for name in ('keras', 'jax', 'sklearn', 'pandas', 'onnx'):\n"
+        "    sys.modules[name] = None\n"
+        "import polars as pl\n"
+        "from pathlib import Path\n"
+        "from tasks.detectors.hybrid import load_model\n"
+        "from tasks.explain import explain_rows\n"
+        f"model = load_model(Path({str(tiny_model_folder)!r}))\n"
+        f"rows = pl.read_parquet({str(tmp_path / 'rows.parquet')!r})\n"
+        "print(explain_rows(rows.hstack(model.score(rows)), model, 5).height)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 0
+
+
+def test_the_hash_is_of_the_content_alone(
+    tiny_model: Model,
+    tiny_model_folder: Path,
+    tmp_path: Path,
+) -> None:
+    tiny_model.save(tmp_path)
+    assert hash_content(tmp_path) == hash_content(tiny_model_folder)
+    card = json.loads((tmp_path / "model.json").read_text())
+    card["thresholds"]["default"] += 1.0
+    (tmp_path / "model.json").write_text(json.dumps(card))
+    assert hash_content(tmp_path) != hash_content(tiny_model_folder)
+
+
+@pytest.mark.parametrize("name", ["model.json", "tails.json", "classifier.txt", "autoencoder.onnx"])
+def test_a_folder_that_lacks_a_file_is_refused(
+    tiny_model: Model, tmp_path: Path, name: str
+) -> None:
+    tiny_model.save(tmp_path)
+    (tmp_path / name).unlink()
+    with pytest.raises(ModelRefusedError, match=name):
+        load_model(tmp_path)
+    with pytest.raises(ModelRefusedError, match=name):
+        hash_content(tmp_path)
+
+
+def test_a_model_of_another_format_is_refused(tiny_model: Model, tmp_path: Path) -> None:
+    tiny_model.save(tmp_path)
+    card = json.loads((tmp_path / "model.json").read_text())
+    (tmp_path / "model.json").write_text(json.dumps(card | {"format": 99}))
+    with pytest.raises(ModelRefusedError, match="format 99"):
+        load_model(tmp_path)
+
+
+def test_a_score_is_flagged_above_its_threshold_only() -> None:
+    scores = pl.DataFrame({"anomaly_score": [1.0, 2.0, 3.0], "classifier_score": [0.0, 0.1, -1.0]})
+    assert flag(scores, "default", 2.0).to_list() == [False, False, True]
+    assert flag(scores, "p50", 0.0).to_list() == [False, True, False]
+
+
+def test_an_unknown_operating_point_is_refused(tiny_model: Model) -> None:
+    with pytest.raises(UsageError, match="default, low_alert, p50"):
+        tiny_model.threshold("p90")

@@ -1,0 +1,117 @@
+"""Metrics agree with scikit-learn and with counting by hand."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from expectations.errors import InputRejectedError
+from expectations.nsl_kdd import NSL_KDD
+from tasks.detectors.hybrid import ModelCard, Thresholds
+from tasks.evaluate import average_precision, evaluate_batch, evaluate_scores, roc_auc
+from tasks.score import ScoreOptions, score_batch
+from tasks.validate import PartFile
+
+CARD = ModelCard(contract="nsl_kdd", thresholds=Thresholds(default=2.0, low_alert=3.5))
+
+JUDGED = pl.DataFrame(
+    {
+        "is_attack": [True, True, True, False, False, False],
+        "attack": ["neptune", "satan", "neptune", "normal", "normal", "normal"],
+        "anomaly_score": [4.0, 1.0, 3.0, 2.5, 1.0, 0.5],
+        "classifier_score": [5.0, -1.0, 2.0, -3.0, 0.5, -4.0],
+    }
+)
+
+labelled_scores = st.lists(
+    st.tuples(st.booleans(), st.integers(0, 5).map(float)), min_size=2, max_size=40
+).filter(lambda rows: len({truth for truth, _ in rows}) == 2)
+
+
+@given(labelled_scores)
+def test_ranking_metrics_agree_with_scikit_learn(rows: list[tuple[bool, float]]) -> None:
+    truth, scores = (np.array(column) for column in zip(*rows, strict=True))
+    assert roc_auc(truth, scores) == pytest.approx(roc_auc_score(truth, scores))
+    assert average_precision(truth, scores) == pytest.approx(average_precision_score(truth, scores))
+
+
+def test_each_operating_point_is_judged_by_counting() -> None:
+    points = evaluate_scores(JUDGED, CARD, {}).operating_points
+    assert points["default"].model_dump() == pytest.approx(
+        {
+            "threshold": 2.0,
+            "accuracy": 4 / 6,
+            "precision": 2 / 3,
+            "recall": 2 / 3,
+            "f1": 2 / 3,
+            "false_positive_rate": 1 / 3,
+            "flag_rate": 3 / 6,
+        }
+    )
+    assert points["low_alert"].recall == pytest.approx(1 / 3)
+    assert points["low_alert"].false_positive_rate == 0
+    assert points["p50"].threshold == 0
+    assert points["p50"].flag_rate == pytest.approx(3 / 6)
+
+
+def test_recall_is_given_by_attack_and_by_family() -> None:
+    evaluation = evaluate_scores(JUDGED, CARD, {"neptune": "DoS"})
+    assert evaluation.recall_by_attack == {"neptune": 1.0, "satan": 0.0}
+    assert evaluation.recall_by_family == {"DoS": 1.0, "other": 0.0}
+
+
+def test_without_attack_names_there_is_no_recall_by_attack() -> None:
+    unnamed = JUDGED.with_columns(attack=pl.lit(None, dtype=pl.String))
+    evaluation = evaluate_scores(unnamed, CARD, {"neptune": "DoS"})
+    assert evaluation.recall_by_attack == {}
+    assert evaluation.recall_by_family == {}
+
+
+def test_what_one_class_cannot_define_is_none() -> None:
+    evaluation = evaluate_scores(JUDGED.filter(~pl.col("is_attack")), CARD, {})
+    assert evaluation.roc_auc is None
+    assert evaluation.average_precision is None
+    assert evaluation.operating_points["default"].recall is None
+    assert evaluation.operating_points["low_alert"].precision is None
+
+
+def test_the_object_has_the_agreed_keys() -> None:
+    assert list(evaluate_scores(JUDGED, CARD, {}).model_dump()) == [
+        "rows",
+        "roc_auc",
+        "average_precision",
+        "operating_points",
+        "recall_by_attack",
+        "recall_by_family",
+    ]
+
+
+def test_a_batch_is_judged_over_all_its_labelled_rows(
+    tiny_model_folder: Path, make_connections: Callable[..., pl.DataFrame], tmp_path: Path
+) -> None:
+    frame = make_connections(60, seed=5)
+    unlabelled = frame.with_columns(pl.when(pl.col("row_number") > 3).then("class").alias("class"))
+    unlabelled[:30].write_parquet(tmp_path / "a.parquet")
+    unlabelled[30:].write_parquet(tmp_path / "b.parquet")
+    parts = [PartFile(path="a.parquet", rows=30), PartFile(path="b.parquet", rows=30)]
+    out = tmp_path / "score-1"
+    out.mkdir()
+    scored = score_batch(tmp_path, parts, tiny_model_folder, out, ScoreOptions())
+    evaluation = evaluate_batch(tmp_path, parts, scored.parts, tiny_model_folder, NSL_KDD)
+    assert evaluation.rows == 57
+    assert set(evaluation.recall_by_attack) == {"neptune", "satan", "guess_passwd"}
+    assert set(evaluation.recall_by_family) == {"DoS", "Probe", "R2L"}
+
+
+def test_a_batch_without_labels_cannot_be_judged(
+    tiny_model_folder: Path, make_connections: Callable[..., pl.DataFrame], tmp_path: Path
+) -> None:
+    make_connections(6, seed=5).drop("class", "attack").write_parquet(tmp_path / "a.parquet")
+    parts = [PartFile(path="a.parquet", rows=6)]
+    with pytest.raises(InputRejectedError, match="noctule run"):
+        evaluate_batch(tmp_path, parts, ["a.parquet"], tiny_model_folder, NSL_KDD)

@@ -1,0 +1,188 @@
+"""A model is fitted from labelled parts, the same one each time, with held-out evidence."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from expectations.errors import TrainingDataError
+from expectations.nsl_kdd import NSL_KDD
+from tasks.detectors.hybrid import Model, load_model
+from tasks.fit import FitSummary, fit_model
+from tasks.holdout import TrainingOptions, divide_attacks
+from tasks.thresholds import choose_thresholds
+from tasks.training_data import assign_folds, read_training_rows
+
+MakeConnections = Callable[..., pl.DataFrame]
+
+
+def test_the_same_rows_options_and_seed_give_the_same_model(
+    tiny_fit: tuple[Path, FitSummary],
+    training_part: Path,
+    tiny_options: TrainingOptions,
+    tiny_model: Model,
+    tmp_path: Path,
+    make_connections: MakeConnections,
+) -> None:
+    again = fit_model(
+        [training_part], NSL_KDD, tmp_path, tiny_options.model_copy(update={"threads": 2})
+    )
+    assert again.content_hash == tiny_fit[1].content_hash
+    frame = make_connections(30, seed=2)
+    assert load_model(tmp_path).score(frame).equals(tiny_model.score(frame))
+
+
+def test_the_summary_counts_rows_and_classes(tiny_fit: tuple[Path, FitSummary]) -> None:
+    summary = tiny_fit[1]
+    assert summary.rows == 600
+    assert summary.classes == {"normal": 300, "attack": 300}
+    assert summary.metrics.known.rows == 600
+    assert summary.metrics.known.roc_auc == pytest.approx(1.0, abs=0.02)
+    assert summary.thresholds.low_alert >= summary.thresholds.default
+
+
+def test_families_are_held_out_where_the_file_names_attacks(
+    tiny_fit: tuple[Path, FitSummary],
+) -> None:
+    metrics = tiny_fit[1].metrics
+    assert metrics.unknown_made_from == "family"
+    assert {kind: held.rows for kind, held in metrics.unknown.items()} == {
+        "DoS": 100,
+        "Probe": 100,
+        "R2L": 100,
+    }
+
+
+def test_the_folder_holds_data_only_and_what_training_saw(
+    tiny_fit: tuple[Path, FitSummary],
+) -> None:
+    folder, summary = tiny_fit
+    names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert names == {
+        "model.json",
+        "encoder.json",
+        "tails.json",
+        "classifier.txt",
+        "classifier.json",
+        "autoencoder.onnx",
+        "autoencoder.json",
+        "autoencoder.weights.h5",
+        "metrics.json",
+        "training.json",
+        "reference/sample.parquet",
+        "reference/bins.json",
+    }
+    assert json.loads((folder / "metrics.json").read_text()) == summary.metrics.model_dump(
+        mode="json"
+    )
+    history = json.loads((folder / "training.json").read_text())["autoencoder"]
+    assert len(history) == 3
+    assert history[-1]["loss"] < history[0]["loss"]
+
+
+def test_the_reference_keeps_features_and_held_out_scores(
+    tiny_fit: tuple[Path, FitSummary],
+) -> None:
+    sample = pl.read_parquet(tiny_fit[0] / "reference" / "sample.parquet")
+    assert sample.columns == [*NSL_KDD.feature_names, "anomaly_score"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda frame: frame.drop("class", "attack"), "'class' or 'attack'"),
+        (lambda frame: frame.filter(pl.col("class") == "normal"), "different attack .* got 0"),
+        (lambda frame: frame.filter(pl.col("class") != "normal"), "different normal .* got 0"),
+        (lambda frame: frame.head(60), r"different attack .* got 30 \(30 of 60 rows"),
+        (lambda frame: pl.concat([frame.head(60)] * 9), r"got 30 \(270 of 540 rows"),
+    ],
+    ids=["no label", "one class", "other class", "too few", "too few different"],
+)
+def test_data_that_cannot_be_fitted_is_refused_with_the_reason(
+    make_connections: MakeConnections,
+    tmp_path: Path,
+    spoil: Callable[[pl.DataFrame], pl.DataFrame],
+    says: str,
+) -> None:
+    spoil(make_connections(200, seed=1)).write_parquet(tmp_path / "part.parquet")
+    with pytest.raises(TrainingDataError, match=says):
+        read_training_rows([tmp_path / "part.parquet"], NSL_KDD)
+
+
+def test_no_files_are_refused() -> None:
+    with pytest.raises(TrainingDataError, match="no files"):
+        read_training_rows([], NSL_KDD)
+
+
+def test_rows_with_both_labels_are_counted(
+    make_connections: MakeConnections, tmp_path: Path
+) -> None:
+    frame = make_connections(300, seed=1)
+    twin = frame.head(1).with_columns(pl.lit("anomaly").alias("class"))
+    pl.concat([frame, twin, twin]).write_parquet(tmp_path / "part.parquet")
+    rows = read_training_rows([tmp_path / "part.parquet"], NSL_KDD)
+    assert rows.count_conflicts() == 3
+
+
+def test_connections_that_are_alike_share_a_fold(
+    make_connections: MakeConnections, tmp_path: Path
+) -> None:
+    frame = make_connections(300, seed=1)
+    pl.concat([frame, frame, frame.head(50)]).write_parquet(tmp_path / "part.parquet")
+    fold = assign_folds(read_training_rows([tmp_path / "part.parquet"], NSL_KDD), 4, seed=0)
+    assert (fold[:300] == fold[300:600]).all()
+    assert (fold[:50] == fold[600:]).all()
+    assert np.bincount(fold[:300]).min() >= 74
+
+
+def test_attacks_without_names_are_divided_by_clustering(
+    make_connections: MakeConnections, tmp_path: Path
+) -> None:
+    frame = make_connections(600, seed=1)
+    frame.drop("attack").write_parquet(tmp_path / "part.parquet")
+    rows = read_training_rows([tmp_path / "part.parquet"], NSL_KDD)
+    kinds = divide_attacks(rows, NSL_KDD, seed=0)
+    assert kinds.made_from == "cluster"
+    assert len(kinds.held_out) >= 2
+    # Each cluster is of one attack: they differ far more than connections of one attack do.
+    attack = frame["attack"].to_numpy()
+    for kind in kinds.held_out:
+        assert len(set(attack[kinds.of_row == kind])) == 1
+
+
+def test_a_single_kind_of_attack_is_never_held_out(
+    make_connections: MakeConnections, tmp_path: Path
+) -> None:
+    frame = make_connections(600, seed=1).filter(pl.col("attack").is_in(["normal", "neptune"]))
+    frame.write_parquet(tmp_path / "part.parquet")
+    rows = read_training_rows([tmp_path / "part.parquet"], NSL_KDD)
+    assert divide_attacks(rows, NSL_KDD, seed=0).held_out == ()
+
+
+def test_the_default_threshold_gives_way_to_attacks_of_an_unknown_kind() -> None:
+    normal = np.arange(1_000) / 100
+    known = np.full(100, 20.0)
+    unknown = {"R2L": np.full(100, 9.7)}
+    assert choose_thresholds(normal, known, {}).default == pytest.approx(9.99)
+    assert choose_thresholds(normal, known, unknown).default == pytest.approx(9.69)
+
+
+def test_the_default_threshold_agrees_with_trying_every_cut() -> None:
+    random = np.random.default_rng(8)
+    normal, known, novel = random.normal(0, 1, 80), random.normal(4, 1, 60), random.normal(2, 2, 40)
+
+    def gain(cut: float) -> float:
+        recall = 0.7 * sum(known > cut) / 60 + 0.3 * sum(novel > cut) / 40
+        return float(recall - sum(normal > cut) / 80)
+
+    chosen = choose_thresholds(normal, known, {"any": novel}).default
+    assert gain(chosen) == pytest.approx(max(gain(cut) for cut in normal))
+
+
+def test_low_alert_leaves_at_most_two_normals_in_a_thousand() -> None:
+    normal = np.arange(10_000) / 1_000
+    thresholds = choose_thresholds(normal, np.full(5, 5.0), {})
+    assert 0.0015 < (normal > thresholds.low_alert).mean() <= 0.002

@@ -1,0 +1,192 @@
+"""A batch is scored part by part; every flagged row keeps its record, the highest their reasons."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from expectations.errors import InputRejectedError
+from expectations.nsl_kdd import NSL_KDD
+from tasks.detectors.hybrid import Model
+from tasks.explain import (
+    REASONS_SCHEMA,
+    ExplainOptions,
+    ExplainSummary,
+    explain_batch,
+    explain_rows,
+)
+from tasks.score import ScoreOptions, ScoreSummary, score_batch
+from tasks.validate import PartFile
+
+MakeConnections = Callable[..., pl.DataFrame]
+
+PARTS = (PartFile(path="a.parquet", rows=20), PartFile(path="b.parquet", rows=40))
+
+
+@pytest.fixture(scope="module")
+def folder(make_connections: MakeConnections, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("batch")
+    frame = make_connections(60, seed=5)
+    frame[:20].write_parquet(folder / "a.parquet")
+    frame[20:].write_parquet(folder / "b.parquet")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def scored(folder: Path, tiny_model_folder: Path) -> ScoreSummary:
+    (folder / "score-1").mkdir()
+    return score_batch(folder, PARTS, tiny_model_folder, folder / "score-1", ScoreOptions())
+
+
+def explain(
+    folder: Path, scored: ScoreSummary, model_folder: Path, out: Path, **options: int
+) -> ExplainSummary:
+    return explain_batch(folder, PARTS, scored.parts, model_folder, out, ExplainOptions(**options))
+
+
+def test_every_accepted_row_gets_scores_in_its_part(folder: Path, scored: ScoreSummary) -> None:
+    assert scored.parts == ("score-1/scores-00000.parquet", "score-1/scores-00001.parquet")
+    scores = [pl.read_parquet(folder / part) for part in scored.parts]
+    assert [frame.height for frame in scores] == [20, 40]
+    assert scores[0].columns == [
+        "row_number",
+        "classifier_score",
+        "autoencoder_score",
+        "classifier_tail",
+        "autoencoder_tail",
+        "anomaly_score",
+        "is_flagged",
+    ]
+    assert pl.concat(scores)["row_number"].to_list() == list(range(1, 61))
+    assert scored.rows_scored == 60
+    assert scored.highest_score == pl.concat(scores)["anomaly_score"].max()
+
+
+def test_flags_are_the_scores_above_the_operating_point(
+    folder: Path, scored: ScoreSummary, tiny_model: Model
+) -> None:
+    scores = pl.concat([pl.read_parquet(folder / part) for part in scored.parts])
+    above = scores["anomaly_score"] > tiny_model.threshold("default")
+    assert scores["is_flagged"].to_list() == above.to_list()
+    assert scored.rows_flagged == above.sum() > 0
+
+
+def test_another_operating_point_flags_by_its_own_score(
+    folder: Path, tiny_model_folder: Path, tmp_path: Path
+) -> None:
+    options = ScoreOptions(operating_point="p50")
+    summary = score_batch(folder, PARTS, tiny_model_folder, tmp_path, options)
+    scores = pl.read_parquet(tmp_path / "scores-00001.parquet")
+    assert scores["is_flagged"].to_list() == (scores["classifier_score"] > 0).to_list()
+    assert summary.threshold == 0
+
+
+def test_progress_ends_at_one(folder: Path, tiny_model_folder: Path, tmp_path: Path) -> None:
+    told: list[float] = []
+    score_batch(folder, PARTS, tiny_model_folder, tmp_path, ScoreOptions(), told.append)
+    assert told == pytest.approx([1 / 3, 1.0])
+
+
+def test_labels_never_reach_the_model(
+    folder: Path, scored: ScoreSummary, tiny_model_folder: Path, tmp_path: Path
+) -> None:
+    for part in PARTS:
+        pl.read_parquet(folder / part.path).drop("class", "attack").write_parquet(
+            tmp_path / part.path
+        )
+    (tmp_path / "score-1").mkdir()
+    score_batch(tmp_path, PARTS, tiny_model_folder, tmp_path / "score-1", ScoreOptions())
+    for part in scored.parts:
+        assert pl.read_parquet(tmp_path / part).equals(pl.read_parquet(folder / part))
+
+
+def test_a_part_without_a_feature_is_refused(
+    folder: Path, tiny_model_folder: Path, tmp_path: Path
+) -> None:
+    pl.read_parquet(folder / "a.parquet").drop("dst_bytes").write_parquet(tmp_path / "a.parquet")
+    with pytest.raises(InputRejectedError, match="lacks dst_bytes"):
+        score_batch(tmp_path, PARTS[:1], tiny_model_folder, tmp_path, ScoreOptions())
+
+
+def test_every_flagged_row_keeps_its_record_without_labels(
+    folder: Path, scored: ScoreSummary, tiny_model_folder: Path, tmp_path: Path
+) -> None:
+    summary = explain(folder, scored, tiny_model_folder, tmp_path, top_k=3)
+    flagged = pl.concat([pl.read_parquet(tmp_path / Path(name).name) for name in summary.flagged])
+    assert flagged.columns == [
+        "row_number",
+        "line_number",
+        "anomaly_score",
+        "record",
+        "is_explained",
+    ]
+    assert flagged.height == summary.rows_flagged == scored.rows_flagged
+    source = pl.concat([pl.read_parquet(folder / part.path) for part in PARTS])
+    first = flagged.row(0, named=True)
+    expected = source.row(first["row_number"] - 1, named=True)
+    assert json.loads(first["record"]) == {name: expected[name] for name in NSL_KDD.feature_names}
+    assert first["line_number"] == expected["line_number"]
+
+
+def test_the_highest_scores_are_explained_and_no_more(
+    folder: Path, scored: ScoreSummary, tiny_model_folder: Path, tmp_path: Path
+) -> None:
+    summary = explain(folder, scored, tiny_model_folder, tmp_path, top_k=3)
+    flagged = pl.concat([pl.read_parquet(tmp_path / Path(name).name) for name in summary.flagged])
+    best = flagged.sort(["anomaly_score", "row_number"], descending=[True, False]).head(3)
+    assert summary.rows_explained == 3
+    assert sorted(flagged.filter("is_explained")["row_number"]) == sorted(best["row_number"])
+    reasons = pl.read_parquet(tmp_path / "reasons.parquet")
+    assert reasons.schema == REASONS_SCHEMA
+    assert set(reasons["row_number"]) == set(best["row_number"])
+
+
+def test_nothing_is_explained_where_nothing_may_be(
+    folder: Path, scored: ScoreSummary, tiny_model_folder: Path, tmp_path: Path
+) -> None:
+    summary = explain(folder, scored, tiny_model_folder, tmp_path, top_k=0)
+    assert summary.rows_explained == 0
+    assert summary.rows_flagged == scored.rows_flagged
+    assert pl.read_parquet(tmp_path / "reasons.parquet").schema == REASONS_SCHEMA
+
+
+def test_reasons_are_ranked_by_contribution_across_both_models(
+    folder: Path, scored: ScoreSummary, tiny_model_folder: Path, tmp_path: Path
+) -> None:
+    explain(folder, scored, tiny_model_folder, tmp_path, top_k=10)
+    reasons = pl.read_parquet(tmp_path / "reasons.parquet")
+    assert set(reasons["model"]) == {"classifier", "autoencoder"}
+    for _, row in reasons.group_by("row_number"):
+        assert row["rank"].to_list() == list(range(1, row.height + 1))
+        assert row.height <= 5
+        assert row["contribution"].is_sorted(descending=True)
+        assert (row["contribution"] > 0).all()
+
+
+def test_all_of_a_row_s_contributions_add_up_to_its_score(
+    tiny_model: Model, make_connections: MakeConnections
+) -> None:
+    frame = make_connections(12, seed=7)
+    scores = tiny_model.score(frame)
+    every = 2 * len(tiny_model.features)
+    reasons = explain_rows(frame.hstack(scores), tiny_model, every)
+    totals = reasons.group_by("row_number").agg(pl.col("contribution").sum()).sort("row_number")
+    assert totals["contribution"].to_list() == pytest.approx(scores["anomaly_score"].to_list())
+
+
+def test_a_reason_shows_what_was_seen_and_what_was_expected(
+    tiny_model: Model, make_connections: MakeConnections
+) -> None:
+    usual = make_connections(1, seed=7)
+    odd = usual.with_columns(
+        pl.lit("tftp_u").alias("service"), pl.lit(54_540).cast(pl.Int64).alias("hot")
+    )
+    rows = odd.hstack(tiny_model.score(odd))
+    reasons = explain_rows(rows, tiny_model, 82).filter(pl.col("model") == "autoencoder")
+    hot = reasons.row(by_predicate=pl.col("feature") == "hot", named=True)
+    service = reasons.row(by_predicate=pl.col("feature") == "service", named=True)
+    assert (hot["observed"], hot["rank"]) == ("54,540", reasons["rank"].min())
+    assert service["observed"] == "tftp_u"
+    assert service["expected"] in {"http", "domain_u"}
