@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
 import polars as pl
 
 from expectations.contract import Contract
@@ -29,11 +30,23 @@ _POSITION = "position"
 
 @dataclass
 class Tally:
-    """What came of one check over all chunks so far."""
+    """What came of one check over all chunks so far.
+
+    An advisory check counts only rows that are scored: of a row that is refused, its refusal is
+    reported.
+    """
 
     rows_failed: int = 0
     examples: list[str] = field(default_factory=list)
     """The first few distinct values that failed, in words."""
+
+    def add(self, observed: pl.Series) -> None:
+        """Add one chunk's failing rows, given as the values that failed."""
+        self.rows_failed += len(observed)
+        if len(self.examples) < EXAMPLES:
+            found = observed.head(LOOKED_AT).unique(maintain_order=True).to_list()
+            new = [value for value in found if value not in self.examples]
+            self.examples += new[: EXAMPLES - len(self.examples)]
 
 
 class RowChecker:
@@ -70,20 +83,27 @@ class RowChecker:
         """
         self.rows_checked += frame.height
         failures = self._runner.find_failures(self._prepare(frame))
+        required = {
+            ordinal: positions
+            for ordinal, positions in failures.items()
+            if self.checks[ordinal].severity == "required"
+        }
         reasons = []
-        for ordinal, positions in failures.items():
-            check, tally = self.checks[ordinal], self.tallies[ordinal]
-            tally.rows_failed += len(positions)
-            is_quarantine = check.severity == "required"
-            described = describe_failures(
-                self._contract,
-                check,
-                frame[positions if is_quarantine else positions[:LOOKED_AT]],
-            )
-            _add_examples(tally, described)
-            if is_quarantine:
-                reasons.append(described.select(pl.Series(_POSITION, positions), reasons=REASON))
+        is_refused = np.zeros(frame.height, dtype=bool)
+        for ordinal, positions in required.items():
+            described = self._record(ordinal, frame[positions])
+            reasons.append(described.select(pl.Series(_POSITION, positions), reasons=REASON))
+            is_refused[positions] = True
+        for ordinal in failures.keys() - required.keys():
+            positions = failures[ordinal]
+            self._record(ordinal, frame[positions[~is_refused[positions]]])
         return _gather(frame, reasons)
+
+    def _record(self, ordinal: int, rows: pl.DataFrame) -> pl.DataFrame:
+        """Add a check's failing rows to its tally, and return them in words."""
+        described = describe_failures(self._contract, self.checks[ordinal], rows)
+        self.tallies[ordinal].add(described[OBSERVED])
+        return described
 
     def _prepare(self, frame: pl.DataFrame) -> "pd.DataFrame":
         """Turn a chunk into what Great Expectations checks fastest.
@@ -97,14 +117,6 @@ class RowChecker:
         )
         columns = frame.select(self._columns).with_columns(pl.col(pl.String).cast(pl.Categorical))
         return columns.hstack(rules).to_pandas()
-
-
-def _add_examples(tally: Tally, described: pl.DataFrame) -> None:
-    """Keep the first few distinct values that failed."""
-    if len(tally.examples) < EXAMPLES:
-        found = described[OBSERVED].head(LOOKED_AT).unique(maintain_order=True)
-        new = [value for value in found.to_list() if value not in tally.examples]
-        tally.examples += new[: EXAMPLES - len(tally.examples)]
 
 
 def _gather(frame: pl.DataFrame, reasons: list[pl.DataFrame]) -> pl.DataFrame:

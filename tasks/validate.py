@@ -142,7 +142,7 @@ def validate_batch(
     )
     checks = profile_checks(contract, columns, max_quarantine_ratio=options.max_quarantine_ratio)
     outcomes = (*_row_outcomes(sieve.checker), *_check_profile(checks, types | statistics))
-    rejection = _explain_rejection(outcomes, ingest, sieve.rows_accepted)
+    rejection = _explain_rejection(outcomes, ingest, sieve.rows_accepted, options)
     if rejection is not None:
         for path in out.glob("accepted-*.parquet"):
             path.unlink()
@@ -288,7 +288,10 @@ def _stored_type(schemas: Sequence[Mapping[str, pl.DataType]], column: str) -> s
 
 
 def _explain_rejection(
-    outcomes: Sequence[ExpectationOutcome], ingest: "IngestSummary", rows_accepted: int
+    outcomes: Sequence[ExpectationOutcome],
+    ingest: "IngestSummary",
+    rows_accepted: int,
+    options: ValidateOptions,
 ) -> str | None:
     """Say in one sentence why a batch is refused; None where it is not."""
     failed = next(
@@ -310,9 +313,11 @@ def _explain_rejection(
         )
     rows = ingest.rows_read
     refused = rows - rows_accepted
-    share = f"{refused:,} of {rows:,} rows ({refused / rows:.1%})"
-    limit = "" if not rows_accepted else f", {failed.expected} of them may be"
-    return f"{share} were quarantined{limit}; most often {_commonest_fault(outcomes, ingest)}"
+    limit = f", more than the {options.max_quarantine_ratio:.1%} allowed" if rows_accepted else ""
+    return (
+        f"{refused:,} of {_count_rows(rows)} ({refused / rows:.1%}) were quarantined{limit}; "
+        f"most often {_commonest_fault(outcomes, ingest)}"
+    )
 
 
 def _commonest_fault(outcomes: Sequence[ExpectationOutcome], ingest: "IngestSummary") -> str:
@@ -323,9 +328,9 @@ def _commonest_fault(outcomes: Sequence[ExpectationOutcome], ingest: "IngestSumm
         default=None,
     )
     if worst is None or ingest.rows_unparsed >= worst.rows_failed:
-        return f"they would not parse ({ingest.rows_unparsed:,} rows)"
+        return f"they would not parse ({_count_rows(ingest.rows_unparsed)})"
     return (
-        f"{worst.column}, expected {worst.expected} ({worst.rows_failed:,} rows, such as "
+        f"{worst.column}, expected {worst.expected} ({_count_rows(worst.rows_failed)}, such as "
         f"{worst.observed})"
     )
 
@@ -334,8 +339,13 @@ def _describe_advisory(outcome: ExpectationOutcome) -> str:
     """Say what is unusual in a batch that is scored all the same."""
     if outcome.suite == "profile":
         return f"{outcome.column} is {outcome.observed}, expected {outcome.expected}"
-    rows = "1 row" if outcome.rows_failed == 1 else f"{outcome.rows_failed:,} rows"
+    rows = _count_rows(outcome.rows_failed)
     return f"{outcome.column}: {rows}, such as {outcome.observed}; expected {outcome.expected}"
+
+
+def _count_rows(rows: int) -> str:
+    """Return a number of rows with its noun."""
+    return "1 row" if rows == 1 else f"{rows:,} rows"
 
 
 def _write_value(value: Value) -> str | None:

@@ -1,0 +1,66 @@
+"""The data dictionary follows from the contracts, and the page in docs/ is not behind them."""
+
+from pathlib import Path
+
+import polars as pl
+
+from expectations.contract import Column, Contract, Profile, RowRule
+from expectations.dictionary import DEFAULT_PATH, render_dictionary, write_dictionary
+from expectations.registry import CONTRACTS
+
+ROOT = Path(__file__).parents[3]
+
+PARCELS = Contract(
+    name="parcels",
+    title="Parcels",
+    source="a made-up depot",
+    columns=(
+        Column(name="weight", dtype=pl.Float64(), unit="kg", minimum=0, meaning="Its weight."),
+        Column(
+            name="kind",
+            dtype=pl.String(),
+            values=("box", "tube"),
+            severity="advisory",
+            nullable=True,
+            meaning="Its form.",
+        ),
+    ),
+    row_rules=(
+        RowRule(
+            name="tubes_are_light",
+            columns=("weight", "kind"),
+            meaning="a tube weighs at most 5",
+            holds=(pl.col("kind") != "tube") | (pl.col("weight") <= 5),
+        ),
+    ),
+    profile=(Profile(name="rows_accepted", minimum=1, severity="required", meaning="Rows."),),
+    families={"theft": "Loss", "fire": "Loss", "rain": "Damage"},
+)
+
+
+def test_the_page_in_docs_is_fresh() -> None:
+    page = (ROOT / DEFAULT_PATH).read_text(encoding="utf-8")
+    assert page == render_dictionary(CONTRACTS.values()), (
+        "regenerate it: python -m expectations.dictionary"
+    )
+
+
+def test_the_command_writes_what_is_rendered(tmp_path: Path) -> None:
+    write_dictionary(tmp_path / "page.md")
+    written = (tmp_path / "page.md").read_text(encoding="utf-8")
+    assert written == render_dictionary(CONTRACTS.values())
+
+
+def test_columns_rules_and_bounds_are_told_with_what_a_violation_does() -> None:
+    page = render_dictionary([PARCELS]).splitlines()
+    assert "| `weight` | Float64 | kg | at least 0 | quarantined | feature | Its weight. |" in page
+    assert (
+        "| `kind` | String |  | `box`, `tube`, or nothing | reported | feature | Its form. |"
+        in page
+    )
+    assert (
+        "| `tubes_are_light` | `weight`, `kind` | a tube weighs at most 5 | quarantined |" in page
+    )
+    assert "| `rows_accepted` | at least 1 | rejected | Rows. |" in page
+    assert "- Loss: `theft`, `fire`" in page
+    assert "- Damage: `rain`" in page
