@@ -1,0 +1,323 @@
+"""Deliveries and batches: what arrived, and what became of it, in one transaction each.
+
+Belongs here: recording a delivery, finding a batch, committing or rejecting it. Does not belong
+here: who may commit (see ``claims``) and the rows below a scoring (see ``scorings``).
+
+Whatever is stored of a batch is what the last commit said, wholly: a commit that is repeated
+changes nothing, one that fails leaves what was there.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+import sqlalchemy as sa
+from sqlalchemy import Connection, Engine
+
+from expectations.errors import UsageError
+from storage.claims import Claim, check_fence
+from storage.database import insert_or_update, read, refresh_statistics, write
+from storage.outbox import OutboxEvent, announce
+from storage.schema import batch, delivery, quarantined_row, validation_result
+from storage.scorings import ScoringResult, insert_files, replace_live_scoring, require_equal
+from storage.text import dump_json, readable
+
+RECEIVED: Final = "received"
+SCORED: Final = "scored"
+REJECTED: Final = "rejected"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivery:
+    """A file that arrived."""
+
+    batch_id: str
+    """SHA-256 of its decompressed bytes, hexadecimal."""
+    contract: str
+    batch_date: date
+    """The night it belongs to, UTC."""
+    source: Path
+    """Where it lies, absolute; its last part is the file name."""
+    size_bytes: int
+    """Of the file as it came."""
+    content_bytes: int
+    """Of the decompressed content."""
+    modified_at: datetime
+    """The file's time of change."""
+    arrived_at: datetime
+    """When it was first seen."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchRecord:
+    """What the database knows of a batch."""
+
+    batch_id: str
+    contract: str
+    batch_date: date
+    file_name: str
+    """The name it first came under."""
+    status: str
+    """``received``, ``scored`` or ``rejected``."""
+    rejection: str | None
+    rows_read: int | None
+    """This and the other counts are None until the batch is finished."""
+    rows_scored: int | None
+    rows_quarantined: int | None
+    rows_rejected: int | None
+    rows_known: int | None
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing is left to do for it."""
+        return self.status != RECEIVED
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidationFact:
+    """The outcome of one expectation on one batch."""
+
+    suite: str
+    expectation: str
+    column: str | None
+    severity: str
+    is_success: bool
+    rows_checked: int
+    rows_failed: int
+    observed: str | None
+    expected: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchResult:
+    """A scored batch: the accounting, and the files that hold its rows."""
+
+    rows_read: int
+    rows_scored: int
+    rows_quarantined: int
+    rows_known: int = 0
+    """Rows scored before, as part of an earlier delivery of the same growing file."""
+    scoring: ScoringResult
+    quarantine: tuple[Path, ...]
+    """Grain: one quarantined row. ``row_number``, ``line_number``, ``stage``, ``reasons`` (list of
+    texts), ``raw`` (bytes)."""
+    validation: tuple[ValidationFact, ...]
+    events: tuple[OutboxEvent, ...] = ()
+    started_at: datetime
+    finished_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchRejection:
+    """A batch that was refused whole."""
+
+    reason: str
+    """One sentence for the operator."""
+    rows_read: int
+    """Every one of them is rejected; 0 where the file could not be read."""
+    validation: tuple[ValidationFact, ...] = ()
+    events: tuple[OutboxEvent, ...] = ()
+    started_at: datetime
+    finished_at: datetime
+
+
+RECORD_COLUMNS: Final = tuple(batch.c[name] for name in BatchRecord.__dataclass_fields__)
+
+
+def record_delivery(engine: Engine, arrived: Delivery) -> BatchRecord:
+    """Record that a file arrived, and with it the batch it holds.
+
+    The same file, unchanged, is one delivery however often it is recorded. Another name or another
+    time of change with the same content is another delivery of the same batch. A later delivery
+    may correct the date or the contract of a batch for as long as it is not finished.
+
+    Returns:
+        The batch, as it is now.
+    """
+    with write(engine) as connection:
+        made = insert_or_update(connection, batch).values(
+            batch_id=arrived.batch_id,
+            contract=arrived.contract,
+            batch_date=arrived.batch_date,
+            file_name=arrived.source.name,
+            size_bytes=arrived.content_bytes,
+            status=RECEIVED,
+            received_at=arrived.arrived_at,
+        )
+        connection.execute(
+            made.on_conflict_do_update(
+                index_elements=[batch.c.batch_id],
+                set_={
+                    "contract": made.excluded.contract,
+                    "batch_date": made.excluded.batch_date,
+                },
+                where=batch.c.status == RECEIVED,
+            )
+        )
+        connection.execute(
+            insert_or_update(connection, delivery)
+            .values(
+                batch_id=arrived.batch_id,
+                file_name=arrived.source.name,
+                source_path=str(arrived.source),
+                size_bytes=arrived.size_bytes,
+                modified_at=arrived.modified_at,
+                arrived_at=arrived.arrived_at,
+            )
+            .on_conflict_do_nothing()
+        )
+        found = _find(connection, arrived.batch_id)
+    assert found is not None, "just inserted"  # noqa: S101 - our own mistake
+    return found
+
+
+def find_batch(engine: Engine, batch_id: str) -> BatchRecord | None:
+    """Return what is known of a batch, or None if it never arrived."""
+    with read(engine) as connection:
+        return _find(connection, batch_id)
+
+
+def find_delivery(
+    engine: Engine, source: Path, size_bytes: int, modified_at: datetime
+) -> BatchRecord | None:
+    """Return the batch that a file held when it was last seen, if it has not changed since.
+
+    It spares the hashing of files that stay in the inbox. None: never seen, or changed.
+    """
+    with read(engine) as connection:
+        batch_id: str | None = connection.scalar(
+            sa.select(delivery.c.batch_id)
+            .where(
+                delivery.c.source_path == str(source),
+                delivery.c.modified_at == modified_at,
+                delivery.c.size_bytes == size_bytes,
+            )
+            .order_by(delivery.c.delivery_id.desc())
+            .limit(1)
+        )
+        return None if batch_id is None else _find(connection, batch_id)
+
+
+def _find(connection: Connection, batch_id: str) -> BatchRecord | None:
+    row = connection.execute(
+        sa.select(*RECORD_COLUMNS).where(batch.c.batch_id == batch_id)
+    ).one_or_none()
+    return None if row is None else BatchRecord(**row._mapping)  # noqa: SLF001 - its public name
+
+
+def commit_batch(engine: Engine, held: Claim, result: BatchResult) -> None:
+    """Store a scored batch in one transaction: all of it, or nothing.
+
+    Args:
+        engine: the database.
+        held: the claim under which the result was made.
+        result: facts, and Parquet files that are read slice by slice.
+
+    Raises:
+        ClaimLostError: another run has claimed the batch since.
+        NoctuleError: the files do not hold what the result says.
+        ServiceUnavailableError: the database went away.
+    """
+    with write(engine) as connection:
+        row = check_fence(connection, held)
+        replace_live_scoring(connection, held.batch_id, row["batch_date"], result.scoring)
+        require_equal(
+            "rows in its account", said=result.rows_scored, found=result.scoring.rows_scored
+        )
+        _clear(connection, held.batch_id)
+        stored = insert_files(
+            connection,
+            quarantined_row,
+            result.quarantine,
+            lambda frame: _quarantined(frame, held.batch_id),
+        )
+        require_equal("quarantined rows", said=result.rows_quarantined, found=stored)
+        _insert_validation(connection, held.batch_id, result.validation)
+        connection.execute(
+            sa.update(batch)
+            .where(batch.c.batch_id == held.batch_id)
+            .values(
+                status=SCORED,
+                rejection=None,
+                rows_read=result.rows_read,
+                rows_scored=result.rows_scored,
+                rows_quarantined=result.rows_quarantined,
+                rows_rejected=0,
+                rows_known=result.rows_known,
+                started_at=result.started_at,
+                finished_at=result.finished_at,
+            )
+        )
+        announce(connection, result.events, result.finished_at)
+        refresh_statistics(connection, batch)
+
+
+def reject_batch(engine: Engine, held: Claim, rejection: BatchRejection) -> None:
+    """Store, in one transaction, that a batch was refused whole.
+
+    Raises:
+        ClaimLostError: another run has claimed the batch since.
+        UsageError: the batch is scored already.
+        ServiceUnavailableError: the database went away.
+    """
+    with write(engine) as connection:
+        row = check_fence(connection, held)
+        if row["status"] == SCORED:
+            message = (
+                f"Cannot reject batch {held.batch_id[:16]}: it is scored, and its rows may have"
+                " been acted on. Nothing was changed."
+            )
+            raise UsageError(message)
+        _clear(connection, held.batch_id)
+        _insert_validation(connection, held.batch_id, rejection.validation)
+        connection.execute(
+            sa.update(batch)
+            .where(batch.c.batch_id == held.batch_id)
+            .values(
+                status=REJECTED,
+                rejection=rejection.reason,
+                rows_read=rejection.rows_read,
+                rows_scored=0,
+                rows_quarantined=0,
+                rows_rejected=rejection.rows_read,
+                rows_known=0,
+                started_at=rejection.started_at,
+                finished_at=rejection.finished_at,
+            )
+        )
+        announce(connection, rejection.events, rejection.finished_at)
+
+
+def _clear(connection: Connection, batch_id: str) -> None:
+    """Delete the batch's own rows, so that those of this commit replace them."""
+    for table in (quarantined_row, validation_result):
+        connection.execute(sa.delete(table).where(table.c.batch_id == batch_id))
+
+
+def _quarantined(frame: pl.DataFrame, batch_id: str) -> pl.DataFrame:
+    """Shape quarantined rows for their table: reasons as JSON, bytes also as escaped text."""
+    return frame.select(
+        pl.lit(batch_id).alias("batch_id"),
+        "row_number",
+        "line_number",
+        "stage",
+        pl.Series("reasons", [dump_json(texts) for texts in frame["reasons"].to_list()], pl.String),
+        "raw",
+        pl.Series("raw_text", [readable(raw) for raw in frame["raw"].to_list()], pl.String),
+    )
+
+
+def _insert_validation(
+    connection: Connection, batch_id: str, facts: Sequence[ValidationFact]
+) -> None:
+    """Insert the outcomes of a batch's expectations, in their order."""
+    rows = []
+    for ordinal, fact in enumerate(facts, start=1):
+        row = asdict(fact)
+        row["column_name"] = row.pop("column")
+        rows.append({"batch_id": batch_id, "ordinal": ordinal, **row})
+    if rows:
+        connection.execute(sa.insert(validation_result), rows)

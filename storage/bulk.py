@@ -1,0 +1,114 @@
+"""Bulk writes: a frame into a table, inside the caller's transaction, as fast as each driver can.
+
+Belongs here: moving whole frames into a table and streaming Parquet towards it. Does not belong
+here: which rows go where (see ``batches``).
+
+Both ways store the same values: text without NUL (see ``storage.text``), and NaN as null, because
+SQLite has no NaN; a column that may not be null refuses it in both.
+"""
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final, cast
+
+import polars as pl
+import psycopg
+from sqlalchemy import JSON, Connection, Table
+
+from storage.text import ESCAPED_NUL, NUL, storable_json
+
+SLICE_ROWS: Final = 50_000
+"""Rows read at a time, and handed to COPY: it is fastest from here on (measured)."""
+
+TUPLE_ROWS: Final = 10_000
+"""Rows that are Python tuples at a time. Measured: a tenth faster than 50,000, and flagged records
+of 900 bytes take 12 MB instead of 60."""
+
+
+def read_slices(path: Path, rows: int = SLICE_ROWS) -> Iterator[pl.DataFrame]:
+    """Read a Parquet file in slices, in order, without ever holding it whole.
+
+    Args:
+        path: the file.
+        rows: at most so many rows a slice.
+
+    Yields:
+        Frames of the file's columns; none for a file without rows.
+    """
+    # Measured on 2.7 M records of 900 bytes: 260 MB with slices of a scan, 1,170 MB and growing
+    # with polars' own batches of one.
+    scan = pl.scan_parquet(path)
+    for offset in itertools.count(0, rows):
+        frame = scan.slice(offset, rows).collect()
+        if frame.is_empty():
+            return
+        yield frame
+
+
+def insert_frame(connection: Connection, table: Table, frame: pl.DataFrame) -> int:
+    """Insert a frame's rows into a table.
+
+    ``executemany`` of the driver on SQLite, ``COPY`` through psycopg on PostgreSQL; both belong
+    to the connection's transaction and end with it.
+
+    Args:
+        connection: with a transaction begun.
+        table: where to.
+        frame: columns named as the table's, any subset that the table accepts. A JSON column is
+            given as JSON text; a date as Date.
+
+    Returns:
+        The number of rows inserted.
+    """
+    if frame.is_empty():
+        return 0
+    storable = _storable(frame, table)
+    if connection.dialect.name == "sqlite":
+        _execute_many(connection, table, storable)
+    else:
+        _copy(connection, table, storable)
+    return frame.height
+
+
+def _storable(frame: pl.DataFrame, table: Table) -> pl.DataFrame:
+    """Make every value one that both databases take."""
+    columns: list[pl.Expr] = []
+    for name, dtype in frame.schema.items():
+        column = pl.col(name)
+        if isinstance(table.c[name].type, JSON):
+            if frame.get_column(name).str.contains(r"\u0000", literal=True).any():
+                column = column.map_elements(storable_json, return_dtype=pl.String)
+        elif dtype == pl.String:
+            column = column.str.replace_all(NUL, ESCAPED_NUL, literal=True)
+        elif dtype.is_float():
+            column = column.fill_nan(None)
+        columns.append(column)
+    return frame.select(columns)
+
+
+def _execute_many(connection: Connection, table: Table, frame: pl.DataFrame) -> None:
+    """Insert through the driver's executemany, a slice at a time."""
+    names = ", ".join(f'"{name}"' for name in frame.columns)
+    places = ", ".join("?" * frame.width)
+    # Names are the schema's own; every value is bound.
+    statement = f'INSERT INTO "{table.name}" ({names}) VALUES ({places})'  # noqa: S608 - see above
+    dates = frame.with_columns(pl.selectors.date().dt.to_string("%Y-%m-%d"))
+    for part in dates.iter_slices(TUPLE_ROWS):
+        connection.exec_driver_sql(statement, cast("Any", part.rows()))
+
+
+def _copy(connection: Connection, table: Table, frame: pl.DataFrame) -> None:
+    """Insert through COPY, as CSV: empty text is quoted and so stays apart from null."""
+    driver = cast("psycopg.Connection[Any]", connection.connection.driver_connection)
+    names = psycopg.sql.SQL(", ").join(map(psycopg.sql.Identifier, frame.columns))
+    statement = psycopg.sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(
+        psycopg.sql.Identifier(table.name), names
+    )
+    binary = [name for name, dtype in frame.schema.items() if dtype == pl.Binary]
+    text = frame.with_columns(
+        (pl.lit("\\x") + pl.col(name).bin.encode("hex")).alias(name) for name in binary
+    )
+    with driver.cursor() as cursor, cursor.copy(statement) as copy:
+        for part in text.iter_slices(SLICE_ROWS):
+            copy.write(part.write_csv(include_header=False).encode())

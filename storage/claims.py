@@ -1,0 +1,146 @@
+"""Claims: one run at a time works on a batch, and only the newest may commit it.
+
+Belongs here: the lock that dies with its owner, and the fencing token it comes with. Does not
+belong here: what is done with the batch meanwhile (see ``batches``).
+
+The lock keeps two runs from doing the same work: ``flock`` on the batch's folder with the embedded
+database, which is used from one host; a session advisory lock on PostgreSQL. Either is gone when
+its process is. The token keeps an owner that lost its lock without noticing from committing: each
+claim of an unfinished batch takes the next number, and a commit checks it in its own transaction.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, Engine, RowMapping
+from sqlalchemy.exc import DBAPIError
+
+from expectations.errors import ServiceUnavailableError
+from storage.database import write
+from storage.schema import batch
+
+
+class ClaimLostError(ServiceUnavailableError):
+    """Another run has claimed the batch since; the database was away from this one for a while."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """The right to commit one batch."""
+
+    batch_id: str
+    token: int
+    status: str
+    """The batch's when it was claimed: ``received``, or ``scored`` or ``rejected`` already."""
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing is left to do for the batch."""
+        return self.status != "received"
+
+
+@contextmanager
+def claim(engine: Engine, folder: Path, batch_id: str) -> Iterator[Claim | None]:
+    """Hold a batch for as long as the block runs, or learn that another run holds it.
+
+    Args:
+        engine: the database.
+        folder: the batch's folder in the lake; made if absent.
+        batch_id: of a batch whose delivery is recorded.
+
+    Yields:
+        The claim, or None where another process or thread has the batch. Claiming a finished
+        batch changes nothing.
+
+    Raises:
+        LookupError: no delivery of this batch is recorded.
+        ServiceUnavailableError: the database cannot be reached.
+    """
+    lock = _lock_folder(folder) if engine.dialect.name == "sqlite" else _lock_key(engine, batch_id)
+    with lock as is_held:
+        yield _take_token(engine, batch_id) if is_held else None
+
+
+@contextmanager
+def _lock_folder(folder: Path) -> Iterator[bool]:
+    """Lock a folder against other openings of it, here or in another process."""
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _lock_key(engine: Engine, batch_id: str) -> Iterator[bool]:
+    """Take PostgreSQL's advisory lock of a batch, in a session of its own."""
+    # A signed 64-bit key. Batches share one only if 8 bytes of their SHA-256 are equal.
+    key = int.from_bytes(bytes.fromhex(batch_id[:16]), signed=True)
+    connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+    try:
+        taken = sa.select(sa.func.pg_try_advisory_lock(key))
+        is_held = bool(connection.execute(taken).scalar_one())
+        yield is_held
+        if is_held:
+            # A session that is lost has given up its lock; the token guards the commit.
+            with suppress(DBAPIError):
+                connection.execute(sa.select(sa.func.pg_advisory_unlock(key)))
+    except BaseException:
+        connection.invalidate()  # ends the session, and so the lock
+        raise
+    finally:
+        connection.close()
+
+
+def _take_token(engine: Engine, batch_id: str) -> Claim:
+    """Take the next token of an unfinished batch; a finished one keeps its last."""
+    with write(engine) as connection:
+        connection.execute(
+            sa.update(batch)
+            .where(batch.c.batch_id == batch_id, batch.c.status == "received")
+            .values(claim_token=batch.c.claim_token + 1)
+        )
+        row = connection.execute(
+            sa.select(batch.c.claim_token, batch.c.status).where(batch.c.batch_id == batch_id)
+        ).one_or_none()
+    if row is None:
+        message = f"Cannot claim batch {batch_id}: record its delivery first."
+        raise LookupError(message)
+    return Claim(batch_id=batch_id, token=row.claim_token, status=row.status)
+
+
+def check_fence(connection: Connection, held: Claim) -> RowMapping:
+    """Lock a batch's row for this transaction, if the claim is still the newest.
+
+    Returns:
+        The batch's row.
+
+    Raises:
+        ClaimLostError: a later claim was made.
+    """
+    row = (
+        connection.execute(
+            sa.select(batch).where(batch.c.batch_id == held.batch_id).with_for_update()
+        )
+        .mappings()
+        .one()
+    )
+    if row["claim_token"] != held.token:
+        message = (
+            f"Cannot store batch {held.batch_id[:16]}: this run holds claim {held.token}, but"
+            f" claim {row['claim_token']} was made since by a run that found it free. Nothing was"
+            " stored by this run; the other one finishes the batch."
+        )
+        raise ClaimLostError(message)
+    return row

@@ -1,0 +1,330 @@
+"""The model store: fitted models as folders that cannot be altered unnoticed, and who is champion.
+
+Belongs here: registering, verifying and promoting versions. Does not belong here: what the files
+of a model mean (the detectors read and write them) or which model is better.
+
+A version is a folder ``<models>/<version>`` with a ``manifest.json`` that holds the SHA-256 of
+every other file; the database holds the SHA-256 of the manifest. Its name comes from the hash of
+its canonical content, which the caller computes: equal models are one version, although their
+files may differ in times.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+from uuid import uuid4
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, Engine
+
+from expectations.errors import ModelRefusedError, UsageError
+from storage.database import insert_or_update, read, serialise, write
+from storage.lake import sync, write_atomically
+from storage.schema import model_version, promotion
+
+MANIFEST: Final = "manifest.json"
+
+VERSION_HEX: Final = 12
+"""Characters of the content hash in a version's name: 48 bits, short enough to type. Two models
+of one contract that share them are refused, not confused."""
+
+FIRST_MODEL: Final = "the first model of its contract"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelVersion:
+    """A registered model."""
+
+    version: str
+    contract: str
+    content_hash: str
+    manifest_hash: str
+    registered_at: datetime
+    rows_trained: int
+    training: dict[str, Any]
+    """Options, files and library versions it was fitted with."""
+    metrics: dict[str, Any]
+    """Held-out metrics, as the fit reported them."""
+
+
+def register_model(  # noqa: PLR0913 - the facts of a version, each named at the call
+    engine: Engine,
+    models: Path,
+    folder: Path,
+    *,
+    contract: str,
+    content_hash: str,
+    rows_trained: int,
+    training: Mapping[str, object],
+    metrics: Mapping[str, object],
+    registered_at: datetime,
+    registered_by: str,
+) -> ModelVersion:
+    """Copy a fitted model into the store under its version, and make the first one champion.
+
+    Registering the same content again returns the version there is; if its files in the store are
+    missing or altered, they are replaced.
+
+    Args:
+        engine: the database.
+        models: the store's folder; made if absent.
+        folder: the model's files; left as they are. A manifest among them is ignored.
+        contract: the contract it was fitted for.
+        content_hash: SHA-256 of its canonical content, hexadecimal.
+        rows_trained: labelled rows it was fitted on.
+        training: JSON-able options and sources.
+        metrics: JSON-able held-out metrics.
+        registered_at: now.
+        registered_by: whose name the history shows if it becomes champion at once.
+
+    Returns:
+        The version.
+
+    Raises:
+        ModelRefusedError: another content has the same name.
+    """
+    version = f"{contract}-{content_hash[:VERSION_HEX]}"
+    with write(engine) as connection:
+        serialise(connection, f"models of {contract}")
+        known = _find(connection, version)
+        if known is not None and known.content_hash != content_hash:
+            message = f"Cannot register model {version}: another content has that name already."
+            raise ModelRefusedError(message)
+        if known is not None and _fault(models / version, known.manifest_hash) is None:
+            return known
+        facts = {
+            "contract": contract,
+            "content_hash": content_hash,
+            "manifest_hash": _place(folder, models / version, contract, content_hash),
+            "registered_at": registered_at,
+            "rows_trained": rows_trained,
+            "training": dict(training),
+            "metrics": dict(metrics),
+        }
+        connection.execute(
+            insert_or_update(connection, model_version)
+            .values(model_version_id=version, **facts)
+            .on_conflict_do_update(
+                index_elements=[model_version.c.model_version_id],
+                set_={"manifest_hash": facts["manifest_hash"]},
+            )
+        )
+        if not _champions(connection, contract):
+            _append(
+                connection, contract, version, "promote", registered_by, FIRST_MODEL, registered_at
+            )
+        registered = _find(connection, version)
+    assert registered is not None, "just inserted"  # noqa: S101 - our own mistake
+    return registered
+
+
+def _place(folder: Path, target: Path, contract: str, content_hash: str) -> str:
+    """Copy a model's files and their manifest into the store in one rename.
+
+    Returns:
+        The SHA-256 of the manifest.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    attempt = target.with_name(f".{target.name}-{uuid4().hex[:12]}")
+    try:
+        shutil.copytree(folder, attempt, ignore=shutil.ignore_patterns(MANIFEST))
+        files = {name: _hash_file(attempt / name) for name in _list_files(attempt)}
+        for name in files:
+            sync(attempt / name)
+        manifest = json.dumps(
+            {"contract": contract, "content_hash": content_hash, "files": files}, indent=1
+        ).encode()
+        write_atomically(attempt / MANIFEST, manifest)
+        if target.exists():
+            stale = target.with_name(f".{target.name}-stale-{uuid4().hex[:12]}")
+            target.rename(stale)
+            shutil.rmtree(stale)
+        attempt.rename(target)
+        sync(target.parent)
+    except BaseException:
+        shutil.rmtree(attempt, ignore_errors=True)
+        raise
+    return hashlib.sha256(manifest).hexdigest()
+
+
+def _list_files(folder: Path) -> list[str]:
+    """List what lies in a folder, however deep, by relative name in order; not the folders."""
+    return sorted(
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.is_symlink() or not path.is_dir()
+    )
+
+
+def _hash_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def load_verified(engine: Engine, models: Path, version: str) -> Path:
+    """Return a version's folder if every file in it is as it was registered.
+
+    Raises:
+        ModelRefusedError: the version is not registered, or a file is missing, altered or new; the
+            message names it.
+    """
+    with read(engine) as connection:
+        known = _find(connection, version)
+    if known is None:
+        message = (
+            f"Cannot load model {version}: the database does not know it. `noctule models` lists"
+            " the versions there are."
+        )
+        raise ModelRefusedError(message)
+    folder = models / version
+    fault = _fault(folder, known.manifest_hash)
+    if fault is not None:
+        message = (
+            f"Refused model {version}: {fault} (in {folder}). Restore the folder from a backup,"
+            " or train again on the same files; nothing was scored."
+        )
+        raise ModelRefusedError(message)
+    return folder
+
+
+def _fault(folder: Path, manifest_hash: str) -> str | None:
+    """Say what is wrong with a stored model; None if nothing is."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        return f"{MANIFEST} is missing"
+    manifest = path.read_bytes()
+    if hashlib.sha256(manifest).hexdigest() != manifest_hash:
+        return f"{MANIFEST} is not the one that was registered"
+    registered: dict[str, str] = json.loads(manifest)["files"]
+    names = registered.keys() | (set(_list_files(folder)) - {MANIFEST})
+    faults = (_file_fault(folder / name, registered.get(name)) for name in sorted(names))
+    return next((fault for fault in faults if fault is not None), None)
+
+
+def _file_fault(path: Path, registered: str | None) -> str | None:
+    """Say what is wrong with one file of a stored model, given the hash it was registered with."""
+    if registered is None:
+        return f"{path.name} was not there when it was registered"
+    if path.is_symlink() or not path.is_file():
+        return f"{path.name} is missing, or is no regular file"
+    if _hash_file(path) != registered:
+        return f"{path.name} was altered since it was registered"
+    return None
+
+
+def champion(engine: Engine, contract: str) -> ModelVersion:
+    """Return the version that scores tonight.
+
+    Raises:
+        UsageError: no model of this contract was ever trained.
+    """
+    with read(engine) as connection:
+        line = _champions(connection, contract)
+        found = _find(connection, line[-1]) if line else None
+    if found is None:
+        message = (
+            f"There is no model for contract {contract} yet. Train one on labelled traffic first:"
+            " noctule train FILE"
+        )
+        raise UsageError(message)
+    return found
+
+
+def promote(engine: Engine, version: str, *, who: str, reason: str, now: datetime) -> None:
+    """Make a version the champion of its contract.
+
+    Raises:
+        UsageError: there is no such version, or it is the champion already.
+    """
+    with write(engine) as connection:
+        known = _find(connection, version)
+        if known is None:
+            message = (
+                f"Cannot promote {version}: there is no such version. `noctule models` lists them."
+            )
+            raise UsageError(message)
+        serialise(connection, f"models of {known.contract}")
+        if _champions(connection, known.contract)[-1:] == [version]:
+            message = f"{version} is the champion of {known.contract} already; nothing was changed."
+            raise UsageError(message)
+        _append(connection, known.contract, version, "promote", who, reason, now)
+
+
+def rollback(engine: Engine, contract: str, *, who: str, reason: str, now: datetime) -> str:
+    """Undo the latest promotion that stands: the champion before it is champion again.
+
+    Rolling back twice goes back two promotions.
+
+    Returns:
+        The version that is champion now.
+
+    Raises:
+        UsageError: there is no earlier champion.
+    """
+    with write(engine) as connection:
+        serialise(connection, f"models of {contract}")
+        line = _champions(connection, contract)
+        if len(line) < 2:  # noqa: PLR2004 - the champion and one before
+            message = (
+                f"Cannot roll back {contract}: it has no earlier champion. `noctule models` shows"
+                " the history; nothing was changed."
+            )
+            raise UsageError(message)
+        _append(connection, contract, line[-2], "rollback", who, reason, now)
+    return line[-2]
+
+
+def _champions(connection: Connection, contract: str) -> list[str]:
+    """Return the promotions of a contract that stand, oldest first; the last one is champion."""
+    rows = connection.execute(
+        sa.select(promotion.c.kind, promotion.c.model_version_id)
+        .where(promotion.c.contract == contract)
+        .order_by(promotion.c.promotion_id)
+    )
+    line: list[str] = []
+    for kind, version in rows:
+        if kind == "rollback":
+            line.pop()
+        else:
+            line.append(version)
+    return line
+
+
+def _append(
+    connection: Connection,
+    contract: str,
+    version: str,
+    kind: str,
+    who: str,
+    reason: str,
+    now: datetime,
+) -> None:
+    connection.execute(
+        sa.insert(promotion).values(
+            contract=contract,
+            model_version_id=version,
+            kind=kind,
+            promoted_by=who,
+            reason=reason,
+            promoted_at=now,
+        )
+    )
+
+
+def _find(connection: Connection, version: str) -> ModelVersion | None:
+    row = (
+        connection.execute(
+            sa.select(model_version).where(model_version.c.model_version_id == version)
+        )
+        .mappings()
+        .one_or_none()
+    )
+    if row is None:
+        return None
+    facts = dict(row)
+    return ModelVersion(version=facts.pop("model_version_id"), **facts)

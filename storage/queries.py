@@ -1,0 +1,290 @@
+"""What is stored, read for the command line: rows of the analyst's views, filtered and limited.
+
+Belongs here: SELECTs over the views. Does not belong here: their layout on a terminal, or any
+write.
+
+Every function returns plain dictionaries in the order a reader wants them; times are aware and
+JSON columns are decoded on both databases.
+"""
+
+from datetime import date
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Connection,
+    Date,
+    Double,
+    Engine,
+    Integer,
+    Select,
+    TableClause,
+    Text,
+)
+
+from expectations.errors import UsageError
+from storage.database import read
+from storage.schema import UtcTime, batch, model_version, validation_result
+
+Row = dict[str, Any]
+"""One row, by column name."""
+
+flagged_connections = sa.table(
+    "flagged_connections",
+    sa.column("connection_id", Text),
+    sa.column("batch_id", Text),
+    sa.column("batch_date", Date),
+    sa.column("contract", Text),
+    sa.column("file_name", Text),
+    sa.column("row_number", Integer),
+    sa.column("line_number", Integer),
+    sa.column("anomaly_score", Double),
+    sa.column("threshold", Double),
+    sa.column("operating_point", Text),
+    sa.column("reasons", JSON),
+    sa.column("is_explained", Boolean),
+    sa.column("record", JSON),
+    sa.column("model_version", Text),
+)
+batch_summary = sa.table(
+    "batch_summary",
+    sa.column("batch_id", Text),
+    sa.column("batch_date", Date),
+    sa.column("file_name", Text),
+    sa.column("contract", Text),
+    sa.column("status", Text),
+    sa.column("rows_read", Integer),
+    sa.column("rows_scored", Integer),
+    sa.column("rows_quarantined", Integer),
+    sa.column("rows_rejected", Integer),
+    sa.column("rows_known", Integer),
+    sa.column("rows_flagged", Integer),
+    sa.column("model_version", Text),
+    sa.column("operating_point", Text),
+    sa.column("threshold", Double),
+    sa.column("target_flag_rate", Double),
+    sa.column("flag_rate", Double),
+    sa.column("rejection", Text),
+    sa.column("received_at", UtcTime),
+    sa.column("started_at", UtcTime),
+    sa.column("finished_at", UtcTime),
+)
+quarantined_rows = sa.table(
+    "quarantined_rows",
+    sa.column("batch_id", Text),
+    sa.column("batch_date", Date),
+    sa.column("file_name", Text),
+    sa.column("contract", Text),
+    sa.column("row_number", Integer),
+    sa.column("line_number", Integer),
+    sa.column("stage", Text),
+    sa.column("reasons", JSON),
+    sa.column("raw_text", Text),
+)
+drift_summary = sa.table(
+    "drift_summary",
+    sa.column("batch_id", Text),
+    sa.column("batch_date", Date),
+    sa.column("file_name", Text),
+    sa.column("contract", Text),
+    sa.column("model_version", Text),
+    sa.column("column_name", Text),
+    sa.column("statistic", Double),
+    sa.column("method", Text),
+    sa.column("threshold", Double),
+    sa.column("is_drifted", Boolean),
+    sa.column("rows_reference", Integer),
+    sa.column("rows_current", Integer),
+    sa.column("methods", Integer),
+    sa.column("methods_drifted", Integer),
+)
+model_history = sa.table(
+    "model_history",
+    sa.column("promotion_id", Integer),
+    sa.column("contract", Text),
+    sa.column("model_version", Text),
+    sa.column("previous_model_version", Text),
+    sa.column("live_from", UtcTime),
+    sa.column("live_until", UtcTime),
+    sa.column("kind", Text),
+    sa.column("promoted_by", Text),
+    sa.column("reason", Text),
+)
+
+
+def flagged_rows(
+    engine: Engine, *, batch_id: str | None = None, night: date | None = None, limit: int
+) -> list[Row]:
+    """List flagged connections, highest score first.
+
+    Args:
+        engine: the database.
+        batch_id: of this batch only; its id or a unique beginning of it.
+        night: without a batch, of this night only; without either, of the latest night that has a
+            finished batch.
+        limit: at most so many.
+
+    Raises:
+        UsageError: no batch, or more than one, has an id that begins so.
+    """
+    view = flagged_connections
+    with read(engine) as connection:
+        query = _choose(connection, sa.select(view), view, batch_id, night)
+        return _rows(connection, query.order_by(view.c.anomaly_score.desc()).limit(limit))
+
+
+def batch_rows(
+    engine: Engine, *, night: date | None = None, status: str | None = None, limit: int
+) -> list[Row]:
+    """List batches, latest night first.
+
+    Args:
+        engine: the database.
+        night: of this night only.
+        status: only ``received``, ``scored`` or ``rejected``.
+        limit: at most so many.
+    """
+    view = batch_summary
+    query = sa.select(view)
+    if night is not None:
+        query = query.where(view.c.batch_date == night)
+    if status is not None:
+        query = query.where(view.c.status == status)
+    query = query.order_by(view.c.batch_date.desc(), view.c.received_at.desc(), view.c.batch_id)
+    with read(engine) as connection:
+        return _rows(connection, query.limit(limit))
+
+
+def quarantine_rows(
+    engine: Engine, *, batch_id: str | None = None, night: date | None = None, limit: int
+) -> list[Row]:
+    """List quarantined rows in the order of their files; arguments as of ``flagged_rows``."""
+    view = quarantined_rows
+    with read(engine) as connection:
+        query = _choose(connection, sa.select(view), view, batch_id, night)
+        return _rows(connection, query.order_by(view.c.batch_id, view.c.row_number).limit(limit))
+
+
+def drift_rows(
+    engine: Engine,
+    *,
+    batch_id: str | None = None,
+    night: date | None = None,
+    is_drifted: bool | None = None,
+    limit: int,
+) -> list[Row]:
+    """List columns by how far they moved, farthest first in units of their threshold.
+
+    Args:
+        engine: the database.
+        batch_id: as of ``flagged_rows``.
+        night: as of ``flagged_rows``.
+        is_drifted: only columns that drifted, or only those that did not.
+        limit: at most so many.
+    """
+    view = drift_summary
+    with read(engine) as connection:
+        query = _choose(connection, sa.select(view), view, batch_id, night)
+        if is_drifted is not None:
+            query = query.where(view.c.is_drifted.is_(is_drifted))
+        distance = sa.func.coalesce(view.c.statistic / sa.func.nullif(view.c.threshold, 0.0), 0.0)
+        query = query.order_by(view.c.batch_id, distance.desc(), view.c.column_name)
+        return _rows(connection, query.limit(limit))
+
+
+def validation_rows(
+    engine: Engine, *, batch_id: str, is_success: bool | None = None, limit: int
+) -> list[Row]:
+    """List the expectations checked on one batch, failed ones first, then as they were checked.
+
+    Args:
+        engine: the database.
+        batch_id: its id or a unique beginning of it.
+        is_success: only those that held, or only those that did not.
+        limit: at most so many.
+
+    Raises:
+        UsageError: no batch, or more than one, has an id that begins so.
+    """
+    table = validation_result
+    with read(engine) as connection:
+        query = sa.select(table).where(table.c.batch_id == _resolve(connection, batch_id))
+        if is_success is not None:
+            query = query.where(table.c.is_success.is_(is_success))
+        return _rows(connection, query.order_by(table.c.is_success, table.c.ordinal).limit(limit))
+
+
+def model_rows(engine: Engine, *, contract: str | None = None, limit: int) -> list[Row]:
+    """List model versions, latest first, each with whether it ``is_champion``."""
+    table = model_version
+    is_champion = sa.exists().where(
+        model_history.c.model_version == table.c.model_version_id,
+        model_history.c.live_until.is_(None),
+    )
+    query = sa.select(
+        table.c.model_version_id.label("model_version"),
+        table.c.contract,
+        is_champion.label("is_champion"),
+        table.c.registered_at,
+        table.c.rows_trained,
+        table.c.metrics,
+        table.c.training,
+    )
+    if contract is not None:
+        query = query.where(table.c.contract == contract)
+    query = query.order_by(table.c.registered_at.desc(), table.c.model_version_id)
+    with read(engine) as connection:
+        return _rows(connection, query.limit(limit))
+
+
+def history_rows(engine: Engine, *, contract: str | None = None, limit: int) -> list[Row]:
+    """List changes of champion, latest first."""
+    query = sa.select(model_history)
+    if contract is not None:
+        query = query.where(model_history.c.contract == contract)
+    with read(engine) as connection:
+        return _rows(connection, query.order_by(model_history.c.promotion_id.desc()).limit(limit))
+
+
+def _choose(
+    connection: Connection,
+    query: Select[Any],
+    view: TableClause,
+    batch_id: str | None,
+    night: date | None,
+) -> Select[Any]:
+    """Narrow a query to a batch, else to a night, else to the latest night with a result."""
+    if batch_id is not None:
+        chosen = [_resolve(connection, batch_id)]
+    else:
+        if night is None:
+            finished = batch.c.status != "received"
+            night = connection.scalar(sa.select(sa.func.max(batch.c.batch_date)).where(finished))
+        chosen = list(
+            connection.scalars(sa.select(batch.c.batch_id).where(batch.c.batch_date == night))
+        )
+    # By ids, usually one: the indexes below a batch start with it.
+    return query.where(view.c.batch_id.in_(chosen))
+
+
+def _resolve(connection: Connection, beginning: str) -> str:
+    """Complete the beginning of a batch id.
+
+    Raises:
+        UsageError: no batch, or more than one, has an id that begins so.
+    """
+    query = sa.select(batch.c.batch_id).where(
+        batch.c.batch_id.startswith(beginning.lower(), autoescape=True)
+    )
+    found = connection.scalars(query.limit(2)).all()
+    if len(found) == 1:
+        return str(found[0])
+    what = "More than one batch has" if found else "No batch has"
+    message = f"{what} an id that begins with {beginning!r}. `noctule batches --json` lists them."
+    raise UsageError(message)
+
+
+def _rows(connection: Connection, query: Select[Any]) -> list[Row]:
+    return [dict(row) for row in connection.execute(query).mappings()]

@@ -1,0 +1,374 @@
+"""The tables: what one row of each is, what identifies it, and what must hold.
+
+Belongs here: table declarations, their column types and the reasons of their indexes. Does not
+belong here: statements (see ``batches``, ``model_store``, ``runs``, ``queries``) or the views,
+which are what analysts read and lie in ``views/``. A change here needs a revision in
+``migrations/versions``; a test compares the two.
+
+Conventions: singular names, keys named ``<table>_id``, times in UTC, one naming convention for
+constraints, every index says in ``info["serves"]`` which query it is there for, and in
+``info["dialect"]`` if only one of the databases has it.
+"""
+
+from datetime import UTC, datetime
+from typing import Final
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Date,
+    DateTime,
+    Dialect,
+    Double,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from storage.text import storable
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """A moment in UTC: ``timestamptz`` on PostgreSQL, ISO text without zone on SQLite."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(
+        self,
+        value: datetime | None,
+        dialect: Dialect,  # noqa: ARG002 - SQLAlchemy's signature
+    ) -> datetime | None:
+        """Refuse a time without zone, and convert the others to UTC."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            message = f"A stored time needs a time zone, {value.isoformat()} has none."
+            raise ValueError(message)
+        return value.astimezone(UTC)
+
+    def process_result_value(
+        self,
+        value: datetime | None,
+        dialect: Dialect,  # noqa: ARG002 - SQLAlchemy's signature
+    ) -> datetime | None:
+        """Give the zone back where the database does not keep it."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class PlainText(TypeDecorator[str]):
+    """Text from outside, such as file names and messages: what cannot be stored is escaped."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(
+        self,
+        value: str | None,
+        dialect: Dialect,  # noqa: ARG002 - SQLAlchemy's signature
+    ) -> str | None:
+        """Write out NUL and lone surrogates."""
+        return None if value is None else storable(value)
+
+
+RecordJson: Final = JSON().with_variant(JSONB(), "postgresql")
+"""A JSON document: text on SQLite, JSONB on PostgreSQL."""
+
+RowCount: Final = BigInteger
+
+# Eight bytes on PostgreSQL; on SQLite only the word INTEGER makes a key the row's own number.
+SurrogateKey: Final = BigInteger().with_variant(Integer(), "sqlite")
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+    }
+)
+
+# One row per content: the bytes of a file, whatever it was called and however often it came.
+# claim_token is the fence: each claim of an unfinished batch takes the next number, and only the
+# holder of the newest may commit.
+batch = Table(
+    "batch",
+    metadata,
+    Column("batch_id", Text, primary_key=True),  # SHA-256 of the decompressed bytes, hexadecimal
+    Column("contract", Text, nullable=False),
+    Column("batch_date", Date, nullable=False),
+    Column("file_name", PlainText, nullable=False),  # the name it first came under
+    Column("size_bytes", RowCount, nullable=False),  # of the decompressed bytes
+    Column("status", Text, nullable=False),
+    Column("rejection", PlainText),  # why it was refused whole
+    Column("claim_token", RowCount, nullable=False, server_default=text("0")),
+    Column("rows_read", RowCount),
+    Column("rows_scored", RowCount),
+    Column("rows_quarantined", RowCount),
+    Column("rows_rejected", RowCount),
+    Column("rows_known", RowCount),
+    Column("received_at", UtcTime, nullable=False),
+    Column("started_at", UtcTime),
+    Column("finished_at", UtcTime),
+    CheckConstraint("length(batch_id) = 64", name="batch_id"),
+    CheckConstraint("status IN ('received', 'scored', 'rejected')", name="status"),
+    CheckConstraint("(status = 'rejected') = (rejection IS NOT NULL)", name="rejection"),
+    CheckConstraint(
+        "status = 'received' OR coalesce(rows_read"
+        " = rows_scored + rows_quarantined + rows_rejected + rows_known, false)",
+        name="accounting",
+    ),
+    CheckConstraint(
+        "rows_scored >= 0 AND rows_quarantined >= 0 AND rows_rejected >= 0 AND rows_known >= 0",
+        name="rows",
+    ),
+)
+Index(
+    None,
+    batch.c.batch_date,
+    info={"serves": "batch_summary and flagged_connections of one night, or of the latest"},
+)
+
+# One row per arrival: a file of this name, with this time of change, that held this content.
+delivery = Table(
+    "delivery",
+    metadata,
+    Column("delivery_id", SurrogateKey, primary_key=True),
+    Column("batch_id", ForeignKey("batch.batch_id"), nullable=False),
+    Column("file_name", PlainText, nullable=False),
+    Column("source_path", PlainText, nullable=False),
+    Column("size_bytes", RowCount, nullable=False),  # of the file, compressed as it came
+    Column("modified_at", UtcTime, nullable=False),
+    Column("arrived_at", UtcTime, nullable=False),
+    # Also serves "was this file, unchanged since, seen before?", so that it is not hashed again.
+    UniqueConstraint("source_path", "modified_at", "batch_id"),
+)
+Index(None, delivery.c.batch_id, info={"serves": "the names and times one batch came under"})
+
+# One row per fitted model. Its files lie in the model store, in a folder of the same name.
+model_version = Table(
+    "model_version",
+    metadata,
+    Column("model_version_id", Text, primary_key=True),
+    Column("contract", Text, nullable=False),
+    Column("content_hash", Text, nullable=False),  # of the canonical content: its identity
+    Column("manifest_hash", Text, nullable=False),  # of manifest.json, which names every file
+    Column("registered_at", UtcTime, nullable=False),
+    Column("rows_trained", RowCount, nullable=False),
+    Column("training", RecordJson, nullable=False),  # options, files, versions
+    Column("metrics", RecordJson, nullable=False),  # held-out metrics
+    UniqueConstraint("contract", "content_hash"),
+)
+
+# One row per change of a contract's champion, in the order of promotion_id.
+promotion = Table(
+    "promotion",
+    metadata,
+    Column("promotion_id", SurrogateKey, primary_key=True),
+    Column("contract", Text, nullable=False),
+    Column("model_version_id", ForeignKey("model_version.model_version_id"), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("promoted_by", PlainText, nullable=False),
+    Column("reason", PlainText, nullable=False),
+    Column("promoted_at", UtcTime, nullable=False),
+    CheckConstraint("kind IN ('promote', 'rollback')", name="kind"),
+)
+
+# One row per model version applied to a batch for a purpose.
+scoring = Table(
+    "scoring",
+    metadata,
+    Column("scoring_id", SurrogateKey, primary_key=True),
+    Column("batch_id", ForeignKey("batch.batch_id"), nullable=False),
+    Column("model_version_id", ForeignKey("model_version.model_version_id"), nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("operating_point", Text, nullable=False),
+    Column("threshold", Double, nullable=False),  # of anomaly_score, in decades
+    Column("target_flag_rate", Double),  # what the operating point was chosen for, if by a rate
+    Column("flag_rate", Double),  # what came of it; null where nothing was scored
+    Column("rows_scored", RowCount, nullable=False),
+    Column("rows_flagged", RowCount, nullable=False),
+    Column("started_at", UtcTime, nullable=False),
+    Column("finished_at", UtcTime, nullable=False),
+    # In this order, so that SQLite looks batches up in uq_scoring_live, knows that there is one
+    # row, and takes the order of the flagged connections below it from their index.
+    UniqueConstraint("model_version_id", "batch_id", "purpose"),
+    UniqueConstraint("scoring_id", "batch_id"),  # for the foreign key of flagged_connection
+    CheckConstraint("purpose IN ('live', 'shadow', 'backfill', 'replay')", name="purpose"),
+    CheckConstraint("rows_flagged BETWEEN 0 AND rows_scored", name="rows_flagged"),
+)
+Index(
+    "uq_scoring_live",
+    scoring.c.batch_id,
+    unique=True,
+    sqlite_where=scoring.c.purpose == "live",
+    postgresql_where=scoring.c.purpose == "live",
+    info={"serves": "every view: the one live scoring of a batch"},
+)
+
+# One row per scored connection of a scoring, narrow: the record itself is in the lake.
+# The date leads the key so that PostgreSQL can partition by month. No foreign key: checking it
+# row by row makes COPY take 2.2 times as long (measured, 1 M rows), and only
+# scorings.replace_live_scoring writes here, just after the scoring itself.
+prediction = Table(
+    "prediction",
+    metadata,
+    Column("batch_date", Date, nullable=False),
+    Column("scoring_id", SurrogateKey, nullable=False),
+    Column("row_number", RowCount, nullable=False),
+    Column("classifier_score", Double, nullable=False),  # log-odds
+    Column("autoencoder_score", Double, nullable=False),  # mean squared error
+    Column("anomaly_score", Double, nullable=False),  # decades of surprise
+    Column("is_flagged", Boolean, nullable=False),
+    PrimaryKeyConstraint("batch_date", "scoring_id", "row_number"),
+    sqlite_with_rowid=False,
+)
+
+# One row per flagged connection of a scoring, with its full record but the labels. batch_id
+# repeats the scoring's, and the foreign key sees to it: PostgreSQL takes an order from an index
+# only where the filter is on a column of the same table.
+flagged_connection = Table(
+    "flagged_connection",
+    metadata,
+    Column("scoring_id", SurrogateKey, nullable=False),
+    Column("row_number", RowCount, nullable=False),
+    Column("batch_id", Text, nullable=False),
+    Column("line_number", RowCount, nullable=False),
+    Column("anomaly_score", Double, nullable=False),
+    Column("is_explained", Boolean, nullable=False),
+    Column("record", RecordJson, nullable=False),
+    PrimaryKeyConstraint("scoring_id", "row_number"),
+    ForeignKeyConstraint(["scoring_id", "batch_id"], ["scoring.scoring_id", "scoring.batch_id"]),
+)
+# The same query on either database; each would pay for the other's index and not use it (1.5 s of
+# a commit of 450,000 flagged rows on SQLite, measured).
+Index(
+    "ix_flagged_connection_scoring",
+    flagged_connection.c.scoring_id,
+    flagged_connection.c.anomaly_score.desc(),
+    info={"serves": "flagged_connections of one batch, highest first", "dialect": "sqlite"},
+)
+Index(
+    "ix_flagged_connection_batch",
+    flagged_connection.c.batch_id,
+    flagged_connection.c.anomaly_score.desc(),
+    info={"serves": "flagged_connections of one batch, highest first", "dialect": "postgresql"},
+)
+
+# One row per reason of an explained connection.
+reason = Table(
+    "reason",
+    metadata,
+    Column("scoring_id", SurrogateKey, nullable=False),
+    Column("row_number", RowCount, nullable=False),
+    Column("rank", Integer, nullable=False),  # 1 weighs most
+    Column("model", Text, nullable=False),
+    Column("feature", Text, nullable=False),
+    Column("observed", PlainText),
+    Column("expected", PlainText),
+    Column("contribution", Double, nullable=False),
+    PrimaryKeyConstraint("scoring_id", "row_number", "rank"),
+    ForeignKeyConstraint(
+        ["scoring_id", "row_number"],
+        ["flagged_connection.scoring_id", "flagged_connection.row_number"],
+    ),
+    sqlite_with_rowid=False,
+)
+
+# One row per row of a batch that could not be scored.
+quarantined_row = Table(
+    "quarantined_row",
+    metadata,
+    Column("batch_id", ForeignKey("batch.batch_id"), nullable=False),
+    Column("row_number", RowCount, nullable=False),
+    Column("line_number", RowCount, nullable=False),
+    Column("stage", Text, nullable=False),
+    Column("reasons", RecordJson, nullable=False),  # array of texts
+    Column("raw", LargeBinary, nullable=False),  # the line as it came, without its end
+    Column("raw_text", PlainText, nullable=False),  # the same, escaped to be read
+    PrimaryKeyConstraint("batch_id", "row_number"),
+)
+
+# One row per column and method of a scoring's drift measurement.
+drift_statistic = Table(
+    "drift_statistic",
+    metadata,
+    Column("scoring_id", ForeignKey("scoring.scoring_id"), nullable=False),
+    Column("column_name", Text, nullable=False),
+    Column("method", Text, nullable=False),
+    Column("statistic", Double),  # null where the method gives none
+    Column("threshold", Double, nullable=False),
+    Column("is_drifted", Boolean, nullable=False),
+    Column("rows_reference", RowCount, nullable=False),
+    Column("rows_current", RowCount, nullable=False),
+    PrimaryKeyConstraint("scoring_id", "column_name", "method"),
+)
+
+# One row per expectation checked on a batch, in the order it was checked.
+validation_result = Table(
+    "validation_result",
+    metadata,
+    Column("batch_id", ForeignKey("batch.batch_id"), nullable=False),
+    Column("ordinal", Integer, nullable=False),
+    Column("suite", Text, nullable=False),
+    Column("expectation", Text, nullable=False),
+    Column("column_name", Text),
+    Column("severity", Text, nullable=False),
+    Column("is_success", Boolean, nullable=False),
+    Column("rows_checked", RowCount, nullable=False),
+    Column("rows_failed", RowCount, nullable=False),
+    Column("observed", PlainText),
+    Column("expected", PlainText, nullable=False),
+    PrimaryKeyConstraint("batch_id", "ordinal"),
+)
+
+# One row per run of a flow, whatever came of it.
+run = Table(
+    "run",
+    metadata,
+    Column("run_id", SurrogateKey, primary_key=True),
+    Column("kind", Text, nullable=False),  # the flow's name
+    Column("batch_id", ForeignKey("batch.batch_id")),  # null where it is about none, or many
+    Column("flow_run_id", Text),  # Prefect's
+    Column("state", Text, nullable=False),
+    Column("message", PlainText),
+    Column("started_at", UtcTime, nullable=False),
+    Column("finished_at", UtcTime),
+    CheckConstraint("state IN ('running', 'completed', 'failed')", name="state"),
+    CheckConstraint("(state = 'running') = (finished_at IS NULL)", name="finished_at"),
+)
+
+# One row per event that a commit announces; sent after it, at least once.
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("outbox_id", SurrogateKey, primary_key=True),
+    Column("event_key", Text, nullable=False, unique=True),  # the same event is written once
+    Column("event", Text, nullable=False),
+    Column("payload", RecordJson, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("published_at", UtcTime),
+)
+Index(
+    "ix_outbox_pending",
+    outbox.c.outbox_id,
+    sqlite_where=outbox.c.published_at.is_(None),
+    postgresql_where=outbox.c.published_at.is_(None),
+    info={"serves": "the events not yet sent, oldest first"},
+)

@@ -1,0 +1,198 @@
+"""A scoring's rows: predictions, flagged connections, reasons and drift, from Parquet to SQL.
+
+Belongs here: replacing what is stored of one scoring. Does not belong here: the batch around it
+and its transaction (see ``batches``).
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+import sqlalchemy as sa
+from sqlalchemy import Connection, Table
+
+from expectations.errors import NoctuleError
+from storage.bulk import insert_frame, read_slices
+from storage.database import refresh_statistics
+from storage.schema import drift_statistic, flagged_connection, prediction, reason, scoring
+
+LIVE: Final = "live"
+"""The purpose of a scoring that the views show."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoringResult:
+    """What one model version made of one batch: facts, and the files that hold the rows."""
+
+    model_version: str
+    operating_point: str
+    threshold: float
+    """Of ``anomaly_score``, in decades of surprise."""
+    target_flag_rate: float | None
+    """The share of rows that the operating point aims to flag; None if it is not chosen so."""
+    rows_scored: int
+    rows_flagged: int
+    scores: tuple[Path, ...]
+    """Grain: one scored row. ``row_number``, ``classifier_score``, ``autoencoder_score``,
+    ``anomaly_score``, ``is_flagged``; further columns stay in the lake."""
+    flagged: tuple[Path, ...]
+    """Grain: one flagged row. ``row_number``, ``line_number``, ``anomaly_score``, ``record`` (JSON
+    text), ``is_explained``."""
+    reasons: Path | None
+    """Grain: one reason of one flagged row. ``row_number``, ``rank``, ``model``, ``feature``,
+    ``observed``, ``expected``, ``contribution``; None where nothing is explained."""
+    drift: Path | None
+    """Grain: one column and method. ``column``, ``method``, ``statistic``, ``threshold``,
+    ``is_drifted``, ``rows_reference``, ``rows_current``; None where drift was not measured."""
+    started_at: datetime
+    finished_at: datetime
+
+
+def replace_live_scoring(
+    connection: Connection, batch_id: str, batch_date: date, result: ScoringResult
+) -> int:
+    """Make the stored live scoring of a batch what the result says, keeping its key.
+
+    Rows are deleted by scoring and inserted anew: that also removes rows which a second run no
+    longer has. The caller's transaction makes it one step.
+
+    Args:
+        connection: with a transaction begun.
+        batch_id: the batch.
+        batch_date: its date, part of each prediction's key.
+        result: files are read in slices, never whole.
+
+    Returns:
+        The ``scoring_id``.
+
+    Raises:
+        NoctuleError: the files do not hold as many rows as the result says.
+    """
+    scoring_id = _replace_row(connection, batch_id, batch_date, result)
+    key = pl.lit(scoring_id, pl.Int64).alias("scoring_id")
+    day = pl.lit(batch_date, pl.Date).alias("batch_date")
+
+    rows_flagged = 0
+
+    def predictions(frame: pl.DataFrame) -> pl.DataFrame:
+        nonlocal rows_flagged
+        rows_flagged += int(frame.get_column("is_flagged").sum())
+        return frame.select(day, key, *PREDICTION_COLUMNS)
+
+    stored = insert_files(connection, prediction, result.scores, predictions)
+    require_equal("scored rows", said=result.rows_scored, found=stored)
+    require_equal("flagged rows", said=result.rows_flagged, found=rows_flagged)
+    stored = insert_files(
+        connection,
+        flagged_connection,
+        result.flagged,
+        lambda frame: frame.select(key, pl.lit(batch_id).alias("batch_id"), *FLAGGED_COLUMNS),
+    )
+    require_equal("flagged connections", said=result.rows_flagged, found=stored)
+    insert_files(
+        connection,
+        reason,
+        _present(result.reasons),
+        lambda frame: frame.select(key, *REASON_COLUMNS),
+    )
+    insert_files(
+        connection,
+        drift_statistic,
+        _present(result.drift),
+        lambda frame: frame.rename({"column": "column_name"}).select(key, *DRIFT_COLUMNS),
+    )
+    refresh_statistics(connection, scoring, flagged_connection, reason)
+    return scoring_id
+
+
+def _columns(table: Table, *filled: str) -> tuple[str, ...]:
+    """Name the columns that come from a file: all but those filled here."""
+    return tuple(column.name for column in table.columns if column.name not in filled)
+
+
+PREDICTION_COLUMNS: Final = _columns(prediction, "scoring_id", "batch_date")
+FLAGGED_COLUMNS: Final = _columns(flagged_connection, "scoring_id", "batch_id")
+REASON_COLUMNS: Final = _columns(reason, "scoring_id")
+DRIFT_COLUMNS: Final = _columns(drift_statistic, "scoring_id")
+
+
+def _present(path: Path | None) -> tuple[Path, ...]:
+    return () if path is None else (path,)
+
+
+def _replace_row(
+    connection: Connection, batch_id: str, batch_date: date, result: ScoringResult
+) -> int:
+    """Write the scoring's own row, and clear the rows below it."""
+    facts = {
+        "batch_id": batch_id,
+        "model_version_id": result.model_version,
+        "purpose": LIVE,
+        "operating_point": result.operating_point,
+        "threshold": result.threshold,
+        "target_flag_rate": result.target_flag_rate,
+        "flag_rate": result.rows_flagged / result.rows_scored if result.rows_scored else None,
+        "rows_scored": result.rows_scored,
+        "rows_flagged": result.rows_flagged,
+        "started_at": result.started_at,
+        "finished_at": result.finished_at,
+    }
+    kept: int | None = connection.scalar(
+        sa.select(scoring.c.scoring_id).where(
+            scoring.c.batch_id == batch_id, scoring.c.purpose == LIVE
+        )
+    )
+    if kept is None:
+        inserted = sa.insert(scoring).values(facts).returning(scoring.c.scoring_id)
+        return int(connection.execute(inserted).scalar_one())
+    connection.execute(
+        sa.delete(prediction).where(
+            prediction.c.batch_date == batch_date, prediction.c.scoring_id == kept
+        )
+    )
+    for table in (reason, flagged_connection, drift_statistic):
+        connection.execute(sa.delete(table).where(table.c.scoring_id == kept))
+    connection.execute(sa.update(scoring).where(scoring.c.scoring_id == kept).values(facts))
+    return kept
+
+
+def insert_files(
+    connection: Connection,
+    table: Table,
+    paths: Iterable[Path],
+    shape: Callable[[pl.DataFrame], pl.DataFrame],
+) -> int:
+    """Insert Parquet files into a table, slice by slice.
+
+    Args:
+        connection: with a transaction begun.
+        table: where to.
+        paths: read in order.
+        shape: turns a slice into the table's columns.
+
+    Returns:
+        The number of rows inserted.
+    """
+    return sum(
+        insert_frame(connection, table, shape(frame))
+        for path in paths
+        for frame in read_slices(path)
+    )
+
+
+def require_equal(what: str, *, said: int, found: int) -> None:
+    """Refuse to store what does not add up.
+
+    Raises:
+        NoctuleError: a count in a summary is not the count of rows found.
+    """
+    if said != found:
+        message = (
+            f"Cannot store the batch: its summary says {said:,} {what}, its files hold {found:,}."
+            " A file of the batch's folder was changed, or this is a bug. Nothing was stored;"
+            " remove the batch's folder from the lake and run it again."
+        )
+        raise NoctuleError(message)

@@ -1,0 +1,24 @@
+-- One row per batch.
+SELECT
+    b.batch_id,
+    b.batch_date,
+    b.file_name,
+    b.contract,
+    b.status,
+    b.rows_read,
+    b.rows_scored,
+    b.rows_quarantined,
+    b.rows_rejected,
+    b.rows_known,
+    CASE b.status WHEN 'rejected' THEN 0 ELSE s.rows_flagged END AS rows_flagged,
+    s.model_version_id AS model_version,
+    s.operating_point,
+    s.threshold,
+    s.target_flag_rate,
+    s.flag_rate,
+    b.rejection,
+    b.received_at,
+    b.started_at,
+    b.finished_at
+FROM batch AS b
+LEFT JOIN scoring AS s ON b.batch_id = s.batch_id AND s.purpose = 'live'
