@@ -25,8 +25,9 @@ from sqlalchemy import (
 )
 
 from expectations.errors import UsageError
+from storage import schema
 from storage.database import read
-from storage.schema import UtcTime, batch, model_version, validation_result
+from storage.schema import UtcTime, model_version, validation_result
 
 Row = dict[str, Any]
 """One row, by column name."""
@@ -115,28 +116,32 @@ model_history = sa.table(
 
 
 def flagged_rows(
-    engine: Engine, *, batch_id: str | None = None, night: date | None = None, limit: int
+    engine: Engine, *, batch: str | None = None, night: date | None = None, limit: int | None = None
 ) -> list[Row]:
     """List flagged connections, highest score first.
 
     Args:
         engine: the database.
-        batch_id: of this batch only; its id or a unique beginning of it.
+        batch: of this batch only; its id or a unique beginning of it.
         night: without a batch, of this night only; without either, of the latest night that has a
             finished batch.
-        limit: at most so many.
+        limit: at most so many; None for all.
 
     Raises:
         UsageError: no batch, or more than one, has an id that begins so.
     """
     view = flagged_connections
     with read(engine) as connection:
-        query = _choose(connection, sa.select(view), view, batch_id, night)
+        query = _choose(connection, sa.select(view), view, batch, night)
         return _rows(connection, query.order_by(view.c.anomaly_score.desc()).limit(limit))
 
 
 def batch_rows(
-    engine: Engine, *, night: date | None = None, status: str | None = None, limit: int
+    engine: Engine,
+    *,
+    night: date | None = None,
+    status: str | None = None,
+    limit: int | None = None,
 ) -> list[Row]:
     """List batches, latest night first.
 
@@ -144,7 +149,7 @@ def batch_rows(
         engine: the database.
         night: of this night only.
         status: only ``received``, ``scored`` or ``rejected``.
-        limit: at most so many.
+        limit: at most so many; None for all.
     """
     view = batch_summary
     query = sa.select(view)
@@ -158,35 +163,35 @@ def batch_rows(
 
 
 def quarantine_rows(
-    engine: Engine, *, batch_id: str | None = None, night: date | None = None, limit: int
+    engine: Engine, *, batch: str | None = None, night: date | None = None, limit: int | None = None
 ) -> list[Row]:
     """List quarantined rows in the order of their files; arguments as of ``flagged_rows``."""
     view = quarantined_rows
     with read(engine) as connection:
-        query = _choose(connection, sa.select(view), view, batch_id, night)
+        query = _choose(connection, sa.select(view), view, batch, night)
         return _rows(connection, query.order_by(view.c.batch_id, view.c.row_number).limit(limit))
 
 
 def drift_rows(
     engine: Engine,
     *,
-    batch_id: str | None = None,
+    batch: str | None = None,
     night: date | None = None,
     is_drifted: bool | None = None,
-    limit: int,
+    limit: int | None = None,
 ) -> list[Row]:
     """List columns by how far they moved, farthest first in units of their threshold.
 
     Args:
         engine: the database.
-        batch_id: as of ``flagged_rows``.
+        batch: as of ``flagged_rows``.
         night: as of ``flagged_rows``.
         is_drifted: only columns that drifted, or only those that did not.
-        limit: at most so many.
+        limit: at most so many; None for all.
     """
     view = drift_summary
     with read(engine) as connection:
-        query = _choose(connection, sa.select(view), view, batch_id, night)
+        query = _choose(connection, sa.select(view), view, batch, night)
         if is_drifted is not None:
             query = query.where(view.c.is_drifted.is_(is_drifted))
         distance = sa.func.coalesce(view.c.statistic / sa.func.nullif(view.c.threshold, 0.0), 0.0)
@@ -195,28 +200,30 @@ def drift_rows(
 
 
 def validation_rows(
-    engine: Engine, *, batch_id: str, is_success: bool | None = None, limit: int
+    engine: Engine, batch: str, *, is_success: bool | None = None, limit: int | None = None
 ) -> list[Row]:
     """List the expectations checked on one batch, failed ones first, then as they were checked.
 
     Args:
         engine: the database.
-        batch_id: its id or a unique beginning of it.
+        batch: its id or a unique beginning of it.
         is_success: only those that held, or only those that did not.
-        limit: at most so many.
+        limit: at most so many; None for all.
 
     Raises:
         UsageError: no batch, or more than one, has an id that begins so.
     """
     table = validation_result
     with read(engine) as connection:
-        query = sa.select(table).where(table.c.batch_id == _resolve(connection, batch_id))
+        query = sa.select(table).where(table.c.batch_id == _resolve(connection, batch))
         if is_success is not None:
             query = query.where(table.c.is_success.is_(is_success))
         return _rows(connection, query.order_by(table.c.is_success, table.c.ordinal).limit(limit))
 
 
-def model_rows(engine: Engine, *, contract: str | None = None, limit: int) -> list[Row]:
+def model_rows(
+    engine: Engine, *, contract: str | None = None, limit: int | None = None
+) -> list[Row]:
     """List model versions, latest first, each with whether it ``is_champion``."""
     table = model_version
     is_champion = sa.exists().where(
@@ -239,7 +246,9 @@ def model_rows(engine: Engine, *, contract: str | None = None, limit: int) -> li
         return _rows(connection, query.limit(limit))
 
 
-def history_rows(engine: Engine, *, contract: str | None = None, limit: int) -> list[Row]:
+def history_rows(
+    engine: Engine, *, contract: str | None = None, limit: int | None = None
+) -> list[Row]:
     """List changes of champion, latest first."""
     query = sa.select(model_history)
     if contract is not None:
@@ -252,18 +261,22 @@ def _choose(
     connection: Connection,
     query: Select[Any],
     view: TableClause,
-    batch_id: str | None,
+    batch: str | None,
     night: date | None,
 ) -> Select[Any]:
     """Narrow a query to a batch, else to a night, else to the latest night with a result."""
-    if batch_id is not None:
-        chosen = [_resolve(connection, batch_id)]
+    if batch is not None:
+        chosen = [_resolve(connection, batch)]
     else:
         if night is None:
-            finished = batch.c.status != "received"
-            night = connection.scalar(sa.select(sa.func.max(batch.c.batch_date)).where(finished))
+            finished = schema.batch.c.status != "received"
+            night = connection.scalar(
+                sa.select(sa.func.max(schema.batch.c.batch_date)).where(finished)
+            )
         chosen = list(
-            connection.scalars(sa.select(batch.c.batch_id).where(batch.c.batch_date == night))
+            connection.scalars(
+                sa.select(schema.batch.c.batch_id).where(schema.batch.c.batch_date == night)
+            )
         )
     # By ids, usually one: the indexes below a batch start with it.
     return query.where(view.c.batch_id.in_(chosen))
@@ -275,8 +288,8 @@ def _resolve(connection: Connection, beginning: str) -> str:
     Raises:
         UsageError: no batch, or more than one, has an id that begins so.
     """
-    query = sa.select(batch.c.batch_id).where(
-        batch.c.batch_id.startswith(beginning.lower(), autoescape=True)
+    query = sa.select(schema.batch.c.batch_id).where(
+        schema.batch.c.batch_id.startswith(beginning.lower(), autoescape=True)
     )
     found = connection.scalars(query.limit(2)).all()
     if len(found) == 1:
