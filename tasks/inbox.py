@@ -144,6 +144,8 @@ def _reason_by_name(path: Path, inbox: Path) -> str | None:
     """Say why an entry is skipped for what it is called or where it leads; None if it is not."""
     if path.name.startswith("."):
         return "hidden"
+    if not path.name.isprintable():
+        return "its name holds characters that cannot be shown; rename it"
     if path.suffix.lower() in TEMPORARY_SUFFIXES or path.name.endswith("~"):
         return "its name says it is temporary"
     if path.is_symlink() and not path.resolve().is_relative_to(inbox.resolve()):

@@ -80,7 +80,7 @@ def read_head(pieces: "Iterator[bytes]") -> tuple[bytes, "Iterator[bytes]"]:
             break
     start = b"".join(first)
     end = start.rfind(b"\n", 0, HEAD_BYTES) + 1 or HEAD_BYTES
-    return start if size <= HEAD_BYTES else start[:end], chain([start], pieces)
+    return start if size <= HEAD_BYTES else start[:end], chain(first, pieces)
 
 
 def recognise_layout(head: bytes, contract: Contract, source: Path) -> Layout:
