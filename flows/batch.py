@@ -133,8 +133,7 @@ def refuse(
         reports=() if refused.report is None else (job.folder / refused.report,),
         costs=read_costs(job.folder),
     )
-    publish_batch_task(engine, outcome)
-    publish_events_task(engine, utc_now())
+    show(engine, outcome)
     return Failed(message=f"rejected: {refused.reason}", data=outcome)
 
 
@@ -164,6 +163,11 @@ def finish(
         reports=tuple(job.folder / page for page in pages if page is not None),
         costs=read_costs(job.folder),
     )
-    publish_batch_task(engine, outcome)
-    publish_events_task(engine, utc_now())
+    show(engine, outcome)
     return Completed(message=message, data=outcome)
+
+
+def show(engine: Engine, outcome: FileOutcome) -> None:
+    """Publish what is stored. A failure here is a failed task run, and fails no batch."""
+    publish_batch_task(engine, outcome, return_state=True)
+    publish_events_task(engine, utc_now(), return_state=True)

@@ -52,7 +52,10 @@ def main() -> None:
 
 
 def _settings() -> "Settings":
-    """Read the settings, and quieten the libraries that a command is about to import."""
+    """Read the settings, and quieten the libraries that a command is about to import.
+
+    Prefect and others read their environment when they are imported: this comes first.
+    """
     from flows.prefect_api import quiet_libraries
     from flows.settings import load_settings
 
@@ -75,9 +78,10 @@ def _date(night: datetime | None) -> date | None:
 @app.command()
 def demo() -> None:
     """Show the whole story on simulated traffic, from nothing."""
+    settings = _settings()
     from flows.demo import run_demo
 
-    run_demo(_settings())
+    run_demo(settings)
 
 
 @app.command()
@@ -126,10 +130,11 @@ def train(
     as_json: AsJson = False,
 ) -> None:
     """Fit, evaluate and register a model; the first one becomes champion."""
+    settings = _settings()
     from flows.run import run_training
     from flows.tables import show_training
 
-    outcome = run_training(_settings(), files, selection, top_k)
+    outcome = run_training(settings, files, selection, top_k)
     if as_json:
         _print_json(outcome.model_dump(mode="json"))
     else:
@@ -146,10 +151,10 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Run the nightly flow: validate, score, explain, measure drift, store."""
+    settings = _settings()
     from flows.run import run_night
     from flows.tables import show_night
 
-    settings = _settings()
     outcome = run_night(settings, files, _date(night))
     if as_json:
         _print_json({**outcome.model_dump(mode="json"), "message": outcome.message})
@@ -169,10 +174,11 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Score a labelled file and report how good the scores are; store nothing."""
+    settings = _settings()
     from flows.run import run_evaluation
     from flows.tables import show_evaluation
 
-    evaluation = run_evaluation(_settings(), file, model)
+    evaluation = run_evaluation(settings, file, model)
     if as_json:
         _print_json(evaluation.model_dump(mode="json"))
     else:

@@ -68,7 +68,7 @@ def _simulate(folder: Path, name: str, scenario: Scenario, night: date) -> Path:
 def _show_flagged(settings: Settings, batch_id: str | None, title: str) -> None:
     """Print the highest flagged connections of one batch with their reasons."""
     with open_database(settings) as engine:
-        rows = queries.flagged_rows(engine, batch_id=batch_id, limit=SHOWN)
+        rows = queries.flagged_rows(engine, batch=batch_id, limit=SHOWN)
     shown = [{**row, "why": reason_text(row["reasons"])} for row in rows]
     columns = ["line_number", "anomaly_score", "threshold", "why"]
     show_rows(shown, columns, empty=f"{title}: nothing is flagged", title=title)

@@ -24,6 +24,8 @@ from expectations.errors import ServiceUnavailableError
 SERVER_COMMAND = ("-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port")
 START_LIMIT_S = 120.0
 """Longest wait for a private server: 19 s were measured on a cold disk, and CI machines vary."""
+DRAIN_LIMIT_S = 10.0
+"""Longest wait for this process's own last records to be sent; they take milliseconds."""
 STOP_LIMIT_S = 30.0
 """Longest wait for it to write its last records; it takes about 3 s."""
 
@@ -33,7 +35,8 @@ def quiet_libraries() -> None:
     for name, value in {
         "DO_NOT_TRACK": "1",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "ERROR",
+        # A flow's log is in its run; a command prints what became of it in its own words.
+        "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
         "GX_ANALYTICS_ENABLED": "false",
         "KERAS_BACKEND": "jax",
     }.items():
@@ -121,6 +124,7 @@ def private_server(folder: Path, port: int | None = None) -> Iterator[str]:
             _wait_until_healthy(server, address, log)
             yield address
         finally:
+            _send_what_is_left()
             _stop(server)
     finally:
         for name, value in before.items():
@@ -169,6 +173,15 @@ def _wait_until_healthy(server: "subprocess.Popen[bytes]", address: str, log: Pa
     state = "ended" if server.poll() is not None else f"not healthy after {START_LIMIT_S:.0f} s"
     msg = f"Cannot start a Prefect server: {state}. Its log is {log}"
     raise ServiceUnavailableError(msg)
+
+
+def _send_what_is_left() -> None:
+    """Hand the server the events and log lines that this process still holds."""
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
+
+    EventsWorker.drain_all(timeout=DRAIN_LIMIT_S)
+    APILogWorker.drain_all(timeout=DRAIN_LIMIT_S)
 
 
 def _stop(server: "subprocess.Popen[bytes]") -> None:

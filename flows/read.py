@@ -40,7 +40,7 @@ def show_flagged(
 ) -> None:
     """Print flagged connections, highest score first."""
     with open_database(settings) as engine:
-        rows = queries.flagged_rows(engine, batch_id=batch, night=night, limit=limit)
+        rows = queries.flagged_rows(engine, batch=batch, night=night, limit=limit)
     _print(
         rows,
         FLAGGED_SHOWN,
@@ -62,7 +62,7 @@ def show_quarantine(
 ) -> None:
     """Print quarantined rows in the order of their files."""
     with open_database(settings) as engine:
-        rows = queries.quarantine_rows(engine, batch_id=batch, night=night, limit=limit)
+        rows = queries.quarantine_rows(engine, batch=batch, night=night, limit=limit)
     _print(
         rows,
         QUARANTINE_SHOWN,
@@ -77,7 +77,7 @@ def show_drift(
 ) -> None:
     """Print columns by how far they moved."""
     with open_database(settings) as engine:
-        rows = queries.drift_rows(engine, batch_id=batch, night=night, limit=limit)
+        rows = queries.drift_rows(engine, batch=batch, night=night, limit=limit)
     _print(rows, DRIFT_SHOWN, "No drift was measured.", as_json=as_json)
 
 

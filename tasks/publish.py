@@ -24,8 +24,6 @@ ID_DIGITS = 12
 """Hexadecimal digits of a batch id shown to people: 48 bits tell thousands of batches apart."""
 TOP_FLAGGED = 25
 """Flagged connections in the artifact: a first look; SQL has them all."""
-ALL = 1_000
-"""More rows than a contract has expectations or columns."""
 FLAGGED_SHOWN = ("row_number", "anomaly_score", "reasons", "record")
 VALIDATION_SHOWN = (
     "suite", "expectation", "column_name", "severity", "is_success", "rows_failed", "observed",
@@ -242,9 +240,9 @@ def publish_batch(engine: Engine, outcome: FileOutcome) -> None:
     )
     batch_id = outcome.batch_id
     shown = {
-        "flagged": (FLAGGED_SHOWN, flagged_rows(engine, batch_id=batch_id, limit=TOP_FLAGGED)),
-        "validation": (VALIDATION_SHOWN, validation_rows(engine, batch_id=batch_id, limit=ALL)),
-        "drift": (DRIFT_SHOWN, drift_rows(engine, batch_id=batch_id, limit=ALL)),
+        "flagged": (FLAGGED_SHOWN, flagged_rows(engine, batch=batch_id, limit=TOP_FLAGGED)),
+        "validation": (VALIDATION_SHOWN, validation_rows(engine, batch_id)),
+        "drift": (DRIFT_SHOWN, drift_rows(engine, batch=batch_id)),
     }
     for name, (columns, rows) in shown.items():
         if rows:
