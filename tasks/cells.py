@@ -50,7 +50,7 @@ def cast_cells(cells: pl.DataFrame, columns: Sequence[Column], source: str) -> p
 def _cast(column: Column, held: pl.DataType, source: str) -> pl.Expr:
     """Express the cast of one column from the type a file holds it in."""
     cell = pl.col(column.name)
-    is_text = held in {pl.String, pl.Categorical, pl.Enum, pl.Null}
+    is_text = isinstance(held, pl.String | pl.Categorical | pl.Enum | pl.Null)
     if is_text or (held.is_integer() and column.is_categorical):
         text = cell.cast(pl.String)
         if column.is_categorical:

@@ -50,7 +50,8 @@ class FileOutcome(BaseModel):
     rows_quarantined: int = 0
     rows_rejected: int = 0
     rows_known: int = 0
-    rows_flagged: int = 0
+    rows_flagged: int | None = None
+    """None where this run scored nothing."""
     model_version: str | None = None
     operating_point: str | None = None
     threshold: float | None = None
@@ -97,7 +98,7 @@ class NightOutcome(BaseModel):
             for status in ("scored", "known", "busy", "rejected", "failed")
             if (count := sum(outcome.status == status for outcome in self.files))
         ]
-        flagged = sum(outcome.rows_flagged for outcome in self.files if outcome.status == "scored")
+        flagged = sum(outcome.rows_flagged or 0 for outcome in self.files)
         sentence = f"{_plural(len(self.files), 'file')}: {', '.join(counts)}; {flagged:,} flagged"
         bad = [
             f"{outcome.file_name}: {outcome.message}" for outcome in self.files if outcome.exit_code
@@ -116,8 +117,10 @@ def batch_markdown(outcome: FileOutcome) -> str:
         "Quarantined": f"{outcome.rows_quarantined:,}",
         "Rejected": f"{outcome.rows_rejected:,}",
         "Already known": f"{outcome.rows_known:,}",
-        "Flagged": f"{outcome.rows_flagged:,}{_share(outcome.rows_flagged, outcome.rows_scored)}",
     }
+    if outcome.rows_flagged is not None:
+        share = _share(outcome.rows_flagged, outcome.rows_scored)
+        rows["Flagged"] = f"{outcome.rows_flagged:,}{share}"
     if outcome.model_version is not None and outcome.threshold is not None:
         rows["Model"] = f"`{outcome.model_version}`"
         rows["Threshold"] = f"{outcome.threshold:.3f} ({outcome.operating_point})"
@@ -149,7 +152,7 @@ def night_markdown(night: NightOutcome) -> str:
         lines += ["| --- | --- | --- | ---: | ---: | ---: | ---: | --- |"]
         lines += [
             f"| {_cell(one.file_name)} | {one.batch_date} | {one.status} | {one.rows_read:,} "
-            f"| {one.rows_scored:,} | {one.rows_quarantined:,} | {one.rows_flagged:,} "
+            f"| {one.rows_scored:,} | {one.rows_quarantined:,} | {one.rows_flagged or 0:,} "
             f"| {_cell(one.message)} |"
             for one in night.files
         ]
