@@ -1,0 +1,352 @@
+"""What is stored of each kind of input, good or bad."""
+
+import gzip
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+import zstandard
+
+from expectations.contract import Column, Contract
+from expectations.errors import InputRejectedError
+from expectations.nsl_kdd import NSL_KDD
+from tasks.ingest import IngestOptions, IngestSummary, hash_content, ingest_file, read_raw_lines
+from tasks.quarantine import QUARANTINE_SCHEMA
+
+FEATURES = ("duration", "service", "error_rate")
+SMALL = Contract(
+    name="small",
+    title="",
+    source="",
+    columns=(
+        Column(name="duration", dtype=pl.Int64(), meaning=""),
+        Column(name="service", dtype=pl.String(), meaning=""),
+        Column(name="error_rate", dtype=pl.Float64(), meaning=""),
+        Column(name="class", dtype=pl.String(), meaning="", role="label"),
+        Column(name="attack", dtype=pl.String(), meaning="", role="label"),
+        Column(name="difficulty", dtype=pl.Int64(), meaning="", role="ignored"),
+    ),
+    label="class",
+    attack="attack",
+    headerless=((*FEATURES, "attack"), (*FEATURES, "attack", "difficulty")),
+)
+HEADER = b"duration,service,error_rate\n"
+
+
+class Ingested:
+    """A file, ingested."""
+
+    def __init__(self, folder: Path, content: bytes, name: str, **options: int) -> None:
+        self.source = folder / name
+        self.source.write_bytes(content)
+        self.folder = folder / "batch"
+        (self.folder / "ingest").mkdir(parents=True)
+        batch = hash_content(self.source).sha256
+        out = self.folder / "ingest"
+        self.summary: IngestSummary = ingest_file(
+            self.source, SMALL, out, batch, IngestOptions(**options)
+        )
+
+    @property
+    def rows(self) -> list[tuple]:
+        return pl.concat(pl.read_parquet(self.folder / part) for part in self.summary.parts).rows()
+
+    @property
+    def quarantined(self) -> pl.DataFrame:
+        return pl.read_parquet(self.folder / self.summary.quarantine)
+
+
+Ingest = Callable[..., Ingested]
+
+
+@pytest.fixture
+def ingest(tmp_path: Path) -> Ingest:
+    return lambda content, name="night.csv", **options: Ingested(tmp_path, content, name, **options)
+
+
+# Shapes of files.
+
+
+def test_a_header_names_the_columns_in_any_order(ingest: Ingest) -> None:
+    night = ingest(b"error_rate,duration,class,service\n0.50,1,normal,http\n")
+    assert night.rows == [(1, 2, 1, "http", 0.5, "normal")]
+    assert night.summary.format == "CSV with header"
+    assert night.summary.columns_present == (*FEATURES, "class")
+    assert night.summary.columns_absent == ("attack", "difficulty")
+    assert (night.summary.has_label, night.summary.has_attack) == (True, False)
+
+
+def test_a_file_without_labels_is_read(ingest: Ingest) -> None:
+    night = ingest(HEADER + b"1,http,0.5\n")
+    assert night.rows == [(1, 2, 1, "http", 0.5)]
+    assert (night.summary.has_label, night.summary.has_attack) == (False, False)
+
+
+def test_headerless_layouts_are_told_apart_by_their_length(ingest: Ingest, tmp_path: Path) -> None:
+    night = ingest(b"1,http,0.5,neptune\n")
+    assert night.rows == [(1, 1, 1, "http", 0.5, "neptune")]
+    assert night.summary.format == "CSV without header"
+    other = Ingested(tmp_path / "batch", b"1,http,0.5,neptune,21\n", "other.txt")
+    assert other.rows == [(1, 1, 1, "http", 0.5, "neptune", 21)]
+    assert other.summary.has_attack
+
+
+def test_a_ragged_first_line_does_not_condemn_a_headerless_file(ingest: Ingest) -> None:
+    night = ingest(b"1,http\n2,ftp,0.5,normal\n3,smtp,0.5,normal\n")
+    assert [row[2] for row in night.rows] == [2, 3]
+    assert night.quarantined["reasons"].to_list() == [["expected 4 fields, found 2"]]
+
+
+def test_line_ends_blank_lines_and_a_byte_order_mark_are_no_trouble(ingest: Ingest) -> None:
+    night = ingest(b"\xef\xbb\xbf\r\n" + HEADER[:-1] + b"\r\n1,http,0.5\r\n\r\n\n2,ftp,1")
+    assert night.rows == [(1, 3, 1, "http", 0.5), (2, 6, 2, "ftp", 1.0)]
+    assert night.summary.rows_read == 2
+    assert night.summary.blank_lines == 2
+
+
+def test_fully_quoted_files_are_read(ingest: Ingest) -> None:
+    night = ingest(b'"duration","service","error_rate"\n"1","ht,""tp""","0.5"\n"2","ftp","1"\n')
+    assert night.rows == [(1, 2, 1, 'ht,"tp"', 0.5), (2, 3, 2, "ftp", 1.0)]
+
+
+@pytest.mark.parametrize(
+    ("compress", "named"), [(gzip.compress, "gzip"), (zstandard.compress, "zstandard")]
+)
+def test_compressed_files_are_the_batch_of_the_plain_one(
+    ingest: Ingest, compress: Callable[[bytes], bytes], named: str
+) -> None:
+    plain = HEADER + b"1,http,0.5\n"
+    night = ingest(compress(plain))
+    assert night.rows == [(1, 2, 1, "http", 0.5)]
+    assert night.summary.format == f"CSV with header, {named}"
+    (night.folder / "plain").write_bytes(plain)
+    assert night.summary.content_sha256 == hash_content(night.folder / "plain").sha256
+
+
+def test_extra_columns_are_left_out_and_reported(ingest: Ingest) -> None:
+    night = ingest(b",duration,colour,service,error_rate\n0,1,red,http,0.5\n")
+    assert night.rows == [(1, 2, 1, "http", 0.5)]
+    assert night.summary.extra_columns == ("(unnamed field 1)", "colour")
+
+
+def test_parts_are_full_but_for_the_last_and_keep_the_order(ingest: Ingest) -> None:
+    body = b"".join(b"%d,http,0.5\n" % number for number in range(7))
+    night = ingest(HEADER + body, block_bytes=20, chunk_rows=3)
+    parts = [pl.read_parquet(night.folder / part) for part in night.summary.parts]
+    assert [part["duration"].to_list() for part in parts] == [[0, 1, 2], [3, 4, 5], [6]]
+    assert night.summary.parts[2] == "ingest/connections-00002.parquet"
+    assert dict(parts[0].schema) == {
+        "row_number": pl.Int64,
+        "line_number": pl.Int64,
+        "duration": pl.Int64,
+        "service": pl.String,
+        "error_rate": pl.Float64,
+    }
+
+
+# Lines that will not parse: what is stored of each.
+
+
+@pytest.mark.parametrize(
+    ("line", "reasons"),
+    [
+        (b"1,http", ["expected 3 fields, found 2"]),
+        (b"1,http,0.5,9", ["expected 3 fields, found 4"]),
+        (b"abc,http,0.5", ["duration: 'abc' is not an integer"]),
+        (b"1.0,http,0.5", ["duration: '1.0' is not an integer"]),
+        (b"NaN,http,0.5", ["duration: 'NaN' is not an integer"]),
+        (
+            b"9223372036854775808,http,0.5",
+            ["duration: '9223372036854775808' does not fit in 64 bits"],
+        ),
+        (b",http,0.5", ["duration: empty"]),
+        (b"1,,0.5", ["service: empty"]),
+        (
+            b"x,,y",
+            [
+                "duration: 'x' is not an integer",
+                "service: empty",
+                "error_rate: 'y' is not a number",
+            ],
+        ),
+        (b"1,ht\0tp,0.5", ["byte 5 is NUL"]),
+        (b"1,ht\rtp,0.5", ["byte 5 is a carriage return inside the line"]),
+        (b"1,\xfftp,0.5", ["byte 3 (0xff) is not UTF-8"]),
+        (b'1,"http,0.5', ["a quote is not closed, or stands inside an unquoted field"]),
+        (b'1,ht"tp,0.5', ["a quote is not closed, or stands inside an unquoted field"]),
+        (b"1" * 50 + b"a,http,0.5", [f"duration: '{'1' * 40}…' is not an integer"]),
+    ],
+)
+def test_a_bad_line_is_quarantined_with_its_reasons_and_the_next_is_read(
+    ingest: Ingest, line: bytes, reasons: list[str]
+) -> None:
+    night = ingest(HEADER + b"1,http,0.5\n\n" + line + b"\r\n3,smtp,0.5\n")
+    assert [row[:3] for row in night.rows] == [(1, 2, 1), (3, 5, 3)]
+    assert night.quarantined.schema == QUARANTINE_SCHEMA
+    assert night.quarantined.rows() == [(2, 4, "ingest", reasons, line)]
+    summary = night.summary
+    assert (summary.rows_read, summary.rows_parsed, summary.rows_unparsed) == (3, 2, 1)
+    assert read_raw_lines(night.source, [1, 4, 99]) == {1: HEADER[:-1], 4: line}
+
+
+def test_nan_and_infinity_are_floats_and_left_to_validation(ingest: Ingest) -> None:
+    night = ingest(HEADER + b"1,http,nan\n1,http,-inf\n1,http,1e999\n")
+    assert [str(row[4]) for row in night.rows] == ["nan", "-inf", "inf"]
+
+
+def test_an_empty_label_is_no_reason_to_quarantine_but_a_wrong_type_is(ingest: Ingest) -> None:
+    night = ingest(b"1,http,0.5,,\n2,ftp,0.5,neptune,word\n3,smtp,0.5,normal,\n")
+    assert night.rows == [
+        (1, 1, 1, "http", 0.5, None, None),
+        (3, 3, 3, "smtp", 0.5, "normal", None),
+    ]
+    assert night.quarantined["reasons"].to_list() == [["difficulty: 'word' is not an integer"]]
+
+
+def test_a_file_of_bad_lines_only_has_no_part(ingest: Ingest) -> None:
+    night = ingest(HEADER + b"1\n2\n")
+    assert night.summary.parts == ()
+    assert night.summary.rows_unparsed == 2
+
+
+# Files that are rejected as a whole.
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "it is empty"),
+        (b"\n\r\n", "nothing but blank lines"),
+        (HEADER, "a header but no row"),
+        (HEADER[:-1], "a header but no row"),
+        (b"duration,error_rate\n1,0.5\n", "1 of them missing: service"),
+        (b"Duration,Service,Error_Rate\n1,http,0.5\n", "3 of them missing: duration, service"),
+        (b"duration,service,error_rate,service\n", "more than one column is named service"),
+        (b"duration;service;error_rate\n1;http;0.5\n", "most lines have 1 field. Check the separ"),
+        (b"1,2\n3,4\n", "4 or 5 comma-separated fields without a header"),
+        (b"x" * 70_000, "its first line is longer than 65536 bytes"),
+        (gzip.compress(b"PAR1" + bytes(99)), "compressed Parquet"),
+        (b"PAR1" + bytes(99), "begins as Parquet but cannot be read"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_rejected_with_what_is_wrong(
+    ingest: Ingest, content: bytes, message: str
+) -> None:
+    with pytest.raises(InputRejectedError, match=message):
+        ingest(content)
+
+
+def test_a_file_that_is_not_the_batch_expected_is_rejected(tmp_path: Path) -> None:
+    source = tmp_path / "night.csv"
+    source.write_bytes(HEADER + b"1,http,0.5\n")
+    with pytest.raises(InputRejectedError, match=r"changed while it was read.*run it again"):
+        ingest_file(source, SMALL, tmp_path, batch="0" * 64)
+
+
+# Parquet.
+
+FRAME = pl.DataFrame(
+    {
+        "service": ["http", "ftp", "smtp"],
+        "duration": [1, 2, 3],
+        "error_rate": [0.5, 0.25, 1.0],
+        "class": ["normal", None, "anomaly"],
+        "colour": [["red"], [], None],
+    }
+)
+
+
+def test_parquet_gives_the_rows_of_the_same_csv(ingest: Ingest, tmp_path: Path) -> None:
+    FRAME.write_parquet(tmp_path / "made.parquet", row_group_size=2)
+    content = (tmp_path / "made.parquet").read_bytes()
+    night = ingest(content, "night.data", chunk_rows=2)
+    assert night.summary.format == "Parquet"
+    assert night.summary.extra_columns == ("colour",)
+    assert len(night.summary.parts) == 2
+    plain = Ingested(tmp_path / "batch", FRAME.drop("colour").write_csv().encode(), "night.csv")
+    assert [row[2:] for row in night.rows] == [row[2:] for row in plain.rows]
+    assert [row[:2] for row in night.rows] == [(1, 1), (2, 2), (3, 3)]
+
+
+def test_parquet_of_other_types_is_cast_and_bad_cells_are_quarantined(
+    ingest: Ingest, tmp_path: Path
+) -> None:
+    odd = pl.DataFrame(
+        {
+            "duration": [1.0, 2.5, float("nan"), None, 5.0, 2.0**63],
+            "service": pl.Series(
+                ["http", "a,b", "ftp", "ftp", "x\ny", "ftp"], dtype=pl.Categorical
+            ),
+            "error_rate": ["0.5", " 1", "word", "", "1", "1"],
+        }
+    )
+    odd.write_parquet(tmp_path / "made.parquet")
+    night = ingest((tmp_path / "made.parquet").read_bytes())
+    assert night.rows == [(1, 1, 1, "http", 0.5)]
+    assert night.quarantined.select("row_number", "line_number", "reasons", "raw").rows() == [
+        (2, 2, ["duration: '2.5' is not an integer"], b'2.5,"a,b", 1'),
+        (
+            3,
+            3,
+            ["duration: 'NaN' is not an integer", "error_rate: 'word' is not a number"],
+            b"NaN,ftp,word",
+        ),
+        (4, 4, ["duration: empty", "error_rate: empty"], b",ftp,"),
+        (5, 5, ["service: 'x\\ny' holds a line end or NUL"], b'5.0,"x\ny",1'),
+        (
+            6,
+            6,
+            ["duration: '9.223372036854776e+18' is not an integer"],
+            b"9.223372036854776e+18,ftp,1",
+        ),
+    ]
+    assert read_raw_lines(night.source, [2, 9]) == {2: b'2.5,"a,b", 1'}
+
+
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [
+        (FRAME.drop("service"), "1 of them missing: service"),
+        (
+            FRAME.with_columns(duration=pl.lit([1])),
+            r"column duration is List\(.*\), expected numbers",
+        ),
+        (FRAME.with_columns(service=pl.lit(0.5)), "column service is Float64, expected text"),
+        (FRAME.clear(), "it has no row"),
+    ],
+)
+def test_parquet_that_cannot_be_used_is_rejected(
+    ingest: Ingest, tmp_path: Path, frame: pl.DataFrame, message: str
+) -> None:
+    frame.write_parquet(tmp_path / "made.parquet")
+    with pytest.raises(InputRejectedError, match=message):
+        ingest((tmp_path / "made.parquet").read_bytes())
+
+
+# The real files.
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize(
+    ("name", "rows", "columns", "form"),
+    [
+        ("Train_data.csv", 25_192, 42, "CSV with header"),
+        ("Test_data.csv", 22_544, 41, "CSV with header"),
+        ("KDDTrain+.txt", 125_973, 43, "CSV without header"),
+    ],
+)
+def test_the_nsl_kdd_files_are_read_as_polars_reads_them(
+    nsl_kdd_folder: Path, tmp_path: Path, name: str, rows: int, columns: int, form: str
+) -> None:
+    source = nsl_kdd_folder / name
+    summary = ingest_file(source, NSL_KDD, tmp_path, hash_content(source).sha256)
+    assert (summary.rows_read, summary.rows_unparsed, summary.format) == (rows, 0, form)
+    frame = pl.concat(pl.read_parquet(tmp_path / Path(part).name) for part in summary.parts).drop(
+        "row_number", "line_number"
+    )
+    assert frame.width == columns
+    whole = pl.read_csv(source, has_header="with header" in form)
+    if form == "CSV without header":
+        whole.columns = list(NSL_KDD.headerless[-1])
+    assert frame.equals(whole.select(frame.columns).cast(dict(frame.schema)))

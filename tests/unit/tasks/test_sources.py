@@ -1,0 +1,113 @@
+import gzip
+import os
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from expectations.errors import InputRejectedError
+from tasks.sources import ZST_FEED_BYTES, cut_blocks, find_lines, hash_content, read_content
+
+TEXT = b"duration,service\n1,http\n2,ftp\n"
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        gzip.compress(TEXT),
+        gzip.compress(TEXT[:5]) + gzip.compress(TEXT[5:]),
+        zstandard.compress(TEXT),
+        zstandard.compress(TEXT[:5]) + zstandard.compress(TEXT[5:]),
+    ],
+    ids=["gzip", "gzip in two members", "zstandard", "zstandard in two frames"],
+)
+def test_content_hashes_alike_however_it_is_compressed_and_named(
+    tmp_path: Path, stored: bytes
+) -> None:
+    plain, compressed = tmp_path / "plain.gz", tmp_path / "compressed.csv"
+    plain.write_bytes(TEXT)
+    compressed.write_bytes(stored)
+    assert hash_content(plain) == hash_content(compressed)
+    assert hash_content(compressed).size_bytes == len(TEXT)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        gzip.compress(TEXT)[:-9],
+        gzip.compress(TEXT)[:-8] + b"\0" * 8,
+        gzip.compress(TEXT) + b"rubbish",
+        zstandard.compress(TEXT)[:-1],
+        zstandard.compress(TEXT) + zstandard.compress(TEXT)[:7],
+        zstandard.compress(TEXT) + b"rubbish",
+    ],
+    ids=["gz cut", "gz checksum", "gz tail", "zst cut", "zst cut in frame 2", "zst tail"],
+)
+def test_damaged_compression_rejects_the_file(tmp_path: Path, damage: bytes) -> None:
+    source = tmp_path / "night.csv"
+    source.write_bytes(damage)
+    with pytest.raises(InputRejectedError, match=r"night\.csv.*cut short or damaged"):
+        hash_content(source)
+
+
+@pytest.mark.parametrize(
+    ("start", "named"),
+    [(b"PK\x03\x04..", "a zip archive"), (b"BZh9", "bzip2"), (b"\xff\xfed\0", "UTF-16")],
+)
+def test_formats_that_are_not_read_are_named(tmp_path: Path, start: bytes, named: str) -> None:
+    source = tmp_path / "night.csv"
+    source.write_bytes(start)
+    with pytest.raises(InputRejectedError, match=named):
+        hash_content(source)
+
+
+def test_a_folder_a_pipe_and_nothing_are_rejected(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path, reason in [
+        (tmp_path, "a folder"),
+        (tmp_path / "pipe", "not a regular file"),
+        (tmp_path / "absent", "no such file"),
+    ]:
+        with pytest.raises(InputRejectedError, match=reason):
+            hash_content(path)
+
+
+def test_a_file_that_grows_while_it_is_read_is_rejected(tmp_path: Path) -> None:
+    source = tmp_path / "night.csv"
+    source.write_bytes(TEXT)
+    pieces = read_content(source, piece_bytes=4)
+    next(pieces)
+    with source.open("ab") as file:
+        file.write(b"3,smtp\n")
+    with pytest.raises(InputRejectedError, match="changed while it was read"):
+        list(pieces)
+
+
+def test_a_bomb_comes_in_pieces_of_bounded_size(tmp_path: Path) -> None:
+    source = tmp_path / "bomb.zst"
+    source.write_bytes(zstandard.compress(bytes(64 << 20)))
+    assert source.stat().st_size > ZST_FEED_BYTES
+    assert max(map(len, read_content(source))) <= 32 << 20
+
+
+@pytest.mark.parametrize(
+    ("pieces", "block_bytes", "blocks"),
+    [
+        ([b"a\nb\nc"], 1, [b"a\nb\n", b"c\n"]),
+        ([b"a\n", b"b\n", b"c\n"], 2, [b"a\n", b"b\n", b"c\n"]),
+        ([b"a\n", b"b\n", b"c\n"], 3, [b"a\nb\n", b"c\n"]),
+        ([b"lo", b"ng", b"er\nb", b"\n"], 2, [b"longer\n", b"b\n"]),
+        ([b"\xef\xbb", b"\xbfa\n", b"b"], 1, [b"a\n", b"b\n"]),
+        ([b"\xef\xbb\xbf"], 1, []),
+        ([], 1, []),
+    ],
+)
+def test_blocks_hold_whole_lines(
+    pieces: list[bytes], block_bytes: int, blocks: list[bytes]
+) -> None:
+    assert list(cut_blocks(iter(pieces), block_bytes)) == blocks
+
+
+def test_lines_are_found_by_their_numbers_without_their_ends() -> None:
+    found = find_lines(b"a\r\n\nb\n", [9, 10, 11, 12, 13], first=10)
+    assert found == {10: b"a", 11: b"", 12: b"b"}
