@@ -4,7 +4,7 @@ Belongs here: from a chunk to its failing rows with their reasons, and the tally
 Does not belong here: files, and what becomes of the rows (``tasks.validate``).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -18,12 +18,17 @@ from tasks.suite_runner import SuiteRunner
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import NDArray
 
 EXAMPLES = 3
 """Distinct failing values shown of a check. A guess: enough to see what is wrong."""
 
 LOOKED_AT = 1_000
 """Failing rows of a chunk that are looked at for examples. A guess."""
+
+DESCRIBED_ROWS = 20_000
+"""Refused rows that are described at a time: a row may have dozens of reasons, so that those of a
+chunk whose every row is refused would take many times the chunk's memory. A guess."""
 
 _POSITION = "position"
 
@@ -40,13 +45,22 @@ class Tally:
     examples: list[str] = field(default_factory=list)
     """The first few distinct values that failed, in words."""
 
-    def add(self, observed: pl.Series) -> None:
-        """Add one chunk's failing rows, given as the values that failed."""
-        self.rows_failed += len(observed)
-        if len(self.examples) < EXAMPLES:
-            found = observed.head(LOOKED_AT).unique(maintain_order=True).to_list()
-            new = [value for value in found if value not in self.examples]
-            self.examples += new[: EXAMPLES - len(self.examples)]
+    def add(self, rows_failed: int, observed: Iterable[str]) -> None:
+        """Add one chunk's failing rows, and some of the values that failed."""
+        self.rows_failed += rows_failed
+        new = [value for value in dict.fromkeys(observed) if value not in self.examples]
+        self.examples += new[: EXAMPLES - len(self.examples)]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Which rows of a chunk may be scored."""
+
+    is_refused: "NDArray[np.bool_]"
+    """For each row of the chunk, whether it failed a required check."""
+    describe: Callable[[], Iterator[pl.DataFrame]]
+    """Gives the refused rows, some thousands at a time; grain: one refused row, in the order of the
+    chunk: row_number, line_number, and reasons (List of String) in the order of the checks."""
 
 
 class RowChecker:
@@ -70,16 +84,12 @@ class RowChecker:
         }
         self._runner = SuiteRunner("rows", self.checks)
 
-    def check(self, frame: pl.DataFrame) -> pl.DataFrame:
+    def check(self, frame: pl.DataFrame) -> Verdict:
         """Find the rows of a chunk that fail a required check, and add all failures to the tally.
 
         Args:
             frame: grain: one parsed connection; row_number, line_number and the batch's columns in
                 their declared types.
-
-        Returns:
-            Grain: one row that failed a required check, in the order of the chunk: row_number,
-            line_number, and reasons (List of String) in the order of the checks.
         """
         self.rows_checked += frame.height
         failures = self._runner.find_failures(self._prepare(frame))
@@ -88,22 +98,40 @@ class RowChecker:
             for ordinal, positions in failures.items()
             if self.checks[ordinal].severity == "required"
         }
-        reasons = []
-        is_refused = np.zeros(frame.height, dtype=bool)
-        for ordinal, positions in required.items():
-            described = self._record(ordinal, frame[positions])
-            reasons.append(described.select(pl.Series(_POSITION, positions), reasons=REASON))
+        is_refused = np.zeros(frame.height, dtype=np.bool_)
+        for positions in required.values():
             is_refused[positions] = True
-        for ordinal in failures.keys() - required.keys():
-            positions = failures[ordinal]
-            self._record(ordinal, frame[positions[~is_refused[positions]]])
-        return _gather(frame, reasons)
+        for ordinal, positions in failures.items():
+            counted = positions if ordinal in required else positions[~is_refused[positions]]
+            described = self._describe(ordinal, frame[counted[:LOOKED_AT]])
+            self.tallies[ordinal].add(len(counted), described[OBSERVED])
+        refused = np.flatnonzero(is_refused)
+        slices = [
+            refused[first : first + DESCRIBED_ROWS]
+            for first in range(0, len(refused), DESCRIBED_ROWS)
+        ]
+        return Verdict(is_refused, lambda: (self._gather(frame, required, rows) for rows in slices))
 
-    def _record(self, ordinal: int, rows: pl.DataFrame) -> pl.DataFrame:
-        """Add a check's failing rows to its tally, and return them in words."""
-        described = describe_failures(self._contract, self.checks[ordinal], rows)
-        self.tallies[ordinal].add(described[OBSERVED])
-        return described
+    def _gather(
+        self,
+        frame: pl.DataFrame,
+        required: "Mapping[int, NDArray[np.int64]]",
+        refused: "NDArray[np.int64]",
+    ) -> pl.DataFrame:
+        """Collect the reasons, known check by check, of some consecutive refused rows."""
+        reasons = []
+        for ordinal, positions in required.items():
+            first, last = np.searchsorted(positions, [refused[0], refused[-1] + 1])
+            within = positions[first:last]
+            described = self._describe(ordinal, frame[within])
+            reasons.append(described.select(pl.Series(_POSITION, within), reasons=REASON))
+        gathered = pl.concat(reasons).group_by(_POSITION, maintain_order=True).agg("reasons")
+        rows = frame[refused].select("row_number", "line_number")
+        return rows.with_columns(gathered.sort(_POSITION)["reasons"])
+
+    def _describe(self, ordinal: int, rows: pl.DataFrame) -> pl.DataFrame:
+        """Say in words what is wrong with rows that failed a check."""
+        return describe_failures(self._contract, self.checks[ordinal], rows)
 
     def _prepare(self, frame: pl.DataFrame) -> "pd.DataFrame":
         """Turn a chunk into what Great Expectations checks fastest.
@@ -117,16 +145,3 @@ class RowChecker:
         )
         columns = frame.select(self._columns).with_columns(pl.col(pl.String).cast(pl.Categorical))
         return columns.hstack(rules).to_pandas()
-
-
-def _gather(frame: pl.DataFrame, reasons: list[pl.DataFrame]) -> pl.DataFrame:
-    """Collect each failing row's reasons, given check by check."""
-    if not reasons:
-        return frame.clear().select(
-            "row_number", "line_number", reasons=pl.lit(None, pl.List(pl.String))
-        )
-    gathered = (
-        pl.concat(reasons).group_by(_POSITION, maintain_order=True).agg("reasons").sort(_POSITION)
-    )
-    rows = frame[gathered[_POSITION].to_numpy()]
-    return rows.select("row_number", "line_number", gathered["reasons"])

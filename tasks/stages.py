@@ -29,9 +29,6 @@ from tasks.validate import (
     validate_batch,
 )
 
-SHORT = 12
-"""Hexadecimal digits of a model version in a folder's name: 48 bits tell thousands apart."""
-
 
 class FileJob(BaseModel):
     """What the stages before any model need to know of a file: paths, names and numbers."""
@@ -69,7 +66,7 @@ class BatchJob(FileJob):
 
     def stage(self, name: str) -> str:
         """Name a stage that depends on the model."""
-        return f"{name}-{self.model_version[:SHORT]}"
+        return f"{name}-{self.model_version}"
 
 
 class Refusal(BaseModel):

@@ -18,7 +18,7 @@ from expectations.contract import Contract, Severity
 from expectations.errors import InputRejectedError
 from expectations.suites import Check, SuiteName, profile_checks
 from tasks.batch_profile import BatchProfile, Value
-from tasks.quarantine import QuarantineWriter
+from tasks.quarantine import HELD_BYTES, QuarantineWriter
 from tasks.row_checks import RowChecker
 from tasks.suite_runner import SuiteRunner
 from tasks.validation_page import render_page
@@ -28,9 +28,10 @@ if TYPE_CHECKING:
 
 REPORT_FILE = "validation.html"
 
-RAW_ROWS = 100_000
-"""Quarantined rows whose bytes are fetched from the file in one pass over it. A guess: 15 MB of
-NSL-KDD lines, and one pass on any ordinary night."""
+WAITING_ROWS = 100_000
+"""Refused rows that wait for their lines, unless their reasons take much memory before: fetching
+them is a pass over the file. A guess: 15 MB of NSL-KDD lines, and one pass on any ordinary night.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,33 +189,34 @@ class _Sieve:
         """Check one part; rewrite it without the rows that failed, if any did."""
         frame = pl.read_parquet(folder / part)
         self.profile.add(frame)
-        failed = self.checker.check(frame)
-        accepted = frame.height - failed.height
-        self.rows_accepted += accepted
-        self.rows_quarantined += failed.height
-        if failed.height:
-            self._quarantine_rows(failed)
-        if not accepted:
+        verdict = self.checker.check(frame)
+        for refused in verdict.describe():
+            self._quarantine_rows(refused)
+        accepted = frame.filter(~verdict.is_refused)
+        self.rows_accepted += accepted.height
+        self.rows_quarantined += frame.height - accepted.height
+        if accepted.is_empty():
             return
-        if failed.height:
+        if accepted.height < frame.height:
             name = Path(part).name.replace("connections", "accepted")
             part = f"{self._out.name}/{name}"
-            frame.join(failed, on="row_number", how="anti", maintain_order="left").write_parquet(
+            accepted.write_parquet(
                 self._out / name, compression="zstd", compression_level=1, statistics=False
             )
-        self.parts.append(PartFile(path=part, rows=accepted))
+        self.parts.append(PartFile(path=part, rows=accepted.height))
 
     def close(self) -> str | None:
         """Finish the quarantine; return its name, or None where it has no row."""
         self._fetch_lines()
         return self._quarantine.close()
 
-    def _quarantine_rows(self, failed: pl.DataFrame) -> None:
+    def _quarantine_rows(self, refused: pl.DataFrame) -> None:
         """Take rows in; their lines are fetched when enough have come together."""
-        for rows in failed.iter_slices(RAW_ROWS):
-            self._waiting.append(rows)
-            if sum(waiting.height for waiting in self._waiting) >= RAW_ROWS:
-                self._fetch_lines()
+        self._waiting.append(refused)
+        rows = sum(waiting.height for waiting in self._waiting)
+        size = sum(waiting.estimated_size() for waiting in self._waiting)
+        if rows >= WAITING_ROWS or size >= HELD_BYTES:
+            self._fetch_lines()
 
     def _fetch_lines(self) -> None:
         """Read the waiting rows' lines from the file and pass them on."""

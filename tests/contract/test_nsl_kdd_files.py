@@ -35,7 +35,7 @@ def read_plainly(path: Path) -> pl.DataFrame:
 def test_a_real_file_keeps_the_contract(nsl_kdd_folder: Path, file_name: str) -> None:
     frame = read_plainly(nsl_kdd_folder / file_name)
     checker = RowChecker(NSL_KDD, FILES[file_name])
-    assert checker.check(frame).height == 0
+    assert not checker.check(frame).is_refused.any()
     failed = {
         check.column: tally.rows_failed
         for check, tally in zip(checker.checks, checker.tallies, strict=True)

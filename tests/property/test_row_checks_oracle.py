@@ -104,7 +104,8 @@ def test_every_row_fails_exactly_what_plain_python_says(
         schema={"row_number": pl.Int64, "line_number": pl.Int64}
         | {name: NSL_KDD.schema[name] for name in COLUMNS},
     )
-    found = checker.check(frame)
+    verdict = checker.check(frame)
+    found = [row for rows in verdict.describe() for row in rows.iter_rows()]
 
     severity = {(check.column, check.expectation): check.severity for check in checker.checks}
     assert set(RULES) == {column for column, _ in severity} - set(COLUMNS)
@@ -116,7 +117,10 @@ def test_every_row_fails_exactly_what_plain_python_says(
         expected_tally.update(required or failed)
         if required:
             expected_rows.append((100 + i, 201 + i, len(required)))
-    assert found.with_columns(pl.col("reasons").list.len()).rows() == expected_rows
+    assert [(row, line, len(reasons)) for row, line, reasons in found] == expected_rows
+    assert verdict.is_refused.tolist() == [
+        100 + i in {row for row, _, _ in expected_rows} for i in range(len(rows))
+    ]
     tally = {
         (check.column, check.expectation): tally.rows_failed
         for check, tally in zip(checker.checks, checker.tallies, strict=True)

@@ -241,7 +241,8 @@ def test_a_file_that_changed_since_it_was_read_is_refused(delivery: Delivery) ->
 def test_lines_are_fetched_in_bounded_portions(
     delivery: Delivery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tasks.validate.RAW_ROWS", 2)
+    monkeypatch.setattr("tasks.validate.WAITING_ROWS", 3)
+    monkeypatch.setattr("tasks.row_checks.DESCRIBED_ROWS", 2)
     ingested = delivery.ingest(*[HTTP | {"count": -i} for i in range(6)], chunk_rows=4)
     summary = delivery.validate(ingested, ValidateOptions(max_quarantine_ratio=1))
     rows = delivery.quarantined(summary)
