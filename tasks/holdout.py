@@ -153,7 +153,7 @@ def score_held_out_kinds(
     """
     scores = {}
     for index, kind in enumerate(kinds.held_out):
-        progress(f"scoring attacks of {kinds.made_from} {kind} with a model that never saw any")
+        progress(f"scoring {kind} attacks with a model that never saw any")
         is_kind = kinds.of_row == kind
         judged = fold == index % options.folds
         classifier = fit_trees(rows, ~is_kind & ~judged, options)

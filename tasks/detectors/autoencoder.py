@@ -76,8 +76,10 @@ class Autoencoder:
 
     @classmethod
     def load(cls, folder: Path, encoder: Encoder, threads: int = 1) -> "Autoencoder":
-        """Read a stored graph; imports onnxruntime only."""
-        return cls((folder / GRAPH_FILE).read_bytes(), encoder, threads)
+        """Read a stored graph and make it ready; imports onnxruntime only."""
+        autoencoder = cls((folder / GRAPH_FILE).read_bytes(), encoder, threads)
+        autoencoder.reconstruct(np.zeros((1, encoder.width), dtype=np.float32))
+        return autoencoder
 
 
 def build_graph(weights: Sequence[Matrix]) -> bytes:

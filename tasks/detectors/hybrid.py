@@ -51,7 +51,7 @@ class Thresholds(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     default: float
-    """For balance between attacks found, new kinds included, and false alarms."""
+    """For the best F1 to be expected, attacks of new kinds included."""
     low_alert: float
     """For few false alarms; not below ``default``."""
 
@@ -172,7 +172,7 @@ def load_model(folder: Path, *, threads: int = 1) -> Model:
             autoencoder=Autoencoder.load(folder, encoder, threads),
             tails={name: Tail.model_validate(tail) for name, tail in tails.items()},
         )
-    except (OSError, ValueError, KeyError) as error:
+    except Exception as error:  # LightGBM and ONNX Runtime raise classes of their own
         raise _refusal(folder, error) from error
 
 

@@ -167,6 +167,16 @@ def test_a_folder_that_lacks_a_file_is_refused(
         hash_content(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["encoder.json", "classifier.txt", "autoencoder.onnx"])
+def test_a_folder_with_a_file_of_something_else_is_refused(
+    tiny_model: Model, tmp_path: Path, name: str
+) -> None:
+    tiny_model.save(tmp_path)
+    (tmp_path / name).write_bytes(b"something else\n")
+    with pytest.raises(ModelRefusedError, match="Cannot load the model"):
+        load_model(tmp_path)
+
+
 def test_a_model_of_another_format_is_refused(tiny_model: Model, tmp_path: Path) -> None:
     tiny_model.save(tmp_path)
     card = json.loads((tmp_path / "model.json").read_text())

@@ -164,22 +164,29 @@ def test_a_single_kind_of_attack_is_never_held_out(
 
 def test_the_default_threshold_gives_way_to_attacks_of_an_unknown_kind() -> None:
     normal = np.arange(1_000) / 100
-    known = np.full(100, 20.0)
+    known = np.full(1_000, 20.0)
     unknown = {"R2L": np.full(100, 9.7)}
     assert choose_thresholds(normal, known, {}).default == pytest.approx(9.99)
     assert choose_thresholds(normal, known, unknown).default == pytest.approx(9.69)
+
+
+def test_rare_attacks_are_worth_fewer_false_alarms() -> None:
+    normal = np.arange(1_000) / 100
+    unknown = {"R2L": np.full(100, 9.7)}
+    assert choose_thresholds(normal, np.full(20, 20.0), unknown).default == pytest.approx(9.99)
 
 
 def test_the_default_threshold_agrees_with_trying_every_cut() -> None:
     random = np.random.default_rng(8)
     normal, known, novel = random.normal(0, 1, 80), random.normal(4, 1, 60), random.normal(2, 2, 40)
 
-    def gain(cut: float) -> float:
-        recall = 0.7 * sum(known > cut) / 60 + 0.3 * sum(novel > cut) / 40
-        return float(recall - sum(normal > cut) / 80)
+    def f1(cut: float) -> float:
+        hits = 60 * (0.7 * sum(known > cut) / 60 + 0.3 * sum(novel > cut) / 40)
+        precision, recall = hits / (hits + sum(normal > cut)), hits / 60
+        return float(2 * precision * recall / (precision + recall))
 
     chosen = choose_thresholds(normal, known, {"any": novel}).default
-    assert gain(chosen) == pytest.approx(max(gain(cut) for cut in normal))
+    assert f1(chosen) == pytest.approx(max(f1(cut) for cut in normal))
 
 
 def test_low_alert_leaves_at_most_two_normals_in_a_thousand() -> None:
