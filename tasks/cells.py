@@ -31,6 +31,11 @@ def may_be_empty(column: Column) -> bool:
     return column.nullable or column.role in {"label", "ignored"}
 
 
+def is_blank(text: pl.Series) -> pl.Series:
+    """Mark the cells of a column of numbers, as text, that hold nothing."""
+    return text.fill_null("").str.strip_chars(_BLANKS) == ""
+
+
 def cast_cells(cells: pl.DataFrame, columns: Sequence[Column], source: str) -> pl.DataFrame:
     """Cast columns to their declared types; null where a cell is empty or does not fit.
 
@@ -93,7 +98,7 @@ def find_bad_cells(
         if not value.null_count():
             continue
         text = cells[column.name].cast(pl.String, strict=False).fill_null("")
-        blank = text == "" if column.is_categorical else text.str.strip_chars(_BLANKS) == ""
+        blank = text == "" if column.is_categorical else is_blank(text)
         at_fault = value.is_null() & ~blank if may_be_empty(column) else value.is_null()
         for row in at_fault.arg_true():
             faults.setdefault(row, []).append(_describe(column, text[row], is_blank=blank[row]))
