@@ -202,18 +202,19 @@ def _fault(folder: Path, manifest_hash: str) -> str | None:
         return f"{MANIFEST} is not the one that was registered"
     registered: dict[str, str] = json.loads(manifest)["files"]
     names = registered.keys() | (set(_list_files(folder)) - {MANIFEST})
-    faults = (_file_fault(folder / name, registered.get(name)) for name in sorted(names))
+    faults = (_file_fault(folder, name, registered.get(name)) for name in sorted(names))
     return next((fault for fault in faults if fault is not None), None)
 
 
-def _file_fault(path: Path, registered: str | None) -> str | None:
+def _file_fault(folder: Path, name: str, registered: str | None) -> str | None:
     """Say what is wrong with one file of a stored model, given the hash it was registered with."""
+    path = folder / name
     if registered is None:
-        return f"{path.name} was not there when it was registered"
+        return f"{name} was not there when it was registered"
     if path.is_symlink() or not path.is_file():
-        return f"{path.name} is missing, or is no regular file"
+        return f"{name} is missing, or is no regular file"
     if _hash_file(path) != registered:
-        return f"{path.name} was altered since it was registered"
+        return f"{name} was altered since it was registered"
     return None
 
 

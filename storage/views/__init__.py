@@ -146,8 +146,9 @@ def replace_views(connection: Connection) -> None:
     except DBAPIError as error:
         if getattr(error.orig, "sqlstate", None) != DEPENDENT_OBJECTS:
             raise
+        said = " (".join(str(error.orig).removesuffix("\n").split("\n")[:2])
         message = (
-            f"Cannot replace the views: {error.orig}. Drop what depends on them, run"
+            f"Cannot replace the views: {said}). Drop what depends on them, run"
             " `noctule db upgrade`, and create it again; nothing was changed."
         )
         raise UsageError(message) from None

@@ -1,0 +1,115 @@
+"""One run at a time has a batch, and loses it with its life."""
+
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy import Engine
+
+from storage import schema
+from storage.batches import find_batch
+from storage.claims import claim
+
+BATCH_ID = "ab" * 32
+
+# Claims the batch, says so, and waits to be killed.
+OWNER = """
+import sys
+from pathlib import Path
+from storage.claims import claim
+from storage.database import connect
+
+url, home, folder, batch_id = sys.argv[1:]
+with claim(connect(url or None, Path(home)), Path(folder), batch_id) as held:
+    print(held.token, flush=True)
+    sys.stdin.read()
+"""
+
+
+def wait_for_lock(engine: Engine) -> None:
+    """Return once the dead owner's session is gone, which PostgreSQL notices in its own time."""
+    if engine.dialect.name == "postgresql":
+        key = int.from_bytes(bytes.fromhex(BATCH_ID[:16]), signed=True)
+        with engine.connect() as connection:
+            connection.execute(sa.text("SET LOCAL statement_timeout = '20s'"))
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
+
+
+def test_a_batch_that_is_held_is_not_given_to_another(example: SimpleNamespace) -> None:
+    with example.claim() as held, example.claim() as other:
+        assert (held.token, held.is_finished) == (1, False)
+        assert other is None
+
+
+def test_another_batch_can_be_claimed_meanwhile(example: SimpleNamespace) -> None:
+    example.deliver("cd" * 32)
+    with example.claim(), example.claim("cd" * 32) as other:
+        assert other.batch_id == "cd" * 32
+
+
+def test_each_claim_of_an_unfinished_batch_takes_the_next_token(example: SimpleNamespace) -> None:
+    for expected in (1, 2, 3):
+        with example.claim() as held:
+            assert held.token == expected
+
+
+def test_claiming_a_finished_batch_changes_nothing(example: SimpleNamespace) -> None:
+    example.commit()
+    before = example.read_all()
+    with example.claim() as held:
+        assert (held.status, held.is_finished) == ("scored", True)
+    assert example.read_all() == before
+
+
+def test_a_batch_is_free_again_after_an_error_inside(example: SimpleNamespace) -> None:
+    with pytest.raises(ZeroDivisionError), example.claim():
+        _ = 1 / 0
+    with example.claim() as held:
+        assert held is not None
+
+
+def test_a_batch_that_never_arrived_cannot_be_claimed(example: SimpleNamespace) -> None:
+    with pytest.raises(LookupError, match="record its delivery first"), example.claim("ef" * 32):
+        pass
+
+
+def test_a_claim_dies_with_its_owner(
+    example: SimpleNamespace, database: tuple[str | None, Path], tmp_path: Path
+) -> None:
+    url, home = database
+    folder = tmp_path / BATCH_ID
+    owner = subprocess.Popen(
+        [sys.executable, "-c", OWNER, url or "", str(home), str(folder), BATCH_ID],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    try:
+        assert owner.stdout.readline() == b"1\n"
+        with claim(example.engine, folder, BATCH_ID) as refused:
+            assert refused is None
+    finally:
+        owner.kill()
+        owner.communicate()
+    wait_for_lock(example.engine)
+    with claim(example.engine, folder, BATCH_ID) as held:
+        assert held.token == 2
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_a_lost_session_leaves_the_token_to_guard_the_batch(example: SimpleNamespace) -> None:
+    with example.claim() as held:
+        with example.engine.connect() as connection:
+            connection.execute(
+                sa.text(
+                    "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'"
+                )
+            )
+            connection.commit()
+        wait_for_lock(example.engine)
+        with example.claim() as other:
+            assert other.token == held.token + 1
+    assert find_batch(example.engine, BATCH_ID).status == "received"
+    assert example.read(schema.batch)[0]["claim_token"] == 2

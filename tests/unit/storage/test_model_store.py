@@ -1,0 +1,164 @@
+"""Model versions: registered once, refused when altered, champions in an order that is kept."""
+
+import json
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from expectations.errors import ModelRefusedError, UsageError
+from storage import schema
+from storage.model_store import champion, load_verified, promote, rollback
+
+FIRST, SECOND, THIRD = (f"nsl_kdd-{digit * 12}" for digit in "abc")
+
+
+def change(example: SimpleNamespace, to: str) -> None:
+    promote(example.engine, to, who="ada", reason="better", now=example.result().started_at)
+
+
+def undo(example: SimpleNamespace) -> str:
+    now = example.result().started_at
+    return rollback(example.engine, "nsl_kdd", who="bob", reason="worse", now=now)
+
+
+class TestRegistering:
+    def test_a_version_is_named_by_its_content_and_holds_its_files(
+        self, example: SimpleNamespace
+    ) -> None:
+        folder = load_verified(example.engine, example.models, FIRST)
+        assert folder == example.models / FIRST
+        assert (folder / "model.txt").read_text() == "trees of a"
+        manifest = json.loads((folder / "manifest.json").read_text())
+        assert manifest["content_hash"] == "a" * 64
+        assert sorted(manifest["files"]) == ["model.txt", "reference/bins.json"]
+
+    def test_the_same_content_is_the_same_version(self, example: SimpleNamespace) -> None:
+        before = example.read_all()
+        assert example.register("a").version == FIRST
+        assert example.read_all() == before
+
+    def test_equal_content_in_other_bytes_leaves_the_stored_files(
+        self, example: SimpleNamespace
+    ) -> None:
+        (example.folder / "fitted-a" / "time.txt").write_text("now")
+        example.register("a")
+        assert not (example.models / FIRST / "time.txt").exists()
+
+    def test_registering_again_restores_a_version_whose_files_are_lost(
+        self, example: SimpleNamespace
+    ) -> None:
+        shutil.rmtree(example.models / FIRST)
+        example.register("a")
+        assert load_verified(example.engine, example.models, FIRST)
+        assert len(example.read(schema.model_version)) == 1
+        assert len(example.read(schema.promotion)) == 1
+
+    def test_registering_leaves_nothing_else_in_the_store(self, example: SimpleNamespace) -> None:
+        example.register("b")
+        assert sorted(path.name for path in example.models.iterdir()) == [FIRST, SECOND]
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)  # it is about files
+class TestRefusal:
+    @pytest.mark.parametrize(
+        ("alter", "complaint"),
+        [
+            (lambda folder: (folder / "model.txt").write_text("x"), "model.txt was altered"),
+            (lambda folder: (folder / "model.txt").unlink(), "model.txt is missing"),
+            (lambda folder: (folder / "new.py").write_text("x"), "new.py was not there"),
+            (
+                lambda folder: (folder / "reference" / "bins.json").write_text("[]"),
+                "reference/bins.json was altered",
+            ),
+            (lambda folder: (folder / "manifest.json").unlink(), "manifest.json is missing"),
+            (
+                lambda folder: (folder / "manifest.json").write_text('{"files": {}}'),
+                "manifest.json is not the one",
+            ),
+            (shutil.rmtree, "manifest.json is missing"),
+        ],
+    )
+    def test_a_folder_that_is_not_as_registered_is_refused(
+        self, example: SimpleNamespace, alter: object, complaint: str
+    ) -> None:
+        alter(example.models / FIRST)
+        with pytest.raises(ModelRefusedError, match=f"Refused model {FIRST}: {complaint}"):
+            load_verified(example.engine, example.models, FIRST)
+
+    def test_a_file_and_a_manifest_that_agree_are_refused_all_the_same(
+        self, example: SimpleNamespace
+    ) -> None:
+        shutil.rmtree(example.models / FIRST)
+        example.register("b")
+        shutil.copytree(example.models / SECOND, example.models / FIRST)
+        with pytest.raises(ModelRefusedError, match=r"manifest.json is not the one"):
+            load_verified(example.engine, example.models, FIRST)
+
+    def test_a_link_in_place_of_a_file_is_refused(self, example: SimpleNamespace) -> None:
+        file = example.models / FIRST / "model.txt"
+        file.rename(example.folder / "elsewhere")
+        file.symlink_to(example.folder / "elsewhere")
+        with pytest.raises(ModelRefusedError, match=r"model.txt is missing, or is no regular file"):
+            load_verified(example.engine, example.models, FIRST)
+
+    def test_a_version_nobody_registered_is_refused(
+        self, example: SimpleNamespace, tmp_path: Path
+    ) -> None:
+        with pytest.raises(ModelRefusedError, match="the database does not know it"):
+            load_verified(example.engine, tmp_path, "nsl_kdd-ffffffffffff")
+
+    def test_two_contents_that_share_a_name_are_not_confused(
+        self, example: SimpleNamespace
+    ) -> None:
+        row = schema.model_version.update().values(content_hash="a" * 12 + "0" * 52)
+        with example.engine.begin() as connection:
+            connection.execute(row)
+        with pytest.raises(ModelRefusedError, match="another content has that name"):
+            example.register("a")
+
+
+class TestChampion:
+    def test_the_first_model_of_a_contract_becomes_champion(self, example: SimpleNamespace) -> None:
+        example.register("b")
+        found = champion(example.engine, "nsl_kdd")
+        assert (found.version, found.metrics) == (FIRST, {"roc_auc": 0.99})
+
+    def test_a_contract_without_a_model_says_how_to_get_one(self, example: SimpleNamespace) -> None:
+        with pytest.raises(UsageError, match="noctule train FILE"):
+            champion(example.engine, "zeek_conn")
+
+    def test_champions_of_two_contracts_are_apart(self, example: SimpleNamespace) -> None:
+        other = example.register("b", contract="zeek_conn")
+        assert champion(example.engine, "zeek_conn") == other
+        assert champion(example.engine, "nsl_kdd").version == FIRST
+
+    def test_rolling_back_twice_goes_back_two_promotions(self, example: SimpleNamespace) -> None:
+        for content, version in (("b", SECOND), ("c", THIRD)):
+            example.register(content)
+            change(example, version)
+        assert undo(example) == SECOND
+        assert undo(example) == FIRST
+        assert champion(example.engine, "nsl_kdd").version == FIRST
+        with pytest.raises(UsageError, match="no earlier champion"):
+            undo(example)
+
+    def test_a_promotion_after_a_rollback_is_what_the_next_rollback_undoes(
+        self, example: SimpleNamespace
+    ) -> None:
+        for content in "bc":
+            example.register(content)
+        change(example, SECOND)
+        undo(example)
+        change(example, THIRD)
+        assert undo(example) == FIRST
+
+    def test_promoting_the_champion_or_a_stranger_is_refused(
+        self, example: SimpleNamespace
+    ) -> None:
+        with pytest.raises(UsageError, match="the champion of nsl_kdd already"):
+            change(example, FIRST)
+        with pytest.raises(UsageError, match="there is no such version"):
+            change(example, "nsl_kdd-ffffffffffff")
+        assert len(example.read(schema.promotion)) == 1
