@@ -26,8 +26,9 @@ def choose_thresholds(normal: Floats, known: Floats, novel: Mapping[str, Floats]
     ``default`` maximises F1 at the training rows' share of attacks, where the recall counts
     attacks of known and of novel kinds ``1 - NOVEL_SHARE`` to ``NOVEL_SHARE``, and each novel kind
     the same: the next one may be like any of them. F1 rather than balanced accuracy, which where
-    attacks are rare (7 % of simulated traffic) was measured to flag 6 % of the normals. ``low_alert`` is the lowest score that at most
-    ``LOW_ALERT_RATE`` of the normals exceed.
+    attacks are rare (7 % of simulated traffic) was measured to flag 6 % of the normals.
+
+    ``low_alert`` is the lowest score that at most ``LOW_ALERT_RATE`` of the normals exceed.
 
     Args:
         normal: held-out anomaly scores of normal connections, at least one.
