@@ -153,7 +153,7 @@ def _find_suspects(lines: _Lines, width: int) -> NDArray[np.bool_]:
     Returns:
         bool, (n_lines,).
     """
-    is_suspect: NDArray[np.bool_] = (lines.count(",") != width - 1) | (lines.ends == lines.starts)
+    is_suspect: NDArray[np.bool_] = lines.count(",") != width - 1
     for byte in (b'"', b"\0", b"\r"):
         if byte in lines.text:
             is_suspect[lines.at(np.flatnonzero(lines.content == ord(byte)))] = True

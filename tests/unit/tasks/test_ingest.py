@@ -11,7 +11,9 @@ import zstandard
 from expectations.contract import Column, Contract
 from expectations.errors import InputRejectedError
 from expectations.nsl_kdd import NSL_KDD
+from tasks.csv_blocks import parse_block
 from tasks.ingest import IngestOptions, IngestSummary, hash_content, ingest_file, read_raw_lines
+from tasks.layout import Layout
 from tasks.quarantine import QUARANTINE_SCHEMA
 
 FEATURES = ("duration", "service", "error_rate")
@@ -208,6 +210,15 @@ def test_a_file_of_bad_lines_only_has_no_part(ingest: Ingest) -> None:
     night = ingest(HEADER + b"1\n2\n")
     assert night.summary.parts == ()
     assert night.summary.rows_unparsed == 2
+
+
+def test_a_quoted_nothing_in_a_file_of_one_column_is_a_row_but_a_blank_line_is_not() -> None:
+    service = SMALL.by_name["service"]
+    layout = Layout(columns=(service,), positions=(0,), width=1, extra=(), header_line=0)
+    rows = parse_block(b'"ftp"\n""\n\n"http"\n', layout, first_line=1, first_row=1)
+    assert rows.parsed.rows() == [(1, 1, "ftp"), (3, 4, "http")]
+    assert rows.unparsed.rows() == [(2, 2, "ingest", ["service: empty"], b'""')]
+    assert rows.blank_lines == 1
 
 
 # Files that are rejected as a whole.
