@@ -89,26 +89,33 @@ def plan_batch(settings: Settings, engine: Engine, source: Path, arrival: Arriva
 
 
 def end_unchanged(arrival: Arrival, source: Path, *, is_busy: bool) -> State[FileOutcome]:
-    """End where there is nothing to do: the content is known, or another run is at it."""
+    """End where there is nothing to do: the content is known, or another run is at it.
+
+    Content that was rejected before is no more usable today: it fails again, with the reason.
+    """
     known = arrival.record
+    is_rejected = known.rejection is not None and not is_busy
     if is_busy:
         message = "another run is working on it"
     elif known.file_name != source.name:
         message = f"{known.status} before, as {known.file_name} on {known.batch_date}"
     else:
         message = f"{known.status} before, on {known.batch_date}"
+    if is_rejected:
+        message = f"{message}: {known.rejection}"
     outcome = FileOutcome(
         file_name=source.name,
         batch_date=known.batch_date,
         status="busy" if is_busy else "known",
         message=message,
+        exit_code=InputRejectedError.exit_code if is_rejected else 0,
         batch_id=known.batch_id,
         rows_read=known.rows_read or 0,
         rows_scored=known.rows_scored or 0,
         rows_quarantined=known.rows_quarantined or 0,
         rows_rejected=known.rows_rejected or 0,
     )
-    return Completed(message=message, data=outcome)
+    return (Failed if is_rejected else Completed)(message=message, data=outcome)
 
 
 def refuse(

@@ -14,7 +14,7 @@ from flows.prefect_api import prefect_api
 from flows.run import run_night, run_training
 from flows.settings import Settings
 from flows.stores import open_database, utc_now
-from flows.tables import console, show_night, show_rows, show_training
+from flows.tables import console, show_heading, show_night, show_rows, show_training
 from storage import queries
 from tasks.publish import reason_text
 from tasks.simulate import Scenario, simulate_night
@@ -43,9 +43,9 @@ def run_demo(settings: Settings) -> None:
     ]
     with prefect_api(settings.home) as address:
         out.print(Text(f"Prefect UI while this runs: {address.removesuffix('/api')}"))
-        out.rule("Training on a labelled night")
+        show_heading("Training on a labelled night")
         show_training(run_training(settings, [labelled], "none", top_k=50))
-        out.rule(f"Three nights: {', '.join(NIGHTS)}")
+        show_heading(f"Three nights: {', '.join(NIGHTS)}")
         outcome = run_night(settings, nights, None)
         show_night(outcome, settings)
     for one in outcome.files:

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
     from tasks.publish import NightOutcome
     from tasks.train import TrainingOutcome
 
-PIPE_WIDTH = 240
-"""Columns where the output is no terminal: wide enough that nothing is cut for ``grep``."""
+PIPE_WIDTH = 10_000
+"""Columns where the output is no terminal: each row stays on one line, for ``grep``."""
+HEADING_WIDTH = 100
+"""Columns of a heading in a pipe."""
 ID_DIGITS = 12
 """Hexadecimal digits of an id that are shown; any unique beginning is accepted back."""
 
@@ -28,6 +31,12 @@ ID_DIGITS = 12
 def console() -> Console:
     """Return a console on standard output, as wide as it is or as a pipe needs."""
     return Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False)
+
+
+def show_heading(title: str) -> None:
+    """Print a line across that says what follows."""
+    out = console()
+    out.print(Rule(title), width=out.width if sys.stdout.isatty() else HEADING_WIDTH)
 
 
 def show_rows(
@@ -74,10 +83,10 @@ def show_night(night: "NightOutcome", settings: "Settings") -> None:
         if outcome.drifted:
             out.print(Text(f"{outcome.file_name}: drifted: {', '.join(outcome.drifted)}"))
         for report in outcome.reports:
-            out.print(Text(f"report    {report}"), soft_wrap=True)
+            out.print(Text(f"{outcome.file_name}: report {report}"), soft_wrap=True)
     if night.files:
         where = settings.home / "noctule.db" if settings.database_url is None else "PostgreSQL"
-        out.print(Text(f"database  {where}"), soft_wrap=True)
+        out.print(Text(f"database: {where}"), soft_wrap=True)
 
 
 def show_training(outcome: "TrainingOutcome") -> None:

@@ -1,9 +1,21 @@
-"""Fixtures every test may ask for: real databases, and the real data where it is."""
+"""Fixtures every test may ask for: real databases, the real data where it is, a night's results.
 
+What is dear is made once a session: a Prefect server, a trained home, and one night of files that
+are bad in every way, which the tests of flows, of bad input and of pages all look at.
+"""
+
+import contextlib
+import gzip
+import io
+import os
 import shutil
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 from uuid import uuid4
 
 import psycopg
@@ -12,8 +24,11 @@ from sqlalchemy import Engine
 from sqlalchemy.engine import make_url
 
 from storage.database import DATABASE_FILE, connect, upgrade
+from storage.queries import batch_rows
 
 TEMPLATE = "noctule_template"
+SETTLE_S = 86_400
+"""The night's files are years old but for one, which is new and so left for next time."""
 
 
 @pytest.fixture
@@ -105,3 +120,195 @@ def _fresh_database(server: str, template: str) -> Iterator[str]:
     _execute(server, f"CREATE DATABASE {name} TEMPLATE {template}")
     yield _database(server, name)
     _execute(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@dataclass(frozen=True)
+class Night:
+    """One ``noctule run`` over files that are bad in every way, and what it left behind."""
+
+    home: Path
+    inbox: Path
+    named: tuple[Path, ...]
+    """Files given by name, after the inbox."""
+    started_at: datetime
+    exit_code: int
+    printed: str
+    """Standard output."""
+
+    def batch(self, file: Path | str) -> dict[str, Any]:
+        """Return the summary of the batch that first came as a file."""
+        name = Path(file).name
+        with self.database() as engine:
+            found = [row for row in batch_rows(engine) if row["file_name"] == name]
+        assert len(found) == 1, f"{len(found)} batches came as {name}"
+        return found[0]
+
+    @contextlib.contextmanager
+    def database(self) -> Iterator[Engine]:
+        """Open its database."""
+        engine = connect(None, self.home)
+        yield engine
+        engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Run one Prefect server for the session; its API's address, which is in the environment."""
+    from flows.prefect_api import private_server, quiet_libraries
+
+    quiet_libraries()
+    with private_server(tmp_path_factory.mktemp("prefect")) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def trained_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train a small model on 6,000 simulated connections; a home to be copied, without a lake."""
+    from tasks.detectors.autoencoder_training import AutoencoderOptions
+    from tasks.detectors.classifier import ClassifierOptions
+    from tasks.holdout import TrainingOptions
+    from tasks.simulate import simulate_night
+    from tasks.sources import hash_content
+    from tasks.stages import FileJob, ingest
+    from tasks.train import train_model
+
+    workshop, home = tmp_path_factory.mktemp("training"), tmp_path_factory.mktemp("trained")
+    source = workshop / "labelled.csv"
+    simulate_night(source, rows=6_000, seed=1, night=date(2026, 11, 1), labelled=True)
+    job = FileJob(
+        source=source,
+        batch_id=hash_content(source).sha256,
+        contract="nsl_kdd",
+        folder=workshop,
+        chunk_rows=250_000,
+        max_quarantine_ratio=0.5,
+    )
+    engine = connect(None, home)
+    upgrade(engine)
+    train_model(
+        engine,
+        home / "models",
+        [workshop / part for part in ingest(job, None).parts],
+        "nsl_kdd",
+        TrainingOptions(
+            folds=2,
+            classifier=ClassifierOptions(trees=20, leaves=15),
+            autoencoder=AutoencoderOptions(layers=(16, 4), epochs=3, batch_rows=256),
+        ),
+        datetime(2026, 11, 1, 6, tzinfo=UTC),
+        sources={source.name: job.batch_id},
+        rows_quarantined=0,
+    )
+    engine.dispose()
+    return home
+
+
+@pytest.fixture
+def home(trained_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Copy the trained home for one test, and make it Noctule's."""
+    home = tmp_path / "home"
+    shutil.copytree(trained_home, home)
+    _use_home(monkeypatch, home)
+    return home
+
+
+@pytest.fixture(scope="session")
+def night(
+    prefect_server: str, trained_home: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Night:
+    """Run the night that most tests look at; nobody changes it."""
+    from flows.cli import main
+
+    folder = tmp_path_factory.mktemp("night")
+    home, inbox = folder / "home", folder / "inbox"
+    shutil.copytree(trained_home, home)
+    inbox.mkdir()
+    named = _deliver(inbox, folder / "again")
+    started_at = datetime.now(UTC)
+    with pytest.MonkeyPatch.context() as patch, io.StringIO() as output:
+        _use_home(patch, home, chunk_rows=1_000, settle_s=SETTLE_S)
+        patch.setattr(sys, "argv", ["noctule", "run", str(inbox), *map(str, named)])
+        with contextlib.redirect_stdout(output), pytest.raises(SystemExit) as ended:
+            main()
+        return Night(home, inbox, named, started_at, int(ended.value.code or 0), output.getvalue())
+
+
+def _use_home(patch: pytest.MonkeyPatch, home: Path, **settings: object) -> None:
+    """Make a home Noctule's, whatever the environment of the developer holds."""
+    for name in [name for name in os.environ if name.startswith("NOCTULE_")]:
+        patch.delenv(name)
+    for name, value in {"home": home, **settings}.items():
+        patch.setenv(f"NOCTULE_{name.upper()}", str(value))
+
+
+def _deliver(inbox: Path, elsewhere: Path) -> tuple[Path, ...]:
+    """Put a night's files into the inbox, one minute after another in the order of this text.
+
+    Returns:
+        Files that lie elsewhere.
+    """
+    from tasks.simulate import simulate_night
+
+    good = inbox / "night-2026-11-02.csv"
+    simulate_night(good, rows=2_600, seed=7, night=date(2026, 11, 2))
+    header, *rows = good.read_text().splitlines()
+    few = rows[:60]
+
+    def put(name: str, lines: Sequence[str]) -> Path:
+        path = inbox / name
+        path.write_text("".join(f"{line}\n" for line in lines))
+        return path
+
+    def change(line: str, column: str, value: str) -> str:
+        cells = line.split(",")
+        cells[header.split(",").index(column)] = value
+        return ",".join(cells)
+
+    arrived = [
+        good,
+        put("empty-2026-11-03.csv", []),
+        put("header-2026-11-03.csv", [header]),
+        put("missing-2026-11-03.csv", [line.rsplit(",", 1)[0] for line in (header, *few)]),
+        put("extra-2026-11-04.csv", [f"{header},site", *(f"{line},north" for line in few)]),
+        put("labelled-2026-11-04.csv", [f"{header},class", *(f"{line},normal" for line in few)]),
+        put(
+            "cells-2026-11-05.csv",
+            [
+                header,
+                few[0],
+                few[1].rsplit(",", 1)[0],  # line 3
+                change(few[2], "duration", "soon"),
+                change(few[3], "serror_rate", "NaN"),
+                change(few[4], "rerror_rate", "inf"),
+                change(few[5], "count", "-1"),
+                change(few[6], "same_srv_rate", "1.5"),
+                change(few[7], "protocol_type", "gre"),
+                change(few[8], "service", "quic"),  # line 10
+                *few[9:],
+            ],
+        ),
+        put("foreign-2026-11-05.csv", [header, *(change(r, "protocol_type", "gre") for r in few)]),
+        put("noise-2026-11-06.csv", ["\0\1\2", "\x7f" * 90]),
+        inbox / "cut-2026-11-06.csv.gz",
+        inbox / "same-2026-11-07.csv",
+        put("copying-2026-11-08.csv.part", [header, *few]),
+    ]
+    arrived[-3].write_bytes(gzip.compress(good.read_bytes())[:-100])
+    shutil.copy(good, arrived[-2])
+    first = datetime(2020, 1, 1, tzinfo=UTC).timestamp()
+    for minute, path in enumerate(arrived):
+        os.utime(path, (first + 60 * minute,) * 2)
+    put("growing-2026-11-08.csv", [header, *few])
+    elsewhere.mkdir()
+    renewed = elsewhere / good.name
+    renewed.write_text("\n".join([header, *rows[100:160]]))
+    return renewed, _unreadable(elsewhere)
+
+
+def _unreadable(folder: Path) -> Path:
+    """Name a file whose bytes this user cannot read; root may read all but its own memory."""
+    if os.geteuid() == 0:
+        return Path("/proc/self/mem")
+    locked = folder / "locked.csv"
+    locked.touch(mode=0o000)
+    return locked
