@@ -21,7 +21,7 @@ from sqlalchemy import Connection, Engine, RowMapping
 from sqlalchemy.exc import DBAPIError
 
 from expectations.errors import ServiceUnavailableError
-from storage.database import write
+from storage.database import available, write
 from storage.schema import batch
 
 
@@ -87,10 +87,12 @@ def _lock_key(engine: Engine, batch_id: str) -> Iterator[bool]:
     """Take PostgreSQL's advisory lock of a batch, in a session of its own."""
     # A signed 64-bit key. Batches share one only if 8 bytes of their SHA-256 are equal.
     key = int.from_bytes(bytes.fromhex(batch_id[:16]), signed=True)
-    connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+    with available(engine):
+        connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
     try:
-        taken = sa.select(sa.func.pg_try_advisory_lock(key))
-        is_held = bool(connection.execute(taken).scalar_one())
+        with available(engine):
+            taken = connection.execute(sa.select(sa.func.pg_try_advisory_lock(key)))
+        is_held = bool(taken.scalar_one())
         yield is_held
         if is_held:
             # A session that is lost has given up its lock; the token guards the commit.

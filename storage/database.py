@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, Engine, Table
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from expectations.errors import ServiceUnavailableError, UsageError
 from storage.text import dump_json
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
 DATABASE_FILE: Final = "noctule.db"
 
 BUSY_TIMEOUT_S: Final = 120.0
-"""How long a SQLite writer waits for another. Several times the longest commit measured (a
-million predictions with 450,000 flagged records: see benchmarks)."""
+"""How long a SQLite writer waits for another. Six times the longest commit measured: a million
+predictions and 450,000 flagged records on a busy machine, 20 s."""
 
 CONNECT_TIMEOUT_S: Final = 10
 """How long to wait for a PostgreSQL server to answer. A guess."""
 
-SQLITE_CACHE_KIB: Final = 65_536
-"""Page cache of a SQLite connection. Measured: a commit of a million rows spills its index pages
-to the log again and again with the default of 2 MiB."""
+SQLITE_CACHE_KIB: Final = 16_384
+"""Page cache of a SQLite connection. Measured on 450,000 flagged records: 3.8 CPU s with the
+default of 2 MiB, 3.1 with this, no less with 64 MiB."""
 
 SQLITE_LOG_LIMIT_BYTES: Final = 67_108_864
 """What the write-ahead log is cut back to after a large commit. A guess."""
@@ -49,6 +49,21 @@ SESSION_OPTIONS: Final = (
 )
 """What a PostgreSQL session is opened with. The server notices within a minute (a guess) that a
 host has vanished, and gives up the claims it held; its own default is two hours."""
+
+SQLITE_OUT_OF_SERVICE: Final = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_NOTADB,
+    }
+)
+
+POSTGRESQL_OUT_OF_SERVICE: Final = frozenset({"08", "53", "57", "58"})
+"""Classes of its error codes: connection, resources (a full disk), operator, system."""
 
 UPGRADE_LOCK: Final = "noctule schema"
 
@@ -136,8 +151,9 @@ def _unavailable(address: URL, error: Exception) -> ServiceUnavailableError:
     if address.password:
         said = said.replace(str(address.password), "***")
     message = (
-        f"Cannot reach the database at {show_address(address)}: {said}. Check that it runs and"
-        " that NOCTULE_DATABASE_URL and NOCTULE_HOME are right; nothing was stored."
+        f"Cannot reach the database at {show_address(address)}, or it cannot work: {said}. Check"
+        " that it runs, has room, and that NOCTULE_DATABASE_URL and NOCTULE_HOME are right;"
+        " nothing was stored."
     )
     return ServiceUnavailableError(message)
 
@@ -195,7 +211,7 @@ def write(engine: Engine) -> Iterator[Connection]:
         ServiceUnavailableError: the database went away, or stayed locked by another writer.
     """
     with (
-        _available(engine),
+        available(engine),
         engine.connect().execution_options(sqlite_begin=WRITE_BEGIN) as connection,
         connection.begin(),
     ):
@@ -209,24 +225,37 @@ def read(engine: Engine) -> Iterator[Connection]:
     Raises:
         ServiceUnavailableError: the database went away.
     """
-    with _available(engine), engine.connect() as connection:
+    with available(engine), engine.connect() as connection:
         yield connection
 
 
 @contextmanager
-def _available(engine: Engine) -> Iterator[None]:
-    """Turn a lost or locked database into the error that says so."""
+def available(engine: Engine) -> Iterator[None]:
+    """Turn the errors of a database that is away, locked or full into the one that says so.
+
+    Raises:
+        ServiceUnavailableError: such an error was raised inside.
+    """
     try:
         yield
-    except OperationalError as error:
-        is_locked = engine.dialect.name == "sqlite" and "locked" in str(error.orig)
-        is_unopened = error.statement is None
-        if error.connection_invalidated or is_locked or is_unopened:
+    except DBAPIError as error:
+        if error.connection_invalidated or _is_out_of_service(engine, error.orig):
             raise _unavailable(engine.url, error) from None
         raise
     except engine.dialect.loaded_dbapi.OperationalError as error:
         # COPY speaks to the driver itself.
         raise _unavailable(engine.url, error) from None
+
+
+def _is_out_of_service(engine: Engine, error: BaseException | None) -> bool:
+    """Tell what a database cannot help from what is wrong with a statement."""
+    if isinstance(error, sqlite3.Error):
+        # The low byte is the primary code; an error of the driver's own has none.
+        return getattr(error, "sqlite_errorcode", 0) & 0xFF in SQLITE_OUT_OF_SERVICE
+    state = getattr(error, "sqlstate", None)
+    if state is None:  # not from the server
+        return isinstance(error, engine.dialect.loaded_dbapi.OperationalError)
+    return state[:2] in POSTGRESQL_OUT_OF_SERVICE
 
 
 def serialise(connection: Connection, name: str) -> None:

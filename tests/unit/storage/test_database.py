@@ -11,7 +11,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import StatementError
+from sqlalchemy.exc import DBAPIError, StatementError
 
 from expectations.errors import ServiceUnavailableError, UsageError
 from storage import schema
@@ -143,6 +143,21 @@ class TestTransactions:
         locked = pytest.raises(ServiceUnavailableError, match="locked")
         with write(engine), locked, write(engine):
             pass
+
+    def test_a_full_disk_is_unavailable(self, tmp_path: Path) -> None:
+        engine = connect(None, tmp_path)
+
+        def fill() -> None:
+            with write(engine) as connection:
+                connection.exec_driver_sql("PRAGMA max_page_count = 2")
+                connection.exec_driver_sql("CREATE TABLE t AS SELECT zeroblob(100000) AS a")
+
+        with pytest.raises(ServiceUnavailableError, match="disk is full"):
+            fill()
+
+    def test_a_mistake_in_a_statement_is_not_taken_for_an_outage(self, empty: Engine) -> None:
+        with pytest.raises(DBAPIError, match="nowhere"), read(empty) as connection:
+            connection.execute(sa.text("SELECT * FROM nowhere"))
 
     def test_readers_see_the_last_commit_while_a_writer_works(self, tmp_path: Path) -> None:
         engine = connect(None, tmp_path)
