@@ -24,6 +24,8 @@ ID_DIGITS = 12
 """Hexadecimal digits of a batch id shown to people: 48 bits tell thousands of batches apart."""
 TOP_FLAGGED = 25
 """Flagged connections in the artifact: a first look; SQL has them all."""
+DIGITS_SHOWN = 5
+"""Significant digits of figures in artifacts; SQL has them all."""
 FLAGGED_SHOWN = ("row_number", "anomaly_score", "reasons", "record")
 VALIDATION_SHOWN = (
     "suite", "expectation", "column_name", "severity", "is_success", "rows_failed", "observed",
@@ -88,8 +90,8 @@ class NightOutcome(BaseModel):
         return next((code for code in (1, 4, 2, 3) if code in codes), 0)
 
     @property
-    def message(self) -> str:
-        """The night in one sentence, the files that need someone named with their reasons."""
+    def summary(self) -> str:
+        """The night in one sentence."""
         if not self.files:
             left = f", {len(self.skipped)} left for next time" if self.skipped else ""
             return f"no new file{left}"
@@ -99,19 +101,22 @@ class NightOutcome(BaseModel):
             if (count := sum(outcome.status == status for outcome in self.files))
         ]
         flagged = sum(outcome.rows_flagged or 0 for outcome in self.files)
-        sentence = f"{_plural(len(self.files), 'file')}: {', '.join(counts)}; {flagged:,} flagged"
+        return f"{_plural(len(self.files), 'file')}: {', '.join(counts)}; {flagged:,} flagged"
+
+    @property
+    def message(self) -> str:
+        """The summary, and the files that need someone named with their reasons."""
         bad = [
             f"{outcome.file_name}: {outcome.message}" for outcome in self.files if outcome.exit_code
         ]
-        return "; ".join([sentence, *bad])
+        return "; ".join([self.summary, *bad])
 
 
 def batch_markdown(outcome: FileOutcome) -> str:
     """Render the summary of one batch."""
     rows = {
-        "Batch": f"`{(outcome.batch_id or '-')[:ID_DIGITS]}`",
         "Date": f"{outcome.batch_date}",
-        "Status": f"**{outcome.status}**: {_cell(outcome.message)}",
+        "Status": f"**{outcome.status}**",
         "Rows read": f"{outcome.rows_read:,}",
         "Scored": f"{outcome.rows_scored:,}",
         "Quarantined": f"{outcome.rows_quarantined:,}",
@@ -126,7 +131,10 @@ def batch_markdown(outcome: FileOutcome) -> str:
         rows["Threshold"] = f"{outcome.threshold:.3f} ({outcome.operating_point})"
     if outcome.drifted:
         rows["Drifted"] = ", ".join(f"`{name}`" for name in outcome.drifted)
-    lines = [f"# {_cell(outcome.file_name)}", "", "| | |", "| --- | --- |"]
+    if outcome.exit_code:
+        rows["Status"] += f": {_cell(outcome.message)}"
+    lines = [f"# {_cell(outcome.file_name)}", ""]
+    lines += [f"| Batch | `{(outcome.batch_id or '-')[:ID_DIGITS]}` |", "| --- | --- |"]
     lines += [f"| {name} | {value} |" for name, value in rows.items()]
     if outcome.advisories:
         lines += ["", "## Reported, not refused", ""]
@@ -146,16 +154,19 @@ def batch_markdown(outcome: FileOutcome) -> str:
 
 def night_markdown(night: NightOutcome) -> str:
     """Render the summary of a night."""
-    lines = ["# Night", "", night.message, ""]
+    lines = ["# Night", "", night.summary, ""]
     if night.files:
-        lines += ["| file | date | status | read | scored | quarantined | flagged | what |"]
-        lines += ["| --- | --- | --- | ---: | ---: | ---: | ---: | --- |"]
+        lines += ["| file | date | status | read | scored | quarantined | flagged |"]
+        lines += ["| --- | --- | --- | ---: | ---: | ---: | ---: |"]
         lines += [
             f"| {_cell(one.file_name)} | {one.batch_date} | {one.status} | {one.rows_read:,} "
-            f"| {one.rows_scored:,} | {one.rows_quarantined:,} | {one.rows_flagged or 0:,} "
-            f"| {_cell(one.message)} |"
+            f"| {one.rows_scored:,} | {one.rows_quarantined:,} | {one.rows_flagged or 0:,} |"
             for one in night.files
         ]
+    unscored = [one for one in night.files if one.status != "scored"]
+    if unscored:
+        lines += ["", "## Not scored", ""]
+        lines += [f"- {_cell(one.file_name)}: {_cell(one.message)}" for one in unscored]
     if night.skipped:
         lines += ["", "## Left for next time", ""]
         lines += [f"- {_cell(one.file_name)}: {_cell(one.reason)}" for one in night.skipped]
@@ -204,6 +215,8 @@ def _plain(value: object) -> object:
     """Return a stored value as an artifact's table shows it."""
     if isinstance(value, list):
         return reason_text(value)
+    if isinstance(value, float):
+        return float(f"{value:.{DIGITS_SHOWN}g}")
     if isinstance(value, Mapping):
         return json.dumps(value)
     return value
@@ -239,7 +252,9 @@ def publish_batch(engine: Engine, outcome: FileOutcome) -> None:
     assert outcome.batch_id is not None  # noqa: S101 - a finished batch has an id
     short = outcome.batch_id[:ID_DIGITS]
     create_markdown_artifact(
-        batch_markdown(outcome), key=f"batch-{short}", description=outcome.message
+        batch_markdown(outcome),
+        key=f"batch-{short}",
+        description=f"{outcome.file_name}, {outcome.batch_date}: {outcome.message}",
     )
     batch_id = outcome.batch_id
     shown = {
@@ -252,7 +267,7 @@ def publish_batch(engine: Engine, outcome: FileOutcome) -> None:
             create_table_artifact(
                 [{column: _plain(row[column]) for column in columns} for row in rows],
                 key=f"{name}-{short}",
-                description=f"{name}: {outcome.file_name}, {outcome.batch_date}",
+                description=f"{outcome.file_name}, {outcome.batch_date}: {name}",
             )
 
 
@@ -260,7 +275,7 @@ def publish_night(night: NightOutcome) -> None:
     """Create the artifact of a whole night."""
     from prefect.artifacts import create_markdown_artifact
 
-    create_markdown_artifact(night_markdown(night), key="night", description=night.message)
+    create_markdown_artifact(night_markdown(night), key="night", description=night.summary)
 
 
 def publish_training(outcome: TrainingOutcome) -> None:
