@@ -16,8 +16,9 @@ from flows.settings import Settings
 from flows.stores import open_database, utc_now
 from flows.tables import show_rows
 from storage import queries
-from storage.database import connect, status, upgrade
+from storage.database import connect
 from storage.model_store import promote, rollback
+from storage.revisions import status, upgrade
 from tasks.publish import reason_text
 
 Rows = list[dict[str, Any]]

@@ -9,7 +9,8 @@ from sqlalchemy import Engine
 
 from expectations.errors import NoctuleError
 from flows.settings import Settings
-from storage.database import connect, require_schema, status, upgrade
+from storage.database import connect
+from storage.revisions import require_schema, status, upgrade
 from storage.runs import finish_run, start_run
 
 if TYPE_CHECKING:

@@ -88,7 +88,8 @@ def score_batch(
         scores = scores.with_columns(flag(scores, options.operating_point, threshold))
         scores = scores.insert_column(0, frame["row_number"])
         name = f"scores-{index:05d}.parquet"
-        scores.write_parquet(out / name)
+        # A million rows measured .10 CPU s and 9.8 MB by lz4, .24 and 5.0 by the default zstd.
+        scores.write_parquet(out / name, compression="lz4", statistics=False)
         names.append(f"{out.name}/{name}")
         rows += scores.height
         flagged += int(scores["is_flagged"].sum())

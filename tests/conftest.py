@@ -23,8 +23,9 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.engine import make_url
 
-from storage.database import DATABASE_FILE, connect, upgrade
+from storage.database import DATABASE_FILE, connect
 from storage.queries import batch_rows
+from storage.revisions import upgrade
 
 TEMPLATE = "noctule_template"
 SETTLE_S = 86_400

@@ -1,6 +1,6 @@
 """Alembic's environment: runs the revisions on the connection and transaction of the caller.
 
-``storage.database.upgrade`` is the caller; there is no alembic.ini.
+``storage.revisions.upgrade`` is the caller; there is no alembic.ini.
 """
 
 from alembic import context

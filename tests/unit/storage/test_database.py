@@ -15,15 +15,8 @@ from sqlalchemy.exc import DBAPIError, StatementError
 
 from expectations.errors import ServiceUnavailableError, UsageError
 from storage import schema
-from storage.database import (
-    connect,
-    read,
-    require_schema,
-    show_address,
-    status,
-    upgrade,
-    write,
-)
+from storage.database import connect, read, show_address, write
+from storage.revisions import require_schema, status, upgrade
 from storage.views import views
 
 SECRET = "s3cr3t"  # noqa: S105 - the password that must not be shown
