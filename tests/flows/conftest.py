@@ -1,0 +1,89 @@
+"""The Prefect server's records, and the command line as a user types it."""
+
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import httpx
+import pytest
+
+Records = list[dict[str, Any]]
+
+POLL_S = 0.2
+"""Between two looks at something that will be there soon."""
+
+
+class Ended(NamedTuple):
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Server:
+    """What a Prefect server has recorded."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+
+    def read(self, kind: str, **filters: object) -> Records:
+        """Return its records of a kind, such as ``flow_runs``."""
+        response = httpx.post(f"{self.address}/{kind}/filter", json=filters, timeout=30)
+        response.raise_for_status()
+        records: Records = response.json()
+        return records
+
+    def flow_run(self, flow_run_id: str) -> dict[str, Any]:
+        """Return one flow run."""
+        (found,) = self.read("flow_runs", flow_runs={"id": {"any_": [flow_run_id]}})
+        return found
+
+    def children(self, flow_run_id: str) -> Records:
+        """Return the runs a flow run started, in the order they began."""
+        chosen = {"parent_flow_run_id": {"any_": [flow_run_id]}}
+        return self.read("flow_runs", flow_runs=chosen, sort="START_TIME_ASC")
+
+    def artifacts(self, flow_run_id: str) -> dict[str, dict[str, Any]]:
+        """Return a flow run's artifacts by the part of their key before the batch."""
+        found = self.read("artifacts", flow_runs={"id": {"any_": [flow_run_id]}})
+        return {one["key"].partition("-")[0]: one for one in found if one["key"]}
+
+
+@pytest.fixture
+def server(prefect_server: str) -> Server:
+    """Read what the session's Prefect server has recorded."""
+    return Server(prefect_server)
+
+
+@pytest.fixture
+def noctule(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Ended]:
+    """Run ``noctule`` in this process, which has paid for its imports already."""
+    from flows.cli import main
+
+    def run(*arguments: object) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["noctule", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        printed = capsys.readouterr()
+        return Ended(int(ended.value.code or 0), printed.out, printed.err)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def wait_for() -> Callable[..., Any]:
+    """Look at something until it is true; fail past the limit, with what it was last."""
+
+    def wait(look: Callable[[], Any], limit_s: float) -> Any:  # noqa: ANN401 - whatever is looked at
+        deadline = time.monotonic() + limit_s
+        while not (seen := look()):
+            assert time.monotonic() < deadline, f"after {limit_s:g} s still {seen!r}"
+            time.sleep(POLL_S)
+        return seen
+
+    return wait
