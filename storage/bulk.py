@@ -19,7 +19,8 @@ from sqlalchemy import JSON, Connection, Table
 from storage.text import ESCAPED_NUL, NUL, storable_json
 
 SLICE_ROWS: Final = 50_000
-"""Rows read at a time, and handed to COPY: it is fastest from here on (measured)."""
+"""Rows read at a time, and handed to COPY: it is fastest from here on (measured). Files written
+with row groups of this size are decoded once each, others once for every slice."""
 
 TUPLE_ROWS: Final = 10_000
 """Rows that are Python tuples at a time. Measured: a tenth faster than 50,000, and flagged records

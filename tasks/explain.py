@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from expectations.contract import Contract
 from expectations.registry import get_contract
+from storage.bulk import SLICE_ROWS
 from tasks.detectors.hybrid import Model, load_model
 from tasks.encode import render_value
 
@@ -103,7 +104,7 @@ def explain_batch(
         written = f"flagged-{index:05d}.parquet"
         rows.select(
             "row_number", "line_number", "anomaly_score", record_of(rows, contract), "is_explained"
-        ).write_parquet(out / written)
+        ).write_parquet(out / written, statistics=False, row_group_size=SLICE_ROWS)
         names.append(f"{out.name}/{written}")
         flagged += rows.height
     reasons = (
