@@ -55,7 +55,7 @@ def nightly(files: list[Path] | None = None, batch_date: date | None = None) -> 
                 SkippedFile(file_name=file.path.name, reason=file.reason) for file in found.skipped
             ),
         )
-        publish_night_task(night)
+        publish_night_task(night, return_state=True)  # a failure here fails no night
         end = Failed if night.exit_code else Completed
         return run.end(end(message=night.message, data=night))
 

@@ -65,7 +65,7 @@ def train(
             sources={job.source.name: job.batch_id for job in jobs},
             rows_quarantined=sum(file.rows_quarantined for file in accepted),
         )
-        publish_training_task(outcome)
+        publish_training_task(outcome, return_state=True)  # a failure here fails no training
         place = "champion" if outcome.is_champion else "a challenger"
         return run.end(Completed(message=f"{outcome.model_version} is {place}", data=outcome))
 
