@@ -4,9 +4,14 @@ Belongs here: what ``noctule serve`` registers. ``prefect.yaml`` declares the sa
 """
 
 import os
+from typing import TYPE_CHECKING
 
+from expectations.errors import UsageError
 from flows.prefect_api import require_prefect_api
 from flows.settings import PREFIX, Settings
+
+if TYPE_CHECKING:
+    from prefect.schedules import Schedule
 
 
 def serve_deployments(settings: Settings) -> None:
@@ -14,11 +19,11 @@ def serve_deployments(settings: Settings) -> None:
 
     Raises:
         ServiceUnavailableError: no Prefect server is set up, or it does not answer.
+        UsageError: a schedule cannot be used.
     """
     require_prefect_api()
     import prefect
     from prefect.deployments.runner import RunnerDeployment
-    from prefect.schedules import Cron
     from prefect.types.entrypoint import EntrypointType
 
     from flows.nightly import nightly
@@ -30,11 +35,34 @@ def serve_deployments(settings: Settings) -> None:
         RunnerDeployment.from_flow(
             flow,
             flow.name,
-            schedule=Cron(cron, timezone=settings.time_zone),
+            schedule=plan_schedule(setting, getattr(settings, setting), settings.time_zone),
             tags=["noctule", settings.contract],
             concurrency_limit=1,
             entrypoint_type=EntrypointType.MODULE_PATH,
         )
-        for flow, cron in ((nightly, settings.nightly_cron), (train, settings.training_cron))
+        for flow, setting in ((nightly, "nightly_cron"), (train, "training_cron"))
     ]
     prefect.serve(*deployments)
+
+
+def plan_schedule(setting: str, cron: str, time_zone: str) -> "Schedule":
+    """Return a schedule that Prefect understands.
+
+    Args:
+        setting: the name of the setting that holds it.
+        cron: five fields, or six with the seconds last.
+        time_zone: IANA name.
+
+    Raises:
+        UsageError: it is no schedule.
+    """
+    from prefect.schedules import Cron
+
+    try:
+        return Cron(cron, timezone=time_zone)
+    except ValueError:
+        msg = (
+            f"Cannot use {PREFIX}{setting.upper()}={cron!r}: expected minute, hour, day of the "
+            "month, month and day of the week, such as '30 4 * * *' for every day at 04:30"
+        )
+        raise UsageError(msg) from None

@@ -8,6 +8,7 @@ import difflib
 import os
 from pathlib import Path
 from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, SecretStr, StringConstraints, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -65,6 +66,17 @@ class Settings(BaseSettings):
     def _make_absolute(cls, path: Path | None) -> Path | None:
         """Resolve paths at once: a deployment may run from another folder."""
         return path.expanduser().absolute() if path is not None else None
+
+    @field_validator("time_zone")
+    @classmethod
+    def _require_time_zone(cls, name: str) -> str:
+        """Refuse a zone that is not known, before a schedule is made with it."""
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError):
+            msg = f"there is no time zone {name!r}; expected a name such as Europe/Berlin"
+            raise ValueError(msg) from None
+        return name
 
     @property
     def lake(self) -> Path:
