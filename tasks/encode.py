@@ -187,6 +187,23 @@ class Encoder(BaseModel):
             first += unseen + 1
         return Encoded(np.ascontiguousarray(ordinal, dtype=np.float32), neural)
 
+    def unseen(self, frame: pl.DataFrame) -> dict[str, pl.DataFrame]:
+        """Count the categories of a frame that training never met.
+
+        Args:
+            frame: one row per connection, with every feature.
+
+        Returns:
+            For each categorical feature: one row per unseen category, ``value`` and ``rows``.
+        """
+        return {
+            category.name: frame.select(value=category.name)
+            .filter(pl.col("value").is_in(category.values).not_())
+            .group_by("value")
+            .agg(rows=pl.len().cast(pl.Int64))
+            for category in self.categories
+        }
+
     def decode(self, neural: Matrix) -> Floats:
         """Bring neural rows, such as reconstructions, back to natural units.
 

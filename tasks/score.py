@@ -18,6 +18,13 @@ if TYPE_CHECKING:
     from tasks.validate import PartFile
 
 
+EXAMPLES = 5
+"""Unseen categories named in a summary. A guess: enough to know what is new."""
+
+HELD = 10_000
+"""Unseen categories whose counts are held. A guess: memory stays bounded when each row has one."""
+
+
 class ScoreOptions(BaseModel):
     """How a batch is scored."""
 
@@ -27,6 +34,17 @@ class ScoreOptions(BaseModel):
     """Whose threshold decides ``is_flagged``."""
     threads: int = Field(default=1, ge=1)
     """Used by the detectors; does not change a score."""
+
+
+class UnseenCategories(BaseModel):
+    """Categories of one feature that training never met; they are scored all the same."""
+
+    model_config = ConfigDict(frozen=True)
+
+    feature: str
+    rows: int
+    examples: tuple[str, ...]
+    """The most frequent ones, at most ``EXAMPLES``."""
 
 
 class ScoreSummary(BaseModel):
@@ -44,6 +62,17 @@ class ScoreSummary(BaseModel):
     """Of ``anomaly_score``; for ``p50``, of ``classifier_score``. A score above is flagged."""
     highest_score: float | None
     """Highest ``anomaly_score``; None where no row was scored."""
+    unseen: tuple[UnseenCategories, ...]
+    """A feature each, where there are any."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the scores should know, a sentence each."""
+        return tuple(
+            f"{one.feature}: {one.rows:,} connections with values never seen in training "
+            f"({', '.join(one.examples)})"
+            for one in self.unseen
+        )
 
 
 def score_batch(
@@ -79,12 +108,15 @@ def score_batch(
     names: list[str] = []
     rows = flagged = 0
     highest: float | None = None
+    unseen = {category.name: _Unseen() for category in model.encoder.categories}
     for index, part in enumerate(parts):
         wanted = ["row_number", *model.features]
         present = pl.read_parquet_schema(folder / part.path)
         frame = pl.read_parquet(
             folder / part.path, columns=[name for name in wanted if name in present]
         )
+        for name, counts in model.encoder.unseen(frame).items():
+            unseen[name].add(counts)
         scores = model.score(frame)
         scores = scores.with_columns(flag(scores, options.operating_point, threshold))
         scores = scores.insert_column(0, frame["row_number"])
@@ -108,4 +140,30 @@ def score_batch(
         operating_point=options.operating_point,
         threshold=threshold,
         highest_score=highest,
+        unseen=tuple(
+            UnseenCategories(feature=name, rows=counted.rows, examples=counted.examples)
+            for name, counted in unseen.items()
+            if counted.rows
+        ),
     )
+
+
+class _Unseen:
+    """Counts the unseen categories of one feature, part by part."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self._most_frequent: pl.DataFrame | None = None
+
+    def add(self, counts: pl.DataFrame) -> None:
+        """Add one part's counts; of very many categories, the rarest are forgotten."""
+        self.rows += int(counts["rows"].sum())
+        held = counts if self._most_frequent is None else pl.concat([self._most_frequent, counts])
+        added = held.group_by("value").agg(pl.col("rows").sum())
+        self._most_frequent = added.sort(["rows", "value"], descending=[True, False]).head(HELD)
+
+    @property
+    def examples(self) -> tuple[str, ...]:
+        """The most frequent categories, the most frequent first."""
+        held = self._most_frequent
+        return () if held is None else tuple(held.head(EXAMPLES)["value"])

@@ -190,3 +190,23 @@ def test_a_reason_shows_what_was_seen_and_what_was_expected(
     assert (hot["observed"], hot["rank"]) == ("54,540", reasons["rank"].min())
     assert service["observed"] == "tftp_u"
     assert service["expected"] in {"http", "domain_u"}
+
+
+def test_categories_never_met_in_training_are_counted_over_all_parts(
+    folder: Path, tiny_model_folder: Path, tmp_path: Path
+) -> None:
+    for name, service in (("a", "tftp_u"), ("b", "gopher")):
+        part = pl.read_parquet(folder / f"{name}.parquet")
+        first_two = pl.int_range(pl.len()) < 2
+        service_column = pl.when(first_two).then(pl.lit(service)).otherwise("service")
+        part.with_columns(service=service_column).write_parquet(tmp_path / f"{name}.parquet")
+    (tmp_path / "score-1").mkdir()
+    scored = score_batch(tmp_path, PARTS, tiny_model_folder, tmp_path / "score-1", ScoreOptions())
+    assert scored.rows_scored == 60
+    assert scored.notes == (
+        "service: 4 connections with values never seen in training (gopher, tftp_u)",
+    )
+
+
+def test_a_batch_of_known_categories_has_no_such_note(scored: ScoreSummary) -> None:
+    assert scored.notes == ()

@@ -1,0 +1,107 @@
+"""Settings come from ``NOCTULE_*`` variables; a wrong one is named, a secret never shown."""
+
+import os
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from expectations.errors import UsageError
+from flows.settings import Settings, load_settings
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.upper().startswith("NOCTULE_")]:
+        monkeypatch.delenv(name)
+
+
+def test_without_variables_everything_is_below_the_folder_one_is_in(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = load_settings()
+    assert settings.home == tmp_path / ".noctule"
+    assert settings.lake == tmp_path / ".noctule" / "lake"
+    assert settings.models == tmp_path / ".noctule" / "models"
+    assert settings.inbox_folder == tmp_path / ".noctule" / "inbox"
+    assert settings.training_folder == tmp_path / ".noctule" / "training"
+    assert settings.database_address is None
+
+
+def test_paths_are_absolute_from_the_moment_they_are_read(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/analyst")
+    monkeypatch.setenv("NOCTULE_HOME", "here")
+    monkeypatch.setenv("NOCTULE_INBOX", "~/arrivals")
+    settings = load_settings()
+    monkeypatch.chdir("/")
+    assert settings.home == tmp_path / "here"
+    assert settings.inbox_folder == Path("/home/analyst/arrivals")
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("NOCTULE_INBX", "did you mean NOCTULE_INBOX?"),
+        ("NOCTULE_DATABASE", "did you mean NOCTULE_DATABASE_URL?"),
+        ("NOCTULE_QQQ", "known are NOCTULE_CHUNK_ROWS, NOCTULE_CONTRACT, "),
+    ],
+)
+def test_a_variable_that_is_no_setting_is_refused_with_advice(
+    monkeypatch: pytest.MonkeyPatch, name: str, advice: str
+) -> None:
+    monkeypatch.setenv(name, "1")
+    with pytest.raises(UsageError) as refused:
+        load_settings()
+    assert f"the environment variable {name}: it is not a setting; {advice}" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("CHUNK_ROWS", "many", "valid integer"),
+        ("CHUNK_ROWS", "10", "greater than or equal to 1000"),
+        ("THREADS", "0", "greater than or equal to 1"),
+        ("MAX_QUARANTINE_RATIO", "1.5", "less than or equal to 1"),
+        ("OPERATING_POINT", "loud", "'default' or 'low_alert'"),
+        ("SETTLE_S", "-1", "greater than or equal to 0"),
+        ("NIGHTLY_CRON", "daily", "at least 9 characters"),
+        ("TIME_ZONE", "Mars/Olympus", "there is no time zone 'Mars/Olympus'"),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, problem: str
+) -> None:
+    monkeypatch.setenv(f"NOCTULE_{name}", value)
+    with pytest.raises(UsageError, match=f"^Cannot use the settings: NOCTULE_{name}: ") as refused:
+        load_settings()
+    assert problem in str(refused.value)
+
+
+def test_every_problem_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NOCTULE_SEED", "x")
+    monkeypatch.setenv("NOCTULE_THREADS", "x")
+    with pytest.raises(UsageError, match=r"NOCTULE_THREADS: .*; NOCTULE_SEED: "):
+        load_settings()
+
+
+def test_a_password_is_shown_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    address = "postgresql://noctule:hush@db/noctule"
+    monkeypatch.setenv("NOCTULE_DATABASE_URL", address)
+    settings = load_settings()
+    assert settings.database_address == address
+    for shown in (repr(settings), str(settings), settings.model_dump_json()):
+        assert "hush" not in shown
+    monkeypatch.setenv("NOCTULE_SEED", "x")
+    with pytest.raises(UsageError) as refused:
+        load_settings()
+    assert "hush" not in str(refused.value)
+    assert refused.value.__cause__ is None, "pydantic's error holds every value"
+
+
+def test_settings_do_not_change() -> None:
+    with pytest.raises(ValidationError):
+        Settings().seed = 1  # type: ignore[misc]
