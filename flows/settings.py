@@ -110,11 +110,13 @@ def load_settings() -> Settings:
     Raises:
         UsageError: a value cannot be used, or a ``NOCTULE_*`` variable is not a setting.
     """
-    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    known = sorted(name.upper() for name in Settings.model_fields)
     for name in sorted(os.environ):
-        if name.upper().startswith(PREFIX) and name.upper() not in known:
-            near = difflib.get_close_matches(name.upper(), known, n=1)
-            advice = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}"
+        setting = name.upper().removeprefix(PREFIX)
+        if name.upper().startswith(PREFIX) and setting not in known:
+            near = difflib.get_close_matches(setting, known, n=1)
+            names = ", ".join(PREFIX + one for one in near or known)
+            advice = f"did you mean {names}?" if near else f"known are {names}"
             msg = f"Cannot use the environment variable {name}: it is not a setting; {advice}"
             raise UsageError(msg)
     try:
