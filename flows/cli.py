@@ -12,11 +12,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+from typer.core import TyperGroup
 
 if TYPE_CHECKING:
     from flows.settings import Settings
 
+
+class Commands(TyperGroup):
+    """The commands, which end well when the reader of their output has gone."""
+
+    def invoke(self, ctx: typer.Context) -> object:
+        """Run a command; `noctule flagged | head` is no failure, as Typer would have it."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(0) from None
+
+
 app = typer.Typer(
+    cls=Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,  # they print local variables, which may hold secrets
     help="Find anomalous network connections in nightly batches, and say why.",
@@ -45,13 +60,9 @@ def main() -> None:
     except NoctuleError as error:
         typer.echo(f"noctule: {error}", err=True)
         sys.exit(error.exit_code)
-    except BrokenPipeError:
-        # The reader of our output has gone, as in `noctule flagged | head`.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
 
 
-def _settings() -> "Settings":
+def _settings(console_level: str = "CRITICAL") -> "Settings":
     """Read the settings, and quieten the libraries that a command is about to import.
 
     Prefect and others read their environment when they are imported: this comes first.
@@ -59,7 +70,7 @@ def _settings() -> "Settings":
     from flows.prefect_api import quiet_libraries
     from flows.settings import load_settings
 
-    quiet_libraries()
+    quiet_libraries(console_level)
     return load_settings()
 
 
@@ -188,9 +199,10 @@ def evaluate(
 @app.command()
 def serve() -> None:
     """Register the deployments with the Prefect server and run what it schedules."""
+    settings = _settings(console_level="INFO")  # its terminal is the service's log
     from flows.serve import serve_deployments
 
-    serve_deployments(_settings())
+    serve_deployments(settings)
 
 
 @app.command()

@@ -30,13 +30,19 @@ STOP_LIMIT_S = 30.0
 """Longest wait for it to write its last records; it takes about 3 s."""
 
 
-def quiet_libraries() -> None:
-    """Turn off what libraries send home or write to the terminal, unless the user set it."""
+def quiet_libraries(console_level: str = "CRITICAL") -> None:
+    """Turn off what libraries send home or write to the terminal, unless the user set it.
+
+    Args:
+        console_level: of Prefect's log on the terminal. A flow's log is in its run; a command
+            prints what became of it in its own words.
+    """
     for name, value in {
         "DO_NOT_TRACK": "1",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        # A flow's log is in its run; a command prints what became of it in its own words.
-        "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+        "PREFECT_LOGGING_EXTRA_LOGGERS": "noctule",
+        "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",  # stages also run outside flows
+        "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": console_level,
         "GX_ANALYTICS_ENABLED": "false",
         "KERAS_BACKEND": "jax",
     }.items():

@@ -219,6 +219,8 @@ def _plain(value: object) -> object:
         return float(f"{value:.{DIGITS_SHOWN}g}")
     if isinstance(value, Mapping):
         return json.dumps(value)
+    if isinstance(value, float):
+        return round(value, 4)
     return value
 
 

@@ -69,7 +69,7 @@ class ScoreSummary(BaseModel):
     def notes(self) -> tuple[str, ...]:
         """What a reader of the scores should know, a sentence each."""
         return tuple(
-            f"{one.feature}: {one.rows:,} connections with values never seen in training "
+            f"{one.feature}: values never seen in training in {one.rows:,} rows "
             f"({', '.join(one.examples)})"
             for one in self.unseen
         )

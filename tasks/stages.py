@@ -4,9 +4,12 @@ Belongs here: what each stage's result depends on, and nothing of how it is comp
 itself is in the module of the stage, complete without Prefect.
 """
 
-from collections.abc import Callable
+import logging
+import time
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -28,6 +31,11 @@ from tasks.validate import (
     ValidationSummary,
     validate_batch,
 )
+
+S = TypeVar("S", bound=BaseModel)
+
+logger = logging.getLogger("noctule.stages")
+logger.setLevel(logging.INFO)  # Prefect gives an extra logger its handlers but no level
 
 
 class FileJob(BaseModel):
@@ -93,8 +101,8 @@ def ingest(job: FileJob, damage: str | None) -> IngestSummary | Refusal:
         return Refusal(reason=damage, rows_read=0)
     options = IngestOptions(chunk_rows=job.chunk_rows)
     try:
-        return run_stage(
-            job.folder,
+        return _once(
+            job,
             "ingest",
             _key(job, options),
             IngestSummary,
@@ -109,8 +117,8 @@ def ingest(job: FileJob, damage: str | None) -> IngestSummary | Refusal:
 def validate(job: FileJob, ingested: IngestSummary) -> ValidationSummary | Refusal:
     """Check every row and the batch as a whole against the contract."""
     options = ValidateOptions(max_quarantine_ratio=job.max_quarantine_ratio)
-    validated = run_stage(
-        job.folder,
+    validated = _once(
+        job,
         "validate",
         _key(job, options, ingested),
         ValidationSummary,
@@ -131,8 +139,8 @@ def score(
 ) -> ScoreSummary:
     """Score every accepted connection with the model pinned in the job."""
     options = ScoreOptions(operating_point=job.operating_point, threads=job.threads)
-    return run_stage(
-        job.folder,
+    return _once(
+        job,
         job.stage("score"),
         _key(job, options, validated, job.model_version),
         ScoreSummary,
@@ -151,8 +159,8 @@ def score_visibly(job: BatchJob, validated: ValidationSummary) -> ScoreSummary:
 def explain(job: BatchJob, validated: ValidationSummary, scored: ScoreSummary) -> ExplainSummary:
     """Keep the record of every flagged connection, and give the reasons of the highest scores."""
     options = ExplainOptions(top_k=job.explain_top, threads=job.threads)
-    return run_stage(
-        job.folder,
+    return _once(
+        job,
         job.stage("explain"),
         _key(job, options, scored, job.model_version),
         ExplainSummary,
@@ -165,8 +173,8 @@ def explain(job: BatchJob, validated: ValidationSummary, scored: ScoreSummary) -
 def drift(job: BatchJob, validated: ValidationSummary, scored: ScoreSummary) -> DriftSummary:
     """Compare the batch with what the model was fitted on."""
     options = DriftOptions(sample_rows=job.drift_sample_rows, seed=job.seed)
-    return run_stage(
-        job.folder,
+    return _once(
+        job,
         job.stage("drift"),
         _key(job, options, scored, job.model_version),
         DriftSummary,
@@ -174,6 +182,24 @@ def drift(job: BatchJob, validated: ValidationSummary, scored: ScoreSummary) -> 
             job.folder, validated.parts, scored.parts, job.model_folder, out, options
         ),
     )
+
+
+def _once(
+    job: FileJob,
+    stage: str,
+    key: Mapping[str, str],
+    summary_type: type[S],
+    work: Callable[[Path], S],
+) -> S:
+    """Do a stage under its receipt, and log one line of counts; no value of any row is logged."""
+    began = time.perf_counter()
+    summary = run_stage(job.folder, stage, key, summary_type, work)
+    counts = " ".join(f"{name}={value}" for name, value in summary if name.startswith("rows_"))
+    seconds = time.perf_counter() - began
+    logger.info(
+        "finished stage=%s batch=%s %s seconds=%.1f", stage, job.batch_id[:12], counts, seconds
+    )
+    return summary
 
 
 def _key(job: FileJob, *inputs: object) -> dict[str, str]:

@@ -203,9 +203,7 @@ def test_categories_never_met_in_training_are_counted_over_all_parts(
     (tmp_path / "score-1").mkdir()
     scored = score_batch(tmp_path, PARTS, tiny_model_folder, tmp_path / "score-1", ScoreOptions())
     assert scored.rows_scored == 60
-    assert scored.notes == (
-        "service: 4 connections with values never seen in training (gopher, tftp_u)",
-    )
+    assert scored.notes == ("service: values never seen in training in 4 rows (gopher, tftp_u)",)
 
 
 def test_a_batch_of_known_categories_has_no_such_note(scored: ScoreSummary) -> None:
