@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Commands(TyperGroup):
     """The commands, which end well when the reader of their output has gone."""
 
-    def invoke(self, ctx: typer.Context) -> object:
+    def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]  # a private base
         """Run a command; `noctule flagged | head` is no failure, as Typer would have it."""
         try:
             return super().invoke(ctx)
