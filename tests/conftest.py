@@ -163,10 +163,21 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def trained_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Train a small model on 6,000 simulated connections; a home to be copied, without a lake."""
+def quick_options() -> dict[str, Any]:
+    """Give the training options of a model that is fitted in two seconds."""
     from tasks.detectors.autoencoder_training import AutoencoderOptions
     from tasks.detectors.classifier import ClassifierOptions
+
+    return {
+        "folds": 2,
+        "classifier": ClassifierOptions(trees=20, leaves=15),
+        "autoencoder": AutoencoderOptions(layers=(16, 4), epochs=3, batch_rows=256),
+    }
+
+
+@pytest.fixture(scope="session")
+def trained_home(quick_options: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train a small model on 6,000 simulated connections; a home to be copied, without a lake."""
     from tasks.holdout import TrainingOptions
     from tasks.simulate import simulate_night
     from tasks.sources import hash_content
@@ -191,11 +202,7 @@ def trained_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         home / "models",
         [workshop / part for part in ingest(job, None).parts],
         "nsl_kdd",
-        TrainingOptions(
-            folds=2,
-            classifier=ClassifierOptions(trees=20, leaves=15),
-            autoencoder=AutoencoderOptions(layers=(16, 4), epochs=3, batch_rows=256),
-        ),
+        TrainingOptions(**quick_options),
         datetime(2026, 11, 1, 6, tzinfo=UTC),
         sources={source.name: job.batch_id},
         rows_quarantined=0,

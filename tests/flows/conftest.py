@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
@@ -49,6 +50,12 @@ class Server:
         """Return a flow run's artifacts by the part of their key before the batch."""
         found = self.read("artifacts", flow_runs={"id": {"any_": [flow_run_id]}})
         return {one["key"].partition("-")[0]: one for one in found if one["key"]}
+
+
+@pytest.fixture
+def settled(home: Path, prefect_server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run flows on the test's own home, in which a file is whole as soon as it is written."""
+    monkeypatch.setenv("NOCTULE_SETTLE_S", "0")
 
 
 @pytest.fixture

@@ -68,12 +68,6 @@ def engine_of_home(home: Path) -> Iterator[Engine]:
     engine.dispose()
 
 
-@pytest.fixture
-def settled(home: Path, prefect_server: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run nights on the test's own home, in which a file is whole as soon as it is written."""
-    monkeypatch.setenv("NOCTULE_SETTLE_S", "0")
-
-
 def content(engine: Engine) -> dict[str, list[str]]:
     """Read every row of every table, as text."""
     with engine.connect() as connection:

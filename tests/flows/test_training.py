@@ -1,0 +1,114 @@
+"""Training from labelled files to a registered version, and what refuses to be trained on."""
+
+import json
+from collections.abc import Callable
+from datetime import date
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import sqlalchemy as sa
+
+from flows.train import train
+from storage.database import connect
+from storage.queries import history_rows, model_rows
+from storage.schema import run
+from tasks.holdout import TrainingOptions
+from tasks.simulate import simulate_night
+
+if TYPE_CHECKING:
+    from tests.flows.conftest import Ended, Server
+
+
+@pytest.fixture
+def quick(quick_options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fit small models: the flow itself sets the seed, threads and selection."""
+    monkeypatch.setattr("flows.train.TrainingOptions", partial(TrainingOptions, **quick_options))
+
+
+@pytest.fixture
+def labelled(tmp_path: Path) -> Path:
+    """A folder with a night of labelled traffic."""
+    folder = tmp_path / "labelled"
+    folder.mkdir()
+    file = folder / "night.csv"
+    simulate_night(file, rows=1_200, seed=4, night=date(2026, 11, 1), labelled=True)
+    return folder
+
+
+@pytest.mark.usefixtures("quick", "home")
+def test_a_second_model_is_a_challenger_until_it_is_promoted(
+    home: Path,
+    labelled: Path,
+    prefect_server: str,
+    noctule: "Callable[..., Ended]",
+    server: "Server",
+) -> None:
+    ended = noctule("train", labelled / "night.csv", "--select", "forest", "--top-k", 12, "--json")
+    assert ended.code == 0
+    told = json.loads(ended.out)
+    assert told["is_champion"] is False
+    assert told["fit"]["rows"] == 1_200
+    assert told["fit"]["classes"] == {"normal": 1_200 - told["fit"]["classes"]["attack"],
+                                      "attack": told["fit"]["classes"]["attack"]}  # fmt: skip
+    engine = connect(None, home)
+    version, champion = model_rows(engine)
+    (change,) = history_rows(engine)
+    with engine.connect() as connection:
+        flow_run_id = connection.scalar(sa.select(run.c.flow_run_id).where(run.c.kind == "train"))
+    engine.dispose()
+    assert version["model_version"] == told["model_version"] != champion["model_version"]
+    assert (version["is_champion"], champion["is_champion"]) == (False, True)
+    assert change["model_version"] == champion["model_version"]
+    assert version["training"]["options"]["selection"] == "forest"
+    assert version["training"]["options"]["top_k"] == 12
+    assert list(version["training"]["sources"]) == ["night.csv"]
+    recorded = server.flow_run(flow_run_id)
+    assert recorded["state"]["message"] == f"{told['model_version']} is a challenger"
+    (summary,) = server.artifacts(flow_run_id).values()
+    assert summary["data"].startswith(f"# {told['model_version']}\n")
+
+
+@pytest.mark.usefixtures("quick", "settled")
+def test_the_same_files_are_the_same_version(
+    home: Path, labelled: Path, noctule: "Callable[..., Ended]"
+) -> None:
+    first, second = (json.loads(noctule("train", labelled, "--json").out) for _ in range(2))
+    assert first["model_version"] == second["model_version"]
+    engine = connect(None, home)
+    assert len(model_rows(engine)) == 2
+    engine.dispose()
+
+
+@pytest.mark.usefixtures("settled")
+def test_one_file_that_is_refused_stops_the_training(
+    home: Path, labelled: Path, noctule: "Callable[..., Ended]"
+) -> None:
+    (labelled / "empty.csv").touch()
+    ended = noctule("train", labelled)
+    assert ended.code == 3
+    assert f"Cannot read {labelled / 'empty.csv'}: it is empty" in ended.err
+    engine = connect(None, home)
+    assert len(model_rows(engine)) == 1, "nothing was trained on the others without it"
+    with engine.connect() as connection:
+        (state,) = connection.scalars(sa.select(run.c.state).where(run.c.kind == "train"))
+    engine.dispose()
+    assert state == "failed"
+
+
+@pytest.mark.usefixtures("settled")
+def test_a_folder_without_files_is_a_mistake_of_the_user(
+    tmp_path: Path, noctule: "Callable[..., Ended]"
+) -> None:
+    (tmp_path / "nothing").mkdir()
+    ended = noctule("train", tmp_path / "nothing")
+    assert ended.code == 2
+    assert str(tmp_path / "nothing") in ended.err
+
+
+@pytest.mark.usefixtures("settled")
+def test_the_scheduled_training_has_nothing_to_do_without_files(home: Path) -> None:
+    state = train(return_state=True)
+    assert state.is_completed()
+    assert state.message == f"no file in {home / 'training'}"
