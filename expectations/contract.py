@@ -6,7 +6,7 @@ Does not belong here: any one source's columns (see ``nsl_kdd``) or the reading 
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
@@ -118,11 +118,15 @@ class Contract:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of the declaration: what was checked under another one is checked again."""
-        declared = [repr(column) for column in self.columns]
-        declared += [f"{rule.name} {rule.severity} {rule.holds}" for rule in self.row_rules]
-        declared += [repr(bound) for bound in self.profile]
-        return hashlib.sha256("\n".join(declared).encode()).hexdigest()
+        """SHA-256 of the whole declaration: what was read under another one is read again."""
+        declared = {one.name: getattr(self, one.name) for one in fields(self)}
+        declared["row_rules"] = [
+            # An expression's text cuts long lists short; its serialised form is whole.
+            (replace(rule, holds=pl.lit(0)), rule.holds.meta.serialize(format="json"))
+            for rule in self.row_rules
+        ]
+        declared["families"] = sorted((self.families or {}).items())
+        return hashlib.sha256(repr(declared).encode()).hexdigest()
 
     @cached_property
     def schema(self) -> Mapping[str, "PolarsDataType"]:

@@ -1,6 +1,7 @@
 """The errors Noctule raises on purpose: one base, one child for each exit code a user can meet.
 
-A message says what was attempted, what was expected, what was found and what to do. An error of
+The exit codes are 0 done, 1 bug, 2 usage, settings or installation, 3 input rejected, 4 a service
+is unavailable. A message says what was attempted, what was expected, what was found and what to do. An error of
 any other class that reaches the command line is a bug in Noctule (exit code 1).
 """
 
@@ -19,6 +20,14 @@ class UsageError(NoctuleError):
     exit_code = 2
 
 
+class ModelRefusedError(UsageError):
+    """A stored model is missing, altered, or made for another contract.
+
+    Exit code 2, not 3: no file is at fault, and none can be scored until the installation is put
+    right.
+    """
+
+
 class InputRejectedError(NoctuleError):
     """A file, as a whole, cannot be used: unreadable, wrong columns, or too bad to score."""
 
@@ -27,10 +36,6 @@ class InputRejectedError(NoctuleError):
 
 class TrainingDataError(InputRejectedError):
     """Labelled data from which no model can be fitted: too few rows, one class, no label."""
-
-
-class ModelRefusedError(InputRejectedError):
-    """A stored model is missing, altered, or made for another contract."""
 
 
 class ServiceUnavailableError(NoctuleError):

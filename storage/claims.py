@@ -61,14 +61,18 @@ def claim(engine: Engine, folder: Path, batch_id: str) -> Iterator[Claim | None]
         LookupError: no delivery of this batch is recorded.
         ServiceUnavailableError: the database cannot be reached.
     """
-    lock = _lock_folder(folder) if engine.dialect.name == "sqlite" else _lock_key(engine, batch_id)
+    lock = lock_folder(folder) if engine.dialect.name == "sqlite" else _lock_key(engine, batch_id)
     with lock as is_held:
         yield _take_token(engine, batch_id) if is_held else None
 
 
 @contextmanager
-def _lock_folder(folder: Path) -> Iterator[bool]:
-    """Lock a folder against other openings of it, here or in another process."""
+def lock_folder(folder: Path) -> Iterator[bool]:
+    """Lock a folder, made if absent, against other openings of it, here or in another process.
+
+    Yields:
+        Whether it is ours; the lock is gone when the block ends or its process does.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:

@@ -52,9 +52,9 @@ def run_stage(
         The summary, from the work or from the receipt.
     """
     done = folder / stage
-    kept = _read_receipt(done, key)
+    kept = _read_receipt(done, key, summary_type)
     if kept is not None:
-        return summary_type.model_validate(kept)
+        return kept
     workshop = folder / f".attempt-{uuid4().hex[:12]}"
     attempt = workshop / stage
     attempt.mkdir(parents=True)
@@ -98,20 +98,16 @@ def discard_attempts(folder: Path) -> None:
         shutil.rmtree(attempt, ignore_errors=True)
 
 
-def _read_receipt(done: Path, key: Mapping[str, str]) -> object | None:
+def _read_receipt(done: Path, key: Mapping[str, str], summary_type: type[S]) -> S | None:
     """Return the stored summary if the receipt is for this key and its files are as they were."""
     try:
         receipt = json.loads((done / RECEIPT).read_bytes())
-    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
-        return None
-    if receipt["key"] != dict(key):
-        return None
-    for name, size in receipt["files"].items():
-        path = done / name
-        if not path.is_file() or path.stat().st_size != size:
-            return None
-    summary: object = receipt["summary"]
-    return summary
+        is_as_left = receipt["key"] == dict(key) and all(
+            (done / name).stat().st_size == size for name, size in receipt["files"].items()
+        )
+        return summary_type.model_validate(receipt["summary"]) if is_as_left else None
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return None  # missing, torn, or of another version: the stage is redone
 
 
 def write_atomically(path: Path, content: bytes) -> None:

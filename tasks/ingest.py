@@ -7,7 +7,8 @@ Belongs here: the stage, its options and its summary. Does not belong here: how 
 """
 
 import hashlib
-from collections.abc import Collection, Iterator
+from bisect import bisect_left
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +18,8 @@ from pydantic import BaseModel, ConfigDict
 from expectations.contract import Contract
 from expectations.errors import InputRejectedError
 from tasks.csv_blocks import ParsedRows, parse_block
-from tasks.layout import Layout, read_head, recognise_layout, split_fields
-from tasks.parquet_records import parse_records, read_layout, read_rendered
+from tasks.layout import Layout, is_header, read_head, read_names, recognise_layout
+from tasks.parquet_records import count_records, parse_records, read_layout, read_rendered
 from tasks.quarantine import QuarantineWriter
 from tasks.sources import (
     BLOCK_BYTES,
@@ -181,54 +182,64 @@ def ingest_file(
 def count_rows(source: Path, contract: Contract) -> int:
     """Count the rows of a file that is refused whole: its lines but blank ones and a header.
 
-    A line is a header if it is the first and names any declared column. Returns 0 where the
-    content cannot be read as lines.
+    Returns 0 where the content cannot be read as lines, nor as Parquet.
     """
-    if is_parquet(source):
-        return 0
     rows = 0
-    is_first = True
+    has_begun = False
     try:
+        if is_parquet(source):
+            return count_records(source)
         for block in cut_blocks(read_content(source)):
             lines = [line for line in block.split(b"\n") if line.rstrip(b"\r")]
-            if lines and is_first:
-                is_first = False
-                names = split_fields(lines[0].decode(errors="replace").rstrip("\r")) or []
-                rows -= any(name.strip() in contract.by_name for name in names)
+            if lines and not has_begun:
+                has_begun = True
+                first = lines[0].decode(errors="replace").rstrip("\r")
+                rows -= is_header(read_names(first), contract)
             rows += len(lines)
     except InputRejectedError:
         return 0
     return rows
 
 
-def read_raw_lines(source: Path, line_numbers: Collection[int]) -> dict[int, bytes]:
+def read_raw_lines(source: Path, line_numbers: Collection[int], batch: str) -> dict[int, bytes]:
     """Read some physical lines of a file again, as they are.
 
     Args:
         source: a file that was ingested.
         line_numbers: as ingest numbered them; for Parquet these are row numbers. Numbers beyond
             the file are left out of the answer.
+        batch: SHA-256 of the content that was ingested: these lines are evidence, and another
+            file's would be false.
 
     Returns:
         Line number -> bytes without line end (Parquet: the record rendered as CSV).
 
     Raises:
-        InputRejectedError: the file can no longer be read.
+        InputRejectedError: the file can no longer be read, or is not the one ingested.
     """
     if not line_numbers:
         return {}
     if is_parquet(source):
-        return read_rendered(source, line_numbers)
+        found = read_rendered(source, line_numbers)
+        digest = hash_content(source).sha256
+    else:
+        hashed = hashlib.sha256()
+        found = _find_lines(_pass_through(read_content(source), hashed), sorted(line_numbers))
+        digest = hashed.hexdigest()
+    if digest != batch:
+        raise SourceChangedError.of(source)
+    return found
+
+
+def _find_lines(pieces: Iterator[bytes], line_numbers: Sequence[int]) -> dict[int, bytes]:
+    """Pick lines, ascending by number, out of a text, and read it to its end."""
     found: dict[int, bytes] = {}
     first = 1
-    last = max(line_numbers)
-    for block in cut_blocks(read_content(source)):
-        lines = count_lines(block)
-        within = [number for number in line_numbers if first <= number < first + lines]
+    for block in cut_blocks(pieces):
+        beyond = first + count_lines(block)
+        within = line_numbers[bisect_left(line_numbers, first) : bisect_left(line_numbers, beyond)]
         found |= find_lines(block, within, first)
-        first += lines
-        if first > last:
-            break
+        first = beyond
     return found
 
 

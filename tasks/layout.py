@@ -115,10 +115,8 @@ def recognise_layout(head: bytes, contract: Contract, source: Path) -> Layout:
         held = "holds nothing but blank lines" if head else "is empty"
         msg = f"Cannot read {source}: it {held}. Expected connections, one a line."
         raise InputRejectedError(msg)
-    names = [name.strip() for name in split_fields(lines[first - 1]) or []]
-    declared = {name.casefold() for name in contract.by_name}
-    named = sum(name.casefold() in declared for name in names)
-    if named and 2 * named >= min(len(names), len(contract.features)):
+    names = read_names(lines[first - 1])
+    if is_header(names, contract):
         return arrange_columns(names, contract, source, header_line=first)
     filled = [line for line in lines if line][:VOTING_LINES]
     widths = Counter(len(split_fields(line) or ()) for line in filled)
@@ -127,6 +125,7 @@ def recognise_layout(head: bytes, contract: Contract, source: Path) -> Layout:
         if width in known:
             return arrange_columns(known[width], contract, source, header_line=0)
     common = widths.most_common(1)[0][0]
+    named = count_declared(names, contract)
     expected = " or ".join(str(width) for width in sorted(known))
     without = f", or lines of {expected} comma-separated fields without a header" if known else ""
     msg = (
@@ -136,6 +135,23 @@ def recognise_layout(head: bytes, contract: Contract, source: Path) -> Layout:
         " separator, and that the file is of this source."
     )
     raise InputRejectedError(msg)
+
+
+def read_names(line: str) -> list[str]:
+    """Split a line into what would be column names; none where it is no CSV."""
+    return [name.strip() for name in split_fields(line) or []]
+
+
+def count_declared(names: Sequence[str], contract: Contract) -> int:
+    """Count the names that the contract declares, in any case of letters."""
+    declared = {name.casefold() for name in contract.by_name}
+    return sum(name.casefold() in declared for name in names)
+
+
+def is_header(names: Sequence[str], contract: Contract) -> bool:
+    """Tell whether the first line of a file names its columns; see ``recognise_layout``."""
+    named = count_declared(names, contract)
+    return named > 0 and 2 * named >= min(len(names), len(contract.features))
 
 
 def arrange_columns(

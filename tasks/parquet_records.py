@@ -31,6 +31,19 @@ def read_layout(source: Path, contract: Contract) -> Layout:
     return arrange_columns(names, contract, source, header_line=0)
 
 
+def count_records(source: Path) -> int:
+    """Return the number of records of a Parquet file.
+
+    Raises:
+        InputRejectedError: damaged.
+    """
+    try:
+        count: int = pl.scan_parquet(source, glob=False).select(pl.len()).collect().item()
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise _refuse(source, error) from error
+    return count
+
+
 def parse_records(source: Path, layout: Layout, slice_rows: int) -> Iterator[ParsedRows]:
     """Yield a Parquet file's records, ``slice_rows`` at a time, parsed or not.
 

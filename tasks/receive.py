@@ -6,6 +6,7 @@ it came. Does not belong here: what lies in an inbox (``tasks.inbox``) or in a f
 """
 
 import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -15,7 +16,13 @@ from sqlalchemy import Engine
 
 from storage.batches import BatchRecord, Delivery, find_delivery, record_delivery
 from tasks.inbox import SkippedFile, batch_date, pending_files
-from tasks.sources import ContentHash, DamagedContentError, hash_content
+from tasks.sources import (
+    ContentHash,
+    DamagedContentError,
+    SourceChangedError,
+    SourceUnavailableError,
+    hash_content,
+)
 from tasks.task import task
 
 
@@ -99,11 +106,19 @@ def receive_file(
         ServiceUnavailableError: the database cannot be reached.
     """
     damage = None
+    before = _examine(source)
     try:
         content = hash_content(source)
     except DamagedContentError as error:
         content, damage = _hash_raw(source), str(error)
-    status = source.stat()
+    status = _examine(source)
+    if (before.st_ino, before.st_size, before.st_mtime_ns) != (
+        status.st_ino,
+        status.st_size,
+        status.st_mtime_ns,
+    ):
+        # Another file's size and time under this content would pass that file over for ever.
+        raise SourceChangedError.of(source)
     record = record_delivery(
         engine,
         Delivery(
@@ -118,6 +133,19 @@ def receive_file(
         ),
     )
     return Arrival(record=record, damage=damage)
+
+
+def _examine(source: Path) -> os.stat_result:
+    """Return a file's status.
+
+    Raises:
+        SourceUnavailableError: there is none.
+    """
+    try:
+        return source.stat()
+    except OSError as error:
+        message = f"Cannot read {source}: {error.strerror}. Nothing was stored."
+        raise SourceUnavailableError(message) from error
 
 
 def _hash_raw(source: Path) -> ContentHash:

@@ -50,8 +50,20 @@ class DamagedContentError(InputRejectedError):
     """A file's bytes can be read, but not what they are said to hold: it will not mend itself."""
 
 
+class SourceUnavailableError(InputRejectedError):
+    """A file is not there or may not be read: nothing is known of its content."""
+
+
 class SourceChangedError(InputRejectedError):
     """A file changed while it was read: the next run may find it whole."""
+
+    @classmethod
+    def of(cls, source: Path) -> "SourceChangedError":
+        """Say that a file is not what it was a moment ago."""
+        return cls(
+            f"{source} changed while it was worked on. Nothing was stored; run it again when it is"
+            " complete."
+        )
 
 
 class ContentHash(BaseModel):
@@ -98,14 +110,14 @@ def read_content(source: Path, piece_bytes: int = PIECE_BYTES) -> Iterator[bytes
         if not stat.S_ISREG(mode):
             kind = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
             msg = f"Cannot read {source}: it is {kind}. Give the path of a file of connections."
-            raise InputRejectedError(msg)
+            raise SourceUnavailableError(msg)
         with source.open("rb") as file:
             before = os.fstat(file.fileno())
             yield from _decompress(file, source, piece_bytes)
             after = os.fstat(file.fileno())
     except FileNotFoundError as error:
         msg = f"Cannot read {source}: there is no such file."
-        raise InputRejectedError(msg) from error
+        raise SourceUnavailableError(msg) from error
     except (EOFError, gzip.BadGzipFile, zlib.error, zstandard.ZstdError) as error:
         msg = (
             f"Cannot read {source}: its compressed content is cut short or damaged ({error})."
@@ -115,7 +127,7 @@ def read_content(source: Path, piece_bytes: int = PIECE_BYTES) -> Iterator[bytes
     except OSError as error:
         reason = error.strerror or str(error)
         msg = f"Cannot read {source}: {reason}. Check that this user may read it."
-        raise InputRejectedError(msg) from error
+        raise SourceUnavailableError(msg) from error
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
         msg = (
             f"{source} changed while it was read ({before.st_size} bytes at first,"

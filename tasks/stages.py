@@ -4,9 +4,11 @@ Belongs here: what each stage's result depends on, and nothing of how it is comp
 itself is in the module of the stage, complete without Prefect.
 """
 
+import hashlib
 import logging
 import time
 from collections.abc import Callable, Mapping
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
@@ -23,7 +25,7 @@ from tasks.explain import ExplainOptions, ExplainSummary, explain_batch
 from tasks.ingest import IngestOptions, IngestSummary, count_rows, ingest_file
 from tasks.publish import progress_artifact
 from tasks.score import ScoreOptions, ScoreSummary, score_batch
-from tasks.sources import SourceChangedError
+from tasks.sources import SourceChangedError, SourceUnavailableError, hash_content
 from tasks.task import task
 from tasks.validate import (
     ExpectationOutcome,
@@ -33,6 +35,11 @@ from tasks.validate import (
 )
 
 S = TypeVar("S", bound=BaseModel)
+
+PACKAGES = ("expectations", "storage", "tasks")
+SOURCE_SUFFIXES = (".py", ".html")
+LIBRARIES = ("polars", "great-expectations", "lightgbm", "onnxruntime", "evidently")
+"""What a stage's result depends on beside its inputs: another version of any redoes it."""
 
 logger = logging.getLogger("noctule.stages")
 logger.setLevel(logging.INFO)  # Prefect gives an extra logger its handlers but no level
@@ -96,31 +103,39 @@ def ingest(job: FileJob, damage: str | None) -> IngestSummary | Refusal:
     Args:
         job: the batch.
         damage: why its content cannot be read, where that is known already.
+
+    Raises:
+        SourceUnavailableError: the file is gone, or cannot be read now.
+        SourceChangedError: it no longer holds the content it was received with.
     """
     if damage is not None:
         return Refusal(reason=damage, rows_read=0)
-    options = IngestOptions(chunk_rows=job.chunk_rows)
+    options = _ingest_options(job)
     try:
         return _once(
             job,
             "ingest",
-            _key(job, options),
+            _ingest_key(job),
             IngestSummary,
             lambda out: ingest_file(job.source, job.declared, out, job.batch_id, options),
         )
-    except SourceChangedError:
+    except (SourceChangedError, SourceUnavailableError):
         raise
     except InputRejectedError as error:
-        return Refusal(reason=str(error), rows_read=count_rows(job.source, job.declared))
+        refusal = Refusal(reason=str(error), rows_read=count_rows(job.source, job.declared))
+        if hash_content(job.source).sha256 != job.batch_id:
+            # What was refused is not what was received: nothing is known of that yet.
+            raise SourceChangedError.of(job.source) from error
+        return refusal
 
 
 def validate(job: FileJob, ingested: IngestSummary) -> ValidationSummary | Refusal:
     """Check every row and the batch as a whole against the contract."""
-    options = ValidateOptions(max_quarantine_ratio=job.max_quarantine_ratio)
+    options = _validate_options(job)
     validated = _once(
         job,
         "validate",
-        _key(job, options, ingested),
+        _validate_key(job),
         ValidationSummary,
         lambda out: validate_batch(job.folder, ingested, job.declared, job.source, out, options),
     )
@@ -138,11 +153,11 @@ def score(
     job: BatchJob, validated: ValidationSummary, progress: Callable[[float], None] | None = None
 ) -> ScoreSummary:
     """Score every accepted connection with the model pinned in the job."""
-    options = ScoreOptions(operating_point=job.operating_point, threads=job.threads)
+    options = _score_options(job)
     return _once(
         job,
         job.stage("score"),
-        _key(job, options, validated, job.model_version),
+        _score_key(job),
         ScoreSummary,
         lambda out: score_batch(
             job.folder, validated.parts, job.model_folder, out, options, progress
@@ -162,7 +177,7 @@ def explain(job: BatchJob, validated: ValidationSummary, scored: ScoreSummary) -
     return _once(
         job,
         job.stage("explain"),
-        _key(job, options, scored, job.model_version),
+        {**_score_key(job), "explain": repr(options)},
         ExplainSummary,
         lambda out: explain_batch(
             job.folder, validated.parts, scored.parts, job.model_folder, out, options
@@ -176,7 +191,7 @@ def drift(job: BatchJob, validated: ValidationSummary, scored: ScoreSummary) -> 
     return _once(
         job,
         job.stage("drift"),
-        _key(job, options, scored, job.model_version),
+        {**_score_key(job), "drift": repr(options)},
         DriftSummary,
         lambda out: measure_drift(
             job.folder, validated.parts, scored.parts, job.model_folder, out, options
@@ -202,14 +217,53 @@ def _once(
     return summary
 
 
-def _key(job: FileJob, *inputs: object) -> dict[str, str]:
-    """Say what a stage's result depends on: content, contract, our version, and the inputs."""
+def _ingest_options(job: FileJob) -> IngestOptions:
+    return IngestOptions(chunk_rows=job.chunk_rows)
+
+
+def _validate_options(job: FileJob) -> ValidateOptions:
+    return ValidateOptions(max_quarantine_ratio=job.max_quarantine_ratio)
+
+
+def _score_options(job: BatchJob) -> ScoreOptions:
+    return ScoreOptions(operating_point=job.operating_point, threads=job.threads)
+
+
+def _ingest_key(job: FileJob) -> dict[str, str]:
+    """Say what the parsed rows depend on; a later stage's key holds those of all before it."""
     return {
         "content": job.batch_id,
         "contract": job.declared.fingerprint,
-        "noctule": version("noctule"),
-        "inputs": hash_text(*(repr(one) for one in inputs)),
+        "code": code_fingerprint(),
+        "ingest": repr(_ingest_options(job)),
     }
+
+
+def _validate_key(job: FileJob) -> dict[str, str]:
+    return {**_ingest_key(job), "validate": repr(_validate_options(job))}
+
+
+def _score_key(job: BatchJob) -> dict[str, str]:
+    return {
+        **_validate_key(job),
+        "model": job.model_version,
+        "score": repr(_score_options(job)),
+    }
+
+
+@cache
+def code_fingerprint() -> str:
+    """Hash what computes the stages: our own sources and the libraries they call."""
+    root = Path(__file__).parents[1]
+    sources = [
+        path
+        for package in PACKAGES
+        for path in sorted((root / package).rglob("*"))
+        if path.suffix in SOURCE_SUFFIXES
+    ]
+    digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in sources]
+    names = [path.relative_to(root).as_posix() for path in sources]
+    return hash_text(*names, *digests, *(f"{name} {version(name)}" for name in LIBRARIES))
 
 
 # Each is idempotent: a second try finds the receipt, or does the work anew in a fresh folder.

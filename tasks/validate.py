@@ -15,7 +15,6 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict
 
 from expectations.contract import Contract, Severity
-from expectations.errors import InputRejectedError
 from expectations.suites import Check, SuiteName, profile_checks
 from tasks.batch_profile import BatchProfile, Value
 from tasks.quarantine import HELD_BYTES, QuarantineWriter
@@ -125,13 +124,13 @@ def validate_batch(
         Counts, the parts to score, every expectation's outcome, and whether the batch is rejected.
 
     Raises:
-        InputRejectedError: the file changed since it was ingested.
+        SourceChangedError: the file changed since it was ingested.
     """
     options = options or ValidateOptions()
     columns = ingest.columns_present
     schemas = [pl.read_parquet_schema(folder / part) for part in ingest.parts]
     types = {f"dtype.{name}": _stored_type(schemas, name) for name in columns}
-    sieve = _Sieve(contract, columns, source, out)
+    sieve = _Sieve(contract, columns, source, out, ingest.content_sha256)
     if all(schema[name] == contract.schema[name] for schema in schemas for name in columns):
         for part in ingest.parts:
             sieve.add(folder, part)
@@ -174,13 +173,16 @@ def validate_batch(
 class _Sieve:
     """Parts a batch, chunk by chunk, into rows to score and rows to quarantine."""
 
-    def __init__(self, contract: Contract, columns: Sequence[str], source: Path, out: Path) -> None:
+    def __init__(
+        self, contract: Contract, columns: Sequence[str], source: Path, out: Path, batch: str
+    ) -> None:
         self.checker = RowChecker(contract, columns)
         self.profile = BatchProfile(contract)
         self.parts: list[PartFile] = []
         self.rows_accepted = 0
         self.rows_quarantined = 0
         self._source = source
+        self._batch = batch
         self._out = out
         self._quarantine = QuarantineWriter(out)
         self._waiting: list[pl.DataFrame] = []
@@ -226,15 +228,7 @@ class _Sieve:
             return
         rows = pl.concat(self._waiting)
         self._waiting = []
-        lines = read_raw_lines(self._source, set(rows["line_number"]))
-        if len(lines) < rows.height:
-            lost = rows.height - len(lines)
-            msg = (
-                f"Cannot quarantine {rows.height} rows of {self._source}: {lost} of their lines are"
-                " no longer in it, so it changed after it was read. Nothing was stored; run it"
-                " again."
-            )
-            raise InputRejectedError(msg)
+        lines = read_raw_lines(self._source, rows["line_number"].to_list(), self._batch)
         raw = [lines[line_number] for line_number in rows["line_number"]]
         self._quarantine.add(
             rows.with_columns(pl.lit("validate").alias("stage"), pl.Series("raw", raw, pl.Binary))

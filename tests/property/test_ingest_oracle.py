@@ -305,5 +305,5 @@ def test_plain_gzip_and_zstandard_give_the_same_files_however_they_are_divided(
             assert summary.rows_read == len(expected.rows) + len(expected.unparsed)
             assert summary.blank_lines == expected.blank_lines
             numbers = [line_number for _, line_number, _, _ in unparsed]
-            raw = read_raw_lines(source, numbers)
+            raw = read_raw_lines(source, numbers, hash_content(source).sha256)
             assert raw == {number: line for _, number, _, line in expected.unparsed}
