@@ -4,7 +4,14 @@ import json
 
 import pytest
 
-from storage.text import dump_json, readable, storable, storable_json
+from storage.text import (
+    dump_json,
+    printable,
+    printable_json,
+    readable,
+    storable,
+    storable_json,
+)
 
 
 @pytest.mark.parametrize(
@@ -45,3 +52,37 @@ def test_json_of_a_file_name_that_is_not_utf8_can_be_read() -> None:
 )
 def test_bytes_can_be_read_without_a_surprise(raw: bytes, text: str) -> None:
     assert readable(raw) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("0,größe \\ 東京", "0,größe \\ 東京"),
+        ("\x1b[2J\x07", r"\x1b[2J\x07"),
+        ("\x9b31m", r"\x9b31m"),
+        ("one\r\ntwo\u2028three", r"one\r\ntwo\u2028three"),
+        ("\u202egnp.exe\u2066", r"\u202egnp.exe\u2066"),
+        ("n\udcffght \ud83d", r"n\xffght \ud83d"),
+        ("\U000e0041", r"\U000e0041"),
+    ],
+)
+def test_a_terminal_obeys_nothing_that_is_shown(text: str, shown: str) -> None:
+    assert printable(text) == shown
+    assert printable(text).encode().decode().isprintable()
+
+
+def test_what_is_shown_is_cut_and_says_so() -> None:
+    assert printable("abcde", limit=5) == "abcde"
+    assert printable("abcdef", limit=5) == "abcde..."
+    assert len(printable("x" * 1_000_000)) < 3_000
+
+
+@pytest.mark.parametrize("text", ["größe", "\x1b[2J", "\x9b\x7f", "\u202e", "\U000e0041", 'a"b\n'])
+def test_json_on_a_terminal_is_printable_and_reads_as_the_same_text(text: str) -> None:
+    shown = printable_json({"key": [text]})
+    assert shown.replace("\n", "").isprintable()
+    assert json.loads(shown) == {"key": [text]}
+
+
+def test_json_on_a_terminal_writes_a_name_that_is_not_utf8_as_it_is_stored() -> None:
+    assert json.loads(printable_json("n\udcffght")) == storable("n\udcffght")
