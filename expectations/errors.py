@@ -1,8 +1,8 @@
 """The errors Noctule raises on purpose: one base, one child for each exit code a user can meet.
 
-The exit codes are 0 done, 1 bug, 2 usage, settings or installation, 3 input rejected, 4 a service
-is unavailable. A message says what was attempted, what was expected, what was found and what to do. An error of
-any other class that reaches the command line is a bug in Noctule (exit code 1).
+The exit codes: 0 done, 1 a bug in Noctule (an error of any other class), 2 usage, settings or
+installation, 3 input rejected, 4 a service is unavailable. A message says what was attempted, what
+was expected, what was found and what to do.
 """
 
 from typing import ClassVar

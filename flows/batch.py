@@ -19,7 +19,8 @@ from flows.stores import open_database, record_run, utc_now
 from storage.claims import Claim, claim
 from storage.lake import discard_attempts, read_costs
 from storage.model_store import champion, load_verified
-from tasks.publish import FileOutcome, publish_batch_task, publish_events_task
+from tasks.events import publish_events_task
+from tasks.publish import FileOutcome, publish_batch_task
 from tasks.receive import Arrival, receive_task
 from tasks.stages import (
     BatchJob,
@@ -33,7 +34,7 @@ from tasks.stages import (
 from tasks.store import StageSummaries, store_rejected_task, store_scored_task
 
 
-@flow(name="batch", flow_run_name="{source.name} {batch_date}")
+@flow(name="batch", flow_run_name="{source.name} {batch_date}", persist_result=False)
 def score_file(source: Path, batch_date: date) -> State[FileOutcome]:
     """Validate, score, explain and store one file of connections.
 

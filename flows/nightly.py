@@ -8,16 +8,17 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from prefect import flow
+from prefect import flow, tags
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
-from expectations.errors import NoctuleError
+from expectations.errors import NoctuleError, UsageError
 from flows.batch import score_file
-from flows.settings import load_settings
+from flows.settings import Settings, load_settings
 from flows.stores import open_database, record_run, utc_now
 from storage.model_store import champion
+from tasks.events import publish_events_task
 from tasks.publish import FileOutcome, NightOutcome, SkippedFile, publish_night_task
 from tasks.receive import NewFile, find_files_task
 
@@ -28,7 +29,7 @@ def name_night() -> str:
     return f"night of {asked or utc_now().date()}"
 
 
-@flow(name="nightly", flow_run_name=name_night)
+@flow(name="nightly", flow_run_name=name_night, persist_result=False)
 def nightly(files: list[Path] | None = None, batch_date: date | None = None) -> State[NightOutcome]:
     """Score every file that has arrived; one bad file never stops the others.
 
@@ -41,9 +42,13 @@ def nightly(files: list[Path] | None = None, batch_date: date | None = None) -> 
         Failed, with the reasons, where a file was rejected or could not be worked on.
     """
     settings = load_settings()
-    with open_database(settings) as engine, record_run(engine, "nightly") as run:
+    with (
+        open_database(settings) as engine,
+        record_run(engine, "nightly") as run,
+        tags("noctule", settings.contract),  # the runs of its files, however it was started
+    ):
         champion(engine, settings.contract)  # without one, no file is touched
-        places = files or [settings.inbox_folder]
+        places = files or [open_inbox(settings)]
         found = find_files_task(engine, places, batch_date, settings.settle_s, utc_now())
         outcomes = [
             read_outcome(file, score_file(file.path, file.batch_date, return_state=True))
@@ -56,8 +61,27 @@ def nightly(files: list[Path] | None = None, batch_date: date | None = None) -> 
             ),
         )
         publish_night_task(night, return_state=True)  # a failure here fails no night
+        publish_events_task(engine, utc_now(), return_state=True)  # any left by an earlier run
         end = Failed if night.exit_code else Completed
         return run.end(end(message=night.message, data=night))
+
+
+def open_inbox(settings: Settings) -> Path:
+    """Return the inbox; the default one is made.
+
+    Raises:
+        UsageError: it is set to what is no folder, so that an absent mount is no empty night.
+    """
+    inbox = settings.inbox_folder
+    if settings.inbox is None:
+        inbox.mkdir(parents=True, exist_ok=True)
+    if not inbox.is_dir():
+        message = (
+            f"Cannot look for files in {inbox}: it is no folder. Make it, mount it, or correct "
+            "NOCTULE_INBOX"
+        )
+        raise UsageError(message)
+    return inbox
 
 
 def read_outcome(file: NewFile, state: State[Any]) -> FileOutcome:

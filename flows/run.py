@@ -35,8 +35,6 @@ def run_night(settings: Settings, files: list[Path] | None, night: date | None) 
     """
     with open_database(settings) as engine:  # before a server is started for nothing
         champion(engine, settings.contract)
-    if not files:
-        settings.inbox_folder.mkdir(parents=True, exist_ok=True)
     with prefect_api(settings.home), tags("noctule", settings.contract):
         outcome = _result(nightly(files or None, night, return_state=True))
     assert isinstance(outcome, NightOutcome)  # noqa: S101 - the flow returns nothing else
@@ -72,10 +70,8 @@ def run_evaluation(settings: Settings, file: Path, model_version: str | None) ->
         version = model_version or champion(engine, settings.contract).version
         model_folder = load_verified(engine, settings.models, version)
     with tempfile.TemporaryDirectory(prefix="noctule-evaluate-") as workshop:
-        planned = plan_file(settings, file, hash_content(file).sha256)
-        job = plan_scoring(settings, planned, version, model_folder).model_copy(
-            update={"folder": Path(workshop)}
-        )
+        planned = plan_file(settings, file, hash_content(file).sha256, Path(workshop))
+        job = plan_scoring(settings, planned, version, model_folder)
         ingested = stages.ingest(job, None)
         if isinstance(ingested, stages.Refusal):
             raise InputRejectedError(ingested.reason)

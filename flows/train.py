@@ -7,15 +7,16 @@ Belongs here: which files, and what a training came to. Does not belong here: fi
 from pathlib import Path
 from typing import Literal
 
-from prefect import flow
+from prefect import flow, tags
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 from pydantic import BaseModel
 
-from expectations.errors import TrainingDataError
+from expectations.errors import TrainingDataError, UsageError
 from flows.plan import plan_file
 from flows.settings import Settings, load_settings
 from flows.stores import open_database, record_run, utc_now
+from storage.claims import lock_folder
 from tasks.holdout import TrainingOptions
 from tasks.inbox import pending_files
 from tasks.publish import publish_training_task
@@ -29,7 +30,7 @@ def name_training() -> str:
     return f"training of {utc_now().date()}"
 
 
-@flow(name="train", flow_run_name=name_training)
+@flow(name="train", flow_run_name=name_training, persist_result=False)
 def train(
     files: list[Path] | None = None,
     selection: Literal["none", "forest"] = "none",
@@ -49,11 +50,18 @@ def train(
     options = TrainingOptions(
         seed=settings.seed, threads=settings.threads, selection=selection, top_k=top_k
     )
-    with open_database(settings) as engine, record_run(engine, "train") as run:
-        sources = list_labelled(settings, files)
-        if not sources:
+    with (
+        open_database(settings) as engine,
+        record_run(engine, "train") as run,
+        tags("noctule", settings.contract),
+        lock_folder(settings.training_lake) as is_alone,
+    ):
+        if not is_alone:
+            message = f"Cannot train: another training is at work in {settings.home}. Wait for it."
+            raise UsageError(message)
+        jobs = plan_files(settings, list_labelled(settings, files))
+        if not jobs:
             return run.end(Completed(message=f"no file in {settings.training_folder}", data=None))
-        jobs = [plan_file(settings, source, hash_content(source).sha256) for source in sources]
         accepted = [accept_file(job) for job in jobs]
         outcome = train_model_task(
             engine,
@@ -62,7 +70,7 @@ def train(
             settings.contract,
             options,
             utc_now(),
-            sources={job.source.name: job.batch_id for job in jobs},
+            sources={job.batch_id: job.source.name for job in jobs},
             rows_quarantined=sum(file.rows_quarantined for file in accepted),
         )
         publish_training_task(outcome, return_state=True)  # a failure here fails no training
@@ -90,6 +98,18 @@ def list_labelled(settings: Settings, files: list[Path] | None) -> list[Path]:
         else:
             listed.append(place)
     return listed
+
+
+def plan_files(settings: Settings, sources: list[Path]) -> list[FileJob]:
+    """Say how the files are read; the same content under two names is read once.
+
+    Training reads into a part of the lake of its own: no night may hold or tidy its folders.
+    """
+    jobs = [
+        plan_file(settings, source, hash_content(source).sha256, settings.training_lake)
+        for source in sources
+    ]
+    return list({job.batch_id: job for job in jobs}.values())
 
 
 def accept_file(job: FileJob) -> AcceptedFile:

@@ -6,16 +6,15 @@ storing anything; a batch whose artifacts were lost has lost nothing.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Any, Literal
-from uuid import NAMESPACE_OID, UUID, uuid5
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Engine
 
 from storage.cost import Cost
-from storage.outbox import mark_published, pending_events
 from storage.queries import drift_rows, flagged_rows, validation_rows
 from tasks.task import task
 from tasks.train import TrainingOutcome
@@ -291,24 +290,6 @@ def publish_training(outcome: TrainingOutcome) -> None:
     )
 
 
-def publish_events(engine: Engine, now: datetime) -> None:
-    """Send the outbox's events to Prefect, and note that they were sent.
-
-    An event goes out at least once: its id is the stored one, so that a receiver drops repeats.
-    """
-    from prefect.events import emit_event
-
-    events = pending_events(engine)
-    for told in events:
-        emit_event(
-            event=told.event,
-            resource={"prefect.resource.id": f"noctule.{told.key}"},
-            payload=dict(told.payload),
-            id=uuid5(NAMESPACE_OID, told.key),
-        )
-    mark_published(engine, [told.outbox_id for told in events], now)
-
-
 def progress_artifact(batch_id: str) -> Callable[[float], None]:
     """Create a progress artifact and return what moves it: a share of the rows, in [0, 1]."""
     from prefect.artifacts import create_progress_artifact, update_progress_artifact
@@ -328,4 +309,3 @@ def progress_artifact(batch_id: str) -> Callable[[float], None]:
 publish_batch_task = task(publish_batch, name="publish", retries=1)
 publish_night_task = task(publish_night, name="publish night", retries=1)
 publish_training_task = task(publish_training, name="publish training", retries=1)
-publish_events_task = task(publish_events, name="publish events", retries=1)

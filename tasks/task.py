@@ -13,11 +13,12 @@ R = TypeVar("R")
 def task(
     work: Callable[P, R], *, name: str, retries: int = 0, retry_delay_seconds: float = 0
 ) -> "prefect.Task[P, R]":
-    """Name a function as a Prefect task without result caching.
+    """Name a function as a Prefect task without result caching or persistence.
 
     Prefect's default cache policy hashes every argument on every call and may hand back a result
     of an earlier run. Whether a stage needs redoing is decided by its receipt in the lake, which
-    knows the hash of the input; a second opinion from the orchestrator could only be wrong.
+    knows the hash of the input; a second opinion from the orchestrator could only be wrong. Nor is
+    a result written to Prefect's storage, whatever its settings say: it would be a pickle.
 
     Args:
         work: a function of paths, options and small summaries.
@@ -33,5 +34,6 @@ def task(
         retries=retries,
         retry_delay_seconds=retry_delay_seconds,
         cache_policy=NO_CACHE,
+        persist_result=False,
     )
     return decorate(work)
