@@ -7,19 +7,20 @@ from storage.lake import batch_folder
 from tasks.stages import BatchJob, FileJob
 
 
-def plan_file(settings: Settings, source: Path, batch_id: str) -> FileJob:
+def plan_file(settings: Settings, source: Path, batch_id: str, lake: Path | None = None) -> FileJob:
     """Say how a file is read and checked.
 
     Args:
         settings: sizes and limits.
         source: the file.
         batch_id: what its content is known by.
+        lake: where its batch's folder is; the nights' lake if None.
     """
     return FileJob(
         source=source,
         batch_id=batch_id,
         contract=settings.contract,
-        folder=batch_folder(settings.lake, settings.contract, batch_id),
+        folder=batch_folder(lake or settings.lake, settings.contract, batch_id),
         chunk_rows=settings.chunk_rows,
         max_quarantine_ratio=settings.max_quarantine_ratio,
     )

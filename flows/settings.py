@@ -84,6 +84,11 @@ class Settings(BaseSettings):
         return self.home / "lake"
 
     @property
+    def training_lake(self) -> Path:
+        """The lake's part for labelled files that models are fitted on."""
+        return self.lake / "training"
+
+    @property
     def models(self) -> Path:
         """The model store."""
         return self.home / "models"

@@ -57,7 +57,7 @@ def train_model(  # noqa: PLR0913 - each named at the call
         contract_name: of the contract they were read under.
         options: how the model is fitted.
         now: the time of registration.
-        sources: file name -> SHA-256 of its content, kept with the version.
+        sources: SHA-256 of each file's content -> its name, kept with the version.
         rows_quarantined: of those files, for the report.
         progress: told each step before it is done.
 
