@@ -102,7 +102,9 @@ def show_models(settings: Settings, limit: int, *, as_json: bool) -> None:
 def promote_version(settings: Settings, version: str, reason: str) -> str:
     """Make a version the champion; return what to say."""
     with open_database(settings) as engine:
-        promote(engine, version, who=getpass.getuser(), reason=reason, now=utc_now())
+        promote(
+            engine, settings.models, version, who=getpass.getuser(), reason=reason, now=utc_now()
+        )
     return f"{version} scores from now on"
 
 
@@ -110,7 +112,12 @@ def roll_back(settings: Settings, reason: str) -> str:
     """Make the previous champion champion again; return what to say."""
     with open_database(settings) as engine:
         version = rollback(
-            engine, settings.contract, who=getpass.getuser(), reason=reason, now=utc_now()
+            engine,
+            settings.models,
+            settings.contract,
+            who=getpass.getuser(),
+            reason=reason,
+            now=utc_now(),
         )
     return f"{version} scores again from now on"
 

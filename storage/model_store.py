@@ -181,12 +181,17 @@ def load_verified(engine: Engine, models: Path, version: str) -> Path:
             " the versions there are."
         )
         raise ModelRefusedError(message)
-    folder = models / version
+    return _require_intact(models, known, "nothing was scored")
+
+
+def _require_intact(models: Path, known: ModelVersion, so_far: str) -> Path:
+    """Return a version's folder; refuse it if a file differs, and say what was done so far."""
+    folder = models / known.version
     fault = _fault(folder, known.manifest_hash)
     if fault is not None:
         message = (
-            f"Refused model {version}: {fault} (in {folder}). Restore the folder from a backup,"
-            " or train again on the same files; nothing was scored."
+            f"Refused model {known.version}: {fault} (in {folder}). Restore the folder from a"
+            f" backup, or train again on the same files; {so_far}."
         )
         raise ModelRefusedError(message)
     return folder
@@ -236,11 +241,14 @@ def champion(engine: Engine, contract: str) -> ModelVersion:
     return found
 
 
-def promote(engine: Engine, version: str, *, who: str, reason: str, now: datetime) -> None:
-    """Make a version the champion of its contract.
+def promote(
+    engine: Engine, models: Path, version: str, *, who: str, reason: str, now: datetime
+) -> None:
+    """Make a version the champion of its contract, if it can score.
 
     Raises:
         UsageError: there is no such version, or it is the champion already.
+        ModelRefusedError: its files are not those that were registered; nothing was changed.
     """
     with write(engine) as connection:
         known = _find(connection, version)
@@ -253,10 +261,13 @@ def promote(engine: Engine, version: str, *, who: str, reason: str, now: datetim
         if _champions(connection, known.contract)[-1:] == [version]:
             message = f"{version} is the champion of {known.contract} already; nothing was changed."
             raise UsageError(message)
+        _require_intact(models, known, "nothing was changed")
         _append(connection, known.contract, version, "promote", who, reason, now)
 
 
-def rollback(engine: Engine, contract: str, *, who: str, reason: str, now: datetime) -> str:
+def rollback(
+    engine: Engine, models: Path, contract: str, *, who: str, reason: str, now: datetime
+) -> str:
     """Undo the latest promotion that stands: the champion before it is champion again.
 
     Rolling back twice goes back two promotions.
@@ -266,6 +277,7 @@ def rollback(engine: Engine, contract: str, *, who: str, reason: str, now: datet
 
     Raises:
         UsageError: there is no earlier champion.
+        ModelRefusedError: its files are not those that were registered; nothing was changed.
     """
     with write(engine) as connection:
         serialise(connection, f"models of {contract}")
@@ -276,6 +288,9 @@ def rollback(engine: Engine, contract: str, *, who: str, reason: str, now: datet
                 " the history; nothing was changed."
             )
             raise UsageError(message)
+        before = _find(connection, line[-2])
+        assert before is not None, "a foreign key"  # noqa: S101 - our own mistake
+        _require_intact(models, before, "nothing was changed")
         _append(connection, contract, line[-2], "rollback", who, reason, now)
     return line[-2]
 

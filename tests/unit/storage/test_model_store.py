@@ -15,12 +15,13 @@ FIRST, SECOND, THIRD = (f"nsl_kdd-{digit * 12}" for digit in "abc")
 
 
 def change(example: SimpleNamespace, to: str) -> None:
-    promote(example.engine, to, who="ada", reason="better", now=example.result().started_at)
+    now = example.result().started_at
+    promote(example.engine, example.models, to, who="ada", reason="better", now=now)
 
 
 def undo(example: SimpleNamespace) -> str:
     now = example.result().started_at
-    return rollback(example.engine, "nsl_kdd", who="bob", reason="worse", now=now)
+    return rollback(example.engine, example.models, "nsl_kdd", who="bob", reason="worse", now=now)
 
 
 class TestRegistering:
@@ -162,3 +163,24 @@ class TestChampion:
         with pytest.raises(UsageError, match="there is no such version"):
             change(example, "nsl_kdd-ffffffffffff")
         assert len(example.read(schema.promotion)) == 1
+
+    def test_a_version_that_cannot_score_becomes_champion_in_neither_way(
+        self, example: SimpleNamespace
+    ) -> None:
+        example.register("b")
+        damaged = example.models / SECOND / "model.txt"
+        whole = damaged.read_bytes()
+        damaged.write_text("x")
+        with pytest.raises(
+            ModelRefusedError, match=r"altered .*; nothing was changed\.$"
+        ) as refused:
+            change(example, SECOND)
+        assert refused.value.exit_code == 2
+        assert champion(example.engine, "nsl_kdd").version == FIRST
+
+        damaged.write_bytes(whole)
+        change(example, SECOND)
+        (example.models / FIRST / "model.txt").unlink()
+        with pytest.raises(ModelRefusedError, match=r"missing.*; nothing was changed\.$"):
+            undo(example)
+        assert champion(example.engine, "nsl_kdd").version == SECOND

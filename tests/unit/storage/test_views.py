@@ -153,8 +153,17 @@ def test_drift_summary_has_one_row_a_column_from_the_method_that_saw_most(
 def test_model_history_says_who_was_live_when_and_why(example: SimpleNamespace) -> None:
     second = example.register("b").version
     now = example.result().started_at
-    promote(example.engine, second, who="ada", reason="better on held-out families", now=now)
-    rollback(example.engine, "nsl_kdd", who="bob", reason="too many alerts", now=now)
+    promote(
+        example.engine,
+        example.models,
+        second,
+        who="ada",
+        reason="better on held-out families",
+        now=now,
+    )
+    rollback(
+        example.engine, example.models, "nsl_kdd", who="bob", reason="too many alerts", now=now
+    )
     rows = read_view(
         example.engine,
         "SELECT model_version, previous_model_version, kind, promoted_by, reason,"
