@@ -20,7 +20,8 @@ from storage.claims import Claim, claim
 from storage.lake import discard_attempts, read_costs
 from storage.model_store import champion, load_verified
 from tasks.events import publish_events_task
-from tasks.publish import FileOutcome, publish_batch_task
+from tasks.outcomes import FileOutcome
+from tasks.publish import publish_batch_task
 from tasks.receive import Arrival, receive_task
 from tasks.stages import (
     BatchJob,

@@ -16,7 +16,7 @@ from flows.settings import Settings
 from flows.stores import open_database, utc_now
 from flows.tables import console, show_heading, show_night, show_rows, show_training
 from storage import queries
-from tasks.publish import reason_text
+from tasks.shown import reason_text
 from tasks.simulate import Scenario, simulate_night
 
 TRAINING_ROWS = 40_000

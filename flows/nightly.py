@@ -19,7 +19,8 @@ from flows.settings import Settings, load_settings
 from flows.stores import open_database, record_run, utc_now
 from storage.model_store import champion
 from tasks.events import publish_events_task
-from tasks.publish import FileOutcome, NightOutcome, SkippedFile, publish_night_task
+from tasks.outcomes import FileOutcome, NightOutcome, SkippedFile
+from tasks.publish import publish_night_task
 from tasks.receive import NewFile, find_files_task
 
 

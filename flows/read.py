@@ -19,7 +19,7 @@ from storage import queries
 from storage.database import connect
 from storage.model_store import promote, rollback
 from storage.revisions import status, upgrade
-from tasks.publish import reason_text
+from tasks.shown import reason_text
 
 Rows = list[dict[str, Any]]
 

@@ -22,7 +22,7 @@ from flows.train import train
 from storage.model_store import champion, load_verified
 from tasks import stages
 from tasks.evaluate import Evaluation, evaluate_batch
-from tasks.publish import NightOutcome
+from tasks.outcomes import NightOutcome
 from tasks.sources import hash_content
 from tasks.train import TrainingOutcome
 

@@ -17,7 +17,7 @@ from rich.text import Text
 if TYPE_CHECKING:
     from flows.settings import Settings
     from tasks.evaluate import Evaluation
-    from tasks.publish import NightOutcome
+    from tasks.outcomes import NightOutcome
     from tasks.train import TrainingOutcome
 
 PIPE_WIDTH = 10_000

@@ -1,0 +1,164 @@
+"""Outcomes and stored rows as Markdown: what Prefect's artifacts hold.
+
+Belongs here: rendering. Does not belong here: queries, or Prefect itself (``tasks.publish``).
+
+Prefect's first UI renders descriptions, and the text cells of table artifacts, as Markdown with
+images, links and bare addresses; its second shows those cells as they are. Every text from outside
+therefore passes ``escape``, which touches as little of it as it can.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from storage.text import printable
+from tasks.outcomes import FileOutcome, NightOutcome
+from tasks.shown import ID_DIGITS, plural, reason_text
+from tasks.train import TrainingOutcome
+
+DIGITS_SHOWN: Final = 5
+"""Significant digits of figures in artifacts; SQL has them all."""
+
+# A bare address is a link even where a backslash stands in it (GitHub's extension looks for it
+# after escapes are resolved), so it is written as analysts pass one on: http[:]//, www[.], a[@]b.
+_ADDRESS = re.compile(r"(:)(?=//)|(?<=www)(\.)|(?<=[\w.+-])(@)(?=\w)", re.IGNORECASE)
+
+_MARKUP = re.compile(
+    r"""
+      [\\`*\[<|~]                    # escapes, code, emphasis, links, HTML, cells, deletions
+    | (?<![^\W_])_ | _(?![^\W_])     # emphasis; within a word, as in src_bytes, it is none
+    | &(?=\#?\w+;)                  # entities
+    | ^[>\#+-](?=[>\#+\s-]|$) | ^>   # at the beginning: quotes, headings, lists, rules
+    """,
+    re.VERBOSE,
+)
+_NUMBERED = re.compile(r"^(\d+)([.)])(?=\s|$)")
+
+
+def escape(text: str) -> str:
+    """Return outside text as Markdown that renders as just that text, on one line.
+
+    What is not printable is written out, a long text is cut, and addresses are no links.
+    """
+    line = " ".join(printable(text).split())
+    line = _ADDRESS.sub(lambda found: f"[{found[0]}]", line)
+    return _NUMBERED.sub(r"\1\\\2", _MARKUP.sub(r"\\\g<0>", line))
+
+
+def table_cell(value: object) -> object:
+    """Return a stored value as a table artifact shows it: numbers stay numbers."""
+    if isinstance(value, float):
+        return float(f"{value:.{DIGITS_SHOWN}g}")
+    if isinstance(value, list):
+        return escape(reason_text(value))
+    if isinstance(value, Mapping):
+        return escape(json.dumps(value, ensure_ascii=False))
+    return escape(value) if isinstance(value, str) else value
+
+
+def describe(outcome: FileOutcome, what: str) -> str:
+    """Say under an artifact which file it is of."""
+    return f"{escape(outcome.file_name)}, {outcome.batch_date}: {escape(what)}"
+
+
+def batch_markdown(outcome: FileOutcome) -> str:
+    """Render the summary of one batch."""
+    rows = {
+        "Date": f"{outcome.batch_date}",
+        "Status": f"**{outcome.status}**",
+        "Rows read": f"{outcome.rows_read:,}",
+        "Scored": f"{outcome.rows_scored:,}",
+        "Quarantined": f"{outcome.rows_quarantined:,}",
+        "Rejected": f"{outcome.rows_rejected:,}",
+        "Already known": f"{outcome.rows_known:,}",
+    }
+    if outcome.rows_flagged is not None:
+        share = _share(outcome.rows_flagged, outcome.rows_scored)
+        rows["Flagged"] = f"{outcome.rows_flagged:,}{share}"
+    if outcome.model_version is not None and outcome.threshold is not None:
+        rows["Model"] = f"`{outcome.model_version}`"
+        rows["Threshold"] = f"{outcome.threshold:.3f} ({outcome.operating_point})"
+    if outcome.drifted:
+        rows["Drifted"] = ", ".join(f"`{name}`" for name in outcome.drifted)
+    if outcome.exit_code:
+        rows["Status"] += f": {escape(outcome.message)}"
+    lines = [f"# {escape(outcome.file_name)}", ""]
+    lines += [f"| Batch | `{(outcome.batch_id or '-')[:ID_DIGITS]}` |", "| --- | --- |"]
+    lines += [f"| {name} | {value} |" for name, value in rows.items()]
+    if outcome.advisories:
+        lines += ["", "## Reported, not refused", ""]
+        lines += [f"- {escape(advisory)}" for advisory in outcome.advisories]
+    if outcome.reports:
+        lines += ["", "## Reports", ""]
+        lines += [f"- `{report}`" for report in outcome.reports]
+    if outcome.costs:
+        lines += ["", "## Stages", "", "| stage | wall s | CPU s | peak MB |"]
+        lines += ["| --- | ---: | ---: | ---: |"]
+        lines += [
+            f"| {stage} | {cost.wall_s:.1f} | {cost.cpu_s:.1f} | {cost.peak_mb:.0f} |"
+            for stage, cost in outcome.costs.items()
+        ]
+    return "\n".join(lines)
+
+
+def night_markdown(night: NightOutcome) -> str:
+    """Render the summary of a night."""
+    lines = ["# Night", "", night.summary, ""]
+    if night.files:
+        lines += ["| file | date | status | read | scored | quarantined | flagged |"]
+        lines += ["| --- | --- | --- | ---: | ---: | ---: | ---: |"]
+        lines += [
+            f"| {escape(one.file_name)} | {one.batch_date} | {one.status} | {one.rows_read:,} "
+            f"| {one.rows_scored:,} | {one.rows_quarantined:,} | {one.rows_flagged or 0:,} |"
+            for one in night.files
+        ]
+    unscored = [one for one in night.files if one.status != "scored"]
+    if unscored:
+        lines += ["", "## Not scored", ""]
+        lines += [f"- {escape(one.file_name)}: {escape(one.message)}" for one in unscored]
+    if night.skipped:
+        lines += ["", "## Left for next time", ""]
+        lines += [f"- {escape(one.file_name)}: {escape(one.reason)}" for one in night.skipped]
+    return "\n".join(lines)
+
+
+def training_markdown(outcome: TrainingOutcome) -> str:
+    """Render what a training came to."""
+    fit = outcome.fit
+    place = "champion" if outcome.is_champion else "challenger"
+    lines = [
+        f"# {outcome.model_version}",
+        "",
+        f"{place}, fitted on {plural(fit.rows, 'connection')}",
+        "",
+    ]
+    lines += ["## Rows held out of the fit", ""]
+    lines += ["| operating point | threshold | accuracy | false-positive rate | recall | F1 |"]
+    lines += ["| --- | ---: | ---: | ---: | ---: | ---: |"]
+    lines += [
+        f"| {name} | {point.threshold:.3f} | {_figure(point.accuracy)} "
+        f"| {_figure(point.false_positive_rate)} | {_figure(point.recall)} | {_figure(point.f1)} |"
+        for name, point in fit.metrics.known.operating_points.items()
+    ]
+    lines += ["", f"ROC AUC {_figure(fit.metrics.known.roc_auc)}"]
+    if fit.metrics.unknown:
+        lines += ["", f"## Attacks held out, by {fit.metrics.unknown_made_from}", ""]
+        lines += ["| kind | rows | recall (default) | recall (low_alert) |"]
+        lines += ["| --- | ---: | ---: | ---: |"]
+        lines += [
+            f"| {escape(kind)} | {held_out.rows:,} | {held_out.recall_default:.4f} "
+            f"| {held_out.recall_low_alert:.4f} |"
+            for kind, held_out in fit.metrics.unknown.items()
+        ]
+    return "\n".join(lines)
+
+
+def _figure(value: float | None) -> str:
+    """Write a ratio; a dash where it is not defined."""
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _share(part: int, whole: int) -> str:
+    """Return a percentage in brackets, or nothing where there is no whole."""
+    return f" ({part / whole:.1%})" if whole else ""

@@ -1,0 +1,32 @@
+"""What people are shown of what is stored: which columns, how much of an id, and words for it.
+
+Belongs here: what a terminal and an artifact have in common. Does not belong here: how either of
+them looks (``flows.tables``, ``tasks.markdown``).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+ID_DIGITS: Final = 12
+"""Hexadecimal digits of a batch id: 48 bits tell thousands of batches apart, and any unique
+beginning is accepted back."""
+
+FLAGGED: Final = ("line_number", "anomaly_score", "threshold", "reasons")
+VALIDATION: Final = (
+    "suite", "expectation", "column_name", "severity", "is_success", "rows_failed", "observed",
+    "expected",
+)  # fmt: skip
+DRIFT: Final = ("column_name", "method", "statistic", "threshold", "is_drifted", "rows_current")
+"""Columns of a row within one batch, in order."""
+
+
+def reason_text(reasons: Sequence[Mapping[str, Any]]) -> str:
+    """Write a connection's reasons as one line for people."""
+    return "; ".join(
+        f"{one['feature']} {one['observed']} (expected {one['expected']})" for one in reasons
+    )
+
+
+def plural(count: int, noun: str) -> str:
+    """Return a count with its noun."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
