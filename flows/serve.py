@@ -29,8 +29,8 @@ def serve_deployments(settings: Settings) -> None:
     from flows.nightly import nightly
     from flows.train import train
 
-    # Runs start in processes of their own, from any folder: they inherit an absolute home.
-    os.environ[f"{PREFIX}HOME"] = str(settings.home)
+    # Runs start in processes of their own, from any folder: they inherit absolute places.
+    os.environ.update(settings.places)
     deployments = [
         RunnerDeployment.from_flow(
             flow,

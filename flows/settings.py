@@ -67,6 +67,27 @@ class Settings(BaseSettings):
         """Resolve paths at once: a deployment may run from another folder."""
         return path.expanduser().absolute() if path is not None else None
 
+    @field_validator("database_url")
+    @classmethod
+    def _make_file_absolute(cls, url: SecretStr | None) -> SecretStr | None:
+        """Resolve a SQLite file likewise; any other address, and a wrong one, is left as it is."""
+        address = url.get_secret_value() if url is not None else ""
+        scheme, separator, file = address.partition(":///")
+        if scheme != "sqlite" or not separator or file in {"", ":memory:"}:
+            return url
+        return SecretStr(f"{scheme}:///{Path(file).expanduser().absolute()}")
+
+    @field_validator("contract")
+    @classmethod
+    def _require_contract(cls, name: str) -> str:
+        """Refuse a contract that is not known, before a model of it is asked for."""
+        from expectations.registry import get_contract
+
+        try:
+            return get_contract(name).name
+        except UsageError as error:
+            raise ValueError(str(error)) from None
+
     @field_validator("time_zone")
     @classmethod
     def _require_time_zone(cls, name: str) -> str:
@@ -102,6 +123,17 @@ class Settings(BaseSettings):
     def training_folder(self) -> Path:
         """The folder of labelled files, set or default."""
         return self.training or self.home / "training"
+
+    @property
+    def places(self) -> dict[str, str]:
+        """The variables that say where things are, absolute, for a process in another folder."""
+        found = {
+            "HOME": self.home,
+            "INBOX": self.inbox,
+            "TRAINING": self.training,
+            "DATABASE_URL": self.database_address,
+        }
+        return {f"{PREFIX}{name}": str(place) for name, place in found.items() if place is not None}
 
     @property
     def database_address(self) -> str | None:

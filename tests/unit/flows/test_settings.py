@@ -43,6 +43,53 @@ def test_paths_are_absolute_from_the_moment_they_are_read(
 
 
 @pytest.mark.parametrize(
+    ("given", "absolute"),
+    [
+        ("sqlite:///n.db", "sqlite:///{here}/n.db"),
+        ("sqlite:///sub/n.db", "sqlite:///{here}/sub/n.db"),
+        ("sqlite:///~/n.db", "sqlite:////home/analyst/n.db"),
+        ("sqlite:////var/n.db", "sqlite:////var/n.db"),
+        ("sqlite://", "sqlite://"),
+        ("sqlite:///:memory:", "sqlite:///:memory:"),
+        ("postgresql:///noctule", "postgresql:///noctule"),
+        ("no address", "no address"),
+    ],
+)
+def test_a_database_file_is_absolute_too(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, given: str, absolute: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/analyst")
+    monkeypatch.setenv("NOCTULE_DATABASE_URL", given)
+    assert load_settings().database_address == absolute.format(here=tmp_path)
+
+
+def test_a_process_in_another_folder_finds_the_same_places(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, value in {
+        "HOME": "h", "INBOX": "i", "TRAINING": "t", "DATABASE_URL": "sqlite:///d.db"
+    }.items():  # fmt: skip
+        monkeypatch.setenv(f"NOCTULE_{name}", value)
+    here = load_settings()
+    assert set(here.places) == {
+        f"NOCTULE_{name}" for name in ("HOME", "INBOX", "TRAINING", "DATABASE_URL")
+    }
+    for name, value in here.places.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir("/")
+    assert load_settings() == here
+
+
+def test_places_that_are_not_set_stay_below_the_home(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load_settings().places == {"NOCTULE_HOME": str(tmp_path / ".noctule")}
+
+
+@pytest.mark.parametrize(
     ("name", "advice"),
     [
         ("NOCTULE_INBX", "did you mean NOCTULE_INBOX?"),
@@ -70,6 +117,7 @@ def test_a_variable_that_is_no_setting_is_refused_with_advice(
         ("SETTLE_S", "-1", "greater than or equal to 0"),
         ("NIGHTLY_CRON", "daily", "at least 9 characters"),
         ("TIME_ZONE", "Mars/Olympus", "there is no time zone 'Mars/Olympus'"),
+        ("CONTRACT", "netflow", "no contract named 'netflow'. Known contracts: nsl_kdd"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_refused_by_name(
