@@ -22,7 +22,7 @@ DIGITS_SHOWN: Final = 5
 
 # A bare address is a link even where a backslash stands in it (GitHub's extension looks for it
 # after escapes are resolved), so it is written as analysts pass one on: http[:]//, www[.], a[@]b.
-_ADDRESS = re.compile(r"(:)(?=//)|(?<=www)(\.)|(?<=[\w.+-])(@)(?=\w)", re.IGNORECASE)
+_ADDRESS = re.compile(r"(:)(?=//)|(?<=www)(\.)|(?<=[\w.+-])(@)(?=[\w-])", re.IGNORECASE)
 
 _MARKUP = re.compile(
     r"""
