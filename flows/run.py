@@ -80,7 +80,11 @@ def run_evaluation(settings: Settings, file: Path, model_version: str | None) ->
             message = f"Cannot evaluate {file.name}: {validated.reason}"
             raise InputRejectedError(message)
         scored = stages.score(job, validated)
-        return evaluate_batch(job.folder, validated.parts, scored.parts, model_folder, job.declared)
+        evaluation = evaluate_batch(
+            job.folder, validated.parts, scored.parts, model_folder, job.declared
+        )
+        quarantined = ingested.rows_unparsed + validated.rows_quarantined
+        return evaluation.model_copy(update={"rows_quarantined": quarantined})
 
 
 def _result(state: State[Any]) -> object:

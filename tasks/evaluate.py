@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from expectations.contract import Contract
 from expectations.errors import InputRejectedError
-from tasks.detectors.hybrid import OPERATING_POINTS, ModelCard, flag, read_card
+from tasks.detectors.hybrid import OPERATING_POINTS, ModelCard, OperatingPointName, flag, read_card
 from tasks.encode import Floats, Mask
 from tasks.labels import attack_column, family_of, has_labels, is_attack
 
@@ -54,6 +54,10 @@ class Evaluation(BaseModel):
     """At ``default``; empty where the file names no attacks."""
     recall_by_family: dict[str, float]
     """Likewise."""
+    rows_unlabelled: int = 0
+    """Rows that could not be judged, for want of a label; not among ``rows``."""
+    rows_quarantined: int = 0
+    """Rows that could not be scored; not among ``rows`` either."""
 
 
 def evaluate_batch(
@@ -73,55 +77,92 @@ def evaluate_batch(
         contract: names the label, attack and families.
 
     Returns:
-        The evaluation over the rows that have a label.
+        The evaluation over the rows that have a label. Of quarantined rows it knows nothing.
 
     Raises:
         InputRejectedError: the batch has no labels.
     """
-    frames = [
-        pl.concat(
-            [_read_labels(folder / part.path, contract), pl.read_parquet(folder / name)],
-            how="horizontal",
-        )
-        for part, name in zip(parts, scores, strict=True)
-    ]
-    # A null in a file without attack names concatenates with text in one that has them.
-    judged = pl.concat(frames, how="vertical_relaxed").drop_nulls("is_attack")
-    return evaluate_scores(judged, read_card(model_folder), contract.families or {})
+    every = pl.concat(
+        [
+            pl.concat(
+                [_read_labels(folder / part.path, contract), _read_scores(folder / name)],
+                how="horizontal",
+            )
+            for part, name in zip(parts, scores, strict=True)
+        ]
+    )
+    judged = every.drop_nulls("is_attack")
+    return evaluate_scores(
+        judged,
+        read_card(model_folder),
+        contract.families or {},
+        rows_unlabelled=every.height - judged.height,
+    )
 
 
 def evaluate_scores(
-    judged: pl.DataFrame, card: ModelCard, families: Mapping[str, str]
+    judged: pl.DataFrame, card: ModelCard, families: Mapping[str, str], *, rows_unlabelled: int = 0
 ) -> Evaluation:
-    """Judge scores against labels.
+    """Judge scores against labels, flagged by the model's own thresholds.
 
     Args:
         judged: one row per connection: ``is_attack``, ``attack`` (its name, null if not known),
             ``anomaly_score`` and ``classifier_score``.
         card: of the model that scored; its thresholds are judged.
         families: attack name to family.
+        rows_unlabelled: how many more rows there are, without a label.
+
+    Returns:
+        The evaluation.
+    """
+    flags = {name: flag(judged, name, card.threshold(name)) for name in OPERATING_POINTS}
+    return evaluate_flags(judged, flags, card, families, rows_unlabelled=rows_unlabelled)
+
+
+def evaluate_flags(
+    judged: pl.DataFrame,
+    flags: Mapping[OperatingPointName, pl.Series],
+    card: ModelCard,
+    families: Mapping[str, str],
+    *,
+    rows_unlabelled: int = 0,
+) -> Evaluation:
+    """Judge scores and flags against labels.
+
+    Args:
+        judged: one row per connection: ``is_attack``, ``attack`` (its name, null if not known) and
+            ``anomaly_score``.
+        flags: for each operating point, Boolean (n_rows,).
+        card: its thresholds are reported.
+        families: attack name to family.
+        rows_unlabelled: how many more rows there are, without a label.
 
     Returns:
         The evaluation.
     """
     truth = judged["is_attack"].to_numpy()
     scores = judged["anomaly_score"].to_numpy()
-    flagged = flag(judged, "default", card.threshold("default"))
-    named = judged.select("attack", flagged).filter(pl.Series(truth)).drop_nulls("attack")
-    family = named["attack"].map_elements(
-        lambda name: family_of(name, families), return_dtype=pl.String
+    by_attack = _count_by_attack(judged, flags["default"])
+    by_family = (
+        by_attack.with_columns(
+            name=pl.Series(
+                [family_of(attack, families) for attack in by_attack["name"]], dtype=pl.String
+            )
+        )
+        .group_by("name")
+        .sum()
     )
     return Evaluation(
         rows=judged.height,
         roc_auc=roc_auc(truth, scores),
         average_precision=average_precision(truth, scores),
         operating_points={
-            name: _judge_flags(truth, flag(judged, name, threshold), threshold)
+            name: _judge_flags(truth, flags[name], card.threshold(name))
             for name in OPERATING_POINTS
-            for threshold in [card.threshold(name)]
         },
-        recall_by_attack=_recall_by(named["attack"], named["is_flagged"]),
-        recall_by_family=_recall_by(family, named["is_flagged"]),
+        recall_by_attack=_recalls(by_attack),
+        recall_by_family=_recalls(by_family),
+        rows_unlabelled=rows_unlabelled,
     )
 
 
@@ -166,14 +207,20 @@ def _judge_flags(truth: Mask, is_flagged: pl.Series, threshold: float) -> Operat
     )
 
 
-def _recall_by(names: pl.Series, is_flagged: pl.Series) -> dict[str, float]:
-    recall = (
-        pl.DataFrame({"name": names, "is_flagged": is_flagged})
+def _count_by_attack(judged: pl.DataFrame, is_flagged: pl.Series) -> pl.DataFrame:
+    """Count the named attacks and the flagged ones: ``name``, ``rows``, ``flagged``."""
+    return (
+        judged.select(pl.col("attack").alias("name"), "is_attack", is_flagged.alias("is_flagged"))
+        .filter(pl.col("is_attack") & pl.col("name").is_not_null())
         .group_by("name")
-        .agg(pl.col("is_flagged").mean())
-        .sort("name")
+        .agg(rows=pl.len(), flagged=pl.col("is_flagged").sum())
+        .with_columns(pl.col("name").cast(pl.String))
     )
-    return dict(recall.iter_rows())
+
+
+def _recalls(counted: pl.DataFrame) -> dict[str, float]:
+    ordered = counted.sort("name")
+    return {name: flagged / rows for name, rows, flagged in ordered.iter_rows()}
 
 
 def _ratio(part: int, whole: int) -> float | None:
@@ -190,11 +237,13 @@ def _read_labels(part: Path, contract: Contract) -> pl.DataFrame:
         )
         raise InputRejectedError(message)
     attack = attack_column(contract, columns)
+    name = pl.col(attack) if attack else pl.lit(None)
     return (
         pl.scan_parquet(part)
-        .select(
-            is_attack(contract, columns),
-            (pl.col(attack) if attack else pl.lit(None, dtype=pl.String)).alias("attack"),
-        )
+        .select(is_attack(contract, columns), name.cast(pl.Categorical).alias("attack"))
         .collect()
     )
+
+
+def _read_scores(part: Path) -> pl.DataFrame:
+    return pl.read_parquet(part, columns=["anomaly_score", "classifier_score"])

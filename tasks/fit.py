@@ -1,12 +1,13 @@
 """Fitting a model: labelled connections in, a model folder out, with the evidence for it.
 
-Belongs here: the order of the steps, and the folder. Does not belong here: how each step works
-(see ``training_data``, ``holdout``, ``thresholds``, ``detectors``), or which version is champion.
+Belongs here: the order of the steps, and the folder. Does not belong here: how each step works (see
+``training_data``, ``holdout``, ``calibration``, ``judgement``, ``detectors``), or which version is
+champion.
 """
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +15,10 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict
 
 from expectations.contract import Contract
-from tasks.detectors.hybrid import Model, ModelCard, Thresholds, hash_content, sum_tails
-from tasks.detectors.tails import Tail
+from tasks.calibration import Evidence, calibrate
+from tasks.detectors.hybrid import Model, ModelCard, Thresholds, hash_content
 from tasks.drift import build_reference
-from tasks.encode import Floats, Mask
-from tasks.evaluate import Evaluation, evaluate_scores
 from tasks.holdout import (
-    Kinds,
     TrainingOptions,
     divide_attacks,
     fit_network,
@@ -28,37 +26,12 @@ from tasks.holdout import (
     score_held_out_kinds,
     score_out_of_fold,
 )
-from tasks.thresholds import choose_thresholds
-from tasks.training_data import TrainingRows, assign_folds, read_training_rows
+from tasks.judgement import TrainingMetrics, judge_fit
+from tasks.training_data import assign_folds, read_training_rows
 
 METRICS_FILE = "metrics.json"
 TRAINING_FILE = "training.json"
 REFERENCE_FOLDER = "reference"
-
-
-class HeldOutKind(BaseModel):
-    """How a kind of attack fares with a model that never saw it."""
-
-    model_config = ConfigDict(frozen=True)
-
-    rows: int
-    recall_default: float
-    recall_low_alert: float
-
-
-class TrainingMetrics(BaseModel):
-    """What is known of a model before its first night, all of it from held-out rows."""
-
-    model_config = ConfigDict(frozen=True)
-
-    known: Evaluation
-    """On the training rows, each scored by models of the other folds: traffic like the past."""
-    unknown_made_from: str
-    """What the held-out kinds of attack are: ``family``, ``attack`` (the name) or ``cluster``."""
-    unknown: dict[str, HeldOutKind]
-    """For each held-out kind; empty where no kind could be held out."""
-    rows_conflicting: int
-    """Rows whose features occur both as normal and as attack."""
 
 
 class FitSummary(BaseModel):
@@ -86,8 +59,10 @@ def fit_model(
 ) -> FitSummary:
     """Fit a model on labelled connections and write its folder.
 
-    Tails and thresholds come from rows and kinds of attack that the judging models had not seen;
-    the detectors that will serve are then fitted on everything.
+    Tails and thresholds come from rows and kinds of attack that the scoring detectors had not seen;
+    the detectors that will serve are then fitted on everything. The metrics come from the same
+    held-out scores, but each row and each kind of attack is judged by tails and thresholds that
+    were chosen without it.
 
     Args:
         parts: Parquet files of accepted connections with their label.
@@ -110,30 +85,26 @@ def fit_model(
     kinds = divide_attacks(rows, contract, options.seed)
 
     steps.begin("scoring held-out rows")
-    held_out = score_out_of_fold(rows, fold, options, steps.tell)
-    tails = _fit_tails(held_out, ~rows.is_attack)
-    decades = {name: tail.decades(held_out[name]) for name, tail in tails.items()}
-    anomaly_score = sum_tails(decades)
-
+    out_of_fold = score_out_of_fold(rows, fold, kinds, options, steps.tell)
     steps.begin("scoring held-out kinds of attack")
-    novel = score_held_out_kinds(rows, fold, kinds, decades["autoencoder"], options, steps.tell)
-    thresholds = choose_thresholds(
-        anomaly_score[~rows.is_attack], anomaly_score[rows.is_attack], novel
-    )
+    novel = score_held_out_kinds(rows, fold, kinds, options, steps.tell)
+    evidence = Evidence(rows.is_attack, out_of_fold, novel)
+    everything = np.ones(rows.count, dtype=np.bool_)
+    calibration = calibrate(evidence, everything)
 
     steps.begin("fitting on all rows")
-    everything = np.ones(rows.count, dtype=np.bool_)
     classifier = fit_trees(rows, everything, options)
     network = fit_network(rows, everything, classifier.encoder, options)
-    card = ModelCard(contract=contract.name, thresholds=thresholds)
-    Model(card, classifier.encoder, classifier, network.served, tails).save(out)
+    card = ModelCard(contract=contract.name, thresholds=calibration.thresholds)
+    Model(card, classifier.encoder, classifier, network.served, calibration.tails).save(out)
     network.save(out)
 
     steps.begin("keeping metrics and the drift reference")
-    metrics = _measure(rows, contract, held_out, anomaly_score, card, kinds, novel)
+    metrics = judge_fit(rows, contract, evidence, kinds, card, options)
     _write_json(out / METRICS_FILE, metrics.model_dump(mode="json"))
     history = {"options": options.model_dump(mode="json"), "autoencoder": network.history}
     _write_json(out / TRAINING_FILE, history)
+    anomaly_score = calibration.score(out_of_fold)
     reference = rows.features.with_columns(pl.Series("anomaly_score", anomaly_score))
     build_reference(reference, contract, out / REFERENCE_FOLDER, options.seed)
 
@@ -142,53 +113,9 @@ def fit_model(
         content_hash=hash_content(out),
         rows=rows.count,
         classes={"normal": rows.count - attacks, "attack": attacks},
-        thresholds=thresholds,
+        thresholds=calibration.thresholds,
         metrics=metrics,
         seconds=steps.end(),
-    )
-
-
-def _fit_tails(held_out: Mapping[str, Floats], is_normal: Mask) -> dict[str, Tail]:
-    """Fit each detector's tail to the normals it had not seen; errors by their logarithm."""
-    return {
-        name: Tail.fit(scores[is_normal], is_logarithmic=name == "autoencoder")
-        for name, scores in held_out.items()
-    }
-
-
-def _measure(
-    rows: TrainingRows,
-    contract: Contract,
-    held_out: Mapping[str, Floats],
-    anomaly_score: Floats,
-    card: ModelCard,
-    kinds: Kinds,
-    novel: Mapping[str, Floats],
-) -> TrainingMetrics:
-    judged = pl.DataFrame(
-        {
-            "is_attack": rows.is_attack,
-            "anomaly_score": anomaly_score,
-            "classifier_score": held_out["classifier"],
-        }
-    ).with_columns(
-        pl.lit(None, dtype=pl.String).alias("attack")
-        if rows.attacks is None
-        else pl.Series("attack", rows.attacks)
-    )
-    thresholds = card.thresholds
-    return TrainingMetrics(
-        known=evaluate_scores(judged, card, contract.families or {}),
-        unknown_made_from=kinds.made_from,
-        unknown={
-            kind: HeldOutKind(
-                rows=len(scores),
-                recall_default=float((scores > thresholds.default).mean()),
-                recall_low_alert=float((scores > thresholds.low_alert).mean()),
-            )
-            for kind, scores in novel.items()
-        },
-        rows_conflicting=rows.count_conflicts(),
     )
 
 

@@ -4,12 +4,13 @@ Belongs here: fitting on part of the rows to score the rest, with single rows or
 attack held out. Does not belong here: what is concluded from the scores.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
 from expectations.contract import Contract
@@ -19,7 +20,6 @@ from tasks.detectors.autoencoder_training import (
     fit_autoencoder,
 )
 from tasks.detectors.classifier import Classifier, ClassifierOptions, fit_classifier
-from tasks.detectors.tails import Tail
 from tasks.encode import Encoder, Floats, Mask
 from tasks.labels import family_of
 from tasks.select import select_by_forest
@@ -52,8 +52,9 @@ class TrainingOptions(BaseModel):
     """Seed of folds, trees, weights and samples."""
     threads: int = Field(default=1, ge=1)
     """Threads of the trees and of selection. The result is the same for any number."""
-    folds: int = Field(default=4, ge=2)
-    """Parts the rows are dealt into; each is scored by models fitted on the others."""
+    folds: int = Field(default=4, ge=2, le=10)
+    """Parts the rows are dealt into; each is scored by models fitted on the others. At most ten, so
+    that a part of the smallest training file still holds five different normals."""
     selection: Literal["none", "forest"] = "none"
     """``forest``: the classifier reads the ``top_k`` encoded columns a random forest ranks highest,
     instead of all features."""
@@ -73,6 +74,33 @@ class Kinds:
     """(n_rows,), the kind's name; empty for normal rows."""
     held_out: tuple[str, ...]
     """The kinds large enough to be held out, largest first; may be empty."""
+
+
+@dataclass(frozen=True)
+class OutOfFold:
+    """Raw scores of every training row by detectors not fitted on it; (n_rows,) each."""
+
+    classifier: Floats
+    """Log-odds."""
+    autoencoder: Floats
+    """Mean squared errors."""
+    autoencoder_as_new: Floats
+    """For attacks of a held-out kind: the error where category names that nothing but that kind
+    has count as unseen. For all other rows ``autoencoder``."""
+
+
+@dataclass(frozen=True)
+class KindScores:
+    """A kind of attack, and some normals, as a classifier scores them that met neither."""
+
+    rows: npt.NDArray[np.intp]
+    """(n_kind,), the positions of its rows among the training rows."""
+    classifier: Floats
+    """(n_kind,), their log-odds."""
+    normals: npt.NDArray[np.intp]
+    """(n_normals,), positions of normal rows."""
+    classifier_of_normals: Floats
+    """(n_normals,), their log-odds: what the tail of this classifier is fitted to."""
 
 
 def fit_trees(rows: TrainingRows, keep: Mask, options: TrainingOptions) -> Classifier:
@@ -106,65 +134,94 @@ def fit_encoder(rows: TrainingRows, keep: Mask) -> Encoder:
 def score_out_of_fold(
     rows: TrainingRows,
     fold: npt.NDArray[np.intp],
+    kinds: Kinds,
     options: TrainingOptions,
     progress: Callable[[str], None],
-) -> dict[str, Floats]:
+) -> OutOfFold:
     """Score every row by detectors that were fitted, encoder included, on the other folds.
 
+    The autoencoder learns from normal rows, and so do the centres and scales of its inputs. Of
+    attacks it knows nothing but category names, as columns that are zero in every row it learns
+    from; for ``autoencoder_as_new`` a kind's own names are hidden as well. All that is then left of
+    a kind in the network that scores it is how many columns its initial weights were drawn for.
+
+    Args:
+        rows: all training rows.
+        fold: (n_rows,), each row's fold.
+        kinds: which attacks are of which kind.
+        options: how the detectors are fitted.
+        progress: told what is done.
+
     Returns:
-        Raw scores by detector name, (n_rows,) each.
+        The scores.
     """
-    scores = {"classifier": np.empty(rows.count), "autoencoder": np.empty(rows.count)}
+    trees, errors, as_new = (np.empty(rows.count) for _ in range(3))
     for held_out in range(options.folds):
         progress(f"scoring part {held_out + 1} of {options.folds} with a model of the others")
         judged = fold == held_out
         classifier = fit_trees(rows, ~judged, options)
-        network = fit_network(rows, ~judged, classifier.encoder, options)
+        network = fit_network(rows, ~judged, classifier.encoder, options).served
         encoded = classifier.encoder.encode(rows.features.filter(judged))
-        scores["classifier"][judged] = classifier.score(encoded)
-        scores["autoencoder"][judged] = network.served.score(encoded)
-    return scores
+        trees[judged] = classifier.score(encoded)
+        errors[judged] = as_new[judged] = network.score(encoded)
+        for kind in kinds.held_out:
+            is_kind = kinds.of_row == kind
+            others = rows.features.filter(~judged & ~is_kind)
+            alien = _hide_unknown(rows.features.filter(judged & is_kind), others, rows)
+            as_new[judged & is_kind] = network.score(classifier.encoder.encode(alien))
+    return OutOfFold(trees, errors, as_new)
 
 
 def score_held_out_kinds(
     rows: TrainingRows,
     fold: npt.NDArray[np.intp],
     kinds: Kinds,
-    autoencoder_decades: Floats,
     options: TrainingOptions,
     progress: Callable[[str], None],
-) -> dict[str, Floats]:
-    """Score each kind of attack by a model that has never seen it.
+) -> Mapping[str, KindScores]:
+    """Score each kind of attack by a classifier fitted, encoder included, without any of it.
 
-    Each classifier is also kept from one fold, whose normals give its tail: the same steps as for
-    the final model, with one kind of attack erased from the past. The autoencoder sees no attack
-    anyway.
+    Each of these classifiers is also kept from one fold, whose normals its tail can be fitted to:
+    the same steps as for the final model, with one kind of attack erased from the past. The
+    autoencoder needs no such fit; see ``score_out_of_fold``.
 
     Args:
         rows: all training rows.
         fold: (n_rows,), each row's fold.
         kinds: which attacks are of which kind.
-        autoencoder_decades: (n_rows,), the autoencoder's held-out tail of every row.
         options: how the classifiers are fitted.
         progress: told what is done.
 
     Returns:
-        The anomaly scores of each held-out kind's rows.
+        The scores of each held-out kind.
     """
     scores = {}
     for index, kind in enumerate(kinds.held_out):
-        progress(f"scoring {kind} attacks with a model that never saw any")
+        progress(f"scoring {kind} attacks with a classifier that never saw any")
         is_kind = kinds.of_row == kind
         judged = fold == index % options.folds
         classifier = fit_trees(rows, ~is_kind & ~judged, options)
-        tail = Tail.fit(_score(classifier, rows, judged & ~rows.is_attack))
-        decades = tail.decades(_score(classifier, rows, is_kind))
-        scores[kind] = decades + autoencoder_decades[is_kind]
+        normal = judged & ~rows.is_attack
+        scores[kind] = KindScores(
+            rows=np.flatnonzero(is_kind),
+            classifier=_score(classifier, rows, is_kind),
+            normals=np.flatnonzero(normal),
+            classifier_of_normals=_score(classifier, rows, normal),
+        )
     return scores
 
 
 def _score(classifier: Classifier, rows: TrainingRows, keep: Mask) -> Floats:
     return classifier.score(classifier.encoder.encode(rows.features.filter(keep)))
+
+
+def _hide_unknown(frame: pl.DataFrame, known: pl.DataFrame, rows: TrainingRows) -> pl.DataFrame:
+    """Empty the categories of a frame that no known row has; to an encoder they are unseen."""
+    return frame.with_columns(
+        pl.when(pl.col(column.name).is_in(known[column.name].unique().to_list())).then(column.name)
+        for column in rows.columns
+        if column.is_categorical
+    )
 
 
 def divide_attacks(rows: TrainingRows, contract: Contract, seed: int) -> Kinds:

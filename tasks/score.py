@@ -60,6 +60,9 @@ class ScoreSummary(BaseModel):
     operating_point: str
     threshold: float
     """Of ``anomaly_score``; for ``p50``, of ``classifier_score``. A score above is flagged."""
+    target_flag_rate: float | None
+    """Share of normal connections, in [0, 1], that the operating point aims to flag at most; None
+    where it is not chosen by a rate. The rate realised is of other traffic, attacks among it."""
     highest_score: float | None
     """Highest ``anomaly_score``; None where no row was scored."""
     unseen: tuple[UnseenCategories, ...]
@@ -139,6 +142,7 @@ def score_batch(
         rows_flagged=flagged,
         operating_point=options.operating_point,
         threshold=threshold,
+        target_flag_rate=model.card.target_flag_rate(options.operating_point),
         highest_score=highest,
         unseen=tuple(
             UnseenCategories(feature=name, rows=counted.rows, examples=counted.examples)

@@ -62,7 +62,7 @@ def store_scored(
         model_version=job.model_version,
         operating_point=stages.scored.operating_point,
         threshold=stages.scored.threshold,
-        target_flag_rate=None,
+        target_flag_rate=stages.scored.target_flag_rate,
         rows_scored=stages.scored.rows_scored,
         rows_flagged=stages.scored.rows_flagged,
         scores=tuple(folder / name for name in stages.scored.parts),

@@ -1,7 +1,7 @@
-"""Where to cut the anomaly score, judged on connections no model had seen.
+"""Where to cut the anomaly score, by connections no model had seen.
 
 Belongs here: choosing thresholds from held-out scores. Does not belong here: making those scores
-(see ``holdout``).
+(see ``holdout``), or judging the choice (see ``judgement``).
 """
 
 from collections.abc import Mapping
@@ -16,8 +16,8 @@ NOVEL_SHARE = 0.3
 random split, which hides exactly those."""
 
 LOW_ALERT_RATE = 0.002
-"""Share of held-out normals that ``low_alert`` flags. Rates grow on traffic of another week, by
-factors of two to seven on NSL-KDD; a fifth of a percent leaves room for an aim of a few percent."""
+"""Share of held-out normals that ``low_alert`` flags at most: a guess. Traffic that has changed
+since training exceeds it several times over, and a fifth of a percent leaves room for that."""
 
 
 def choose_thresholds(normal: Floats, known: Floats, novel: Mapping[str, Floats]) -> Thresholds:
@@ -50,7 +50,9 @@ def choose_thresholds(normal: Floats, known: Floats, novel: Mapping[str, Floats]
     # Of equally good cuts the highest: fewer alarms.
     default = float(candidates[np.flatnonzero(f1 == f1.max())[-1]])
     low_alert = float(np.quantile(normal, 1.0 - LOW_ALERT_RATE, method="higher"))
-    return Thresholds(default=default, low_alert=max(default, low_alert))
+    return Thresholds(
+        default=default, low_alert=max(default, low_alert), low_alert_rate=LOW_ALERT_RATE
+    )
 
 
 def _share_above(scores: Floats, thresholds: Floats) -> Floats:

@@ -37,6 +37,8 @@ class TrainingRows:
     no attacks."""
     alike: npt.NDArray[np.intp]
     """(n_rows,), position of the first row with the same features."""
+    rows_unlabelled: int
+    """Rows of the files that are not among these, for want of a label."""
 
     @property
     def count(self) -> int:
@@ -70,7 +72,8 @@ def read_training_rows(parts: Sequence[Path], contract: Contract) -> TrainingRow
     if not frames:
         message = "Cannot train: no files of connections were given. Name at least one."
         raise TrainingDataError(message)
-    frame = pl.concat([one.select(keep) for one in frames])
+    every = pl.concat([one.select(keep) for one in frames])
+    frame = every.drop_nulls("is_attack")
     features = frame.select(contract.feature_names)
     alike = frame.with_row_index("row").select(
         pl.col("row").first().over(contract.feature_names).cast(pl.Int64)
@@ -81,6 +84,7 @@ def read_training_rows(parts: Sequence[Path], contract: Contract) -> TrainingRow
         is_attack=frame["is_attack"].to_numpy(),
         attacks=frame["attack"].to_numpy().astype(np.str_) if is_named else None,
         alike=alike.to_series().to_numpy().astype(np.intp),
+        rows_unlabelled=every.height - frame.height,
     )
     _check(rows, contract)
     return rows
@@ -95,12 +99,29 @@ def assign_folds(rows: TrainingRows, folds: int, seed: int) -> npt.NDArray[np.in
     Returns:
         (n_rows,), each row's fold, from 0.
     """
+    return _deal(rows, seed) % folds
+
+
+def assign_blocks(rows: TrainingRows, folds: int, blocks: int, seed: int) -> npt.NDArray[np.intp]:
+    """Deal the rows of every fold into blocks: a second division, across the first.
+
+    Within a fold, blocks are of about equal size and equal shares of attacks, and connections with
+    the same features share one.
+
+    Returns:
+        (n_rows,), each row's block, from 0; ``folds`` and ``seed`` are those of ``assign_folds``.
+    """
+    return _deal(rows, seed) // folds % blocks
+
+
+def _deal(rows: TrainingRows, seed: int) -> npt.NDArray[np.intp]:
+    """Return each row's place in the shuffled order of its class, the same for rows alike."""
     random = np.random.default_rng(seed)
-    fold = np.zeros(rows.count, dtype=np.intp)
+    place = np.zeros(rows.count, dtype=np.intp)
     first = np.unique(rows.alike)
     for chosen in (first[rows.is_attack[first]], first[~rows.is_attack[first]]):
-        fold[random.permutation(chosen)] = np.arange(len(chosen)) % folds
-    return fold[rows.alike]
+        place[random.permutation(chosen)] = np.arange(len(chosen))
+    return place[rows.alike]
 
 
 def _read_part(part: Path, contract: Contract) -> pl.DataFrame:
@@ -121,7 +142,6 @@ def _read_part(part: Path, contract: Contract) -> pl.DataFrame:
             is_attack(contract, columns),
             *([pl.col(attack).alias("attack")] if attack else []),
         )
-        .drop_nulls("is_attack")
         .collect()
     )
 

@@ -31,7 +31,8 @@ CONTENT_FILES = (MODEL, ENCODER_FILE, TAILS_FILE, MODEL_FILE, STATE_FILE, GRAPH_
 files, metrics and reference beside them carry times or follow from the data."""
 
 FORMAT = 1
-"""Of the model folder; a change that an older version would misread counts it up."""
+"""Of the model folder; a change that an older version would misread counts it up. A field that is
+optional, and that older versions do well to ignore, is no such change."""
 
 ROWS_AT_ONCE = 16_384
 """Rows encoded at a time: 8 MB of one-hot columns, which a processor's cache still helps with."""
@@ -54,6 +55,9 @@ class Thresholds(BaseModel):
     """For the best F1 to be expected, attacks of new kinds included."""
     low_alert: float
     """For few false alarms; not below ``default``."""
+    low_alert_rate: float | None = None
+    """Share of held-out normals that ``low_alert`` was chosen to flag at most, in [0, 1]; None in a
+    model stored before it was kept."""
 
 
 class ModelCard(BaseModel):
@@ -76,6 +80,17 @@ class ModelCard(BaseModel):
             return P50_LOG_ODDS
         value: float = getattr(self.thresholds, operating_point)
         return value
+
+    def target_flag_rate(self, operating_point: str) -> float | None:
+        """Return the share of normal connections that the operating point aims to flag at most.
+
+        None for an operating point that is not chosen by a rate, and where the rate is not known.
+
+        Raises:
+            UsageError: there is no such operating point.
+        """
+        cut_column(operating_point)
+        return self.thresholds.low_alert_rate if operating_point == "low_alert" else None
 
 
 @dataclass(frozen=True)
@@ -183,12 +198,13 @@ def read_card(folder: Path) -> ModelCard:
         ModelRefusedError: the card is missing, or not in a form this version reads.
     """
     try:
-        card = ModelCard.model_validate_json((folder / MODEL).read_bytes())
-    except (OSError, ValueError) as error:
+        card = json.loads((folder / MODEL).read_bytes())
+        stored = card["format"]
+        if stored == FORMAT:
+            return ModelCard.model_validate(card)
+    except (OSError, ValueError, TypeError, KeyError) as error:
         raise _refusal(folder, error) from error
-    if card.format != FORMAT:
-        raise _refusal(folder, f"format {card.format}; this version of Noctule reads {FORMAT}")
-    return card
+    raise _refusal(folder, f"format {stored}; this version of Noctule reads {FORMAT}")
 
 
 def _refusal(folder: Path, cause: object) -> ModelRefusedError:

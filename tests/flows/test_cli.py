@@ -308,7 +308,7 @@ def test_an_evaluation_is_the_object_that_the_design_promises_and_stores_nothing
     assert told["rows"] == 1_000
     assert set(told) == {
         "rows", "roc_auc", "average_precision", "operating_points", "recall_by_attack",
-        "recall_by_family",
+        "recall_by_family", "rows_unlabelled", "rows_quarantined",
     }  # fmt: skip
     assert 0.9 < told["roc_auc"] <= 1
     assert set(told["operating_points"]) == {"default", "low_alert", "p50"}

@@ -12,7 +12,7 @@ import pytest
 
 from expectations.errors import ModelRefusedError, UsageError
 from tasks.detectors.autoencoder_training import load_network
-from tasks.detectors.hybrid import ROWS_AT_ONCE, Model, flag, hash_content, load_model
+from tasks.detectors.hybrid import ROWS_AT_ONCE, Model, flag, hash_content, load_model, read_card
 
 SCORES = [
     "classifier_score",
@@ -180,9 +180,19 @@ def test_a_folder_with_a_file_of_something_else_is_refused(
 def test_a_model_of_another_format_is_refused(tiny_model: Model, tmp_path: Path) -> None:
     tiny_model.save(tmp_path)
     card = json.loads((tmp_path / "model.json").read_text())
-    (tmp_path / "model.json").write_text(json.dumps(card | {"format": 99}))
-    with pytest.raises(ModelRefusedError, match="format 99"):
-        load_model(tmp_path)
+    for other in (card | {"format": 99}, {"format": 99, "cuts": []}):
+        (tmp_path / "model.json").write_text(json.dumps(other))
+        with pytest.raises(ModelRefusedError, match="format 99"):
+            load_model(tmp_path)
+
+
+def test_a_card_without_the_rate_aimed_at_is_still_read(tiny_model: Model, tmp_path: Path) -> None:
+    tiny_model.save(tmp_path)
+    card = json.loads((tmp_path / "model.json").read_text())
+    assert read_card(tmp_path).target_flag_rate("low_alert") == 0.002
+    del card["thresholds"]["low_alert_rate"]
+    (tmp_path / "model.json").write_text(json.dumps(card))
+    assert read_card(tmp_path).target_flag_rate("low_alert") is None
 
 
 def test_a_score_is_flagged_above_its_threshold_only() -> None:

@@ -13,7 +13,13 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from expectations.errors import InputRejectedError
 from expectations.nsl_kdd import NSL_KDD
 from tasks.detectors.hybrid import ModelCard, Thresholds
-from tasks.evaluate import average_precision, evaluate_batch, evaluate_scores, roc_auc
+from tasks.evaluate import (
+    average_precision,
+    evaluate_batch,
+    evaluate_flags,
+    evaluate_scores,
+    roc_auc,
+)
 from tasks.score import ScoreOptions, score_batch
 from tasks.validate import PartFile
 
@@ -65,6 +71,17 @@ def test_recall_is_given_by_attack_and_by_family() -> None:
     assert evaluation.recall_by_family == {"DoS": 1.0, "other": 0.0}
 
 
+def test_flags_made_by_other_thresholds_are_judged_as_they_are() -> None:
+    flags = {
+        name: pl.Series([True, True, True, False, False, False])
+        for name in ("default", "low_alert", "p50")
+    }
+    evaluation = evaluate_flags(JUDGED, flags, CARD, {})
+    assert evaluation.operating_points["low_alert"].threshold == 3.5
+    assert evaluation.operating_points["low_alert"].accuracy == 1
+    assert evaluation.recall_by_attack == {"neptune": 1.0, "satan": 1.0}
+
+
 def test_without_attack_names_there_is_no_recall_by_attack() -> None:
     unnamed = JUDGED.with_columns(attack=pl.lit(None, dtype=pl.String))
     evaluation = evaluate_scores(unnamed, CARD, {"neptune": "DoS"})
@@ -88,6 +105,8 @@ def test_the_object_has_the_agreed_keys() -> None:
         "operating_points",
         "recall_by_attack",
         "recall_by_family",
+        "rows_unlabelled",
+        "rows_quarantined",
     ]
 
 
@@ -103,9 +122,23 @@ def test_a_batch_is_judged_over_all_its_labelled_rows(
     out.mkdir()
     scored = score_batch(tmp_path, parts, tiny_model_folder, out, ScoreOptions())
     evaluation = evaluate_batch(tmp_path, parts, scored.parts, tiny_model_folder, NSL_KDD)
-    assert evaluation.rows == 57
+    assert (evaluation.rows, evaluation.rows_unlabelled) == (57, 3)
     assert set(evaluation.recall_by_attack) == {"neptune", "satan", "guess_passwd"}
     assert set(evaluation.recall_by_family) == {"DoS", "Probe", "R2L"}
+
+
+def test_parts_with_and_without_attack_names_are_judged_together(
+    tiny_model_folder: Path, make_connections: Callable[..., pl.DataFrame], tmp_path: Path
+) -> None:
+    make_connections(12, seed=5).write_parquet(tmp_path / "a.parquet")
+    make_connections(6, seed=6).drop("attack").write_parquet(tmp_path / "b.parquet")
+    parts = [PartFile(path="a.parquet", rows=12), PartFile(path="b.parquet", rows=6)]
+    out = tmp_path / "score-1"
+    out.mkdir()
+    scored = score_batch(tmp_path, parts, tiny_model_folder, out, ScoreOptions())
+    evaluation = evaluate_batch(tmp_path, parts, scored.parts, tiny_model_folder, NSL_KDD)
+    assert (evaluation.rows, evaluation.rows_unlabelled) == (18, 0)
+    assert list(evaluation.recall_by_attack) == ["guess_passwd", "neptune", "satan"]
 
 
 def test_a_batch_without_labels_cannot_be_judged(

@@ -9,7 +9,7 @@ import pytest
 
 from expectations.errors import InputRejectedError
 from expectations.nsl_kdd import NSL_KDD
-from tasks.detectors.hybrid import Model
+from tasks.detectors.hybrid import Model, OperatingPointName
 from tasks.explain import (
     REASONS_SCHEMA,
     ExplainOptions,
@@ -81,6 +81,21 @@ def test_another_operating_point_flags_by_its_own_score(
     scores = pl.read_parquet(tmp_path / "scores-00001.parquet")
     assert scores["is_flagged"].to_list() == (scores["classifier_score"] > 0).to_list()
     assert summary.threshold == 0
+
+
+@pytest.mark.parametrize(
+    ("operating_point", "rate"), [("default", None), ("low_alert", 0.002), ("p50", None)]
+)
+def test_a_rate_is_aimed_at_only_where_the_threshold_was_chosen_by_one(
+    operating_point: OperatingPointName,
+    rate: float | None,
+    folder: Path,
+    tiny_model_folder: Path,
+    tmp_path: Path,
+) -> None:
+    options = ScoreOptions(operating_point=operating_point)
+    summary = score_batch(folder, PARTS[:1], tiny_model_folder, tmp_path, options)
+    assert summary.target_flag_rate == rate
 
 
 def test_progress_ends_at_one(folder: Path, tiny_model_folder: Path, tmp_path: Path) -> None:
