@@ -5,6 +5,7 @@ the work itself, or how tables look (``flows.tables``). Nothing heavy is importe
 that ``noctule --help`` answers at once.
 """
 
+import io
 import os
 import sys
 from datetime import date, datetime
@@ -13,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from typer.core import TyperGroup
+
+from flows.printing import print_json, say
 
 if TYPE_CHECKING:
     from flows.settings import Settings
@@ -55,10 +58,13 @@ def main() -> None:
     """Run the command line; a user's mistake ends in one sentence and an exit code."""
     from expectations.errors import NoctuleError
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # for what its encoding cannot say
     try:
         app()
     except NoctuleError as error:
-        typer.echo(f"noctule: {error}", err=True)
+        say(f"noctule: {error}", is_error=True)
         sys.exit(error.exit_code)
 
 
@@ -72,13 +78,6 @@ def _settings(console_level: str = "CRITICAL") -> "Settings":
 
     quiet_libraries(console_level)
     return load_settings()
-
-
-def _print_json(value: object) -> None:
-    """Print a value for a machine to read."""
-    import json
-
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
 
 
 def _date(night: datetime | None) -> date | None:
@@ -121,12 +120,12 @@ def simulate(
         out, rows=rows, seed=seed, night=day, scenario=scenario, labelled=labelled
     )
     if as_json:
-        _print_json(summary.model_dump(mode="json"))
+        print_json(summary.model_dump(mode="json"))
         return
     attacks = ", ".join(f"{name} {count:,}" for name, count in summary.attack_rows.items())
-    typer.echo(f"{out}: {summary.rows:,} connections of {day}; attacks: {attacks}")
+    say(f"{out}: {summary.rows:,} connections of {day}; attacks: {attacks}")
     if summary.bad_rows:
-        typer.echo(f"{summary.bad_rows:,} of the lines are malformed")
+        say(f"{summary.bad_rows:,} of the lines are malformed")
 
 
 @app.command()
@@ -147,7 +146,7 @@ def train(
 
     outcome = run_training(settings, files, selection, top_k)
     if as_json:
-        _print_json(outcome.model_dump(mode="json"))
+        print_json(outcome.model_dump(mode="json"))
     else:
         show_training(outcome)
 
@@ -168,7 +167,7 @@ def run(
 
     outcome = run_night(settings, files, _date(night))
     if as_json:
-        _print_json({**outcome.model_dump(mode="json"), "message": outcome.message})
+        print_json({**outcome.model_dump(mode="json"), "message": outcome.message})
     else:
         show_night(outcome, settings)
     if outcome.exit_code:
@@ -191,7 +190,7 @@ def evaluate(
 
     evaluation = run_evaluation(settings, file, model)
     if as_json:
-        _print_json(evaluation.model_dump(mode="json"))
+        print_json(evaluation.model_dump(mode="json"))
     else:
         show_evaluation(evaluation)
 
@@ -259,7 +258,7 @@ def promote(
     """Make a model version the champion."""
     from flows.read import promote_version
 
-    typer.echo(promote_version(_settings(), version, reason))
+    say(promote_version(_settings(), version, reason))
 
 
 @app.command()
@@ -267,7 +266,7 @@ def rollback(reason: Reason) -> None:
     """Make the champion before this one champion again."""
     from flows.read import roll_back
 
-    typer.echo(roll_back(_settings(), reason))
+    say(roll_back(_settings(), reason))
 
 
 @database_commands.command("upgrade")
@@ -275,7 +274,7 @@ def db_upgrade() -> None:
     """Bring the database to this version's schema."""
     from flows.read import upgrade_database
 
-    typer.echo(upgrade_database(_settings()))
+    say(upgrade_database(_settings()))
 
 
 @database_commands.command("status")

@@ -8,15 +8,14 @@ import shutil
 from datetime import date, timedelta
 from pathlib import Path
 
-from rich.text import Text
-
 from flows.prefect_api import prefect_api
+from flows.printing import say
 from flows.run import run_night, run_training
 from flows.settings import Settings
 from flows.stores import open_database, utc_now
-from flows.tables import console, show_heading, show_night, show_rows, show_training
+from flows.tables import show_heading, show_night, show_rows, show_training
 from storage import queries
-from tasks.shown import reason_text
+from tasks.shown import FLAGGED, reason_text
 from tasks.simulate import Scenario, simulate_night
 
 TRAINING_ROWS = 40_000
@@ -33,7 +32,6 @@ def run_demo(settings: Settings) -> None:
     Everything is kept in ``NOCTULE_HOME``; run again, it trains and scores anew on the same files,
     and the results stay as they are.
     """
-    out = console()
     today = utc_now().date()
     folder = settings.home / "demo"
     labelled = _simulate(folder, "labelled", "ordinary", today - timedelta(len(NIGHTS)))
@@ -42,7 +40,7 @@ def run_demo(settings: Settings) -> None:
         for index, scenario in enumerate(NIGHTS)
     ]
     with prefect_api(settings.home) as address:
-        out.print(Text(f"Prefect UI while this runs: {address.removesuffix('/api')}"))
+        say(f"Prefect UI while this runs: {address.removesuffix('/api')}")
         show_heading("Training on a labelled night")
         show_training(run_training(settings, [labelled], "none", top_k=50))
         show_heading(f"Three nights: {', '.join(NIGHTS)}")
@@ -69,9 +67,8 @@ def _show_flagged(settings: Settings, batch_id: str | None, title: str) -> None:
     """Print the highest flagged connections of one batch with their reasons."""
     with open_database(settings) as engine:
         rows = queries.flagged_rows(engine, batch=batch_id, limit=SHOWN)
-    shown = [{**row, "why": reason_text(row["reasons"])} for row in rows]
-    columns = ["line_number", "anomaly_score", "threshold", "why"]
-    show_rows(shown, columns, empty=f"{title}: nothing is flagged", title=title)
+    shown = [{**row, "reasons": reason_text(row["reasons"])} for row in rows]
+    show_rows(shown, FLAGGED, empty=f"{title}: nothing is flagged", title=title)
 
 
 def _say_where(settings: Settings) -> None:
@@ -87,4 +84,5 @@ def _say_where(settings: Settings) -> None:
         f"  PREFECT_HOME={settings.home / 'prefect'} {prefect} server start",
         "and open http://127.0.0.1:4200",
     ]
-    console().print(Text("\n".join(line for line in lines if line)), soft_wrap=True)
+    for line in filter(None, lines):
+        say(line)

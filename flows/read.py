@@ -5,13 +5,11 @@ Belongs here: one function a command, a query and its printing. Does not belong 
 """
 
 import getpass
-import json
 from collections.abc import Callable, Sequence
 from datetime import date
 from typing import Any
 
-import typer
-
+from flows.printing import print_json, say
 from flows.settings import Settings
 from flows.stores import open_database, utc_now
 from flows.tables import show_rows
@@ -19,18 +17,16 @@ from storage import queries
 from storage.database import connect
 from storage.model_store import promote, rollback
 from storage.revisions import status, upgrade
-from tasks.shown import reason_text
+from tasks.shown import DRIFT, FLAGGED, reason_text
 
 Rows = list[dict[str, Any]]
 
-FLAGGED_SHOWN = ["connection_id", "batch_date", "file_name", "line_number", "anomaly_score",
-                 "threshold", "why"]  # fmt: skip
+FLAGGED_SHOWN = ["connection_id", "batch_date", "file_name", *FLAGGED]
 BATCHES_SHOWN = ["batch_id", "batch_date", "file_name", "status", "rows_read", "rows_scored",
                  "rows_quarantined", "rows_rejected", "rows_flagged", "model_version",
                  "finished_at", "rejection"]  # fmt: skip
-QUARANTINE_SHOWN = ["batch_id", "file_name", "line_number", "stage", "why", "raw_text"]
-DRIFT_SHOWN = ["batch_id", "batch_date", "column_name", "method", "statistic", "threshold",
-               "is_drifted", "rows_current"]  # fmt: skip
+QUARANTINE_SHOWN = ["batch_id", "file_name", "line_number", "stage", "reasons", "raw_text"]
+DRIFT_SHOWN = ["batch_id", "batch_date", *DRIFT]
 MODELS_SHOWN = ["model_version", "is_champion", "registered_at", "rows_trained", "roc_auc",
                 "false_positive_rate", "recall"]  # fmt: skip
 HISTORY_SHOWN = ["live_from", "live_until", "model_version", "kind", "promoted_by", "reason"]
@@ -46,7 +42,7 @@ def show_flagged(
         rows,
         FLAGGED_SHOWN,
         "Nothing is flagged.",
-        lambda row: reason_text(row["reasons"]),
+        reason_text,
         as_json=as_json,
     )
 
@@ -68,7 +64,7 @@ def show_quarantine(
         rows,
         QUARANTINE_SHOWN,
         "No row is quarantined.",
-        lambda row: "; ".join(row["reasons"]),
+        "; ".join,
         as_json=as_json,
     )
 
@@ -149,27 +145,20 @@ def show_status(settings: Settings, *, as_json: bool) -> None:
         print_json(facts)
         return
     advice = "current" if found.is_current else "run: noctule db upgrade"
-    typer.echo(
-        f"{found.address}: schema {found.revision or 'none'}, expected {found.head} ({advice})"
-    )
-
-
-def print_json(value: object) -> None:
-    """Print a value for a machine to read."""
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+    say(f"{found.address}: schema {found.revision or 'none'}, expected {found.head} ({advice})")
 
 
 def _print(
     rows: Rows,
     columns: Sequence[str],
     empty: str,
-    why: Callable[[dict[str, Any]], str] | None = None,
+    join: Callable[[list[Any]], str] | None = None,
     *,
     as_json: bool,
 ) -> None:
-    """Print rows for a person or a machine; ``why`` joins a row's reasons into one text."""
+    """Print rows for a person or a machine; ``join`` makes one text of a row's reasons."""
     if as_json:
         print_json(rows)
         return
-    shown = rows if why is None else [{**row, "why": why(row)} for row in rows]
+    shown = rows if join is None else [{**row, "reasons": join(row["reasons"])} for row in rows]
     show_rows(shown, columns, empty=empty)

@@ -14,6 +14,10 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from flows.printing import say
+from storage.text import printable
+from tasks.shown import ID_DIGITS, plural
+
 if TYPE_CHECKING:
     from flows.settings import Settings
     from tasks.evaluate import Evaluation
@@ -24,8 +28,6 @@ PIPE_WIDTH = 10_000
 """Columns where the output is no terminal: each row stays on one line, for ``grep``."""
 HEADING_WIDTH = 100
 """Columns of a heading in a pipe."""
-ID_DIGITS = 12
-"""Hexadecimal digits of an id that are shown; any unique beginning is accepted back."""
 
 
 def console() -> Console:
@@ -36,7 +38,9 @@ def console() -> Console:
 def show_heading(title: str) -> None:
     """Print a line across that says what follows."""
     out = console()
-    out.print(Rule(title), width=out.width if sys.stdout.isatty() else HEADING_WIDTH)
+    out.print(
+        Rule(Text(printable(title))), width=out.width if sys.stdout.isatty() else HEADING_WIDTH
+    )
 
 
 def show_rows(
@@ -50,11 +54,12 @@ def show_rows(
         empty: what to say when there are no rows.
         title: printed above the table.
     """
-    out = console()
     if not rows:
-        out.print(empty)
+        say(empty)
         return
-    table = Table(title=title or None, title_justify="left", header_style="bold")
+    if title:
+        say(title)
+    table = Table(header_style="bold")
     for column in columns:
         is_number = isinstance(rows[0].get(column), int | float)
         table.add_column(
@@ -65,40 +70,38 @@ def show_rows(
         )
     for row in rows:
         table.add_row(*(_cell(column, row.get(column)) for column in columns))
-    out.print(table)
+    console().print(table)
 
 
 def show_night(night: "NightOutcome", settings: "Settings") -> None:
     """Print what became of each file of a night, and where the rest is."""
-    out = console()
     columns = ["file_name", "batch_date", "status", "rows_read", "rows_scored", "rows_quarantined",
                "rows_rejected", "rows_flagged", "message"]  # fmt: skip
     rows = [outcome.model_dump() for outcome in night.files]
     show_rows(rows, columns, empty=f"Nothing to do: {night.message}.")
     for skipped in night.skipped:
-        out.print(Text(f"left for next time: {skipped.file_name}: {skipped.reason}"))
+        say(f"left for next time: {skipped.file_name}: {skipped.reason}")
     for outcome in night.files:
         for advisory in outcome.advisories:
-            out.print(Text(f"{outcome.file_name}: {advisory}"))
+            say(f"{outcome.file_name}: {advisory}")
         if outcome.drifted:
-            out.print(Text(f"{outcome.file_name}: drifted: {', '.join(outcome.drifted)}"))
+            say(f"{outcome.file_name}: drifted: {', '.join(outcome.drifted)}")
         for report in outcome.reports:
-            out.print(Text(f"{outcome.file_name}: report {report}"), soft_wrap=True)
+            say(f"{outcome.file_name}: report {report}")
     if night.files:
         where = settings.home / "noctule.db" if settings.database_url is None else "PostgreSQL"
-        out.print(Text(f"database: {where}"), soft_wrap=True)
+        say(f"database: {where}")
 
 
 def show_training(outcome: "TrainingOutcome") -> None:
     """Print what a training came to, judged on rows and kinds of attack it had not seen."""
-    out = console()
     fit = outcome.fit
     place = "champion: it scores from now on" if outcome.is_champion else "challenger"
     classes = ", ".join(f"{count:,} {name}" for name, count in fit.classes.items())
-    out.print(Text(f"{outcome.model_version} ({place})"))
-    out.print(Text(f"fitted on {fit.rows:,} connections: {classes}"))
+    say(f"{outcome.model_version} ({place})")
+    say(f"fitted on {plural(fit.rows, 'connection')}: {classes}")
     if outcome.rows_quarantined:
-        out.print(Text(f"{outcome.rows_quarantined:,} rows could not be used"))
+        say(f"{plural(outcome.rows_quarantined, 'row')} could not be used")
     show_evaluation(fit.metrics.known, title="Rows held out of the fit")
     kinds = [
         {"kind": kind, **held_out.model_dump()} for kind, held_out in fit.metrics.unknown.items()
@@ -123,7 +126,7 @@ def show_evaluation(evaluation: "Evaluation", title: str = "") -> None:
         )
         if value is not None
     ]
-    console().print(Text("; ".join([f"{evaluation.rows:,} labelled rows", *ranking])))
+    say("; ".join([plural(evaluation.rows, "labelled row"), *ranking]))
     recalls = [
         {"attack": name, "recall": recall} for name, recall in evaluation.recall_by_attack.items()
     ]
@@ -151,4 +154,4 @@ def _cell(column: str, value: object) -> Text:
         text = str(value)
     if column == "batch_id":
         text = text[:ID_DIGITS]
-    return Text("".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text))
+    return Text(printable(text))

@@ -1,10 +1,13 @@
 """What is printed of results: one line a row in a pipe, and nothing that a terminal would obey."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from pathlib import Path
 
 import pytest
 
-from flows.tables import show_rows
+from flows.settings import Settings
+from flows.tables import show_night, show_rows
+from tasks.outcomes import FileOutcome, NightOutcome, SkippedFile
 
 
 def printed(capsys: pytest.CaptureFixture[str], row: dict[str, object]) -> list[str]:
@@ -21,8 +24,8 @@ def test_a_row_stays_on_one_line_however_long_it_is(capsys: pytest.CaptureFixtur
 def test_text_from_outside_carries_neither_control_characters_nor_markup(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    name = "\x1b[31mred\x1b[0m\r[bold]\u202egnp.exe"
-    assert printed(capsys, {"file_name": name}) == ["�[31mred�[0m�[bold]�gnp.exe"]
+    name = "\x1b[31mred\x1b[0m\r[bold]\u202egnp\udcff.exe"
+    assert printed(capsys, {"file_name": name}) == [r"\x1b[31mred\x1b[0m\r[bold]\u202egnp\xff.exe"]
 
 
 def test_numbers_times_and_ids_are_written_for_people(capsys: pytest.CaptureFixture[str]) -> None:
@@ -40,6 +43,39 @@ def test_numbers_times_and_ids_are_written_for_people(capsys: pytest.CaptureFixt
         "0123456789ab", "1,234,567", "12345", "0.0001235", "1,234.568", "yes", "-",
         "2026-11-21 04:30:59",
     ]  # fmt: skip
+
+
+def test_a_title_and_words_for_nothing_obey_nothing_either(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    name = "[bold]\x1b[2J"
+    show_rows([{"a": 1}], ["a"], empty="", title=name)
+    show_rows([], ["a"], empty=f"{name}: nothing")
+    first, *_, last = capsys.readouterr().out.splitlines()
+    assert (first.strip(), last) == (r"[bold]\x1b[2J", r"[bold]\x1b[2J: nothing")
+
+
+def test_a_cell_is_no_longer_than_a_screenful(capsys: pytest.CaptureFixture[str]) -> None:
+    (cell,) = printed(capsys, {"raw_text": "x" * 1_000_000})
+    assert cell == "x" * 2_000 + "..."
+
+
+def test_a_night_tells_of_names_and_notes_without_obeying_them(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    scored = FileOutcome(
+        file_name="a\x1b.csv",
+        batch_date=date(2026, 11, 20),
+        status="scored",
+        message="scored 1 connection",
+        advisories=("service: \u202e and \x9b2J",),
+    )
+    skipped = SkippedFile(file_name="n\udcff\n.csv", reason="hidden")
+    show_night(NightOutcome(files=(scored,), skipped=(skipped,)), Settings(home=tmp_path))
+    lines = capsys.readouterr().out.splitlines()
+    assert all(line.isprintable() for line in lines)
+    assert r"left for next time: n\xff\n.csv: hidden" in lines
+    assert r"a\x1b.csv: service: \u202e and \x9b2J" in lines
 
 
 def test_no_rows_are_said_in_words(capsys: pytest.CaptureFixture[str]) -> None:
