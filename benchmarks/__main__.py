@@ -18,7 +18,8 @@ from rich.table import Table
 
 from benchmarks.data import TRAIN, resample
 from benchmarks.measure import Usage, middle, run
-from flows.prefect_api import private_server, quiet_libraries
+from flows.prefect_api import quiet_libraries
+from flows.private_server import private_server
 
 PYTHON = sys.executable
 NOCTULE = str(Path(sys.executable).with_name("noctule"))

@@ -155,7 +155,8 @@ class Night:
 @pytest.fixture(scope="session")
 def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Run one Prefect server for the session; its API's address, which is in the environment."""
-    from flows.prefect_api import private_server, quiet_libraries
+    from flows.prefect_api import quiet_libraries
+    from flows.private_server import private_server
 
     quiet_libraries()
     with private_server(tmp_path_factory.mktemp("prefect")) as address:

@@ -1,4 +1,4 @@
-"""Events leave the outbox when Prefect has taken them, not before, and are one however often sent."""
+"""Events leave the outbox when Prefect has taken them, and are one however often they are sent."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime

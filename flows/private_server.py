@@ -1,0 +1,252 @@
+"""A Prefect server of our own, for as long as any command uses it.
+
+Belongs here: starting, sharing and stopping that server, and the process it runs in. Does not
+belong here: a server that the user has set up (``flows.prefect_api``).
+
+Prefect's ephemeral server is not used: it is stopped without ceremony and loses most task runs at
+exit. This one is the ordinary server, in a process of its own, with its database in its folder;
+it is asked to stop and given the time to write what it has heard.
+
+Commands that run at once share it, and none is left behind, whatever is killed. Three locks
+(``flock``, so that each is gone when its holder is) say who is there:
+
+- ``users`` is held shared by every command while it uses the server;
+- ``server`` is held by the server while it lives, and names its process and port;
+- ``door`` is held by whoever comes or goes: to start the server or find it running, or to stop it
+  if nobody else is left.
+
+The server itself looks every second whether it has a user, and ends if it has none: that is how a
+command killed by ``kill -9``, which stops nothing, leaves nothing behind.
+"""
+
+import fcntl
+import os
+import runpy
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, NamedTuple
+
+import httpx
+
+from expectations.errors import ServiceUnavailableError
+
+DOOR, USERS, SERVER, LOG = "door", "users", "server", "server.log"
+
+START_LIMIT_S = 120.0
+"""Longest wait for the server: 19 s were measured on a cold disk, and CI machines vary."""
+DRAIN_LIMIT_S = 10.0
+"""Longest wait for this process's own last records to be sent; they take milliseconds."""
+STOP_LIMIT_S = 30.0
+"""Longest wait for it to write its last records; it takes about 3 s."""
+WATCH_S = 1.0
+"""How often the server looks for users: two system calls."""
+POLL_S = 0.1
+"""Between two looks at a server that starts or stops. A guess."""
+
+
+class Running(NamedTuple):
+    """A server that lives."""
+
+    pid: int
+    port: int
+
+    @property
+    def address(self) -> str:
+        """The address of its API."""
+        return f"http://127.0.0.1:{self.port}/api"
+
+
+@contextmanager
+def private_server(folder: Path, port: int | None = None) -> Iterator[str]:
+    """Use the folder's server, started if need be, as this process's Prefect API.
+
+    Args:
+        folder: the server's home, with its database and its log.
+        port: where it listens if it is started; a free one if None.
+
+    Yields:
+        The API's address.
+
+    Raises:
+        ServiceUnavailableError: it did not become healthy in time.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / USERS).open("ab") as place:
+        with _lock(folder / DOOR):
+            fcntl.flock(place, fcntl.LOCK_SH)
+            address = _join(folder) or _start(folder, port or _free_port())
+        try:
+            with _as_api(folder, address):
+                try:
+                    yield address
+                finally:
+                    _send_what_is_left()
+        finally:
+            with _lock(folder / DOOR):
+                fcntl.flock(place, fcntl.LOCK_UN)
+                if _try_lock(place):
+                    _stop(folder)
+
+
+@contextmanager
+def _as_api(folder: Path, address: str) -> Iterator[None]:
+    """Make a server this process's and its children's, until the block ends."""
+    import prefect.context
+
+    changes = _environment(folder, address)
+    before = {name: os.environ.get(name) for name in changes}
+    os.environ.update(changes)
+    prefect.context.refresh_global_settings_context()
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+        prefect.context.refresh_global_settings_context()
+
+
+def _environment(folder: Path, address: str) -> dict[str, str]:
+    return {
+        "PREFECT_HOME": str(folder),
+        "PREFECT_API_URL": address,
+        "PREFECT_SERVER_UI_API_URL": address,
+    }
+
+
+def _join(folder: Path) -> str | None:
+    """Return the address of the server that runs in a folder; None if none does."""
+    found = _find(folder)
+    if found is None:
+        return None
+    _wait_until_healthy(lambda: _find(folder) is not None, found.address, folder / LOG)
+    return found.address
+
+
+def _start(folder: Path, port: int) -> str:
+    """Start a server, and return its address when it answers."""
+    address = Running(0, port).address
+    with (folder / LOG).open("ab") as output:
+        server = subprocess.Popen(  # noqa: S603 - our own interpreter, no shell, our own words
+            [sys.executable, "-P", "-m", __name__, str(folder), str(port)],
+            env={**os.environ, **_environment(folder, address)},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C is for the command, which then stops the server
+        )
+    # Waits for its end, which may be after ours: nothing else remembers the process.
+    threading.Thread(target=server.wait, daemon=True).start()
+    _wait_until_healthy(lambda: server.returncode is None, address, folder / LOG)
+    return address
+
+
+def _wait_until_healthy(is_alive: Callable[[], bool], address: str, log: Path) -> None:
+    """Return once a server answers; raise if it ends or takes too long."""
+    deadline = time.monotonic() + START_LIMIT_S
+    while (is_there := is_alive()) and time.monotonic() < deadline:
+        with suppress(httpx.TransportError):
+            if httpx.get(f"{address}/health", timeout=5).is_success:
+                return
+        time.sleep(POLL_S)
+    state = f"not healthy after {START_LIMIT_S:.0f} s" if is_there else "it ended"
+    msg = f"Cannot use a private Prefect server at {address}: {state}. Its log is {log}"
+    raise ServiceUnavailableError(msg)
+
+
+def _send_what_is_left() -> None:
+    """Hand the server the events and log lines that this process still holds."""
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
+
+    EventsWorker.drain_all(timeout=DRAIN_LIMIT_S)
+    APILogWorker.drain_all(timeout=DRAIN_LIMIT_S)
+
+
+def _stop(folder: Path) -> None:
+    """Ask the server to end, so that it writes what it has heard; insist only after a while."""
+    found = _find(folder)
+    if found is None:
+        return
+    deadline = time.monotonic() + STOP_LIMIT_S
+    with suppress(ProcessLookupError):  # it may end between any two looks
+        os.kill(found.pid, signal.SIGINT)
+        while _find(folder) is not None:
+            if time.monotonic() > deadline:
+                os.killpg(found.pid, signal.SIGKILL)
+            time.sleep(POLL_S)
+
+
+def _find(folder: Path) -> Running | None:
+    """Return the server that lives in a folder; its lock is what makes its number its own."""
+    with (folder / SERVER).open("a+b") as place:
+        while not _try_lock(place):
+            place.seek(0)
+            written = place.read().split()
+            if written:
+                pid, port = map(int, written)
+                return Running(pid, port)
+            time.sleep(POLL_S)  # it has taken the lock and is about to sign
+    return None
+
+
+@contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    """Hold a file's lock, once whoever has it lets go."""
+    with path.open("ab") as place:
+        fcntl.flock(place, fcntl.LOCK_EX)
+        yield
+
+
+def _try_lock(place: IO[bytes] | int) -> bool:
+    """Take an open file's lock if nobody else has it, until the file is closed."""
+    try:
+        fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _free_port() -> int:
+    """Return a port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def serve(folder: Path, port: int) -> None:
+    """Be the server, until asked to end or left by every user."""
+    place = os.open(folder / SERVER, os.O_RDWR | os.O_CREAT)  # closed by this process's end alone
+    if not _try_lock(place):
+        sys.exit(f"another server runs in {folder}")
+    os.truncate(place, 0)
+    os.write(place, f"{os.getpid()} {port}".encode())
+    threading.Thread(target=_watch, args=(folder,), daemon=True).start()
+    sys.argv = ["prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    runpy.run_module("prefect", run_name="__main__", alter_sys=True)
+
+
+def _watch(folder: Path) -> None:
+    """End this process when no user is left, however they went."""
+    with (folder / USERS).open("ab") as users:
+        while True:
+            time.sleep(WATCH_S)
+            with _lock(folder / DOOR):  # nobody comes or goes meanwhile
+                if _try_lock(users):
+                    os.kill(os.getpid(), signal.SIGINT)
+                    time.sleep(STOP_LIMIT_S)  # the door stays shut until this process has ended
+                    os.killpg(os.getpid(), signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    serve(Path(sys.argv[1]), int(sys.argv[2]))
