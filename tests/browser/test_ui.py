@@ -1,0 +1,187 @@
+"""What a person sees in a browser: the night in Prefect's UI, and our reports without a network."""
+
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+import sqlalchemy as sa
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from storage.schema import run
+
+if TYPE_CHECKING:
+    from tests.conftest import Night
+
+pytestmark = pytest.mark.browser
+
+QUIET = (
+    "--no-sandbox",  # CI runs as root
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
+SHOWN_WITHIN_MS = 30_000
+
+
+@pytest.fixture(scope="module")
+def browser(night: "Night") -> Iterator[Browser]:
+    """Start Debian's Chromium, once the night is over: its flows need the thread to themselves."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        missing = "needs Chromium: tests/browser/install-chromium"
+        if os.environ.get("CI"):
+            pytest.fail(missing)
+        pytest.skip(missing)
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=chromium, args=QUIET)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def page(browser: Browser, tmp_path: Path) -> Iterator[Page]:
+    """Open a page; what it looked like in the end is left in the test's folder."""
+    opened = browser.new_page(viewport={"width": 1400, "height": 1000})
+    opened.set_default_timeout(SHOWN_WITHIN_MS)
+    expect.set_options(timeout=SHOWN_WITHIN_MS)
+    yield opened
+    opened.screenshot(path=tmp_path / "page.png", full_page=True)
+    opened.close()
+
+
+@pytest.fixture
+def offline(browser: Browser, tmp_path: Path) -> Iterator[tuple[Page, list[str]]]:
+    """Open a page without any network, and the addresses it asked for."""
+    context = browser.new_context(offline=True, viewport={"width": 1400, "height": 1000})
+    opened = context.new_page()
+    asked: list[str] = []
+    opened.on("request", lambda request: asked.append(request.url))
+    yield opened, asked
+    opened.screenshot(path=tmp_path / "page.png")
+    context.close()
+
+
+@pytest.fixture
+def ui(prefect_server: str) -> str:
+    return prefect_server.removesuffix("/api")
+
+
+@pytest.fixture
+def run_page(night: "Night", ui: str) -> Callable[..., str]:
+    """Give the address of a flow run's page: of a batch, or of the night."""
+
+    def address(kind: str, file_name: str | None = None) -> str:
+        chosen = sa.select(run.c.flow_run_id).where(run.c.kind == kind)
+        if file_name is not None:
+            chosen = chosen.where(run.c.batch_id == night.batch(file_name)["batch_id"])
+        with night.database() as engine, engine.connect() as connection:
+            return f"{ui}/runs/flow-run/{connection.scalar(chosen)}"
+
+    return address
+
+
+@pytest.fixture
+def artifact_page(prefect_server: str, ui: str) -> Callable[[str], str]:
+    """Give the address of an artifact's page by its key."""
+
+    def address(key: str) -> str:
+        chosen = {"artifacts": {"key": {"any_": [key]}}, "sort": "CREATED_DESC"}
+        found = httpx.post(f"{prefect_server}/artifacts/filter", json=chosen, timeout=30).json()
+        return f"{ui}/artifacts/artifact/{found[-1]['id']}"
+
+    return address
+
+
+def test_the_night_shows_its_name_its_state_and_the_files_that_need_someone(
+    page: Page, run_page: Callable[..., str], night: "Night"
+) -> None:
+    page.goto(run_page("nightly"))
+    expect(page).to_have_title(re.compile(f"night of {night.started_at.date()}"))
+    expect(page.get_by_text("Failed", exact=True).first).to_be_visible()
+    page.get_by_text("Details", exact=True).click()
+    expect(page.get_by_text("13 files: 5 scored, 1 known, 6 rejected").first).to_be_visible()
+    page.get_by_text("Subflow Runs", exact=True).click()
+    for name in ("cells-2026-11-05.csv 2026-11-05", "foreign-2026-11-05.csv 2026-11-05"):
+        expect(page.get_by_role("link", name=name)).to_be_visible()
+
+
+def test_a_rejected_batch_shows_its_reason(page: Page, run_page: Callable[..., str]) -> None:
+    page.goto(run_page("batch", "foreign-2026-11-05.csv"))
+    expect(page).to_have_title(re.compile(r"foreign-2026-11-05\.csv 2026-11-05"))
+    expect(page.get_by_text("Failed", exact=True).first).to_be_visible()
+    page.get_by_text("Details", exact=True).click()
+    reason = "rejected: 60 of 60 rows (100.0%) were quarantined; most often protocol"
+    expect(page.get_by_text(reason).first).to_be_visible()
+
+
+def test_the_summary_of_a_batch_is_an_artifact_to_read(
+    page: Page, artifact_page: Callable[[str], str], night: "Night"
+) -> None:
+    cells = night.batch("cells-2026-11-05.csv")
+    page.goto(artifact_page(f"batch-{cells['batch_id'][:12]}"))
+    expect(page.get_by_role("heading", name="cells-2026-11-05.csv")).to_be_visible()
+    for name, value in (("Rows read", "60"), ("Scored", "53"), ("Quarantined", "7")):
+        row = page.get_by_role("row", name=name)
+        expect(row.get_by_role("cell").last).to_have_text(value)
+    advisory = "service: 1 row, such as 'quic'; expected one of the 70 known values"
+    expect(page.get_by_text(advisory)).to_be_visible()
+
+
+def test_flagged_connections_are_a_table_with_reasons(
+    page: Page, artifact_page: Callable[[str], str], night: "Night"
+) -> None:
+    cells = night.batch("cells-2026-11-05.csv")
+    page.goto(artifact_page(f"flagged-{cells['batch_id'][:12]}"))
+    expect(page.get_by_text(f"{cells['rows_flagged']} Items")).to_be_visible()
+    expect(page.get_by_role("columnheader", name="anomaly_score")).to_be_visible()
+    expect(
+        page.get_by_text(re.compile(r"num_failed_logins \d+ \(expected 0\);")).first
+    ).to_be_visible()
+
+
+def test_the_artifacts_are_listed_with_the_files_they_are_of(page: Page, ui: str) -> None:
+    page.goto(f"{ui}/artifacts")
+    expect(page.get_by_text("foreign-2026-11-05.csv, 2026-11-05: validation")).to_be_visible()
+    expect(
+        page.get_by_text("13 files: 5 scored, 1 known, 6 rejected, 1 failed").first
+    ).to_be_visible()
+
+
+def test_the_validation_page_shows_what_failed_without_any_network(
+    offline: tuple[Page, list[str]], night: "Night"
+) -> None:
+    page, asked = offline
+    report = reports(night, "cells-2026-11-05.csv") / "validate" / "validation.html"
+    page.goto(report.as_uri())
+    expect(page.get_by_role("heading", name="cells-2026-11-05.csv")).to_be_visible()
+    failed = page.get_by_role("row", name="protocol_type one of icmp, tcp, udp")
+    expect(failed).to_contain_text("'gre'")
+    expect(failed).to_contain_text("quarantined")
+    expect(page.get_by_text("duration: 'soon' is not an integer")).to_be_visible()
+    expect(page.get_by_text(re.compile("^soon,tcp,http,SF,"))).to_be_visible()
+    assert asked == [report.as_uri()]
+    width = page.evaluate("document.documentElement.scrollWidth")
+    assert width <= 1400, "nothing needs scrolling sideways"
+
+
+def test_the_drift_report_draws_its_plots_without_any_network(
+    offline: tuple[Page, list[str]], night: "Night"
+) -> None:
+    page, asked = offline
+    (report,) = (night.home / "lake").rglob("drift.html")
+    page.goto(report.as_uri())
+    expect(page.get_by_text("Drift in column 'anomaly_score'")).to_be_visible()
+    expect(page.locator("svg.main-svg").first).to_be_visible()
+    assert {address.partition(":")[0] for address in asked} <= {"file", "data", "blob"}
+
+
+def reports(night: "Night", file_name: str) -> Path:
+    return night.home / "lake" / "nsl_kdd" / str(night.batch(file_name)["batch_id"])
