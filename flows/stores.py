@@ -11,7 +11,7 @@ from expectations.errors import NoctuleError
 from flows.settings import Settings
 from storage.database import connect
 from storage.revisions import require_schema, status, upgrade
-from storage.runs import finish_run, start_run
+from storage.runs import RunState, close_killed_runs, finish_run, open_run
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
@@ -59,6 +59,8 @@ class RunRecord:
 def record_run(engine: Engine, kind: str, batch_id: str | None = None) -> Iterator[RunRecord]:
     """Keep a row of the run table from the block's beginning to its end, however it ends.
 
+    Rows of earlier runs that were killed are closed first.
+
     Args:
         engine: the database.
         kind: the flow's name.
@@ -69,15 +71,19 @@ def record_run(engine: Engine, kind: str, batch_id: str | None = None) -> Iterat
     """
     from prefect.runtime import flow_run
 
-    run_id = start_run(engine, kind, utc_now(), batch_id=batch_id, flow_run_id=flow_run.id)
-    record = RunRecord()
-    try:
-        yield record
-    except BaseException as error:
-        with suppress(NoctuleError):  # the first error is the one to tell of
-            finish_run(engine, run_id, "failed", f"{type(error).__name__}: {error}", utc_now())
-        raise
-    state = record.state
-    is_failed = state is None or state.is_failed()
-    message = state.message if state is not None else "ended without a state"
-    finish_run(engine, run_id, "failed" if is_failed else "completed", message or "", utc_now())
+    started_at = utc_now()
+    close_killed_runs(engine, started_at)
+    with open_run(engine, kind, started_at, batch_id=batch_id, flow_run_id=flow_run.id) as run_id:
+        record = RunRecord()
+        try:
+            yield record
+        except BaseException as error:
+            said, *_ = f"{type(error).__name__}: {error}".splitlines()  # below, maybe a statement
+            with suppress(NoctuleError):  # the first error is the one to tell of
+                finish_run(engine, run_id, "failed", said, utc_now())
+            raise
+        state = record.state
+        is_failed = state is None or state.is_failed()
+        message = state.message if state is not None else "ended without a state"
+        end: RunState = "failed" if is_failed else "completed"
+        finish_run(engine, run_id, end, message or "", utc_now())

@@ -61,7 +61,7 @@ def claim(engine: Engine, folder: Path, batch_id: str) -> Iterator[Claim | None]
         LookupError: no delivery of this batch is recorded.
         ServiceUnavailableError: the database cannot be reached.
     """
-    lock = lock_folder(folder) if engine.dialect.name == "sqlite" else _lock_key(engine, batch_id)
+    lock = lock_folder(folder) if engine.dialect.name == "sqlite" else lock_key(engine, batch_id)
     with lock as is_held:
         yield _take_token(engine, batch_id) if is_held else None
 
@@ -87,10 +87,18 @@ def lock_folder(folder: Path) -> Iterator[bool]:
 
 
 @contextmanager
-def _lock_key(engine: Engine, batch_id: str) -> Iterator[bool]:
-    """Take PostgreSQL's advisory lock of a batch, in a session of its own."""
-    # A signed 64-bit key. Batches share one only if 8 bytes of their SHA-256 are equal.
-    key = int.from_bytes(bytes.fromhex(batch_id[:16]), signed=True)
+def lock_key(engine: Engine, digest: str) -> Iterator[bool]:
+    """Take one of PostgreSQL's advisory locks, in a session of its own.
+
+    Args:
+        engine: the database.
+        digest: SHA-256 of what is locked, hexadecimal.
+
+    Yields:
+        Whether it is ours; the lock is gone when the block ends or its process does.
+    """
+    # A signed 64-bit key. Two share one only if 8 bytes of their SHA-256 are equal.
+    key = int.from_bytes(bytes.fromhex(digest[:16]), signed=True)
     with available(engine):
         connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
     try:

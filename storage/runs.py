@@ -1,30 +1,42 @@
 """Runs: one row per run of a flow, whatever came of it.
 
-Belongs here: opening and closing that row. Does not belong here: what the run did to a batch,
-which the batch itself says.
+Belongs here: opening and closing that row, also for a run that was killed before it could. Does not
+belong here: what the run did to a batch, which the batch itself says.
+
+A run holds a lock while it lives (a folder's with SQLite, which is used from one host; PostgreSQL's
+own otherwise). A row that says ``running`` and whose lock is free is of a run that was killed: the
+next run of any kind closes it.
 """
 
+import hashlib
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from datetime import datetime
-from typing import Literal
+from pathlib import Path
+from typing import Final, Literal
 
 import sqlalchemy as sa
 from sqlalchemy import Engine
 
-from storage.database import write
+from storage.claims import lock_folder, lock_key
+from storage.database import read, write
 from storage.schema import run
 
 RunState = Literal["completed", "failed"]
 
+KILLED: Final = "ended without a word (killed?)"
 
-def start_run(
+
+@contextmanager
+def open_run(
     engine: Engine,
     kind: str,
     started_at: datetime,
     *,
     batch_id: str | None = None,
     flow_run_id: str | None = None,
-) -> int:
-    """Note that a flow has begun.
+) -> Iterator[int]:
+    """Note that a flow has begun, and hold the lock of its life until the block ends.
 
     Args:
         engine: the database.
@@ -33,22 +45,25 @@ def start_run(
         batch_id: the one batch it is about, whose delivery is recorded; None for none or many.
         flow_run_id: Prefect's, to find the run in its UI.
 
-    Returns:
-        The ``run_id`` that ``finish_run`` takes.
+    Yields:
+        The ``run_id`` that ``finish_run`` takes before the block ends.
     """
-    with write(engine) as connection:
-        inserted = (
-            sa.insert(run)
-            .values(
-                kind=kind,
-                batch_id=batch_id,
-                flow_run_id=flow_run_id,
-                state="running",
-                started_at=started_at,
+    with ExitStack() as life:
+        with write(engine) as connection:  # nobody sees the row before its lock is held
+            inserted = (
+                sa.insert(run)
+                .values(
+                    kind=kind,
+                    batch_id=batch_id,
+                    flow_run_id=flow_run_id,
+                    state="running",
+                    started_at=started_at,
+                )
+                .returning(run.c.run_id)
             )
-            .returning(run.c.run_id)
-        )
-        return int(connection.execute(inserted).scalar_one())
+            run_id = int(connection.execute(inserted).scalar_one())
+            life.enter_context(_life(engine, run_id))
+        yield run_id
 
 
 def finish_run(
@@ -61,3 +76,43 @@ def finish_run(
             .where(run.c.run_id == run_id)
             .values(state=state, message=message, finished_at=finished_at)
         )
+
+
+def close_killed_runs(engine: Engine, now: datetime) -> None:
+    """Close the rows of runs that ended without closing them; those that live are left alone."""
+    with read(engine) as connection:
+        open_ids = connection.scalars(sa.select(run.c.run_id).where(run.c.state == "running")).all()
+    for run_id in open_ids:
+        with _life(engine, run_id) as is_over:
+            if is_over:
+                _close(engine, run_id, now)
+
+
+def _close(engine: Engine, run_id: int, now: datetime) -> None:
+    """Close a row, unless the run did so itself since it was listed."""
+    with write(engine) as connection:
+        connection.execute(
+            sa.update(run)
+            .where(run.c.run_id == run_id, run.c.state == "running")
+            .values(state="failed", message=KILLED, finished_at=now)
+        )
+
+
+def _life(engine: Engine, run_id: int) -> AbstractContextManager[bool]:
+    """Lock a run's life: the run has it while it lives, whoever else gets it knows it is over."""
+    if engine.dialect.name == "sqlite":
+        return _life_in_folder(Path(f"{engine.url.database}-runs") / str(run_id))
+    digest = hashlib.sha256(f"run {run_id}".encode()).hexdigest()
+    return lock_key(engine, digest)
+
+
+@contextmanager
+def _life_in_folder(folder: Path) -> Iterator[bool]:
+    """Lock a folder of its own beside the database, which is gone when nobody needs it."""
+    with lock_folder(folder) as is_held:
+        try:
+            yield is_held
+        finally:
+            if is_held:
+                with suppress(OSError):  # whoever found the run dead has removed it
+                    folder.rmdir()

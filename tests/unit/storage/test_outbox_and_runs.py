@@ -1,13 +1,19 @@
 """Events wait until they are sent; runs are opened and closed."""
 
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import sqlalchemy as sa
+from sqlalchemy import Engine
 from sqlalchemy.exc import IntegrityError
 
 from storage import schema
 from storage.outbox import OutboxEvent, mark_published, pending_events
-from storage.runs import finish_run, start_run
+from storage.runs import close_killed_runs, finish_run, open_run
 
 
 def test_events_wait_in_order_until_they_are_marked(example: SimpleNamespace) -> None:
@@ -35,12 +41,12 @@ def test_marking_nothing_is_allowed(example: SimpleNamespace) -> None:
 
 def test_a_run_is_closed_with_its_message(example: SimpleNamespace) -> None:
     result = example.result()
-    run_id = start_run(
+    with open_run(
         example.engine, "nightly", result.started_at, batch_id="ab" * 32, flow_run_id="f-1"
-    )
-    (opened,) = example.read(schema.run)
-    assert (opened["state"], opened["finished_at"]) == ("running", None)
-    finish_run(example.engine, run_id, "failed", "rejected: a\0b", result.finished_at)
+    ) as run_id:
+        (opened,) = example.read(schema.run)
+        assert (opened["state"], opened["finished_at"]) == ("running", None)
+        finish_run(example.engine, run_id, "failed", "rejected: a\0b", result.finished_at)
     (closed,) = example.read(schema.run)
     assert (closed["state"], closed["message"]) == ("failed", r"rejected: a\x00b")
     assert closed["finished_at"] == result.finished_at
@@ -48,6 +54,69 @@ def test_a_run_is_closed_with_its_message(example: SimpleNamespace) -> None:
 
 def test_a_state_that_is_not_known_is_refused(example: SimpleNamespace) -> None:
     result = example.result()
-    run_id = start_run(example.engine, "nightly", result.started_at)
-    with pytest.raises(IntegrityError, match="ck_run_state"):
+    with (
+        open_run(example.engine, "nightly", result.started_at) as run_id,
+        pytest.raises(IntegrityError, match="ck_run_state"),
+    ):
         finish_run(example.engine, run_id, "vanished", "", result.finished_at)
+
+
+# Opens a run, says so, and waits to be killed.
+VICTIM = """
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from storage.database import connect
+from storage.runs import open_run
+
+url, home = sys.argv[1:]
+with open_run(connect(url or None, Path(home)), "nightly", datetime.now(UTC)):
+    print("running", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_run_that_was_killed_is_closed_and_one_that_lives_is_not(
+    example: SimpleNamespace, database: tuple[str | None, Path]
+) -> None:
+    now = example.result().finished_at
+    url, home = database
+    with subprocess.Popen(
+        [sys.executable, "-c", VICTIM, url or "", str(home)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"running\n"
+        (row,) = example.read(schema.run)
+        close_killed_runs(example.engine, now)
+        assert [one["state"] for one in example.read(schema.run)] == ["running"]
+        process.kill()
+    wait_for_session(example.engine, f"run {row['run_id']}")
+
+    with open_run(example.engine, "train", now):
+        close_killed_runs(example.engine, now)
+        killed, alive = example.read(schema.run)
+        assert (killed["state"], killed["message"]) == ("failed", "ended without a word (killed?)")
+        assert killed["finished_at"] == now
+        assert alive["state"] == "running"
+    if url is None:
+        assert list((home / "noctule.db-runs").iterdir()) == []
+
+
+def test_a_run_that_ended_by_itself_keeps_its_own_words(example: SimpleNamespace) -> None:
+    now = example.result().finished_at
+    with open_run(example.engine, "nightly", now) as run_id:
+        finish_run(example.engine, run_id, "completed", "all well", now)
+    close_killed_runs(example.engine, now)
+    assert [one["message"] for one in example.read(schema.run)] == ["all well"]
+
+
+def wait_for_session(engine: Engine, name: str) -> None:
+    """Return once a dead owner's session is gone, which PostgreSQL notices in its own time."""
+    if engine.dialect.name == "postgresql":
+        digest = hashlib.sha256(name.encode()).digest()
+        key = int.from_bytes(digest[:8], signed=True)
+        with engine.connect() as connection:
+            connection.execute(sa.text("SET LOCAL statement_timeout = '20s'"))
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
