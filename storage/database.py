@@ -143,8 +143,7 @@ def show_address(address: URL) -> str:
 def _unavailable(address: URL, error: Exception) -> ServiceUnavailableError:
     """Say what could not be reached, in the server's own first line."""
     cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
-    lines = str(cause).strip().splitlines()
-    said = lines[0] if lines else type(cause).__name__
+    said = _first_sentence(cause)
     if address.password:
         said = said.replace(str(address.password), "***")
     message = (
@@ -231,6 +230,9 @@ def read(engine: Engine) -> Iterator[Connection]:
 def available(engine: Engine) -> Iterator[None]:
     """Turn the errors of a database that is away, locked or full into the one that says so.
 
+    Any other error goes on as it is, without the row that PostgreSQL quotes below its message:
+    messages end in logs, in the run table and in Prefect, where no row belongs.
+
     Raises:
         ServiceUnavailableError: such an error was raised inside.
     """
@@ -239,10 +241,31 @@ def available(engine: Engine) -> Iterator[None]:
     except DBAPIError as error:
         if error.connection_invalidated or _is_out_of_service(engine, error.orig):
             raise _unavailable(engine.url, error) from None
+        _withhold_rows(error)
         raise
     except engine.dialect.loaded_dbapi.OperationalError as error:
         # COPY speaks to the driver itself.
         raise _unavailable(engine.url, error) from None
+    except engine.dialect.loaded_dbapi.Error as error:
+        _withhold_rows(error)
+        raise
+
+
+def _withhold_rows(error: Exception) -> None:
+    """Cut an error's text, and that of the error it wraps, to the first sentence."""
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
+    said = _first_sentence(cause)
+    cause.args = (said,)
+    if cause is not error:
+        kind = type(cause)
+        error.args = (f"({kind.__module__}.{kind.__qualname__}) {said}",)
+
+
+def _first_sentence(error: BaseException) -> str:
+    """Return what went wrong, without PostgreSQL's detail and context, which quote the row."""
+    primary = getattr(getattr(error, "diag", None), "message_primary", None)
+    lines = str(primary or error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
 
 
 def _is_out_of_service(engine: Engine, error: BaseException | None) -> bool:

@@ -1,5 +1,6 @@
 """Frames into tables: the same rows whichever way they went."""
 
+import traceback
 from datetime import date
 from pathlib import Path
 
@@ -132,7 +133,7 @@ def test_what_is_not_a_number_may_not_stand_where_null_may_not(engine: Engine) -
         {
             "batch_date": [date(2026, 1, 1)],
             "scoring_id": [1],
-            "row_number": [1],
+            "row_number": [987_654],
             "classifier_score": [float("nan")],
             "autoencoder_score": [0.0],
             "anomaly_score": [0.0],
@@ -140,8 +141,9 @@ def test_what_is_not_a_number_may_not_stand_where_null_may_not(engine: Engine) -
         }
     )
     refused = pytest.raises((IntegrityError, engine.dialect.loaded_dbapi.IntegrityError))
-    with refused, write(engine) as connection:
+    with refused as caught, write(engine) as connection:
         insert_frame(connection, prediction, frame)
+    assert "987654" not in "".join(traceback.format_exception(caught.value))
 
 
 @pytest.mark.parametrize(

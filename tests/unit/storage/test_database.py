@@ -2,6 +2,7 @@
 
 import re
 import socket
+import traceback
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -151,6 +152,20 @@ class TestTransactions:
     def test_a_mistake_in_a_statement_is_not_taken_for_an_outage(self, empty: Engine) -> None:
         with pytest.raises(DBAPIError, match="nowhere"), read(empty) as connection:
             connection.execute(sa.text("SELECT * FROM nowhere"))
+
+    def test_the_row_of_a_refused_statement_is_in_no_message(self, empty: Engine) -> None:
+        insert, cell = sa.text("INSERT INTO t VALUES (:name, :number)"), f"{7:x>9}"
+        with write(empty) as connection:
+            connection.exec_driver_sql(
+                "CREATE TABLE t (name TEXT PRIMARY KEY, number INTEGER CONSTRAINT ck_t CHECK"
+                " (number > 0))"
+            )
+            connection.execute(insert, {"name": cell, "number": 1})
+        for number, said in ((0, "ck_t"), (1, "(?i)unique")):
+            with pytest.raises(DBAPIError, match=said) as caught, write(empty) as connection:
+                connection.execute(insert, {"name": cell, "number": number})
+            assert cell not in "".join(traceback.format_exception(caught.value))
+            assert cell not in repr(caught.value)
 
     def test_readers_see_the_last_commit_while_a_writer_works(self, tmp_path: Path) -> None:
         engine = connect(None, tmp_path)
