@@ -10,6 +10,7 @@ import pytest
 
 from expectations.contract import Column, Contract
 from tasks.drift import DriftOptions, DriftSummary, build_reference, measure_drift
+from tasks.drift_report import _label
 from tasks.validate import PartFile
 
 CONTRACT = Contract(
@@ -27,13 +28,16 @@ CONTRACT = Contract(
 
 ROWS = 2_500
 
+HOSTILE = "</script><script>alert(1)</script>&lt;\x1b\u2028"
+LONG = "x" * 10_000
+
 
 def traffic(seed: int, *, scale: float = 1.0) -> pl.DataFrame:
     random = np.random.default_rng(seed)
     return pl.DataFrame(
         {
             "row_number": np.arange(1, ROWS + 1),
-            "service": random.choice(["http", "smtp", "domain_u"], ROWS),
+            "service": random.choice(["http", "smtp", "domain_u", HOSTILE, LONG], ROWS),
             "src_bytes": (random.lognormal(5, 2, ROWS) * scale).astype(np.int64),
             "error_rate": random.uniform(0, 1, ROWS),
             "constant": np.zeros(ROWS, dtype=np.int64),
@@ -128,3 +132,30 @@ def test_the_page_needs_no_network(folder: Path, summary: DriftSummary) -> None:
 
     assert "log1p(src_bytes)" in page
     assert not re.search(r"<(script|link|img)[^>]+(src|href)=[\"']?(https?:)?//", page)
+
+
+def test_a_category_is_mere_text_in_the_page(folder: Path, summary: DriftSummary) -> None:
+    assert summary.report_html is not None
+    page = (folder / summary.report_html).read_text(encoding="utf-8")
+
+    assert "<script>alert" not in page
+    assert HOSTILE not in page
+    assert "\u2028" not in page.partition("<body>")[0]
+    assert r"\\x3c/script\\x3e\\x3cscript\\x3ealert(1)\\x3c/script\\x3e\\x26lt;" in page
+    assert "x" * 100 not in page.partition("<body>")[0].rpartition("<script>")[2]
+
+
+def test_a_category_is_mere_text_in_the_json(folder: Path, summary: DriftSummary) -> None:
+    assert summary.report_json is not None
+    answer = (folder / summary.report_json).read_text(encoding="utf-8")
+
+    assert "<script>" not in answer
+    assert "x" * 100 not in answer
+
+
+def test_categories_keep_apart_under_their_labels() -> None:
+    alike = ["a<b", r"a\x3cb", "a&b", "", " ", "\x00", r"\x00", LONG, LONG + "y", "größe"]
+    labels = [_label(name) for name in alike]
+    assert len(set(labels)) == len(alike)
+    assert labels[-1] == "größe"
+    assert all(label.isprintable() and len(label) < 80 for label in labels)
