@@ -16,6 +16,7 @@ from expectations.errors import InputRejectedError, NoctuleError, UsageError
 from flows.nightly import nightly
 from flows.plan import plan_file, plan_scoring
 from flows.prefect_api import prefect_api
+from flows.progress import shown_progress
 from flows.settings import Settings
 from flows.stores import open_database
 from flows.train import train
@@ -35,7 +36,11 @@ def run_night(settings: Settings, files: list[Path] | None, night: date | None) 
     """
     with open_database(settings) as engine:  # before a server is started for nothing
         champion(engine, settings.contract)
-    with prefect_api(settings.home), tags("noctule", settings.contract):
+    with (
+        shown_progress("starting Prefect"),
+        prefect_api(settings.home),
+        tags("noctule", settings.contract),
+    ):
         outcome = _result(nightly(files or None, night, return_state=True))
     assert isinstance(outcome, NightOutcome)  # noqa: S101 - the flow returns nothing else
     return outcome
@@ -51,7 +56,11 @@ def run_training(
     """
     with open_database(settings):
         pass
-    with prefect_api(settings.home), tags("noctule", settings.contract):
+    with (
+        shown_progress("starting Prefect"),
+        prefect_api(settings.home),
+        tags("noctule", settings.contract),
+    ):
         outcome = _result(train(files, selection, top_k, return_state=True))
     if not isinstance(outcome, TrainingOutcome):
         message = f"Cannot train: there is no file in {', '.join(map(str, files))}."
@@ -69,7 +78,10 @@ def run_evaluation(settings: Settings, file: Path, model_version: str | None) ->
     with open_database(settings) as engine:
         version = model_version or champion(engine, settings.contract).version
         model_folder = load_verified(engine, settings.models, version)
-    with tempfile.TemporaryDirectory(prefix="noctule-evaluate-") as workshop:
+    with (
+        shown_progress(f"reading {file.name}"),
+        tempfile.TemporaryDirectory(prefix="noctule-evaluate-") as workshop,
+    ):
         planned = plan_file(settings, file, hash_content(file).sha256, Path(workshop))
         job = plan_scoring(settings, planned, version, model_folder)
         ingested = stages.ingest(job, None)

@@ -12,7 +12,10 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
 from storage.bulk import SLICE_ROWS
+from storage.text import printable
 from tasks.detectors.hybrid import OperatingPointName, flag, load_model
+from tasks.reasons import VALUE_CHARACTERS
+from tasks.shown import plural
 
 if TYPE_CHECKING:
     from tasks.validate import PartFile
@@ -72,8 +75,8 @@ class ScoreSummary(BaseModel):
     def notes(self) -> tuple[str, ...]:
         """What a reader of the scores should know, a sentence each."""
         return tuple(
-            f"{one.feature}: values never seen in training in {one.rows:,} rows "
-            f"({', '.join(one.examples)})"
+            f"{one.feature}: values never seen in training in {plural(one.rows, 'row')} "
+            f"({', '.join(printable(value, VALUE_CHARACTERS) for value in one.examples)})"
             for one in self.unseen
         )
 

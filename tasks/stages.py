@@ -25,6 +25,7 @@ from tasks.explain import ExplainOptions, ExplainSummary, explain_batch
 from tasks.ingest import IngestOptions, IngestSummary, count_rows, ingest_file
 from tasks.publish import progress_artifact
 from tasks.score import ScoreOptions, ScoreSummary, score_batch
+from tasks.shown import ID_DIGITS
 from tasks.sources import SourceChangedError, SourceUnavailableError, hash_content
 from tasks.task import task
 from tasks.validate import (
@@ -166,9 +167,19 @@ def score(
 
 
 def score_visibly(job: BatchJob, validated: ValidationSummary) -> ScoreSummary:
-    """Score a batch; one of several parts shows its progress in the Prefect UI."""
-    is_long = len(validated.parts) > 1
-    return score(job, validated, progress_artifact(job.batch_id) if is_long else None)
+    """Score a batch; one of several parts shows its progress in the Prefect UI and in the log."""
+    if len(validated.parts) <= 1:
+        return score(job, validated)
+    move = progress_artifact(job.batch_id)
+
+    def tell(share: float) -> None:
+        move(share)
+        words = f"{job.source.name}: score, {share:.0%}"
+        logger.info(
+            "scored batch=%s share=%.2f", job.batch_id[:ID_DIGITS], share, extra={"words": words}
+        )
+
+    return score(job, validated, tell)
 
 
 def explain(job: BatchJob, validated: ValidationSummary, scored: ScoreSummary) -> ExplainSummary:
@@ -206,13 +217,17 @@ def _once(
     summary_type: type[S],
     work: Callable[[Path], S],
 ) -> S:
-    """Do a stage under its receipt, and log one line of counts; no value of any row is logged."""
+    """Do a stage under its receipt, and log its begin and its counts; no value of any row."""
+    batch, name = job.batch_id[:ID_DIGITS], stage.partition("-")[0]
+    words = f"{job.source.name}: {name}"
+    logger.info("began stage=%s batch=%s", stage, batch, extra={"words": words})
     began = time.perf_counter()
     summary = run_stage(job.folder, stage, key, summary_type, work)
     counts = " ".join(f"{name}={value}" for name, value in summary if name.startswith("rows_"))
     seconds = time.perf_counter() - began
+    done = {"words": f"{words}, done"}
     logger.info(
-        "finished stage=%s batch=%s %s seconds=%.1f", stage, job.batch_id[:12], counts, seconds
+        "finished stage=%s batch=%s %s seconds=%.1f", stage, batch, counts, seconds, extra=done
     )
     return summary
 

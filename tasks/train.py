@@ -4,8 +4,9 @@ Belongs here: joining the fit with the model store. Does not belong here: how a 
 (``tasks.fit``), or which version should be champion.
 """
 
+import logging
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -22,6 +23,9 @@ from tasks.task import task
 LIBRARIES = ("noctule", "numpy", "polars", "scikit-learn", "lightgbm", "keras", "jax")
 """What a model depends on beside data, options and seed; kept with it."""
 
+logger = logging.getLogger("noctule.training")
+logger.setLevel(logging.INFO)  # Prefect gives an extra logger its handlers but no level
+
 
 class TrainingOutcome(BaseModel):
     """What training came to."""
@@ -36,7 +40,7 @@ class TrainingOutcome(BaseModel):
     """Rows of the training files that could not be used."""
 
 
-def train_model(  # noqa: PLR0913 - each named at the call
+def train_model(
     engine: Engine,
     models: Path,
     parts: Sequence[Path],
@@ -46,7 +50,6 @@ def train_model(  # noqa: PLR0913 - each named at the call
     *,
     sources: Mapping[str, str],
     rows_quarantined: int,
-    progress: Callable[[str], None] | None = None,
 ) -> TrainingOutcome:
     """Fit a model on labelled connections and register it.
 
@@ -59,7 +62,6 @@ def train_model(  # noqa: PLR0913 - each named at the call
         now: the time of registration.
         sources: SHA-256 of each file's content -> its name, kept with the version.
         rows_quarantined: of those files, for the report.
-        progress: told each step before it is done.
 
     Returns:
         The version and the evidence for it.
@@ -70,7 +72,7 @@ def train_model(  # noqa: PLR0913 - each named at the call
     models.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".fit-", dir=models) as workshop:
         folder = Path(workshop)
-        fit = fit_model(parts, get_contract(contract_name), folder, options, progress)
+        fit = fit_model(parts, get_contract(contract_name), folder, options, _tell)
         registered = register_model(
             engine,
             models,
@@ -93,6 +95,11 @@ def train_model(  # noqa: PLR0913 - each named at the call
         fit=fit,
         rows_quarantined=rows_quarantined,
     )
+
+
+def _tell(step: str) -> None:
+    """Log a step of the fit, before it is done."""
+    logger.info("training step=%r", step, extra={"words": f"training: {step}"})
 
 
 train_model_task = task(train_model, name="fit and register")

@@ -17,7 +17,7 @@ from tasks.explain import (
     explain_batch,
     explain_rows,
 )
-from tasks.score import ScoreOptions, ScoreSummary, score_batch
+from tasks.score import ScoreOptions, ScoreSummary, UnseenCategories, score_batch
 from tasks.validate import PartFile
 
 MakeConnections = Callable[..., pl.DataFrame]
@@ -219,6 +219,12 @@ def test_categories_never_met_in_training_are_counted_over_all_parts(
     scored = score_batch(tmp_path, PARTS, tiny_model_folder, tmp_path / "score-1", ScoreOptions())
     assert scored.rows_scored == 60
     assert scored.notes == ("service: values never seen in training in 4 rows (gopher, tftp_u)",)
+
+
+def test_a_note_quotes_a_category_as_it_may_be_shown(scored: ScoreSummary) -> None:
+    found = UnseenCategories(feature="service", rows=1, examples=("\x1b[2J", "x" * 1_000_000))
+    (note,) = scored.model_copy(update={"unseen": (found,)}).notes
+    assert note == (rf"service: values never seen in training in 1 row (\x1b[2J, {'x' * 80}...)")
 
 
 def test_a_batch_of_known_categories_has_no_such_note(scored: ScoreSummary) -> None:
