@@ -174,12 +174,6 @@ def record_delivery(engine: Engine, arrived: Delivery) -> BatchRecord:
     return found
 
 
-def find_batch(engine: Engine, batch_id: str) -> BatchRecord | None:
-    """Return what is known of a batch, or None if it never arrived."""
-    with read(engine) as connection:
-        return _find(connection, batch_id)
-
-
 def find_delivery(
     engine: Engine, source: Path, size_bytes: int, modified_at: datetime
 ) -> BatchRecord | None:

@@ -89,17 +89,12 @@ def pending_files(
     return InboxContents(tuple(pending), tuple(skipped))
 
 
-def is_settled(path: Path, now: datetime, quiet_seconds: float = QUIET_SECONDS) -> bool:
+def _is_settled(status: os.stat_result, now: datetime, quiet_seconds: float) -> bool:
     """Tell whether a file has lain untouched long enough to be whole.
 
     A time of modification further in the future than ``quiet_seconds`` is a wrong clock, not a
     writer at work, and counts as settled: the file would otherwise wait for ever.
     """
-    return _is_settled(path.stat(), now, quiet_seconds)
-
-
-def _is_settled(status: os.stat_result, now: datetime, quiet_seconds: float) -> bool:
-    """Tell whether a file of this status is settled."""
     return abs(now.timestamp() - status.st_mtime) >= quiet_seconds
 
 

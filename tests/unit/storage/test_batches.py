@@ -12,9 +12,9 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 from expectations.errors import NoctuleError, UsageError
 from storage import schema
 from storage.batches import (
+    BatchRecord,
     BatchRejection,
     commit_batch,
-    find_batch,
     find_delivery,
     record_delivery,
     reject_batch,
@@ -41,11 +41,18 @@ def rejection(**changes: object) -> BatchRejection:
     return BatchRejection(**{**facts, **changes})
 
 
+def stored(example: SimpleNamespace) -> BatchRecord:
+    """Return what is known of the example batch."""
+    found = find_delivery(example.engine, Path("/inbox/night.csv"), 120, NOW)
+    assert found is not None
+    return found
+
+
 class TestDelivery:
     def test_a_delivery_makes_its_batch_known_and_unfinished(
         self, example: SimpleNamespace
     ) -> None:
-        found = find_batch(example.engine, BATCH_ID)
+        found = stored(example)
         assert (found.file_name, found.status, found.is_finished) == (
             "night.csv",
             "received",
@@ -74,7 +81,7 @@ class TestDelivery:
         self, example: SimpleNamespace
     ) -> None:
         example.deliver(batch_date=date(2026, 11, 19))
-        assert find_batch(example.engine, BATCH_ID).batch_date == date(2026, 11, 19)
+        assert stored(example).batch_date == date(2026, 11, 19)
         example.commit()
         arrived = example.deliver(batch_date=date(2026, 11, 18))
         assert record_delivery(example.engine, arrived).batch_date == date(2026, 11, 19)
@@ -88,8 +95,9 @@ class TestDelivery:
         assert find_delivery(example.engine, Path("/inbox/other.csv"), 120, NOW) is None
 
     def test_a_file_name_that_is_not_utf8_is_kept_escaped(self, example: SimpleNamespace) -> None:
-        example.deliver("cd" * 32, source=Path("/inbox/n\udcffght.csv"))
-        assert find_batch(example.engine, "cd" * 32).file_name == r"n\xffght.csv"
+        source = Path("/inbox/n\udcffght.csv")
+        example.deliver("cd" * 32, source=source)
+        assert find_delivery(example.engine, source, 120, NOW).file_name == r"n\xffght.csv"
 
 
 class TestCommit:
@@ -113,7 +121,7 @@ class TestCommit:
 
     def test_the_account_is_stored_with_the_batch(self, example: SimpleNamespace) -> None:
         example.commit()
-        found = find_batch(example.engine, BATCH_ID)
+        found = stored(example)
         assert found.is_finished
         assert found.status == "scored"
         assert (found.rows_read, found.rows_scored, found.rows_quarantined) == (4, 2, 2)
@@ -230,14 +238,14 @@ class TestCommit:
     ) -> None:
         with pytest.raises(NoctuleError, match=complaint):
             example.commit(**changes)
-        assert find_batch(example.engine, BATCH_ID).status == "received"
+        assert stored(example).status == "received"
 
     def test_an_account_that_does_not_add_up_is_refused_by_the_database(
         self, example: SimpleNamespace
     ) -> None:
         with pytest.raises(IntegrityError, match="ck_batch_accounting"):
             example.commit(rows_read=5)
-        assert find_batch(example.engine, BATCH_ID).status == "received"
+        assert stored(example).status == "received"
 
     def test_a_finished_batch_without_an_account_is_refused_by_the_database(
         self, example: SimpleNamespace
@@ -273,7 +281,7 @@ class TestRejection:
     def test_every_row_of_a_refused_batch_is_rejected(self, example: SimpleNamespace) -> None:
         with example.claim() as held:
             reject_batch(example.engine, held, rejection())
-        found = find_batch(example.engine, BATCH_ID)
+        found = stored(example)
         assert (found.status, found.rejection) == ("rejected", "no column dst_bytes")
         assert (found.rows_read, found.rows_rejected, found.rows_scored) == (7, 7, 0)
 
@@ -287,7 +295,7 @@ class TestRejection:
     def test_a_reason_with_nul_is_stored_escaped(self, example: SimpleNamespace) -> None:
         with example.claim() as held:
             reject_batch(example.engine, held, rejection(reason="column 'a\0b'"))
-        assert find_batch(example.engine, BATCH_ID).rejection == r"column 'a\x00b'"
+        assert stored(example).rejection == r"column 'a\x00b'"
 
     def test_a_scored_batch_cannot_be_rejected(self, example: SimpleNamespace) -> None:
         example.commit()
@@ -300,5 +308,5 @@ class TestRejection:
         with example.claim() as held:
             reject_batch(example.engine, held, rejection())
         example.commit()
-        found = find_batch(example.engine, BATCH_ID)
+        found = stored(example)
         assert (found.status, found.rejection, found.rows_rejected) == ("scored", None, 0)
