@@ -1,0 +1,58 @@
+"""A night that no command started: it needs no folder made, no tag given, and leaves no pickle."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from prefect.settings import (
+    PREFECT_LOCAL_STORAGE_PATH,
+    PREFECT_RESULTS_PERSIST_BY_DEFAULT,
+    temporary_settings,
+)
+
+from expectations.errors import UsageError
+from flows.nightly import nightly
+
+if TYPE_CHECKING:
+    from tests.conftest import Night
+    from tests.flows.conftest import Server
+
+
+@pytest.fixture
+def arrived(night: "Night", home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let one file lie in the home's inbox, whole."""
+    monkeypatch.setenv("NOCTULE_SETTLE_S", "0")
+    lines = (night.inbox / "night-2026-11-02.csv").read_text().splitlines()[:40]
+    (home / "inbox").mkdir()
+    (home / "inbox" / "tonight.csv").write_text("\n".join(lines) + "\n")
+
+
+@pytest.mark.usefixtures("arrived")
+def test_the_runs_of_its_files_are_tagged_and_no_result_is_pickled(
+    server: "Server", tmp_path: Path
+) -> None:
+    storage = tmp_path / "results"
+    with temporary_settings(
+        {PREFECT_RESULTS_PERSIST_BY_DEFAULT: True, PREFECT_LOCAL_STORAGE_PATH: storage}
+    ):
+        state = nightly(return_state=True)
+    assert [one.status for one in state.result().files] == ["scored"]
+    (child,) = server.children(str(state.state_details.flow_run_id))
+    assert sorted(child["tags"]) == ["noctule", "nsl_kdd"]
+    assert not storage.exists() or not list(storage.rglob("*"))
+
+
+@pytest.mark.usefixtures("server")
+def test_the_default_inbox_is_made(home: Path) -> None:
+    assert nightly(return_state=True).is_completed()
+    assert list((home / "inbox").iterdir()) == []
+
+
+@pytest.mark.usefixtures("server", "home")
+def test_an_inbox_that_was_set_and_is_not_there_is_no_empty_night(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NOCTULE_INBOX", str(tmp_path / "mount"))
+    with pytest.raises(UsageError, match=r"mount: it is no folder.*NOCTULE_INBOX"):
+        nightly()
+    assert not (tmp_path / "mount").exists()
