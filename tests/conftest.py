@@ -205,7 +205,7 @@ def trained_home(quick_options: dict[str, Any], tmp_path_factory: pytest.TempPat
         "nsl_kdd",
         TrainingOptions(**quick_options),
         datetime(2026, 11, 1, 6, tzinfo=UTC),
-        sources={source.name: job.batch_id},
+        sources={job.batch_id: source.name},
         rows_quarantined=0,
     )
     engine.dispose()

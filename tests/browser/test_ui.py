@@ -147,12 +147,22 @@ def test_flagged_connections_are_a_table_with_reasons(
     ).to_be_visible()
 
 
-def test_the_artifacts_are_listed_with_the_files_they_are_of(page: Page, ui: str) -> None:
+def test_artifacts_are_listed_with_the_files_they_are_of(
+    page: Page, ui: str, night: "Night"
+) -> None:
     page.goto(f"{ui}/artifacts")
+    short = night.batch("foreign-2026-11-05.csv")["batch_id"][:12]
+    page.get_by_placeholder("Search artifacts").fill(short)
     expect(page.get_by_text("foreign-2026-11-05.csv, 2026-11-05: validation")).to_be_visible()
-    expect(
-        page.get_by_text("13 files: 5 scored, 1 known, 6 rejected, 1 failed").first
-    ).to_be_visible()
+    expect(page.get_by_text("foreign-2026-11-05.csv, 2026-11-05: 60 of 60 rows")).to_be_visible()
+
+
+def test_a_night_lists_the_artifact_that_sums_it_up(
+    page: Page, run_page: Callable[..., str]
+) -> None:
+    page.goto(run_page("nightly"))
+    page.get_by_text("Artifacts", exact=True).last.click()
+    expect(page.get_by_text("13 files: 5 scored, 1 known, 6 rejected").first).to_be_visible()
 
 
 def test_the_validation_page_shows_what_failed_without_any_network(

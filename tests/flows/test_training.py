@@ -63,7 +63,7 @@ def test_a_second_model_is_a_challenger_until_it_is_promoted(
     assert change["model_version"] == champion["model_version"]
     assert version["training"]["options"]["selection"] == "forest"
     assert version["training"]["options"]["top_k"] == 12
-    assert list(version["training"]["sources"]) == ["night.csv"]
+    assert list(version["training"]["sources"].values()) == ["night.csv"]
     recorded = server.flow_run(flow_run_id)
     assert recorded["state"]["message"] == f"{told['model_version']} is a challenger"
     (summary,) = server.artifacts(flow_run_id).values()
