@@ -1,8 +1,8 @@
 """Prints the README's figures: ``make bench``, or ``python -m benchmarks night plain help``.
 
-Each figure is a median over whole-process runs; night and floor are run in turn, so that a ratio
-survives a machine whose speed drifts. CPU time counts the command and its children; the Prefect
-server runs beside it and is not counted, as in production.
+Each figure is a median over whole-process runs, of one each with ``--quick``; night and floor are
+run in turn, so that a ratio survives a machine whose speed drifts. CPU time counts the command and
+its children; the Prefect server runs beside it and is not counted, as in production.
 """
 
 import json
@@ -23,8 +23,10 @@ from flows.private_server import private_server
 
 PYTHON = sys.executable
 NOCTULE = str(Path(sys.executable).with_name("noctule"))
-SIZES = {250_000: 3, 1_000_000: 3, 3_000_000: 1}
-"""Connections of a night, and how often it is run."""
+SIZES = (250_000, 1_000_000, 3_000_000)
+"""Connections of a night."""
+TIMES = 3
+"""How often each size is run: the median of three leaves out one run that was disturbed."""
 PLAIN_ROWS = 250_000
 """Connections the plain stack is given: it needs minutes, and memory that grows with the file."""
 MAX_RATIO = 1.8
@@ -40,12 +42,13 @@ console = Console(width=110)
 def main() -> None:
     """Run the benchmarks named on the command line, or all."""
     quiet_libraries()
+    times = 1 if "--quick" in sys.argv else TIMES
     known: dict[str, Callable[[Path], list[str]]] = {
         "help": bench_help,
-        "night": bench_night,
+        "night": lambda folder: bench_night(folder, times),
         "plain": bench_plain,
     }
-    chosen = sys.argv[1:] or list(known)
+    chosen = [word for word in sys.argv[1:] if word != "--quick"] or list(known)
     if unknown := set(chosen) - set(known):
         sys.exit(f"No benchmark {', '.join(sorted(unknown))}; there are {', '.join(known)}")
     if not TRAIN.exists():
@@ -63,7 +66,7 @@ def bench_help(folder: Path) -> list[str]:
     return [f"--help {usage.cpu_s:.2f} CPU s"] if usage.cpu_s > MAX_HELP_S else []
 
 
-def bench_night(folder: Path) -> list[str]:
+def bench_night(folder: Path, times: int) -> list[str]:
     """Measure a night against the bare floor at three sizes."""
     trained = folder / "trained"
     nights: dict[int, Usage] = {}
@@ -72,7 +75,7 @@ def bench_night(folder: Path) -> list[str]:
         environment = {"PREFECT_API_URL": address, "NOCTULE_HOME": str(trained)}
         run([NOCTULE, "train", str(TRAIN)], environment)
         model = next(path for path in (trained / "models").iterdir() if path.is_dir())
-        for rows, times in SIZES.items():
+        for rows in SIZES:
             source = resample(folder, rows)
             night: list[Usage] = []
             floor: list[Usage] = []

@@ -17,6 +17,7 @@ from flows.plan import plan_file, plan_scoring
 from flows.settings import Settings, load_settings
 from flows.stores import open_database, record_run, utc_now
 from storage.claims import Claim, claim
+from storage.cost import measured
 from storage.lake import discard_attempts, read_costs
 from storage.model_store import champion, load_verified
 from tasks.events import publish_events_task
@@ -73,8 +74,7 @@ def score_file(source: Path, batch_date: date) -> State[FileOutcome]:
                 explained=explained,
                 drifted=drifted,
             )
-            store_scored_task(engine, held, job, stages, started_at, utc_now())
-            return run.end(finish(engine, job, arrival, stages))
+            return run.end(finish(engine, held, job, arrival, stages, started_at))
 
 
 def plan_batch(settings: Settings, engine: Engine, source: Path, arrival: Arrival) -> BatchJob:
@@ -129,7 +129,8 @@ def refuse(
     started_at: datetime,
 ) -> State[FileOutcome]:
     """Store that the batch is rejected, show it, and fail with the reason."""
-    store_rejected_task(engine, held, job, refused, started_at, utc_now())
+    with measured() as storing:
+        store_rejected_task(engine, held, job, refused, started_at, utc_now())
     outcome = FileOutcome(
         file_name=job.source.name,
         batch_date=arrival.record.batch_date,
@@ -140,16 +141,23 @@ def refuse(
         rows_read=refused.rows_read,
         rows_rejected=refused.rows_read,
         reports=() if refused.report is None else (job.folder / refused.report,),
-        costs=read_costs(job.folder),
+        costs={**read_costs(job.folder, started_at), "store": storing},
     )
-    show(engine, outcome)
-    return Failed(message=f"rejected: {refused.reason}", data=outcome)
+    shown = show(engine, outcome)
+    return Failed(message=f"rejected: {refused.reason}", data=shown)
 
 
 def finish(
-    engine: Engine, job: BatchJob, arrival: Arrival, stages: StageSummaries
+    engine: Engine,
+    held: Claim,
+    job: BatchJob,
+    arrival: Arrival,
+    stages: StageSummaries,
+    started_at: datetime,
 ) -> State[FileOutcome]:
-    """Show what was stored, and complete."""
+    """Store what the stages made, show it, and complete."""
+    with measured() as storing:
+        store_scored_task(engine, held, job, stages, started_at, utc_now())
     ingested, validated, scored = stages.ingested, stages.validated, stages.scored
     drifted = stages.drifted.columns_drifted
     pages = (validated.report, stages.drifted.report_html)
@@ -170,13 +178,14 @@ def finish(
         advisories=(*ingested.notes, *validated.advisories, *scored.notes),
         drifted=(*drifted, "anomaly_score") if stages.drifted.is_score_drifted else drifted,
         reports=tuple(job.folder / page for page in pages if page is not None),
-        costs=read_costs(job.folder),
+        costs={**read_costs(job.folder, started_at), "store": storing},
     )
-    show(engine, outcome)
-    return Completed(message=message, data=outcome)
+    return Completed(message=message, data=show(engine, outcome))
 
 
-def show(engine: Engine, outcome: FileOutcome) -> None:
-    """Publish what is stored. A failure here is a failed task run, and fails no batch."""
-    publish_batch_task(engine, outcome, return_state=True)
-    publish_events_task(engine, utc_now(), return_state=True)
+def show(engine: Engine, outcome: FileOutcome) -> FileOutcome:
+    """Publish what is stored, and add what that cost. A failure here fails no batch."""
+    with measured() as publishing:
+        publish_batch_task(engine, outcome, return_state=True)
+        publish_events_task(engine, utc_now(), return_state=True)
+    return outcome.model_copy(update={"costs": {**outcome.costs, "publish": publishing}})

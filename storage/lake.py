@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 from uuid import uuid4
@@ -84,11 +85,23 @@ def run_stage(
     return summary
 
 
-def read_costs(folder: Path) -> dict[str, Cost]:
-    """Return what each finished stage of a batch cost when it was done, by stage."""
+def read_costs(folder: Path, since: datetime) -> dict[str, Cost]:
+    """Return what the stages that were done since a time cost, by stage, in the order they ended.
+
+    A stage that was found done is not among them, nor is one of another model.
+
+    Args:
+        folder: the batch's folder.
+        since: when the run began that asks, by this host's clock.
+    """
+    receipts = {
+        receipt: receipt.stat().st_mtime
+        for receipt in folder.glob(f"*/{RECEIPT}")
+        if receipt.stat().st_mtime >= since.timestamp()
+    }
     return {
         receipt.parent.name: Cost.model_validate(json.loads(receipt.read_bytes())["cost"])
-        for receipt in sorted(folder.glob(f"*/{RECEIPT}"), key=lambda path: path.stat().st_mtime)
+        for receipt in sorted(receipts, key=receipts.__getitem__)
     }
 
 

@@ -49,7 +49,7 @@ class FileOutcome(BaseModel):
     """Columns whose distribution moved, by PSI on all rows."""
     reports: tuple[Path, ...] = ()
     costs: Mapping[str, Cost] = {}
-    """What each stage used when it was done."""
+    """What each stage used that this run did; one that was found done is not among them."""
 
 
 class SkippedFile(BaseModel):

@@ -36,7 +36,11 @@ def test_the_runs_of_its_files_are_tagged_and_no_result_is_pickled(
         {PREFECT_RESULTS_PERSIST_BY_DEFAULT: True, PREFECT_LOCAL_STORAGE_PATH: storage}
     ):
         state = nightly(return_state=True)
-    assert [one.status for one in state.result().files] == ["scored"]
+    (file,) = state.result().files
+    assert file.status == "scored"
+    assert [stage.partition("-")[0] for stage in file.costs] == [
+        "ingest", "validate", "score", "explain", "drift", "store", "publish",
+    ]  # fmt: skip
     (child,) = server.children(str(state.state_details.flow_run_id))
     assert sorted(child["tags"]) == ["noctule", "nsl_kdd"]
     assert not storage.exists() or not list(storage.rglob("*"))

@@ -1,11 +1,16 @@
 """Stages are done once, whole or not at all, and again when what they were made from changed."""
 
+import os
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from pydantic import BaseModel
 
 from storage.lake import discard_attempts, read_costs, run_stage, write_atomically
+
+EARLIER = datetime(2020, 1, 1, tzinfo=UTC)
+"""Before any test ran."""
 
 
 class Count(BaseModel):
@@ -86,9 +91,18 @@ def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
 
 def test_a_stage_says_what_it_cost(tmp_path: Path) -> None:
     run_stage(tmp_path, "count", {"input": "a"}, Count, write_three)
-    cost = read_costs(tmp_path)["count"]
+    cost = read_costs(tmp_path, EARLIER)["count"]
     assert cost.wall_s >= 0
     assert cost.peak_mb > 1
+
+
+def test_a_stage_that_was_found_done_cost_this_run_nothing(tmp_path: Path) -> None:
+    for stage in ("count", "weigh"):
+        run_stage(tmp_path, stage, {"input": "a"}, Count, write_three)
+    before = (EARLIER - timedelta(days=1)).timestamp()
+    os.utime(tmp_path / "count" / "receipt.json", (before, before))
+    run_stage(tmp_path, "count", {"input": "a"}, Count, never)
+    assert list(read_costs(tmp_path, EARLIER)) == ["weigh"]
 
 
 def test_what_a_killed_run_left_is_removed(tmp_path: Path) -> None:
