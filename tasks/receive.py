@@ -40,7 +40,7 @@ class FoundFiles:
     """What a run has before it."""
 
     new: tuple[NewFile, ...]
-    """Files named by the user in their order, then those of each folder, oldest first."""
+    """In the order the places were given; the files of a folder oldest first."""
     skipped: tuple[SkippedFile, ...]
 
 
