@@ -34,6 +34,7 @@ def run_night(settings: Settings, files: list[Path] | None, night: date | None) 
     Raises:
         NoctuleError: the night could not begin: no database, no model, no inbox.
     """
+    _require_names(files or [])
     with open_database(settings) as engine:  # before a server is started for nothing
         champion(engine, settings.contract)
     with (
@@ -54,6 +55,7 @@ def run_training(
     Raises:
         NoctuleError: no model could be fitted on these files, or the database is unreachable.
     """
+    _require_names(files)
     with open_database(settings):
         pass
     with (
@@ -97,6 +99,17 @@ def run_evaluation(settings: Settings, file: Path, model_version: str | None) ->
         )
         quarantined = ingested.rows_unparsed + validated.rows_quarantined
         return evaluation.model_copy(update={"rows_quarantined": quarantined})
+
+
+def _require_names(files: list[Path]) -> None:
+    """Refuse a path that Prefect's records cannot hold, by the rule for names in the inbox."""
+    for file in files:
+        if not str(file).isprintable():
+            message = (
+                f"Cannot work on {file}: its name holds characters that cannot be shown. Rename it"
+                " and run it again."
+            )
+            raise UsageError(message)
 
 
 def _result(state: State[Any]) -> object:
