@@ -178,7 +178,7 @@ def quick_options() -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def trained_home(quick_options: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Train a small model on 6,000 simulated connections; a home to be copied, without a lake."""
+    """Train a small model on ``labelled.csv`` in a home to be copied, which has no lake yet."""
     from tasks.holdout import TrainingOptions
     from tasks.simulate import simulate_night
     from tasks.sources import hash_content
@@ -186,7 +186,7 @@ def trained_home(quick_options: dict[str, Any], tmp_path_factory: pytest.TempPat
     from tasks.train import train_model
 
     workshop, home = tmp_path_factory.mktemp("training"), tmp_path_factory.mktemp("trained")
-    source = workshop / "labelled.csv"
+    source = home / "labelled.csv"
     simulate_night(source, rows=6_000, seed=1, night=date(2026, 11, 1), labelled=True)
     job = FileJob(
         source=source,

@@ -70,14 +70,15 @@ def test_a_second_model_is_a_challenger_until_it_is_promoted(
     assert summary["data"].startswith(f"# {told['model_version']}\n")
 
 
-@pytest.mark.usefixtures("quick", "settled")
-def test_the_same_files_are_the_same_version(
-    home: Path, labelled: Path, noctule: "Callable[..., Ended]"
+@pytest.mark.usefixtures("quick", "prefect_server")
+def test_the_same_file_is_the_same_version_again(
+    home: Path, noctule: "Callable[..., Ended]"
 ) -> None:
-    first, second = (json.loads(noctule("train", labelled, "--json").out) for _ in range(2))
-    assert first["model_version"] == second["model_version"]
     engine = connect(None, home)
-    assert len(model_rows(engine)) == 2
+    (champion,) = model_rows(engine)
+    told = json.loads(noctule("train", home / "labelled.csv", "--json").out)
+    assert (told["model_version"], told["is_champion"]) == (champion["model_version"], True)
+    assert len(model_rows(engine)) == len(history_rows(engine)) == 1
     engine.dispose()
 
 
