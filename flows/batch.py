@@ -24,6 +24,7 @@ from tasks.events import publish_events_task
 from tasks.outcomes import FileOutcome
 from tasks.publish import publish_batch_task
 from tasks.receive import Arrival, receive_task
+from tasks.shown import plural
 from tasks.stages import (
     BatchJob,
     Refusal,
@@ -161,7 +162,8 @@ def finish(
     ingested, validated, scored = stages.ingested, stages.validated, stages.scored
     drifted = stages.drifted.columns_drifted
     pages = (validated.report, stages.drifted.report_html)
-    message = f"scored {scored.rows_scored:,} connections, flagged {scored.rows_flagged:,}"
+    connections = plural(scored.rows_scored, "connection")
+    message = f"scored {connections}, flagged {scored.rows_flagged:,}"
     outcome = FileOutcome(
         file_name=job.source.name,
         batch_date=arrival.record.batch_date,

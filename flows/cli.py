@@ -123,7 +123,7 @@ def simulate(
         print_json(summary.model_dump(mode="json"))
         return
     attacks = ", ".join(f"{name} {count:,}" for name, count in summary.attack_rows.items())
-    say(f"{out}: {summary.rows:,} connections of {day}; attacks: {attacks}")
+    say(f"{out}: {summary.rows:,} connections of {day}; attacks: {attacks or 'none'}")
     if summary.bad_rows:
         say(f"{summary.bad_rows:,} of the lines are malformed")
 

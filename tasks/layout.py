@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 from expectations.contract import Column, Contract
 from expectations.errors import InputRejectedError
+from storage.text import printable
+from tasks.reasons import VALUE_CHARACTERS
 from tasks.sources import BYTE_ORDER_MARK, PARQUET_MAGIC
 
 if TYPE_CHECKING:
@@ -164,9 +166,10 @@ def arrange_columns(
     """
     repeated = [name for name, times in Counter(names).items() if name and times > 1]
     if repeated:
+        named = ", ".join(printable(name, VALUE_CHARACTERS) for name in repeated)
         msg = (
-            f"Cannot read {source}: more than one column is named {', '.join(repeated)}. Which of"
-            " them is meant cannot be told; name each column once."
+            f"Cannot read {source}: more than one column is named {named}. Which of them is meant"
+            " cannot be told; name each column once."
         )
         raise InputRejectedError(msg)
     missing = [name for name in contract.feature_names if name not in names]

@@ -19,6 +19,7 @@ from expectations.suites import Check, SuiteName, profile_checks
 from tasks.batch_profile import BatchProfile, Value
 from tasks.quarantine import HELD_BYTES, QuarantineWriter
 from tasks.row_checks import RowChecker
+from tasks.shown import plural
 from tasks.suite_runner import SuiteRunner
 from tasks.validation_page import render_page
 
@@ -311,7 +312,7 @@ def _explain_rejection(
     refused = rows - rows_accepted
     limit = f", more than the {options.max_quarantine_ratio:.1%} allowed" if rows_accepted else ""
     return (
-        f"{refused:,} of {_count_rows(rows)} ({refused / rows:.1%}) were quarantined{limit}; "
+        f"{refused:,} of {plural(rows, 'row')} ({refused / rows:.1%}) were quarantined{limit}; "
         f"most often {_commonest_fault(outcomes, ingest)}"
     )
 
@@ -324,9 +325,9 @@ def _commonest_fault(outcomes: Sequence[ExpectationOutcome], ingest: "IngestSumm
         default=None,
     )
     if worst is None or ingest.rows_unparsed >= worst.rows_failed:
-        return f"they would not parse ({_count_rows(ingest.rows_unparsed)})"
+        return f"they would not parse ({plural(ingest.rows_unparsed, 'row')})"
     return (
-        f"{worst.column}, expected {worst.expected} ({_count_rows(worst.rows_failed)}, such as "
+        f"{worst.column}, expected {worst.expected} ({plural(worst.rows_failed, 'row')}, such as "
         f"{worst.observed})"
     )
 
@@ -335,13 +336,8 @@ def _describe_advisory(outcome: ExpectationOutcome) -> str:
     """Say what is unusual in a batch that is scored all the same."""
     if outcome.suite == "profile":
         return f"{outcome.column} is {outcome.observed}, expected {outcome.expected}"
-    rows = _count_rows(outcome.rows_failed)
+    rows = plural(outcome.rows_failed, "row")
     return f"{outcome.column}: {rows}, such as {outcome.observed}; expected {outcome.expected}"
-
-
-def _count_rows(rows: int) -> str:
-    """Return a number of rows with its noun."""
-    return "1 row" if rows == 1 else f"{rows:,} rows"
 
 
 def _write_value(value: Value) -> str | None:
