@@ -127,7 +127,8 @@ def score_batch(
         scores = scores.with_columns(flag(scores, options.operating_point, threshold))
         scores = scores.insert_column(0, frame["row_number"])
         name = f"scores-{index:05d}.parquet"
-        # A million rows measured .10 CPU s and 9.8 MB by lz4, .24 and 5.0 by the default zstd.
+        # The scores of KDDTrain+, 125,973 rows, measured once while building: .010 CPU s and
+        # 5.1 MB by lz4, .025 and 3.9 by the default zstd.
         scores.write_parquet(
             out / name, compression="lz4", statistics=False, row_group_size=SLICE_ROWS
         )

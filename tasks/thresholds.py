@@ -25,8 +25,10 @@ def choose_thresholds(normal: Floats, known: Floats, novel: Mapping[str, Floats]
 
     ``default`` maximises F1 at the training rows' share of attacks, where the recall counts
     attacks of known and of novel kinds ``1 - NOVEL_SHARE`` to ``NOVEL_SHARE``, and each novel kind
-    the same: the next one may be like any of them. F1 rather than balanced accuracy, which where
-    attacks are rare (7 % of simulated traffic) was measured to flag 6 % of the normals.
+    the same: the next one may be like any of them. F1 rather than balanced accuracy, which thinks
+    nothing of false alarms where attacks are rare. Measured once while building, on 20,000
+    connections of ``simulate_night`` (seed 42, 6 % attacks): the cut of the best balanced accuracy
+    flags 1.9 % of the held-out normals, the cut of the best F1 0.5 %.
 
     ``low_alert`` is the lowest score that at most ``LOW_ALERT_RATE`` of the normals exceed.
 
