@@ -62,8 +62,10 @@ def show_rows(
     table = Table(header_style="bold")
     for column in columns:
         is_number = isinstance(rows[0].get(column), int | float)
+        # A number is never folded: on a terminal its heading gives way instead.
+        is_stacked = is_number and sys.stdout.isatty()
         table.add_column(
-            column.replace("_", " "),
+            column.replace("_", "\n" if is_stacked else " "),
             justify="right" if is_number else "left",
             overflow="fold",
             no_wrap=is_number,

@@ -1,5 +1,7 @@
 """What is printed of results: one line a row in a pipe, and nothing that a terminal would obey."""
 
+import io
+import sys
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -76,6 +78,19 @@ def test_a_night_tells_of_names_and_notes_without_obeying_them(
     assert all(line.isprintable() for line in lines)
     assert r"left for next time: n\xff\n.csv: hidden" in lines
     assert r"a\x1b.csv: service: \u202e and \x9b2J" in lines
+
+
+def test_on_a_narrow_terminal_headings_give_way_to_numbers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True  # type: ignore[method-assign]
+    monkeypatch.setattr(sys, "stdout", terminal)
+    monkeypatch.setenv("COLUMNS", "80")
+    rates = {f"false_positive_rate_{letter}": 0.123456 for letter in "abcdef"}
+    show_rows([{"operating_point": "low_alert", **rates}], ["operating_point", *rates], empty="")
+    (row,) = [line for line in terminal.getvalue().splitlines() if "low_alert" in line]
+    assert row.count("0.1235") == 6
 
 
 def test_no_rows_are_said_in_words(capsys: pytest.CaptureFixture[str]) -> None:
