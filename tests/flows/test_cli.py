@@ -300,12 +300,15 @@ def test_an_evaluation_is_the_object_that_the_design_promises_and_stores_nothing
     home: Path, tmp_path: Path, noctule: "Callable[..., Ended]"
 ) -> None:
     file = tmp_path / "labelled.csv"
-    simulate_night(file, rows=1_000, seed=3, night=date(2026, 11, 2), labelled=True)
+    simulated = simulate_night(
+        file, rows=1_000, seed=3, night=date(2026, 11, 2), scenario="bad_rows", labelled=True
+    )
     before = shutil.copy(home / "noctule.db", tmp_path / "before.db").read_bytes()
     ended = noctule("evaluate", file, "--json")
     assert ended.code == 0
     told = json.loads(ended.out)
-    assert told["rows"] == 1_000
+    assert told["rows_quarantined"] == simulated.bad_rows > 0
+    assert told["rows"] + told["rows_unlabelled"] + told["rows_quarantined"] == 1_000
     assert set(told) == {
         "rows", "roc_auc", "average_precision", "operating_points", "recall_by_attack",
         "recall_by_family", "rows_unlabelled", "rows_quarantined",
