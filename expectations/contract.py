@@ -6,7 +6,7 @@ Does not belong here: any one source's columns (see ``nsl_kdd``) or the reading 
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
@@ -121,8 +121,10 @@ class Contract:
         """SHA-256 of the whole declaration: what was read under another one is read again."""
         declared = {one.name: getattr(self, one.name) for one in fields(self)}
         declared["row_rules"] = [
-            # An expression's text cuts long lists short; its serialised form is whole.
-            (replace(rule, holds=pl.lit(0)), rule.holds.meta.serialize(format="json"))
+            # An expression's text cuts long lists short, and its repr names an address in memory;
+            # its serialised form is whole and the same in every process.
+            {one.name: getattr(rule, one.name) for one in fields(rule) if one.name != "holds"}
+            | {"holds": rule.holds.meta.serialize(format="json")}
             for rule in self.row_rules
         ]
         declared["families"] = sorted((self.families or {}).items())

@@ -1,5 +1,7 @@
 """What a stage's receipt depends on, and which refusals are a verdict on the content."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
@@ -80,6 +82,17 @@ def test_a_value_in_the_middle_of_a_long_list_changes_the_contract() -> None:
     assert replace(NSL_KDD, row_rules=(one,)).fingerprint != (
         replace(NSL_KDD, row_rules=(other,)).fingerprint
     )
+
+
+def test_a_fingerprint_is_the_same_in_every_process() -> None:
+    program = (
+        "from expectations.nsl_kdd import NSL_KDD; from tasks.stages import code_fingerprint;"
+        "print(NSL_KDD.fingerprint, code_fingerprint())"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert told.stdout.split() == [NSL_KDD.fingerprint, code_fingerprint()]
 
 
 @pytest.mark.parametrize(
