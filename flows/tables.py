@@ -115,11 +115,12 @@ def show_training(outcome: "TrainingOutcome") -> None:
 
 def show_evaluation(evaluation: "Evaluation", title: str = "") -> None:
     """Print the figures of an evaluation: each threshold, then recall by attack."""
-    points = [
-        {"operating_point": name, **point.model_dump()}
-        for name, point in evaluation.operating_points.items()
+    points = {name: point.model_dump() for name, point in evaluation.operating_points.items()}
+    figures = [
+        {"figure": figure.replace("_", " "), **{name: points[name][figure] for name in points}}
+        for figure in next(iter(points.values()))
     ]
-    show_rows(points, list(points[0]), empty="", title=title)
+    show_rows(figures, ["figure", *points], empty="", title=title)
     ranking = [
         f"{name} {value:.5f}"
         for name, value in (

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from flows.settings import Settings
-from flows.tables import show_night, show_rows
+from flows.tables import show_evaluation, show_night, show_rows
+from tasks.evaluate import Evaluation, OperatingPoint
 from tasks.outcomes import FileOutcome, NightOutcome, SkippedFile
 
 
@@ -96,3 +97,32 @@ def test_on_a_narrow_terminal_headings_give_way_to_numbers(
 def test_no_rows_are_said_in_words(capsys: pytest.CaptureFixture[str]) -> None:
     show_rows([], ["file_name"], empty="Nothing is flagged.")
     assert capsys.readouterr().out == "Nothing is flagged.\n"
+
+
+def test_an_evaluation_has_a_column_for_each_operating_point(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    point = OperatingPoint(
+        threshold=3.5,
+        accuracy=0.99,
+        precision=None,
+        recall=0.75,
+        f1=None,
+        false_positive_rate=0.002,
+        flag_rate=0.5,
+    )
+    show_evaluation(
+        Evaluation(
+            rows=1,
+            roc_auc=0.999,
+            average_precision=None,
+            operating_points={"default": point, "p50": point.model_copy(update={"recall": 1.0})},
+            recall_by_attack={},
+            recall_by_family={},
+        )
+    )
+    printed_lines = capsys.readouterr().out.splitlines()
+    lines = [[cell.strip() for cell in line.strip("│").split("│")] for line in printed_lines]
+    assert ["recall", "0.75", "1.000"] in lines
+    assert ["precision", "-", "-"] in lines
+    assert lines[-1] == ["1 labelled row; ROC AUC 0.99900"]
