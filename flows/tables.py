@@ -104,11 +104,11 @@ def show_training(outcome: "TrainingOutcome") -> None:
     say(f"fitted on {plural(fit.rows, 'connection')}: {classes}")
     if outcome.rows_quarantined:
         say(f"{plural(outcome.rows_quarantined, 'row')} could not be used")
-    show_evaluation(fit.metrics.known, title="Rows held out of the fit")
+    show_evaluation(fit.metrics.known, title="Rows held out of fit and choice of thresholds")
     kinds = [
         {"kind": kind, **held_out.model_dump()} for kind, held_out in fit.metrics.unknown.items()
     ]
-    title = f"Kinds of attack held out of the fit (by {fit.metrics.unknown_made_from})"
+    title = f"Kinds of attack held out of fit and choice (by {fit.metrics.unknown_made_from})"
     columns = ["kind", "rows", "recall_default", "recall_low_alert"]
     show_rows(kinds, columns, empty="No kind of attack could be held out.", title=title)
 
@@ -130,6 +130,12 @@ def show_evaluation(evaluation: "Evaluation", title: str = "") -> None:
         if value is not None
     ]
     say("; ".join([plural(evaluation.rows, "labelled row"), *ranking]))
+    for rows, why in (
+        (evaluation.rows_unlabelled, "without a label"),
+        (evaluation.rows_quarantined, "quarantined"),
+    ):
+        if rows:
+            say(f"{plural(rows, 'more row')} not judged: {why}")
     recalls = [
         {"attack": name, "recall": recall} for name, recall in evaluation.recall_by_attack.items()
     ]

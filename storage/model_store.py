@@ -133,6 +133,7 @@ def _place(folder: Path, target: Path, contract: str, content_hash: str) -> str:
     attempt = target.with_name(f".{target.name}-{uuid4().hex[:12]}")
     try:
         shutil.copytree(folder, attempt, ignore=shutil.ignore_patterns(MANIFEST))
+        attempt.chmod(target.parent.stat().st_mode)  # a temporary folder lets nobody else in
         files = {name: _hash_file(attempt / name) for name in _list_files(attempt)}
         for name in files:
             sync(attempt / name)

@@ -64,9 +64,12 @@ BASE_COLUMNS: Final = (
     "batch_date",
     "file_name",
     "row_number",
+    "line_number",
     "anomaly_score",
     "threshold",
+    "operating_point",
     "reasons",
+    "is_explained",
     "record",
     "model_version",
 )
