@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.lock-installed
 
-.PHONY: setup demo test check bench lock clean
+.PHONY: setup demo test coverage check bench lock clean
 
 setup: $(STAMP)  ## build .venv from the lock and install the noctule command
 
@@ -22,11 +22,14 @@ demo: setup  ## train, score three simulated nights, show what was flagged and w
 test: setup  ## the whole suite
 	$(BIN)/python -m pytest
 
+coverage: setup  ## the suite again, slower, with the branches it covers
+	$(BIN)/python -m pytest --cov --cov-branch
+
 check: setup  ## lint, types, and the direction of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -q --no-cov tests/unit/test_imports.py
+	$(BIN)/python -m pytest -q tests/unit/test_imports.py
 
 bench: setup  ## the figures of the README: medians and ratios
 	$(BIN)/python -m benchmarks
