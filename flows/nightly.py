@@ -16,7 +16,7 @@ from prefect.states import Completed, Failed
 from expectations.errors import NoctuleError, UsageError
 from flows.batch import score_file
 from flows.settings import Settings, load_settings
-from flows.stores import open_database, record_run, utc_now
+from flows.stores import open_database, outcome_of, record_run, utc_now
 from storage.model_store import champion
 from tasks.events import publish_events_task
 from tasks.outcomes import FileOutcome, NightOutcome, SkippedFile
@@ -87,7 +87,7 @@ def open_inbox(settings: Settings) -> Path:
 
 def read_outcome(file: NewFile, state: State[Any]) -> FileOutcome:
     """Return what a file's flow came to, or why it did not come to an end."""
-    result = state.result(raise_on_failure=False)
+    result = outcome_of(state)
     if isinstance(result, FileOutcome):
         return result
     return FileOutcome(

@@ -18,7 +18,7 @@ from flows.plan import plan_file, plan_scoring
 from flows.prefect_api import prefect_api
 from flows.progress import shown_progress
 from flows.settings import Settings
-from flows.stores import open_database
+from flows.stores import open_database, outcome_of
 from flows.train import train
 from storage.model_store import champion, load_verified
 from tasks import stages
@@ -114,7 +114,7 @@ def _require_names(files: list[Path]) -> None:
 
 def _result(state: State[Any]) -> object:
     """Return what a flow handed back, or raise the error it ended with."""
-    result = state.result(raise_on_failure=False)
+    result = outcome_of(state)
     if isinstance(result, NoctuleError):
         raise result
     if isinstance(result, BaseException):

@@ -42,17 +42,45 @@ def open_database(settings: Settings) -> Iterator[Engine]:
         engine.dispose()
 
 
+_handed_back: dict[str, object] = {}
+"""What the flows of this process came to, by Prefect's id of the run, until it is asked for."""
+
+
 class RunRecord:
     """The row of a run that is under way."""
 
-    def __init__(self) -> None:
+    def __init__(self, flow_run_id: str | None) -> None:
         """Begin without a state."""
         self.state: State[Any] | None = None
+        self._flow_run_id = flow_run_id
 
     def end(self, state: "State[T]") -> "State[T]":
-        """Note the state the flow ends in, and return it."""
+        """Note the state the flow ends in, keep what it hands back, and return it."""
         self.state = state
+        self.keep(state.data)
         return state
+
+    def keep(self, outcome: object) -> None:
+        """Keep what the flow came to, or the error it ends with."""
+        if self._flow_run_id is not None:
+            _handed_back[self._flow_run_id] = outcome
+
+
+def outcome_of(state: "State[Any]") -> object:
+    """Return what a flow that was called in this process came to: its outcome, or its error.
+
+    When a request to the server has to be repeated, Prefect returns the state as the server has
+    it, without its data; nothing is persisted from which it could be read. So it is kept here.
+    """
+    from prefect.exceptions import MissingResult
+
+    flow_run_id = state.state_details.flow_run_id
+    if flow_run_id is not None and str(flow_run_id) in _handed_back:
+        return _handed_back.pop(str(flow_run_id))
+    try:
+        return state.result(raise_on_failure=False)
+    except MissingResult:
+        return RuntimeError(state.message or state.name)
 
 
 @contextmanager
@@ -74,10 +102,11 @@ def record_run(engine: Engine, kind: str, batch_id: str | None = None) -> Iterat
     started_at = utc_now()
     close_killed_runs(engine, started_at)
     with open_run(engine, kind, started_at, batch_id=batch_id, flow_run_id=flow_run.id) as run_id:
-        record = RunRecord()
+        record = RunRecord(flow_run.id)
         try:
             yield record
         except BaseException as error:
+            record.keep(error)
             said, *_ = f"{type(error).__name__}: {error}".splitlines()  # below, maybe a statement
             with suppress(NoctuleError):  # the first error is the one to tell of
                 finish_run(engine, run_id, "failed", said, utc_now())
