@@ -47,7 +47,7 @@ def run_demo(settings: Settings) -> None:
         outcome = run_night(settings, nights, None)
         show_night(outcome, settings)
     for one in outcome.files:
-        _show_flagged(settings, one.batch_id, f"{one.file_name}: highest of {one.rows_flagged:,}")
+        _show_flagged(settings, one.batch_id, f"{one.file_name}: the highest scores")
     _say_where(settings)
 
 
