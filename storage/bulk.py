@@ -7,8 +7,8 @@ Both ways store the same values: text without NUL (see ``storage.text``), and Na
 SQLite has no NaN; a column that may not be null refuses it in both.
 """
 
-import itertools
 from collections.abc import Iterator
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -26,6 +26,10 @@ TUPLE_ROWS: Final = 10_000
 """Rows that are Python tuples at a time. Measured: a tenth faster than 50,000, and flagged records
 of 900 bytes take 12 MB instead of 60."""
 
+STATEMENT_ROWS: Final = 50
+"""Rows of one INSERT on SQLite. Measured on a million predictions: 2.2 CPU s with one row a
+statement, 1.15 with 20 to 500."""
+
 
 def read_slices(path: Path, rows: int = SLICE_ROWS) -> Iterator[pl.DataFrame]:
     """Read a Parquet file in slices, in order, without ever holding it whole.
@@ -40,7 +44,7 @@ def read_slices(path: Path, rows: int = SLICE_ROWS) -> Iterator[pl.DataFrame]:
     # Measured on 2.7 M records of 900 bytes: 260 MB with slices of a scan, 1,170 MB and growing
     # with polars' own batches of one.
     scan = pl.scan_parquet(path, glob=False)
-    for offset in itertools.count(0, rows):
+    for offset in count(0, rows):
         frame = scan.slice(offset, rows).collect()
         if frame.is_empty():
             return
@@ -89,14 +93,24 @@ def _storable(frame: pl.DataFrame, table: Table) -> pl.DataFrame:
 
 
 def _execute_many(connection: Connection, table: Table, frame: pl.DataFrame) -> None:
-    """Insert through the driver's executemany, a slice at a time."""
+    """Insert through the driver's executemany, many rows a statement."""
     names = ", ".join(f'"{name}"' for name in frame.columns)
-    places = ", ".join("?" * frame.width)
-    # Names are the schema's own; every value is bound.
-    statement = f'INSERT INTO "{table.name}" ({names}) VALUES ({places})'  # noqa: S608 - see above
+    places = f"({', '.join('?' * frame.width)})"
     dates = frame.with_columns(pl.selectors.date().dt.to_string("%Y-%m-%d"))
     for part in dates.iter_slices(TUPLE_ROWS):
-        connection.exec_driver_sql(statement, cast("Any", part.rows()))
+        rows = part.rows()
+        whole = len(rows) - len(rows) % STATEMENT_ROWS
+        for many, group in ((STATEMENT_ROWS, rows[:whole]), (1, rows[whole:])):
+            values = ", ".join([places] * many)
+            # An error ends the transaction, so no journal is needed to undo half a statement (a
+            # third of the time, measured). Names are the schema's own; every value is bound.
+            statement = f'INSERT OR FAIL INTO "{table.name}" ({names}) VALUES {values}'  # noqa: S608 - see above
+            flat = [
+                tuple(chain.from_iterable(group[first : first + many]))
+                for first in range(0, len(group), many)
+            ]
+            if flat:
+                connection.exec_driver_sql(statement, cast("Any", flat))
 
 
 def _copy(connection: Connection, table: Table, frame: pl.DataFrame) -> None:

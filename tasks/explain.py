@@ -106,7 +106,9 @@ def explain_batch(
         # rows took 8.9 CPU s of SQLite instead of 12.9.
         rows.sort("anomaly_score", descending=True, maintain_order=True).select(
             "row_number", "line_number", "anomaly_score", record_of(rows, contract), "is_explained"
-        ).write_parquet(out / written, statistics=False, row_group_size=SLICE_ROWS)
+        ).write_parquet(
+            out / written, compression="lz4", statistics=False, row_group_size=SLICE_ROWS
+        )
         names.append(f"{out.name}/{written}")
         flagged += rows.height
     reasons = (

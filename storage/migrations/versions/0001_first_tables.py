@@ -147,7 +147,11 @@ def upgrade() -> None:
         sa.Column("raw", sa.LargeBinary(), nullable=False),
         sa.Column("raw_text", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(
-            ["batch_id"], ["batch.batch_id"], name=op.f("fk_quarantined_row_batch_id")
+            ["batch_id"],
+            ["batch.batch_id"],
+            name=op.f("fk_quarantined_row_batch_id"),
+            deferrable=True,
+            initially="DEFERRED",
         ),
         sa.PrimaryKeyConstraint("batch_id", "row_number", name=op.f("pk_quarantined_row")),
     )
@@ -261,6 +265,8 @@ def upgrade() -> None:
             ["scoring_id", "batch_id"],
             ["scoring.scoring_id", "scoring.batch_id"],
             name=op.f("fk_flagged_connection_scoring_id_batch_id"),
+            deferrable=True,
+            initially="DEFERRED",
         ),
         sa.PrimaryKeyConstraint("scoring_id", "row_number", name=op.f("pk_flagged_connection")),
     )
