@@ -35,6 +35,7 @@ from tasks.stages import (
     validate_task,
 )
 from tasks.store import StageSummaries, store_rejected_task, store_scored_task
+from tasks.task import untagged
 
 
 @flow(name="batch", flow_run_name="{source.name} {batch_date}", persist_result=False)
@@ -49,7 +50,7 @@ def score_file(source: Path, batch_date: date) -> State[FileOutcome]:
         Failed with the reason where the batch is rejected, else completed.
     """
     settings, started_at = load_settings(), utc_now()
-    with open_database(settings) as engine:
+    with untagged(), open_database(settings) as engine:
         arrival = receive_task(engine, source, settings.contract, batch_date, started_at)
         job = plan_batch(settings, engine, source, arrival)
         with (

@@ -22,6 +22,7 @@ from tasks.events import publish_events_task
 from tasks.outcomes import FileOutcome, NightOutcome, SkippedFile
 from tasks.publish import publish_night_task
 from tasks.receive import NewFile, find_files_task
+from tasks.task import untagged
 
 
 def name_night() -> str:
@@ -44,17 +45,18 @@ def nightly(files: list[Path] | None = None, batch_date: date | None = None) -> 
     """
     settings = load_settings()
     with (
+        untagged(),
         open_database(settings) as engine,
         record_run(engine, "nightly") as run,
-        tags("noctule", settings.contract),  # the runs of its files, however it was started
     ):
         champion(engine, settings.contract)  # without one, no file is touched
         places = files or [open_inbox(settings)]
         found = find_files_task(engine, places, batch_date, settings.settle_s, utc_now())
-        outcomes = [
-            read_outcome(file, score_file(file.path, file.batch_date, return_state=True))
-            for file in found.new
-        ]
+        with tags("noctule", settings.contract):  # the runs of its files
+            outcomes = [
+                read_outcome(file, score_file(file.path, file.batch_date, return_state=True))
+                for file in found.new
+            ]
         night = NightOutcome(
             files=tuple(outcomes),
             skipped=tuple(

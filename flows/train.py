@@ -7,7 +7,7 @@ Belongs here: which files, and what a training came to. Does not belong here: fi
 from pathlib import Path
 from typing import Literal
 
-from prefect import flow, tags
+from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 from pydantic import BaseModel
@@ -22,6 +22,7 @@ from tasks.inbox import pending_files
 from tasks.publish import publish_training_task
 from tasks.sources import hash_content
 from tasks.stages import FileJob, Refusal, ingest_task, validate_task
+from tasks.task import untagged
 from tasks.train import TrainingOutcome, train_model_task
 
 
@@ -51,9 +52,9 @@ def train(
         seed=settings.seed, threads=settings.threads, selection=selection, top_k=top_k
     )
     with (
+        untagged(),
         open_database(settings) as engine,
         record_run(engine, "train") as run,
-        tags("noctule", settings.contract),
         lock_folder(settings.training_lake) as is_alone,
     ):
         if not is_alone:

@@ -1,6 +1,7 @@
-"""The house decorator: how a stage becomes a Prefect task, and nothing else."""
+"""The house decorator: how a stage becomes a Prefect task, and what its runs inherit."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import ParamSpec, TypeVar
 
 import prefect
@@ -37,3 +38,17 @@ def task(
         persist_result=False,
     )
     return decorate(work)
+
+
+@contextmanager
+def untagged() -> Iterator[None]:
+    """Keep the tags of a flow run from the tasks called in the block.
+
+    Prefect asks the server, before each task run, for a slot under every tag the task has, whether
+    or not the tag is limited. A server on SQLite is often busy then and has the client wait: 2 s
+    is usual, a minute was seen. We limit no tag, and look runs up by their flow.
+    """
+    from prefect.context import TagsContext
+
+    with TagsContext(current_tags=set()):
+        yield

@@ -172,6 +172,8 @@ def test_a_batch_is_at_most_thirty_task_runs(
     for child in children:
         tasks = server.read("task_runs", flow_runs={"id": {"any_": [child["id"]]}})
         assert 1 <= len(tasks) <= 30
+        # Each tag would be a slot to ask the server for before the task may begin.
+        assert not any(task["tags"] for task in tasks)
 
 
 def test_every_event_is_told_to_prefect_once_its_batch_is_stored(
