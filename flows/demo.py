@@ -15,6 +15,7 @@ from flows.settings import Settings
 from flows.stores import open_database, utc_now
 from flows.tables import show_heading, show_night, show_rows, show_training
 from storage import queries
+from storage.database import name_database
 from tasks.shown import FLAGGED, reason_text
 from tasks.simulate import Scenario, simulate_night
 
@@ -78,11 +79,11 @@ def _say_where(settings: Settings) -> None:
     lines = [
         "Flagged connections and all else are in SQL; try:",
         f"  NOCTULE_HOME={settings.home} {noctule} flagged",
-        f"  database  {settings.home / 'noctule.db'}" if settings.database_url is None else "",
+        f"  database  {name_database(settings.database_address, settings.home)}",
         f"  reports   {settings.lake}/{settings.contract}/*/*/*.html",
         "The runs, their states and artifacts are in the Prefect UI; start it with",
         f"  PREFECT_HOME={settings.home / 'prefect'} {prefect} server start",
         "and open http://127.0.0.1:4200",
     ]
-    for line in filter(None, lines):
+    for line in lines:
         say(line)

@@ -41,7 +41,7 @@ def show_flagged(
     _print(
         rows,
         FLAGGED_SHOWN,
-        "Nothing is flagged.",
+        f"Nothing is flagged {_of(batch, night)}.",
         reason_text,
         as_json=as_json,
     )
@@ -63,7 +63,7 @@ def show_quarantine(
     _print(
         rows,
         QUARANTINE_SHOWN,
-        "No row is quarantined.",
+        f"No row is quarantined {_of(batch, night)}.",
         "; ".join,
         as_json=as_json,
     )
@@ -75,7 +75,7 @@ def show_drift(
     """Print columns by how far they moved."""
     with open_database(settings) as engine:
         rows = queries.drift_rows(engine, batch=batch, night=night, limit=limit)
-    _print(rows, DRIFT_SHOWN, "No drift was measured.", as_json=as_json)
+    _print(rows, DRIFT_SHOWN, f"No drift was measured {_of(batch, night)}.", as_json=as_json)
 
 
 def show_models(settings: Settings, limit: int, *, as_json: bool) -> None:
@@ -146,6 +146,13 @@ def show_status(settings: Settings, *, as_json: bool) -> None:
         return
     advice = "current" if found.is_current else "run: noctule db upgrade"
     say(f"{found.address}: schema {found.revision or 'none'}, expected {found.head} ({advice})")
+
+
+def _of(batch: str | None, night: date | None) -> str:
+    """Say which batches a read command looked at."""
+    if batch is not None:
+        return f"in batch {batch}"
+    return f"on {night}" if night is not None else "on the latest night"
 
 
 def _print(

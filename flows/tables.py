@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.printing import say
+from storage.database import name_database
 from storage.text import printable
 from tasks.shown import ID_DIGITS, plural
 
@@ -91,8 +92,7 @@ def show_night(night: "NightOutcome", settings: "Settings") -> None:
         for report in outcome.reports:
             say(f"{outcome.file_name}: report {report}")
     if night.files:
-        where = settings.home / "noctule.db" if settings.database_url is None else "PostgreSQL"
-        say(f"database: {where}")
+        say(f"database: {name_database(settings.database_address, settings.home)}")
 
 
 def show_training(outcome: "TrainingOutcome") -> None:
@@ -111,6 +111,10 @@ def show_training(outcome: "TrainingOutcome") -> None:
     title = f"Kinds of attack held out of fit and choice (by {fit.metrics.unknown_made_from})"
     columns = ["kind", "rows", "recall_default", "recall_low_alert"]
     show_rows(kinds, columns, empty="No kind of attack could be held out.", title=title)
+    version = outcome.model_version
+    say(f"judge it on other labelled files: noctule evaluate FILE --model {version}")
+    if not outcome.is_champion:
+        say(f"let it score: noctule promote {version} --reason WHY")
 
 
 def show_evaluation(evaluation: "Evaluation", title: str = "") -> None:

@@ -131,6 +131,15 @@ def _is_sqlite(address: URL) -> bool:
     return address.get_backend_name() == "sqlite"
 
 
+def name_database(url: str | None, home: Path) -> str:
+    """Name the database that ``connect`` would reach, without its password.
+
+    Raises:
+        UsageError: the address has a scheme we do not know, or is no address.
+    """
+    return show_address(_parse_address(url, home))
+
+
 def show_address(address: URL) -> str:
     """Name a database without its password, which may also stand in the query."""
     if _is_sqlite(address):

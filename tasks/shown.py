@@ -21,10 +21,15 @@ DRIFT: Final = ("column_name", "method", "statistic", "threshold", "is_drifted",
 
 
 def reason_text(reasons: Sequence[Mapping[str, Any]]) -> str:
-    """Write a connection's reasons as one line for people."""
-    return "; ".join(
-        f"{one['feature']} {one['observed']} (expected {one['expected']})" for one in reasons
-    )
+    """Write a connection's reasons as one line for people, a feature once.
+
+    Two models may name the same feature and expect something else: the weightier reason is shown.
+    """
+    features: dict[str, str] = {}
+    for one in reasons:
+        text = f"{one['feature']} {one['observed']} (expected {one['expected']})"
+        features.setdefault(one["feature"], text)
+    return "; ".join(features.values())
 
 
 def plural(count: int, noun: str) -> str:

@@ -56,20 +56,12 @@ def render_page(
         lstrip_blocks=True,
     )
     failed = [outcome for outcome in summary.results if not outcome.is_success]
-    counts = {
-        "read": ingest.rows_read,
-        "not parsed": ingest.rows_unparsed,
-        "quarantined": summary.rows_quarantined,
-        "accepted": summary.rows_accepted,
-    }
-    if summary.is_rejected:
-        counts |= {"rejected": ingest.rows_read}
     return environment.get_template(TEMPLATE).render(
         summary=summary,
         ingest=ingest,
         contract=contract,
         file_name=readable(file_name.encode("utf-8", "surrogateescape")),
-        counts=counts,
+        counts=_counts(summary, ingest),
         failed=sorted(failed, key=_urgency),
         passed={
             suite: [one for one in summary.results if one.is_success and one.suite == suite]
@@ -83,6 +75,23 @@ def render_page(
             for example in _examples(path)
         ],
     )
+
+
+def _counts(summary: "ValidationSummary", ingest: "IngestSummary") -> dict[str, int]:
+    """Count the rows as the database will: of a batch that is rejected, none is quarantined."""
+    if summary.is_rejected:
+        return {
+            "rows read": ingest.rows_read,
+            "rows rejected": ingest.rows_read,
+            "of them not parsed": ingest.rows_unparsed,
+            "of them failing a check": summary.rows_quarantined,
+        }
+    return {
+        "rows read": ingest.rows_read,
+        "rows accepted": summary.rows_accepted,
+        "rows quarantined": ingest.rows_unparsed + summary.rows_quarantined,
+        "of them not parsed": ingest.rows_unparsed,
+    }
 
 
 def _urgency(outcome: "ExpectationOutcome") -> tuple[bool, bool, int]:

@@ -3,11 +3,16 @@
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
 import pytest
+import sqlalchemy as sa
+
+from storage.database import connect
+from storage.schema import metadata
 
 Records = list[dict[str, Any]]
 
@@ -56,6 +61,32 @@ class Server:
 def settled(home: Path, prefect_server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Run flows on the test's own home, in which a file is whole as soon as it is written."""
     monkeypatch.setenv("NOCTULE_SETTLE_S", "0")
+
+
+@pytest.fixture
+def quick(quick_options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fit small models: the flow itself sets the seed, threads and selection."""
+    from tasks.holdout import TrainingOptions
+
+    monkeypatch.setattr("flows.train.TrainingOptions", partial(TrainingOptions, **quick_options))
+
+
+@pytest.fixture
+def content() -> Callable[[Path], dict[str, list[str]]]:
+    """Read every row of every table of a home, as text."""
+
+    def read(home: Path) -> dict[str, list[str]]:
+        engine = connect(None, home)
+        try:
+            with engine.connect() as connection:
+                return {
+                    table.name: sorted(map(repr, connection.execute(sa.select(table))))
+                    for table in metadata.sorted_tables
+                }
+        finally:
+            engine.dispose()
+
+    return read
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from storage.claims import claim
 from storage.database import connect
 from storage.lake import batch_folder
 from storage.queries import batch_rows, flagged_rows, quarantine_rows
-from storage.schema import metadata, outbox, prediction, run, scoring
+from storage.schema import outbox, prediction, run, scoring
 from tasks.ingest import IngestSummary
 from tasks.sources import hash_content
 from tasks.stages import FileJob
@@ -66,15 +66,6 @@ def engine_of_home(home: Path) -> Iterator[Engine]:
     engine = connect(None, home)
     yield engine
     engine.dispose()
-
-
-def content(engine: Engine) -> dict[str, list[str]]:
-    """Read every row of every table, as text."""
-    with engine.connect() as connection:
-        return {
-            table.name: sorted(map(repr, connection.execute(sa.select(table))))
-            for table in metadata.sorted_tables
-        }
 
 
 def of_night(engine: Engine) -> dict[str, dict[str, Any]]:
@@ -258,17 +249,16 @@ def test_running_again_changes_no_table_but_run_and_delivery(
     tmp_path: Path,
     home: Path,
     noctule: "Callable[..., Ended]",
+    content: Callable[[Path], dict[str, list[str]]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     again = tmp_path / "again"
     shutil.copytree(night.home, again)
     monkeypatch.setenv("NOCTULE_HOME", str(again))
-    engine = connect(None, again)
-    before = content(engine)
+    before = content(again)
     good, cells = night.inbox / GOOD, night.inbox / "cells-2026-11-05.csv"
     ended = noctule("run", good, cells, "--json")
-    after = content(engine)
-    engine.dispose()
+    after = content(again)
     assert {name for name in before if before[name] != after[name]} == {"run"}
     assert ended.code == 0
     printed = json.loads(ended.out)

@@ -3,9 +3,8 @@
 import json
 from collections.abc import Callable
 from datetime import date
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 import sqlalchemy as sa
@@ -14,17 +13,10 @@ from flows.train import train
 from storage.database import connect
 from storage.queries import history_rows, model_rows
 from storage.schema import run
-from tasks.holdout import TrainingOptions
 from tasks.simulate import simulate_night
 
 if TYPE_CHECKING:
     from tests.flows.conftest import Ended, Server
-
-
-@pytest.fixture
-def quick(quick_options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fit small models: the flow itself sets the seed, threads and selection."""
-    monkeypatch.setattr("flows.train.TrainingOptions", partial(TrainingOptions, **quick_options))
 
 
 @pytest.fixture

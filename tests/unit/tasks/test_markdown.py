@@ -100,6 +100,15 @@ def test_a_table_cell_is_text_to_a_browser(value: object) -> None:
     assert shown.isprintable()
 
 
+def test_reasons_name_a_feature_once_by_its_weightier_reason() -> None:
+    reasons = [
+        {"feature": "flag", "observed": "S0", "expected": "SF"},
+        {"feature": "count", "observed": "9", "expected": "1"},
+        {"feature": "flag", "observed": "S0", "expected": "REJ"},
+    ]
+    assert table_cell(reasons) == "flag S0 (expected SF); count 9 (expected 1)"
+
+
 @pytest.mark.parametrize(
     ("value", "shown"), [(3, 3), (True, True), (None, None), (0.123456789, 0.12346), (1e-9, 1e-9)]
 )

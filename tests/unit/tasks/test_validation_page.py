@@ -80,9 +80,27 @@ def test_what_failed_stands_before_what_did_not() -> None:
     assert order == sorted(order)
 
 
-def test_counts_verdict_and_ignored_columns_are_shown() -> None:
+def counts(page: str) -> dict[str, str]:
+    return dict(re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", page))
+
+
+def test_rows_are_counted_as_the_database_counts_them() -> None:
+    assert counts(render(outcome("count", failed=2))) == {
+        "rows read": "1,234",
+        "rows accepted": "1,220",
+        "rows quarantined": "14",
+        "of them not parsed": "4",
+    }
+    assert counts(render(outcome("count", failed=2), rejection="too many")) == {
+        "rows read": "1,234",
+        "rows rejected": "1,234",
+        "of them not parsed": "4",
+        "of them failing a check": "10",
+    }
+
+
+def test_verdict_and_ignored_columns_are_shown() -> None:
     page = render(outcome("count", failed=2))
-    assert "1,234" in page
     assert "<strong>Accepted,</strong>" in page
     assert "1 of 1 expectations not met" in page
     assert "&lt;i&gt;note&lt;/i&gt;" in page
