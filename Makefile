@@ -37,5 +37,5 @@ bench: setup  ## the figures of the README: medians and ratios
 lock:  ## resolve requirements.lock anew (needs uv on the PATH)
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade --quiet --output-file requirements.lock
 
-clean:  ## remove what setup, demo and the tests made
-	rm -rf $(VENV) .noctule .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov
+clean:  ## remove what setup and the tests made; .noctule holds data and stays
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov

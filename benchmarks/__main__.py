@@ -9,8 +9,11 @@ import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 from rich.console import Console
@@ -39,94 +42,130 @@ MAX_HELP_S = 0.5
 console = Console(width=110)
 
 
+@dataclass
+class Bench:
+    """What the benchmarks share: a trained home, a Prefect server, and runs already measured."""
+
+    folder: Path
+    address: str
+    """Of the Prefect API."""
+    times: int
+    """How often each thing is run."""
+    measured: dict[int, tuple[list[Usage], list[Usage]]] = field(default_factory=dict)
+
+    @cached_property
+    def trained(self) -> Path:
+        """A home whose champion was trained on the whole training file."""
+        home = self.folder / "trained"
+        self.run_noctule(home, "train", TRAIN)
+        return home
+
+    @cached_property
+    def model(self) -> Path:
+        """The champion's folder."""
+        return next(path for path in (self.trained / "models").iterdir() if path.is_dir())
+
+    def run_noctule(self, home: Path, *arguments: object) -> Usage:
+        """Run a command on a home."""
+        environment = {"PREFECT_API_URL": self.address, "NOCTULE_HOME": str(home)}
+        return run([NOCTULE, *map(str, arguments)], environment)
+
+    def run_module(self, name: str, *arguments: object) -> Usage:
+        """Run another module of the benchmarks."""
+        return run([PYTHON, "-m", f"benchmarks.{name}", *map(str, arguments)], {})
+
+    def nights_and_floors(self, rows: int) -> tuple[list[Usage], list[Usage]]:
+        """Run a night and the floor in turn, each into a fresh database."""
+        if rows not in self.measured:
+            source = resample(self.folder, rows)
+            nights, floors = [], []
+            for _ in range(self.times):
+                database = self.folder / "floor.db"
+                floors.append(self.run_module("floor", source, self.model, database))
+                for file in self.folder.glob("floor.db*"):
+                    file.unlink()
+                home = self.folder / "home"
+                shutil.copytree(self.trained, home)
+                nights.append(self.run_noctule(home, "run", source, "--json"))
+                shutil.rmtree(home)
+            self.measured[rows] = nights, floors
+        return self.measured[rows]
+
+
 def main() -> None:
     """Run the benchmarks named on the command line, or all."""
     quiet_libraries()
     times = 1 if "--quick" in sys.argv else TIMES
-    known: dict[str, Callable[[Path], list[str]]] = {
-        "help": bench_help,
-        "night": lambda folder: bench_night(folder, times),
-        "plain": bench_plain,
-    }
+    known = {"help": bench_help, "night": bench_night, "plain": bench_plain}
     chosen = [word for word in sys.argv[1:] if word != "--quick"] or list(known)
     if unknown := set(chosen) - set(known):
         sys.exit(f"No benchmark {', '.join(sorted(unknown))}; there are {', '.join(known)}")
     if not TRAIN.exists():
         sys.exit(f"The benchmarks resample {TRAIN}, which is not there")
-    with tempfile.TemporaryDirectory(prefix="noctule-bench-") as folder:
-        missed = [line for name in chosen for line in known[name](Path(folder))]
+    with (
+        tempfile.TemporaryDirectory(prefix="noctule-bench-") as folder,
+        private_server(Path(folder) / "prefect") as address,
+    ):
+        bench = Bench(Path(folder), address, times)
+        missed = [line for name in chosen for line in known[name](bench)]
     if missed:
         sys.exit("Bounds missed: " + "; ".join(missed))
 
 
-def bench_help(folder: Path) -> list[str]:
+def bench_help(bench: Bench) -> list[str]:
     """Measure ``noctule --help``."""
-    usage = middle([run([NOCTULE, "--help"], {"NOCTULE_HOME": str(folder)}) for _ in range(5)])
+    usage = middle([bench.run_noctule(bench.folder, "--help") for _ in range(5)])
     console.print(f"noctule --help: {usage.cpu_s:.2f} CPU s (at most {MAX_HELP_S})")
     return [f"--help {usage.cpu_s:.2f} CPU s"] if usage.cpu_s > MAX_HELP_S else []
 
 
-def bench_night(folder: Path, times: int) -> list[str]:
+def bench_night(bench: Bench) -> list[str]:
     """Measure a night against the bare floor at three sizes."""
-    trained = folder / "trained"
-    nights: dict[int, Usage] = {}
-    floors: dict[int, Usage] = {}
-    with private_server(folder / "prefect") as address:
-        environment = {"PREFECT_API_URL": address, "NOCTULE_HOME": str(trained)}
-        run([NOCTULE, "train", str(TRAIN)], environment)
-        model = next(path for path in (trained / "models").iterdir() if path.is_dir())
-        for rows in SIZES:
-            source = resample(folder, rows)
-            night: list[Usage] = []
-            floor: list[Usage] = []
-            for _ in range(times):
-                floor.append(_run_floor(folder, source, model))
-                home = folder / "home"
-                shutil.copytree(trained, home)
-                environment["NOCTULE_HOME"] = str(home)
-                night.append(run([NOCTULE, "run", str(source), "--json"], environment))
-                shutil.rmtree(home)
-            nights[rows], floors[rows] = middle(night), middle(floor)
-    _show_stages(nights)
-    return _show_night(nights, floors)
+    runs = {rows: bench.nights_and_floors(rows) for rows in SIZES}
+    for rows, (nights, _) in runs.items():
+        _show_stages(rows, nights)
+    return _show_night(
+        {rows: middle(nights) for rows, (nights, _) in runs.items()},
+        {rows: middle(floors) for rows, (_, floors) in runs.items()},
+    )
 
 
-def bench_plain(folder: Path) -> list[str]:
-    """Measure the plain stack, part by part, with and without drift."""
-    train = resample(folder, 25_000, labelled=True)
-    source = resample(folder, PLAIN_ROWS)
-    table = Table("part", title=f"The plain stack, {PLAIN_ROWS:,} connections: CPU s")
+def bench_plain(bench: Bench) -> list[str]:
+    """Measure the plain stack, part by part, with and without drift, beside a night as large."""
+    train = resample(bench.folder, 25_000, labelled=True)
+    source = resample(bench.folder, PLAIN_ROWS)
+    nights, _ = bench.nights_and_floors(PLAIN_ROWS)
+    night = middle(nights).cpu_s
+    table = Table("part", title=f"The plain stack, {PLAIN_ROWS:,} connections, CPU s: medians")
     columns: list[dict[str, float]] = []
     for drift in ("drift", "no drift"):
-        usage = run(
-            [
-                PYTHON,
-                "-m",
-                "benchmarks.plain",
-                *map(str, (train, source, folder / "plain.db")),
-                drift,
-            ],
-            {},
-        )
+        arguments = (train, source, bench.folder / "plain.db", drift)
+        runs = [bench.run_module("plain", *arguments) for _ in range(bench.times)]
+        parts = _medians([_parts(one) for one in runs])
+        total = sum(parts.values())
+        usage = middle(runs)
         table.add_column(drift, justify="right")
-        columns.append(_parts(usage))
-        columns[-1]["wall s, fit included"] = usage.wall_s
-        columns[-1]["peak MB, fit included"] = usage.peak_mb
+        columns.append(
+            {
+                **parts,
+                "all of these": total,
+                "a night of Noctule": night,
+                "night / plain stack": night / total,
+                "wall s, its fit included": usage.wall_s,
+                "peak MB, its fit included": usage.peak_mb,
+            }
+        )
     for part in columns[0]:
-        table.add_row(part, *(f"{one[part]:.1f}" if part in one else "-" for one in columns))
+        table.add_row(part, *(_figure(one.get(part)) for one in columns))
     console.print(table)
     return []
 
 
-def _run_floor(folder: Path, source: Path, model: Path) -> Usage:
-    """Run the floor once, into a fresh database."""
-    database = folder / "floor.db"
-    usage = run(
-        [sys.executable, "-m", "benchmarks.floor", str(source), str(model), str(database)], {}
-    )
-    for file in folder.glob("floor.db*"):
-        file.unlink()
-    return usage
+def _figure(value: float | None) -> str:
+    """Write a figure with two digits at least; a dash where there is none."""
+    if value is None:
+        return "-"
+    return f"{value:.2f}" if value < 1 else f"{value:.1f}"
 
 
 def _parts(usage: Usage) -> dict[str, float]:
@@ -138,17 +177,26 @@ def _parts(usage: Usage) -> dict[str, float]:
     }
 
 
-def _show_stages(nights: dict[int, Usage]) -> None:
-    """Print wall time, CPU time and peak memory of each stage, as the last run had them."""
-    for rows, usage in nights.items():
-        table = Table("stage", title=f"Stages of a night of {rows:,} connections")
-        for column in ("wall s", "CPU s", "peak MB"):
-            table.add_column(column, justify="right")
-        for stage, cost in json.loads(usage.output)["files"][0]["costs"].items():
-            table.add_row(
-                stage, f"{cost['wall_s']:.1f}", f"{cost['cpu_s']:.1f}", f"{cost['peak_mb']:.0f}"
-            )
-        console.print(table)
+def _medians(runs: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Return the median of each figure over several runs."""
+    return {name: median(one[name] for one in runs) for name in runs[0]}
+
+
+def _show_stages(rows: int, runs: Sequence[Usage]) -> None:
+    """Print wall time, CPU time and peak memory of each stage."""
+    costs = [json.loads(one.output)["files"][0]["costs"] for one in runs]
+    table = Table("stage", title=f"Stages of a night of {rows:,} connections: medians")
+    for column in ("wall s", "CPU s", "peak MB"):
+        table.add_column(column, justify="right")
+    for stage in costs[0]:
+        cost = _medians([one[stage] for one in costs])
+        table.add_row(
+            stage.partition("-")[0],
+            f"{cost['wall_s']:.1f}",
+            f"{cost['cpu_s']:.1f}",
+            f"{cost['peak_mb']:.0f}",
+        )
+    console.print(table)
 
 
 def _show_night(nights: dict[int, Usage], floors: dict[int, Usage]) -> list[str]:

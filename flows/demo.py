@@ -8,6 +8,7 @@ import shutil
 from datetime import date, timedelta
 from pathlib import Path
 
+from expectations.errors import UsageError
 from flows.prefect_api import prefect_api
 from flows.printing import say
 from flows.run import run_night, run_training
@@ -32,9 +33,13 @@ def run_demo(settings: Settings) -> None:
 
     Everything is kept in ``NOCTULE_HOME``; run again, it trains and scores anew on the same files,
     and the results stay as they are.
+
+    Raises:
+        UsageError: the home has a model that no demo has trained.
     """
     today = utc_now().date()
     folder = settings.home / "demo"
+    _refuse_real_home(settings, folder)
     labelled = _simulate(folder, "labelled", "ordinary", today - timedelta(len(NIGHTS)))
     nights = [
         _simulate(folder, "night", scenario, today - timedelta(len(NIGHTS) - 1 - index))
@@ -50,6 +55,20 @@ def run_demo(settings: Settings) -> None:
     for one in outcome.files:
         _show_flagged(settings, one.batch_id, f"{one.file_name}: the highest scores")
     _say_where(settings)
+
+
+def _refuse_real_home(settings: Settings, folder: Path) -> None:
+    """Keep simulated nights out of a database that somebody works with."""
+    with open_database(settings) as engine:
+        is_in_use = bool(queries.model_rows(engine, limit=1))
+    if is_in_use and not folder.exists():
+        database = name_database(settings.database_address, settings.home)
+        message = (
+            f"Cannot run the demo: {database} has a model that the demo did not train, and its"
+            " nights would be mixed with the simulated ones. Set NOCTULE_HOME to a new folder,"
+            " unset NOCTULE_DATABASE_URL, and run it again."
+        )
+        raise UsageError(message)
 
 
 def _simulate(folder: Path, name: str, scenario: Scenario, night: date) -> Path:

@@ -13,6 +13,17 @@ if TYPE_CHECKING:
 Content = Callable[[Path], dict[str, list[str]]]
 
 
+def test_a_home_with_a_model_of_its_own_is_left_alone(
+    home: Path, noctule: "Callable[..., Ended]", content: Content
+) -> None:
+    before = content(home)
+    ended = noctule("demo")
+    assert ended.code == 2
+    assert f"{home / 'noctule.db'} has a model that the demo did not train" in ended.err
+    assert "Set NOCTULE_HOME to a new folder" in ended.err
+    assert content(home) == before
+
+
 @pytest.mark.usefixtures("quick", "prefect_server")
 def test_the_demo_tells_the_whole_story_and_again_changes_nothing(
     tmp_path: Path,

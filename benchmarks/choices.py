@@ -1,0 +1,120 @@
+"""What the models' options were chosen by: ``python -m benchmarks.choices``, some ten minutes.
+
+Everything happens inside the training file: each row is scored by models fitted on the folds it is
+not in. Rows that any published figure is judged on take no part.
+"""
+
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from rich.console import Console
+from rich.table import Table
+from sklearn.metrics import roc_auc_score
+
+import tasks.encode
+from benchmarks.data import TRAIN
+from expectations.nsl_kdd import NSL_KDD
+from tasks.detectors.autoencoder_training import AutoencoderOptions
+from tasks.detectors.classifier import ClassifierOptions
+from tasks.encode import Mask
+from tasks.holdout import TrainingOptions, fit_encoder, fit_network, fit_trees
+from tasks.training_data import TrainingRows, assign_folds, read_training_rows
+
+SEEDS = (42, 43, 44)
+"""Each a dealing of the rows into folds, and the start of every fit."""
+
+console = Console(width=110)
+
+
+def main() -> None:
+    """Print how each option does, a line a value and a column a seed."""
+    if not TRAIN.exists():
+        sys.exit(f"The options are compared on {TRAIN}, which is not there")
+    with tempfile.TemporaryDirectory(prefix="noctule-choices-") as folder:
+        part = Path(folder) / "rows.parquet"
+        pl.read_csv(TRAIN, schema_overrides=dict(NSL_KDD.schema)).write_parquet(part)
+        rows = read_training_rows([part], NSL_KDD)
+    trees = {f"{count} trees": ClassifierOptions(trees=count) for count in (150, 200, 250, 300)}
+    trees["250 trees, all inputs"] = ClassifierOptions(trees=250, feature_fraction=1.0)
+    show(
+        "Rows on the wrong side of even odds",
+        {
+            name: [count_errors(rows, TrainingOptions(seed=seed, classifier=one)) for seed in SEEDS]
+            for name, one in trees.items()
+        },
+        digits=0,
+    )
+    networks = {
+        "512 rows a step, clipped at 5": (512, 5.0),
+        "256 rows a step": (256, 5.0),
+        "clipped at 10": (512, 10.0),
+        "not clipped": (512, np.inf),
+    }
+    show(
+        "ROC AUC of the autoencoder alone",
+        {
+            name: [judge_network(rows, seed, batch_rows, clip) for seed in SEEDS]
+            for name, (batch_rows, clip) in networks.items()
+        },
+        digits=4,
+    )
+
+
+def folds_of(rows: TrainingRows, options: TrainingOptions) -> Iterator[Mask]:
+    """Yield which rows each fold judges, bool (n_rows,)."""
+    fold = assign_folds(rows, options.folds, options.seed)
+    for number in range(options.folds):
+        yield fold == number
+
+
+def count_errors(rows: TrainingRows, options: TrainingOptions) -> float:
+    """Count the rows that a classifier fitted on the other folds takes for the other class."""
+    errors = 0
+    for judged in folds_of(rows, options):
+        model = fit_trees(rows, ~judged, options)
+        scores = model.score(model.encoder.encode(rows.features.filter(judged)))
+        errors += int(((scores > 0) != rows.is_attack[judged]).sum())
+    return errors
+
+
+def judge_network(rows: TrainingRows, seed: int, batch_rows: int, clip: float) -> float:
+    """Return the mean ROC AUC over the folds of a network fitted on the normals of the others."""
+    options = TrainingOptions(seed=seed, autoencoder=AutoencoderOptions(batch_rows=batch_rows))
+    found = []
+    with clipped_at(clip):
+        for judged in folds_of(rows, options):
+            encoder = fit_encoder(rows, ~judged)
+            served = fit_network(rows, ~judged, encoder, options).served
+            scores = served.score(encoder.encode(rows.features.filter(judged)))
+            found.append(roc_auc_score(rows.is_attack[judged], scores))
+    return float(np.mean(found))
+
+
+@contextmanager
+def clipped_at(clip: float) -> Iterator[None]:
+    """Encode with another clip for a while."""
+    chosen = tasks.encode.CLIP
+    tasks.encode.CLIP = clip
+    try:
+        yield
+    finally:
+        tasks.encode.CLIP = chosen
+
+
+def show(title: str, figures: dict[str, Sequence[float]], digits: int) -> None:
+    """Print a table of figures by seed."""
+    table = Table("option", title=title)
+    for seed in SEEDS:
+        table.add_column(f"seed {seed}", justify="right")
+    for name, values in figures.items():
+        table.add_row(name, *(f"{value:.{digits}f}" for value in values))
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main()
