@@ -24,7 +24,6 @@ from tasks.quarantine import QuarantineWriter
 from tasks.sources import (
     BLOCK_BYTES,
     PIECE_BYTES,
-    ContentHash,
     SourceChangedError,
     compression_of,
     count_lines,
@@ -34,16 +33,6 @@ from tasks.sources import (
     is_parquet,
     read_content,
 )
-
-__all__ = [
-    "ContentHash",
-    "IngestOptions",
-    "IngestSummary",
-    "count_rows",
-    "hash_content",
-    "ingest_file",
-    "read_raw_lines",
-]
 
 STAGE = "ingest"
 """The stage's folder in the batch's folder."""

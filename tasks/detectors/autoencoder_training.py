@@ -126,14 +126,6 @@ def build_network(width: int, options: AutoencoderOptions) -> "keras.Sequential"
     )
 
 
-def load_network(folder: Path) -> "keras.Sequential":
-    """Read the stored Keras network: configuration and weights, no code."""
-    keras = import_keras()
-    network = keras.models.model_from_json((folder / CONFIG_FILE).read_text())
-    network.load_weights(folder / WEIGHTS_FILE)
-    return network
-
-
 def import_keras() -> ModuleType:
     """Import Keras on JAX, on the CPU and one thread, which makes training repeatable.
 

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from expectations.contract import Column, Contract
 from tasks.csv_blocks import parse_block
-from tasks.ingest import IngestOptions, hash_content, ingest_file, read_raw_lines
+from tasks.ingest import IngestOptions, ingest_file, read_raw_lines
 from tasks.layout import Layout
-from tasks.sources import count_lines, cut_blocks
+from tasks.sources import count_lines, cut_blocks, hash_content
 
 SMALL = Contract(
     name="small",

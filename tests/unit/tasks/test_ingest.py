@@ -12,9 +12,10 @@ from expectations.contract import Column, Contract
 from expectations.errors import InputRejectedError
 from expectations.nsl_kdd import NSL_KDD
 from tasks.csv_blocks import parse_block
-from tasks.ingest import IngestOptions, IngestSummary, hash_content, ingest_file, read_raw_lines
+from tasks.ingest import IngestOptions, IngestSummary, ingest_file, read_raw_lines
 from tasks.layout import Layout
 from tasks.quarantine import QUARANTINE_SCHEMA
+from tasks.sources import hash_content
 
 FEATURES = ("duration", "service", "error_rate")
 SMALL = Contract(

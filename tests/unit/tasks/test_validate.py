@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 
 from expectations.nsl_kdd import NSL_KDD
-from tasks.ingest import IngestOptions, IngestSummary, hash_content, ingest_file
-from tasks.sources import SourceChangedError
+from tasks.ingest import IngestOptions, IngestSummary, ingest_file
+from tasks.sources import SourceChangedError, hash_content
 from tasks.validate import ValidateOptions, ValidationSummary, validate_batch
 
 HTTP = {
