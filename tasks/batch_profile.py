@@ -10,6 +10,7 @@ from typing import Final
 import polars as pl
 
 from expectations.contract import Contract
+from tasks.ratios import ratio
 
 Value = float | str | None
 
@@ -83,10 +84,10 @@ class BatchProfile:
         given: dict[str, Value] = {
             "rows_read": rows_read,
             "rows_accepted": rows_accepted,
-            "quarantine_ratio": _ratio(rows_read - rows_accepted, rows_read),
-            "unparsed_ratio": _ratio(rows_unparsed, rows_read),
+            "quarantine_ratio": ratio(rows_read - rows_accepted, rows_read),
+            "unparsed_ratio": ratio(rows_unparsed, rows_read),
             "null_ratio.highest": max(
-                (_ratio(self._sum("nulls", name), self._parsed) or 0.0)
+                (ratio(self._sum("nulls", name), self._parsed) or 0.0)
                 for name in self._contract.feature_names
             ),
             "constant_features": sum(
@@ -106,8 +107,8 @@ class BatchProfile:
         if kind == "maximum":
             return self._partial.get(name)
         if kind == "mean":
-            return _ratio(self._sum("sum", subject), self._sum("finite", subject))
-        return _ratio(self._sum(kind, subject), self._parsed)
+            return ratio(self._sum("sum", subject), self._sum("finite", subject))
+        return ratio(self._sum(kind, subject), self._parsed)
 
     def _sum(self, kind: str, subject: str) -> float:
         return self._partial.get(f"{kind}.{subject}", 0)
@@ -148,7 +149,3 @@ def _finite(column: str) -> pl.Expr:
 
 def _add(left: float, right: float) -> float:
     return left + right
-
-
-def _ratio(part: float, whole: float) -> float | None:
-    return part / whole if whole else None

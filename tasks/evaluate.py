@@ -17,6 +17,7 @@ from expectations.errors import InputRejectedError
 from tasks.detectors.hybrid import OPERATING_POINTS, ModelCard, OperatingPointName, flag, read_card
 from tasks.encode import Floats, Mask
 from tasks.labels import attack_column, family_of, has_labels, is_attack
+from tasks.ratios import ratio
 
 if TYPE_CHECKING:
     from tasks.validate import PartFile
@@ -202,12 +203,12 @@ def _judge_flags(truth: Mask, is_flagged: pl.Series, threshold: float) -> Operat
     misses, rests = int((~flagged & truth).sum()), int((~flagged & ~truth).sum())
     return OperatingPoint(
         threshold=threshold,
-        accuracy=_ratio(hits + rests, len(truth)),
-        precision=_ratio(hits, hits + alarms),
-        recall=_ratio(hits, hits + misses),
-        f1=_ratio(2 * hits, 2 * hits + alarms + misses),
-        false_positive_rate=_ratio(alarms, alarms + rests),
-        flag_rate=_ratio(hits + alarms, len(truth)),
+        accuracy=ratio(hits + rests, len(truth)),
+        precision=ratio(hits, hits + alarms),
+        recall=ratio(hits, hits + misses),
+        f1=ratio(2 * hits, 2 * hits + alarms + misses),
+        false_positive_rate=ratio(alarms, alarms + rests),
+        flag_rate=ratio(hits + alarms, len(truth)),
     )
 
 
@@ -225,10 +226,6 @@ def _count_by_attack(judged: pl.DataFrame, is_flagged: pl.Series) -> pl.DataFram
 def _recalls(counted: pl.DataFrame) -> dict[str, float]:
     ordered = counted.sort("name")
     return {name: flagged / rows for name, rows, flagged in ordered.iter_rows()}
-
-
-def _ratio(part: int, whole: int) -> float | None:
-    return part / whole if whole else None
 
 
 def _read_labels(part: Path, contract: Contract) -> pl.DataFrame:

@@ -5,7 +5,6 @@ Belongs here: the order of the steps, and the folder. Does not belong here: how 
 champion.
 """
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from expectations.contract import Contract
 from tasks.calibration import Evidence, calibrate
-from tasks.detectors.hybrid import Model, ModelCard, Thresholds, hash_content
+from tasks.detectors.hybrid import Model, ModelCard, Thresholds, hash_content, write_json
 from tasks.drift import build_reference
 from tasks.holdout import (
     TrainingOptions,
@@ -101,9 +100,9 @@ def fit_model(
 
     steps.begin("keeping metrics and the drift reference")
     metrics = judge_fit(rows, contract, evidence, kinds, card, options)
-    _write_json(out / METRICS_FILE, metrics.model_dump(mode="json"))
+    write_json(out / METRICS_FILE, metrics.model_dump(mode="json"))
     history = {"options": options.model_dump(mode="json"), "autoencoder": network.history}
-    _write_json(out / TRAINING_FILE, history)
+    write_json(out / TRAINING_FILE, history)
     anomaly_score = calibration.score(out_of_fold)
     reference = rows.features.with_columns(pl.Series("anomaly_score", anomaly_score))
     build_reference(reference, contract, out / REFERENCE_FOLDER, options.seed)
@@ -142,7 +141,3 @@ class _Steps:
             self._seconds[name] = time.perf_counter() - began
             self._current = None
         return self._seconds
-
-
-def _write_json(path: Path, value: object) -> None:
-    path.write_text(json.dumps(value, sort_keys=True, indent=1) + "\n", encoding="utf-8")

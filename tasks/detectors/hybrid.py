@@ -153,10 +153,10 @@ class Model:
 
     def save(self, folder: Path) -> None:
         """Write the content files into an existing folder."""
-        _write_json(folder / MODEL, self.card.model_dump(mode="json"))
-        _write_json(folder / ENCODER_FILE, self.encoder.model_dump(mode="json"))
+        write_json(folder / MODEL, self.card.model_dump(mode="json"))
+        write_json(folder / ENCODER_FILE, self.encoder.model_dump(mode="json"))
         tails = {name: tail.model_dump(mode="json") for name, tail in self.tails.items()}
-        _write_json(folder / TAILS_FILE, tails)
+        write_json(folder / TAILS_FILE, tails)
         for detector in self.detectors:
             detector.save(folder)
 
@@ -270,5 +270,6 @@ def flag(scores: pl.DataFrame, operating_point: str, threshold: float) -> pl.Ser
     return (scores[cut_column(operating_point)] > threshold).alias("is_flagged")
 
 
-def _write_json(path: Path, value: object) -> None:
+def write_json(path: Path, value: object) -> None:
+    """Write a file of a model folder: sorted, so that equal values give equal bytes."""
     path.write_text(json.dumps(value, sort_keys=True, indent=1) + "\n", encoding="utf-8")
