@@ -5,6 +5,7 @@ the private server (``flows.private_server``), flows and deployments.
 """
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -88,13 +89,25 @@ def _check_health(address: str) -> None:
         httpx.get(f"{address.rstrip('/')}/health", timeout=10).raise_for_status()
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         msg = (
-            f"Cannot reach the Prefect server at {_without_password(address)}: {error}. Start it "
-            "with 'prefect server start', or unset PREFECT_API_URL to use a private one"
+            f"Cannot reach the Prefect server at {without_password(address)}: {_reason(error)}. "
+            "Start it with 'prefect server start', or unset PREFECT_API_URL to use a private one"
         )
         raise ServiceUnavailableError(msg) from None
 
 
-def _without_password(address: str) -> str:
-    """Return an address as it may be shown."""
-    url = httpx.URL(address)
-    return str(url.copy_with(userinfo=b"")) if url.userinfo else address
+def without_password(address: str) -> str:
+    """Return an address as it may be shown, whatever it is.
+
+    All before the last ``@`` goes, but for the scheme: where an address is malformed, nobody can
+    say where its password begins.
+    """
+    return re.sub(r"^([a-z][a-z0-9+.-]*://)?.*@", r"\1", address, flags=re.DOTALL | re.IGNORECASE)
+
+
+def _reason(error: httpx.HTTPError | httpx.InvalidURL) -> str:
+    """Say why a request failed; the text of a status error holds the address, password and all."""
+    if isinstance(error, httpx.HTTPStatusError):
+        return f"it answers {error.response.status_code} {error.response.reason_phrase}".rstrip()
+    if isinstance(error, httpx.InvalidURL):
+        return "that is no address"
+    return str(error) or type(error).__name__
