@@ -105,11 +105,13 @@ def lock_key(engine: Engine, digest: str) -> Iterator[bool]:
         with available(engine):
             taken = connection.execute(sa.select(sa.func.pg_try_advisory_lock(key)))
         is_held = bool(taken.scalar_one())
-        yield is_held
-        if is_held:
-            # A session that is lost has given up its lock; the token guards the commit.
-            with suppress(DBAPIError):
-                connection.execute(sa.select(sa.func.pg_advisory_unlock(key)))
+        try:
+            yield is_held
+        finally:
+            if is_held:
+                # A session that is lost has given up its lock; the token guards the commit.
+                with suppress(DBAPIError):
+                    connection.execute(sa.select(sa.func.pg_advisory_unlock(key)))
     except BaseException:
         connection.invalidate()  # ends the session, and so the lock
         raise
