@@ -70,20 +70,55 @@ def claim(engine: Engine, folder: Path, batch_id: str) -> Iterator[Claim | None]
 def lock_folder(folder: Path) -> Iterator[bool]:
     """Lock a folder, made if absent, against other openings of it, here or in another process.
 
+    The folder may be removed by whoever holds its lock; others may be locking it meanwhile.
+
     Yields:
         Whether it is ours; the lock is gone when the block ends or its process does.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    descriptor = _open_locked(folder)
     try:
+        yield descriptor is not None
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def _open_locked(folder: Path) -> int | None:
+    """Open a folder, made if absent, and lock it; None where another opening of it has the lock."""
+    while True:  # one more turn for each time that it is removed under our hands
+        descriptor = _open_made(folder)
+        is_ours = False
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            is_ours = _is_at(folder, descriptor)
         except BlockingIOError:
-            yield False
-        else:
-            yield True
-    finally:
-        os.close(descriptor)
+            return None
+        finally:
+            if not is_ours:
+                os.close(descriptor)
+        if is_ours:
+            return descriptor
+
+
+def _open_made(folder: Path) -> int:
+    """Open a folder, made as often as it is absent."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        with suppress(FileExistsError):
+            folder.mkdir()
+        try:
+            return os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        except FileNotFoundError:
+            if folder.is_symlink():  # not removed: it leads nowhere
+                raise
+
+
+def _is_at(folder: Path, descriptor: int) -> bool:
+    """Tell whether what was opened is still what lies there, and not a folder removed since."""
+    try:
+        return os.path.samestat(folder.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 @contextmanager

@@ -1,7 +1,10 @@
 """One run at a time has a batch, and loses it with its life."""
 
+import fcntl
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy import Engine
 
 from storage import schema
-from storage.claims import claim
+from storage.claims import claim, lock_folder
 
 BATCH_ID = "ab" * 32
 
@@ -112,3 +115,49 @@ def test_a_lost_session_leaves_the_token_to_guard_the_batch(example: SimpleNames
             assert other.token == held.token + 1
     (found,) = example.read(schema.batch)
     assert (found["status"], found["claim_token"]) == ("received", 2)
+
+
+def test_a_folder_that_its_holders_remove_is_locked_by_one_at_a_time(tmp_path: Path) -> None:
+    folder = tmp_path / "runs" / "7"
+    alone = threading.Lock()  # tells within one process what the folder's lock must tell
+
+    def hammer(turns: int) -> list[bool]:
+        """Lock and remove it again and again; was this thread alone whenever it had it?"""
+        seen = []
+        for _ in range(turns):
+            with lock_folder(folder) as is_held:
+                if is_held:
+                    seen.append(alone.acquire(blocking=False))
+                    if seen[-1]:
+                        alone.release()
+                    folder.rmdir()
+        return seen
+
+    with ThreadPoolExecutor(4) as threads:
+        seen = [was_alone for of_one in threads.map(hammer, [500] * 4) for was_alone in of_one]
+    assert len(seen) > 500
+    assert all(seen)
+    assert not folder.exists()
+
+
+def test_a_folder_removed_before_it_was_locked_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "7"
+    removed = []
+    flock = fcntl.flock
+
+    def removed_first(descriptor: int, operation: int) -> None:
+        if not removed:
+            removed.append(folder.rmdir())
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", removed_first)
+    with lock_folder(folder) as is_held, lock_folder(folder) as is_held_twice:
+        assert (is_held, is_held_twice) == (True, False)
+
+
+def test_a_link_that_leads_nowhere_cannot_be_locked(tmp_path: Path) -> None:
+    (tmp_path / "batch").symlink_to(tmp_path / "absent")
+    with pytest.raises(FileNotFoundError), lock_folder(tmp_path / "batch"):
+        pass

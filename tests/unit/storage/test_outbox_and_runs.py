@@ -3,6 +3,7 @@
 import hashlib
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -110,6 +111,21 @@ def test_a_run_that_ended_by_itself_keeps_its_own_words(example: SimpleNamespace
         finish_run(example.engine, run_id, "completed", "all well", now)
     close_killed_runs(example.engine, now)
     assert [one["message"] for one in example.read(schema.run)] == ["all well"]
+
+
+def test_runs_that_begin_at_once_close_the_killed_ones_and_not_the_one_that_lives(
+    example: SimpleNamespace,
+) -> None:
+    now = example.result().finished_at
+    for _ in range(60):
+        with open_run(example.engine, "batch", now):
+            pass  # ends without a word
+
+    with open_run(example.engine, "nightly", now), ThreadPoolExecutor(4) as threads:
+        list(threads.map(close_killed_runs, [example.engine] * 4, [now] * 4))
+        *killed, alive = example.read(schema.run)
+    assert [one["state"] for one in killed] == ["failed"] * 60
+    assert alive["state"] == "running"
 
 
 def wait_for_session(engine: Engine, name: str) -> None:
