@@ -136,27 +136,18 @@ def flagged_rows(
         return _rows(connection, query.order_by(view.c.anomaly_score.desc()).limit(limit))
 
 
-def batch_rows(
-    engine: Engine,
-    *,
-    night: date | None = None,
-    status: str | None = None,
-    limit: int | None = None,
-) -> list[Row]:
+def batch_rows(engine: Engine, *, night: date | None = None, limit: int | None = None) -> list[Row]:
     """List batches, latest night first.
 
     Args:
         engine: the database.
         night: of this night only.
-        status: only ``received``, ``scored`` or ``rejected``.
         limit: at most so many; None for all.
     """
     view = batch_summary
     query = sa.select(view)
     if night is not None:
         query = query.where(view.c.batch_date == night)
-    if status is not None:
-        query = query.where(view.c.status == status)
     query = query.order_by(view.c.batch_date.desc(), view.c.received_at.desc(), view.c.batch_id)
     with read(engine) as connection:
         return _rows(connection, query.limit(limit))
@@ -173,27 +164,15 @@ def quarantine_rows(
 
 
 def drift_rows(
-    engine: Engine,
-    *,
-    batch: str | None = None,
-    night: date | None = None,
-    is_drifted: bool | None = None,
-    limit: int | None = None,
+    engine: Engine, *, batch: str | None = None, night: date | None = None, limit: int | None = None
 ) -> list[Row]:
     """List columns by how far they moved, farthest first in units of their threshold.
 
-    Args:
-        engine: the database.
-        batch: as of ``flagged_rows``.
-        night: as of ``flagged_rows``.
-        is_drifted: only columns that drifted, or only those that did not.
-        limit: at most so many; None for all.
+    Arguments as of ``flagged_rows``.
     """
     view = drift_summary
     with read(engine) as connection:
         query = _choose(connection, sa.select(view), view, batch, night)
-        if is_drifted is not None:
-            query = query.where(view.c.is_drifted.is_(is_drifted))
         distance = sa.func.coalesce(view.c.statistic / sa.func.nullif(view.c.threshold, 0.0), 0.0)
         query = query.order_by(view.c.batch_id, distance.desc(), view.c.column_name)
         return _rows(connection, query.limit(limit))
