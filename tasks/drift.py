@@ -31,6 +31,12 @@ if TYPE_CHECKING:
 SCORE = "anomaly_score"
 """The column of the scores that is watched beside the features."""
 
+SAMPLE_FILE = "sample.parquet"
+"""The model's sample of its training rows, in its reference folder."""
+
+REFERENCE_ROWS = 25_000
+"""Most rows of that sample; see ``DriftOptions.sample_rows``."""
+
 METHOD = "psi"
 """The name of the index on all rows in the statistics."""
 
@@ -40,10 +46,11 @@ class DriftOptions:
     """How drift is measured."""
 
     seed: int = 42
-    """Seed of the batch's sample."""
-    sample_rows: int = 25_000
-    """Rows of the batch that Evidently sees. At full size its report takes minutes (104 CPU s for
-    a million rows); 25,000 move a share by less than one percentage point."""
+    """Seed of both samples."""
+    sample_rows: int = REFERENCE_ROWS
+    """Most rows of each side that Evidently sees; of the reference, a model keeps 25,000. At full
+    size its report takes minutes (104 CPU s for a million rows); 25,000 move a share by less than
+    one percentage point."""
     effect_size: float = 0.2
     """Smallest index called drift, however many rows there are. Practice calls less than 0.1 stable
     and more than 0.25 a change to act on (Siddiqi, "Credit Risk Scorecards", 2006); 0.2, between
@@ -74,8 +81,6 @@ class DriftSummary(BaseModel):
     rows_current: int
     columns_drifted: tuple[str, ...]
     """Features whose index exceeds its threshold, in contract order."""
-    share: float
-    """Share of the features that drifted, in [0, 1]."""
     is_score_drifted: bool
     statistics: str
     """Parquet; grain: one column and method."""
@@ -83,12 +88,16 @@ class DriftSummary(BaseModel):
     """Evidently's page; None where it was not run."""
     report_json: str | None
     """Evidently's numbers; None where it was not run."""
-    note: str | None
-    """Why Evidently was not run, or which columns it could not see; None if all is well."""
+    notes: tuple[str, ...]
+    """Why Evidently was not run, or which columns it could not see, a sentence each."""
 
 
 def build_reference(
-    frame: pl.DataFrame, contract: "Contract", out: Path, seed: int, sample_rows: int = 25_000
+    frame: pl.DataFrame,
+    contract: "Contract",
+    out: Path,
+    seed: int,
+    sample_rows: int = REFERENCE_ROWS,
 ) -> None:
     """Keep what the training data looked like, for every night's comparison.
 
@@ -107,7 +116,7 @@ def build_reference(
     reference = Reference(rows=watched.height, columns=bins)
     out.mkdir(parents=True, exist_ok=True)
     chosen = _choose_rows(watched.height, sample_rows, seed)
-    watched[chosen].write_parquet(out / "sample.parquet", compression="zstd")
+    watched[chosen].write_parquet(out / SAMPLE_FILE, compression="zstd")
     write_atomically(out / "bins.json", reference.model_dump_json(indent=1).encode())
 
 
@@ -156,14 +165,17 @@ def measure_drift(
         gathered.append(frame[chosen[begin:end] - first])
         first += frame.height
     statistics = _compare(reference, counts, rows, options)
-    note = report = None
-    sample = pl.read_parquet(model_folder / "reference" / "sample.parquet")
+    notes: tuple[str, ...] = ()
+    report = None
+    kept = pl.read_parquet(model_folder / "reference" / SAMPLE_FILE)
+    sample = kept[_choose_rows(kept.height, options.sample_rows, options.seed)]
     smaller = min(sample.height, len(chosen))
     if smaller < MIN_ROWS:
         note = (
             f"Evidently was not run: its thresholds need {MIN_ROWS:,} rows, the sample of the "
-            f"batch has {len(chosen):,} and that of the reference {sample.height:,}."
+            f"batch has {len(chosen):,} and that of the reference {sample.height:,}"
         )
+        notes = (note,)
     else:
         # The page shows the columns that moved most first.
         by_drift = statistics.sort("statistic", descending=True)["column"].to_list()
@@ -175,7 +187,7 @@ def measure_drift(
             linear={SCORE},
         )
         unseen = [name for name in names if name not in set(report["column"])]
-        note = f"Evidently saw no value of {', '.join(unseen)}." if unseen else None
+        notes = (f"Evidently saw no value of {', '.join(unseen)}",) if unseen else ()
         statistics = pl.concat([statistics, report])
     statistics.write_parquet(out / "statistics.parquet", compression="zstd")
     drifted = statistics.filter(pl.col("is_drifted") & (pl.col("method") == METHOD))["column"]
@@ -184,12 +196,11 @@ def measure_drift(
         rows_reference=reference.rows,
         rows_current=rows,
         columns_drifted=features,
-        share=len(features) / (len(names) - 1),
         is_score_drifted=SCORE in drifted,
         statistics=f"{out.name}/statistics.parquet",
         report_html=None if report is None else f"{out.name}/drift.html",
         report_json=None if report is None else f"{out.name}/drift.json",
-        note=note,
+        notes=notes,
     )
 
 

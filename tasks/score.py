@@ -66,8 +66,6 @@ class ScoreSummary(BaseModel):
     target_flag_rate: float | None
     """Share of normal connections, in [0, 1], that the operating point aims to flag at most; None
     where it is not chosen by a rate. The rate realised is of other traffic, attacks among it."""
-    highest_score: float | None
-    """Highest ``anomaly_score``; None where no row was scored."""
     unseen: tuple[UnseenCategories, ...]
     """A feature each, where there are any."""
 
@@ -113,7 +111,6 @@ def score_batch(
     total = sum(part.rows for part in parts)
     names: list[str] = []
     rows = flagged = 0
-    highest: float | None = None
     unseen = {category.name: _Unseen() for category in model.encoder.categories}
     for index, part in enumerate(parts):
         wanted = ["row_number", *model.features]
@@ -135,9 +132,6 @@ def score_batch(
         names.append(f"{out.name}/{name}")
         rows += scores.height
         flagged += int(scores["is_flagged"].sum())
-        if scores.height:
-            top = float(scores["anomaly_score"].to_numpy().max())
-            highest = top if highest is None else max(highest, top)
         if progress is not None:
             progress(rows / total if total else 1.0)
     return ScoreSummary(
@@ -147,7 +141,6 @@ def score_batch(
         operating_point=options.operating_point,
         threshold=threshold,
         target_flag_rate=model.card.target_flag_rate(options.operating_point),
-        highest_score=highest,
         unseen=tuple(
             UnseenCategories(feature=name, rows=counted.rows, examples=counted.examples)
             for name, counted in unseen.items()
