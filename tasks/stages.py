@@ -39,8 +39,13 @@ S = TypeVar("S", bound=BaseModel)
 
 PACKAGES = ("expectations", "storage", "tasks")
 SOURCE_SUFFIXES = (".py", ".html")
-LIBRARIES = ("polars", "great-expectations", "lightgbm", "onnxruntime", "evidently")
-"""What a stage's result depends on beside its inputs: another version of any redoes it."""
+LIBRARIES = (
+    "numpy", "scipy", "pandas", "pyarrow", "polars", "great-expectations", "lightgbm",
+    "onnxruntime", "evidently", "plotly",
+)  # fmt: skip
+"""What a stage's result depends on beside its inputs: another version of any redoes it.
+
+scikit-learn, Keras and JAX are not among them: no stage calls them, only training does."""
 
 logger = logging.getLogger("noctule.stages")
 logger.setLevel(logging.INFO)  # Prefect gives an extra logger its handlers but no level
@@ -76,7 +81,7 @@ class BatchJob(FileJob):
     explain_top: int
     """Most flagged connections that are explained."""
     drift_sample_rows: int
-    """Rows of each side in Evidently's report."""
+    """Most rows of each side in Evidently's report."""
     threads: int
     seed: int
 

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
+from importlib.metadata import version
 from pathlib import Path
 
 import polars as pl
@@ -93,6 +94,15 @@ def test_a_fingerprint_is_the_same_in_every_process() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert told.stdout.split() == [NSL_KDD.fingerprint, code_fingerprint()]
+
+
+@pytest.mark.parametrize("library", ["numpy", "scipy", "pandas", "polars", "lightgbm", "evidently"])
+def test_another_version_of_a_library_redoes_every_stage(
+    library: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = code_fingerprint.__wrapped__()
+    monkeypatch.setattr(stages, "version", lambda name: "0" if name == library else version(name))
+    assert code_fingerprint.__wrapped__() != before
 
 
 @pytest.mark.parametrize(
