@@ -16,6 +16,7 @@ from expectations.errors import InputRejectedError
 from flows.plan import plan_file, plan_scoring
 from flows.settings import Settings, load_settings
 from flows.stores import open_database, record_run, utc_now
+from storage.batches import BatchRecord, find_batch
 from storage.claims import Claim, claim
 from storage.cost import measured
 from storage.lake import discard_attempts, read_costs
@@ -58,7 +59,8 @@ def score_file(source: Path, batch_date: date) -> State[FileOutcome]:
             claim(engine, job.folder, job.batch_id) as held,
         ):
             if held is None or held.is_finished:
-                return run.end(end_unchanged(arrival, source, is_busy=held is None))
+                known = find_batch(engine, job.batch_id)  # by now another run may have decided
+                return run.end(end_unchanged(known, source, is_busy=held is None))
             discard_attempts(job.folder)
             ingested = ingest_task(job, arrival.damage)
             if isinstance(ingested, Refusal):
@@ -92,12 +94,16 @@ def plan_batch(settings: Settings, engine: Engine, source: Path, arrival: Arriva
     return plan_scoring(settings, file, model.version, folder)
 
 
-def end_unchanged(arrival: Arrival, source: Path, *, is_busy: bool) -> State[FileOutcome]:
+def end_unchanged(known: BatchRecord, source: Path, *, is_busy: bool) -> State[FileOutcome]:
     """End where there is nothing to do: the content is known, or another run is at it.
 
     Content that was rejected before is no more usable today: it fails again, with the reason.
+
+    Args:
+        known: the batch as it was after the claim was granted or refused.
+        source: the file it came as this time.
+        is_busy: whether another run holds it.
     """
-    known = arrival.record
     is_rejected = known.rejection is not None and not is_busy
     if is_busy:
         message = "another run is working on it"

@@ -195,6 +195,20 @@ def find_delivery(
         return None if batch_id is None else _find(connection, batch_id)
 
 
+def find_batch(engine: Engine, batch_id: str) -> BatchRecord:
+    """Return a batch as it is now.
+
+    Raises:
+        LookupError: no delivery of it is recorded.
+    """
+    with read(engine) as connection:
+        found = _find(connection, batch_id)
+    if found is None:
+        message = f"There is no batch {batch_id}: record its delivery first."
+        raise LookupError(message)
+    return found
+
+
 def _find(connection: Connection, batch_id: str) -> BatchRecord | None:
     row = connection.execute(
         sa.select(*RECORD_COLUMNS).where(batch.c.batch_id == batch_id)

@@ -13,13 +13,14 @@ from sqlalchemy import Engine
 
 from flows import batch
 from flows.nightly import nightly
-from storage.batches import Delivery, record_delivery
+from storage.batches import BatchRejection, Delivery, record_delivery, reject_batch
 from storage.claims import claim
 from storage.database import connect
 from storage.lake import batch_folder
 from storage.queries import batch_rows, flagged_rows, quarantine_rows
 from storage.schema import outbox, prediction, run, scoring
 from tasks.ingest import IngestSummary
+from tasks.receive import Arrival
 from tasks.sources import hash_content
 from tasks.stages import FileJob
 
@@ -376,6 +377,35 @@ def test_a_batch_that_another_run_holds_is_left_to_it(
     (outcome,) = state.result().files
     assert (outcome.status, outcome.message) == ("busy", "another run is working on it")
     assert of_night(engine_of_home)["d.csv"]["status"] == "received"
+
+
+@pytest.mark.usefixtures("settled")
+def test_a_batch_that_another_run_rejected_before_the_claim_fails_with_its_reason(
+    put: Callable[[str, slice], Path],
+    home: Path,
+    engine_of_home: Engine,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    file, receive = put("e.csv", slice(80, 100)), batch.receive_task
+    now = datetime.now(UTC)
+    faults = BatchRejection(reason="all is noise", rows_read=20, started_at=now, finished_at=now)
+
+    def receive_slowly(*arguments: Any) -> Arrival:  # noqa: ANN401 - those of the task
+        arrival = receive(*arguments)
+        batch_id = arrival.record.batch_id
+        with claim(
+            engine_of_home, batch_folder(home / "lake", "nsl_kdd", batch_id), batch_id
+        ) as held:
+            reject_batch(engine_of_home, held, faults)
+        return arrival
+
+    monkeypatch.setattr(batch, "receive_task", receive_slowly)
+    state = nightly([file], return_state=True)
+    assert state.is_failed()
+    (outcome,) = state.result(raise_on_failure=False).files
+    assert (outcome.status, outcome.exit_code) == ("known", 3)
+    assert outcome.message == f"rejected before, on {outcome.batch_date}: all is noise"
+    assert (outcome.rows_read, outcome.rows_rejected) == (20, 20)
 
 
 def test_without_a_model_no_file_is_touched(

@@ -15,6 +15,7 @@ from storage.batches import (
     BatchRecord,
     BatchRejection,
     commit_batch,
+    find_batch,
     find_delivery,
     record_delivery,
     reject_batch,
@@ -49,6 +50,17 @@ def stored(example: SimpleNamespace) -> BatchRecord:
 
 
 class TestDelivery:
+    def test_a_batch_is_found_as_it_is_now(self, example: SimpleNamespace) -> None:
+        assert find_batch(example.engine, BATCH_ID).status == "received"
+        with example.claim() as held:
+            reject_batch(example.engine, held, rejection())
+        found = find_batch(example.engine, BATCH_ID)
+        assert (found.status, found.rejection) == ("rejected", "no column dst_bytes")
+
+    def test_a_batch_that_never_arrived_is_not_found(self, example: SimpleNamespace) -> None:
+        with pytest.raises(LookupError, match="record its delivery first"):
+            find_batch(example.engine, "ef" * 32)
+
     def test_a_delivery_makes_its_batch_known_and_unfinished(
         self, example: SimpleNamespace
     ) -> None:
