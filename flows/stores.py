@@ -34,9 +34,8 @@ def open_database(settings: Settings) -> Iterator[Engine]:
     """
     engine = connect(settings.database_address, settings.home)
     try:
-        if status(engine).is_absent:
-            upgrade(engine)
-        require_schema(engine)
+        found = status(engine)
+        require_schema(upgrade(engine) if found.is_absent else found)
         yield engine
     finally:
         engine.dispose()

@@ -101,13 +101,15 @@ def upgrade(engine: Engine) -> SchemaStatus:
     return status(engine)
 
 
-def require_schema(engine: Engine) -> None:
+def require_schema(found: SchemaStatus) -> None:
     """Refuse a database whose schema is not the one this code knows.
+
+    Args:
+        found: what ``status`` or ``upgrade`` said of it.
 
     Raises:
         UsageError: it is absent, older or newer; the message says what to do.
     """
-    found = status(engine)
     if found.is_current:
         return
     if found.is_newer:

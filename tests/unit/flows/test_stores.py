@@ -1,10 +1,15 @@
-"""What a flow hands back does not depend on the orchestrator's memory of it."""
+"""A database is opened with few questions; what a flow hands back outlives Prefect's memory."""
 
+from pathlib import Path
 from uuid import uuid4
 
+import pytest
+import sqlalchemy as sa
 from prefect.client.schemas.objects import State, StateDetails, StateType
+from sqlalchemy import Engine
 
-from flows.stores import RunRecord, outcome_of
+from flows.settings import Settings, load_settings
+from flows.stores import RunRecord, open_database, outcome_of
 
 
 def refetched(flow_run_id: object, message: str = "done") -> State[object]:
@@ -34,3 +39,29 @@ def test_a_run_that_kept_nothing_is_told_by_its_message() -> None:
     outcome = outcome_of(refetched(uuid4(), "crashed before it began"))
     assert isinstance(outcome, RuntimeError)
     assert str(outcome) == "crashed before it began"
+
+
+@pytest.fixture
+def settings(database: tuple[str | None, Path], monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Settings that name a database with the schema."""
+    url, home = database
+    monkeypatch.setenv("NOCTULE_HOME", str(home))
+    if url is not None:
+        monkeypatch.setenv("NOCTULE_DATABASE_URL", url)
+    return load_settings()
+
+
+def test_opening_a_database_asks_for_its_revision_once(settings: Settings) -> None:
+    asked: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if "FROM alembic_version" in statement:
+            asked.append(statement)
+
+    sa.event.listen(Engine, "before_cursor_execute", note)
+    try:
+        with open_database(settings):
+            pass
+    finally:
+        sa.event.remove(Engine, "before_cursor_execute", note)
+    assert len(asked) == 1
