@@ -16,7 +16,7 @@ from expectations.contract import Contract
 from expectations.errors import InputRejectedError
 from tasks.detectors.hybrid import OPERATING_POINTS, ModelCard, OperatingPointName, flag, read_card
 from tasks.encode import Floats, Mask
-from tasks.labels import attack_column, family_of, has_labels, is_attack
+from tasks.labels import attack_name, family_of, has_labels, is_attack
 from tasks.ratios import ratio
 
 if TYPE_CHECKING:
@@ -237,11 +237,9 @@ def _read_labels(part: Path, contract: Contract) -> pl.DataFrame:
             "file, or score this one with `noctule run`."
         )
         raise InputRejectedError(message)
-    attack = attack_column(contract, columns)
-    name = pl.col(attack) if attack else pl.lit(None)
     return (
         pl.scan_parquet(part)
-        .select(is_attack(contract, columns), name.cast(pl.Categorical).alias("attack"))
+        .select(is_attack(contract, columns), attack_name(contract, columns).cast(pl.Categorical))
         .collect()
     )
 

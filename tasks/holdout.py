@@ -29,11 +29,16 @@ KIND_MIN_ROWS = 30
 """Fewest attacks a kind must have to be held out, and to be left when another is: a guess; a
 recall of fewer rows says little."""
 
+MIN_NAMED = 0.5
+"""Least share of the attacks that must have a name for the names to make the kinds: a guess. What
+is fitted without a kind does without the nameless as well, so with few names it would know little.
+"""
+
 MAX_KINDS = 8
 """Most kinds held out, the largest first: each costs a fit."""
 
 CLUSTERS = 5
-"""Kinds made by clustering where the file names no attacks: a guess, near the number of families
+"""Kinds made by clustering where too few attacks have a name: a guess, near the number of families
 in the literature."""
 
 CLUSTER_SAMPLE = 5_000
@@ -71,9 +76,17 @@ class Kinds:
     made_from: KindSource
     """The attack's family, its own name, or clusters of the encoded attacks."""
     of_row: npt.NDArray[np.str_]
-    """(n_rows,), the kind's name; empty for normal rows."""
+    """(n_rows,), the kind's name; empty for normal rows, and for attacks without a name."""
     held_out: tuple[str, ...]
     """The kinds large enough to be held out, largest first; may be empty."""
+
+    def may_be(self, kind: str, is_attack: Mask) -> Mask:
+        """Tell which rows must be kept from what is to know nothing of a kind.
+
+        Those are its own and the attacks of no kind, each of which may be one more of it.
+        """
+        hidden: Mask = (self.of_row == kind) | (is_attack & (self.of_row == ""))
+        return hidden
 
 
 @dataclass(frozen=True)
@@ -166,7 +179,7 @@ def score_out_of_fold(
         errors[judged] = as_new[judged] = network.score(encoded)
         for kind in kinds.held_out:
             is_kind = kinds.of_row == kind
-            others = rows.features.filter(~judged & ~is_kind)
+            others = rows.features.filter(~judged & ~kinds.may_be(kind, rows.is_attack))
             alien = _hide_unknown(rows.features.filter(judged & is_kind), others, rows)
             as_new[judged & is_kind] = network.score(classifier.encoder.encode(alien))
     return OutOfFold(trees, errors, as_new)
@@ -180,6 +193,8 @@ def score_held_out_kinds(
     progress: Callable[[str], None],
 ) -> Mapping[str, KindScores]:
     """Score each kind of attack by a classifier fitted, encoder included, without any of it.
+
+    Attacks of no kind are left out too: any of them may be of this one.
 
     Each of these classifiers is also kept from one fold, whose normals its tail can be fitted to:
     the same steps as for the final model, with one kind of attack erased from the past. The
@@ -200,7 +215,7 @@ def score_held_out_kinds(
         progress(f"scoring {kind} attacks with a classifier that never saw any")
         is_kind = kinds.of_row == kind
         judged = fold == index % options.folds
-        classifier = fit_trees(rows, ~is_kind & ~judged, options)
+        classifier = fit_trees(rows, ~kinds.may_be(kind, rows.is_attack) & ~judged, options)
         normal = judged & ~rows.is_attack
         scores[kind] = KindScores(
             rows=np.flatnonzero(is_kind),
@@ -227,6 +242,8 @@ def _hide_unknown(frame: pl.DataFrame, known: pl.DataFrame, rows: TrainingRows) 
 def divide_attacks(rows: TrainingRows, contract: Contract, seed: int) -> Kinds:
     """Divide the attacks into kinds that can be held out in turn.
 
+    An attack without a name is of no kind, unless so many have none that all are clustered.
+
     Args:
         rows: all training rows.
         contract: its families, where the rows name their attacks.
@@ -237,18 +254,18 @@ def divide_attacks(rows: TrainingRows, contract: Contract, seed: int) -> Kinds:
     """
     of_row = np.full(rows.count, "", dtype=object)
     made_from: KindSource
-    if rows.attacks is None:
+    is_named = rows.is_attack & (rows.attacks != "")
+    if rows.attacks is None or is_named.sum() < MIN_NAMED * rows.is_attack.sum():
         made_from = "cluster"
         of_row[rows.is_attack] = _cluster(rows, seed)
     elif contract.families is None:
         made_from = "attack"
-        of_row[rows.is_attack] = rows.attacks[rows.is_attack]
+        of_row[is_named] = rows.attacks[is_named]
     else:
         made_from = "family"
-        names = rows.attacks[rows.is_attack]
-        of_row[rows.is_attack] = [family_of(name, contract.families) for name in names]
+        of_row[is_named] = [family_of(name, contract.families) for name in rows.attacks[is_named]]
     of_row = of_row.astype(np.str_)
-    names, counts = np.unique(of_row[rows.is_attack], return_counts=True)
+    names, counts = np.unique(of_row[of_row != ""], return_counts=True)
     largest = np.argsort(-counts, kind="stable")[:MAX_KINDS]
     return Kinds(
         made_from=made_from,

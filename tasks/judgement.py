@@ -123,7 +123,7 @@ def _judge_known(
     labels = pl.DataFrame({"is_attack": rows.is_attack}).with_columns(
         pl.lit(None, dtype=pl.String).alias("attack")
         if rows.attacks is None
-        else pl.Series("attack", rows.attacks)
+        else pl.Series("attack", rows.attacks).replace("", None)
     )
     return evaluate_flags(
         labels.with_columns(anomaly_score=anomaly_score),
@@ -135,11 +135,11 @@ def _judge_known(
 
 
 def _judge_kinds(evidence: Evidence, kinds: Kinds) -> dict[str, HeldOutKind]:
-    """Judge each held-out kind by what all rows but its own choose."""
+    """Judge each held-out kind by what all rows choose but its own and those that may be."""
     every = np.ones(len(evidence.is_attack), dtype=np.bool_)
     judged = {}
     for name, kind in evidence.kinds.items():
-        calibration = calibrate(evidence, kinds.of_row != name)
+        calibration = calibrate(evidence, ~kinds.may_be(name, evidence.is_attack))
         scores = score_kind(kind, evidence.out_of_fold, calibration.tails["autoencoder"], every)
         judged[name] = HeldOutKind(
             rows=len(scores),

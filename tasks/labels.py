@@ -31,9 +31,17 @@ def is_attack(contract: Contract, columns: Collection[str]) -> pl.Expr:
     return (pl.col(column) != contract.normal_label).alias("is_attack")
 
 
-def attack_column(contract: Contract, columns: Collection[str]) -> str | None:
-    """Return the column that names attacks, if a file with these columns has one."""
-    return contract.attack if contract.attack in columns else None
+def attack_name(contract: Contract, columns: Collection[str]) -> pl.Expr:
+    """Return the expression that names the attack, and is null where the file does not.
+
+    Args:
+        contract: names the attack column.
+        columns: of the file; one without that column names no attack.
+    """
+    if contract.attack is None or contract.attack not in columns:
+        return pl.lit(None, dtype=pl.String).alias("attack")
+    name = pl.col(contract.attack)
+    return pl.when(name != "").then(name).alias("attack")
 
 
 def family_of(attack: str, families: Mapping[str, str]) -> str:

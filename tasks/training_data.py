@@ -15,7 +15,7 @@ import polars as pl
 from expectations.contract import Column, Contract
 from expectations.errors import TrainingDataError
 from tasks.encode import Mask
-from tasks.labels import attack_column, has_labels, is_attack
+from tasks.labels import attack_name, has_labels, is_attack
 
 MIN_DISTINCT = 50
 """Fewest different connections of each class that a model is fitted on: a guess; with fewer, a
@@ -33,8 +33,8 @@ class TrainingRows:
     is_attack: Mask
     """(n_rows,)."""
     attacks: npt.NDArray[np.str_] | None
-    """(n_rows,), the attack's name or the contract's word for normal; None where the files name
-    no attacks."""
+    """(n_rows,), the attack's name or the contract's word for normal, empty where the files do not
+    say; None where they name no attack at all."""
     alike: npt.NDArray[np.intp]
     """(n_rows,), position of the first row with the same features."""
     rows_unlabelled: int
@@ -67,13 +67,12 @@ def read_training_rows(parts: Sequence[Path], contract: Contract) -> TrainingRow
         TrainingDataError: a part has no label, one class is absent, or there are too few rows.
     """
     frames = [_read_part(part, contract) for part in parts]
-    is_named = bool(frames) and all("attack" in frame.columns for frame in frames)
-    keep = [*contract.feature_names, "is_attack", *(["attack"] if is_named else [])]
     if not frames:
         message = "Cannot train: no files of connections were given. Name at least one."
         raise TrainingDataError(message)
-    every = pl.concat([one.select(keep) for one in frames])
+    every = pl.concat(frames)
     frame = every.drop_nulls("is_attack")
+    is_named = frame.select((pl.col("is_attack") & pl.col("attack").is_not_null()).any()).item()
     features = frame.select(contract.feature_names)
     alike = frame.with_row_index("row").select(
         pl.col("row").first().over(contract.feature_names).cast(pl.Int64)
@@ -82,7 +81,7 @@ def read_training_rows(parts: Sequence[Path], contract: Contract) -> TrainingRow
         features=features,
         columns=contract.features,
         is_attack=frame["is_attack"].to_numpy(),
-        attacks=frame["attack"].to_numpy().astype(np.str_) if is_named else None,
+        attacks=frame["attack"].fill_null("").to_numpy().astype(np.str_) if is_named else None,
         alike=alike.to_series().to_numpy().astype(np.intp),
         rows_unlabelled=every.height - frame.height,
     )
@@ -134,13 +133,12 @@ def _read_part(part: Path, contract: Contract) -> pl.DataFrame:
             f"{len(columns)} columns without it. Train on labelled connections."
         )
         raise TrainingDataError(message)
-    attack = attack_column(contract, columns)
     return (
         pl.scan_parquet(part)
         .select(
             *contract.feature_names,
             is_attack(contract, columns),
-            *([pl.col(attack).alias("attack")] if attack else []),
+            attack_name(contract, columns),
         )
         .collect()
     )

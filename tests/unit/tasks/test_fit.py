@@ -11,10 +11,13 @@ import pytest
 from expectations.errors import TrainingDataError
 from expectations.nsl_kdd import NSL_KDD
 from tasks.detectors.hybrid import Model, load_model
+from tasks.evaluate import evaluate_batch
 from tasks.fit import FitSummary, fit_model
 from tasks.holdout import TrainingOptions, divide_attacks
+from tasks.score import ScoreOptions, score_batch
 from tasks.thresholds import choose_thresholds
 from tasks.training_data import assign_folds, read_training_rows
+from tasks.validate import PartFile
 
 MakeConnections = Callable[..., pl.DataFrame]
 
@@ -151,6 +154,68 @@ def test_attacks_without_names_are_divided_by_clustering(
     attack = frame["attack"].to_numpy()
     for kind in kinds.held_out:
         assert len(set(attack[kinds.of_row == kind])) == 1
+
+
+def nameless(frame: pl.DataFrame, share: float, word: str | None = None) -> pl.DataFrame:
+    """Take the names from a share of the attacks, normal rows keep theirs."""
+    is_taken = (pl.col("class") == "anomaly") & (pl.col("row_number") % 100 < 100 * share)
+    return frame.with_columns(attack=pl.when(is_taken).then(pl.lit(word)).otherwise("attack"))
+
+
+@pytest.mark.parametrize("word", [None, ""])
+def test_an_attack_without_a_name_is_trained_on_and_of_no_kind(
+    make_connections: MakeConnections, tmp_path: Path, word: str | None
+) -> None:
+    frame = nameless(make_connections(600, seed=1), 0.2, word)
+    frame.write_parquet(tmp_path / "part.parquet")
+    rows = read_training_rows([tmp_path / "part.parquet"], NSL_KDD)
+    kinds = divide_attacks(rows, NSL_KDD, seed=0)
+    assert (rows.count, int(rows.is_attack.sum()), rows.rows_unlabelled) == (600, 300, 0)
+    assert kinds.made_from == "family"
+    assert set(kinds.of_row) == {"", "DoS", "Probe", "R2L"}
+    families = {"neptune": "DoS", "satan": "Probe", "guess_passwd": "R2L"}
+    slowly = [families.get(name or "", "") for name in frame["attack"]]
+    assert kinds.of_row.tolist() == slowly
+
+
+def test_what_knows_nothing_of_a_kind_has_not_met_the_nameless_either(
+    make_connections: MakeConnections, tmp_path: Path
+) -> None:
+    frame = nameless(make_connections(600, seed=1), 0.2)
+    frame.write_parquet(tmp_path / "part.parquet")
+    rows = read_training_rows([tmp_path / "part.parquet"], NSL_KDD)
+    kinds = divide_attacks(rows, NSL_KDD, seed=0)
+    hidden = kinds.may_be("DoS", rows.is_attack)
+    assert hidden.tolist() == [name in {None, "neptune"} for name in frame["attack"]]
+
+
+def test_attacks_most_of_which_have_no_name_are_divided_by_clustering(
+    make_connections: MakeConnections, tmp_path: Path
+) -> None:
+    frame = make_connections(600, seed=1)
+    for name, part in (("a", nameless(frame, 0.6)), ("b", frame.head(6).drop("attack"))):
+        part.write_parquet(tmp_path / name)
+    rows = read_training_rows([tmp_path / "a", tmp_path / "b"], NSL_KDD)
+    kinds = divide_attacks(rows, NSL_KDD, seed=0)
+    assert kinds.made_from == "cluster"
+    assert not (rows.is_attack & (kinds.of_row == "")).any()
+
+
+def test_training_and_evaluation_name_the_same_attacks(
+    make_connections: MakeConnections, tiny_options: TrainingOptions, tmp_path: Path
+) -> None:
+    frame = nameless(make_connections(600, seed=1), 0.2)
+    frame.write_parquet(tmp_path / "part.parquet")
+    (tmp_path / "model").mkdir()
+    fit = fit_model([tmp_path / "part.parquet"], NSL_KDD, tmp_path / "model", tiny_options)
+    (tmp_path / "score").mkdir()
+    parts = [PartFile(path="part.parquet", rows=600)]
+    scored = score_batch(tmp_path, parts, tmp_path / "model", tmp_path / "score", ScoreOptions())
+    evaluated = evaluate_batch(tmp_path, parts, scored.parts, tmp_path / "model", NSL_KDD)
+    named = {"guess_passwd", "neptune", "satan"}
+    assert set(fit.metrics.known.recall_by_attack) == set(evaluated.recall_by_attack) == named
+    assert fit.metrics.known.rows == evaluated.rows == 600
+    assert sum(kind.rows for kind in fit.metrics.unknown.values()) == 240
 
 
 def test_a_single_kind_of_attack_is_never_held_out(
