@@ -184,7 +184,12 @@ def finish(
         model_version=job.model_version,
         operating_point=scored.operating_point,
         threshold=scored.threshold,
-        advisories=(*ingested.notes, *validated.advisories, *scored.notes),
+        advisories=(
+            *ingested.notes,
+            *validated.advisories,
+            *scored.notes,
+            *stages.drifted.notes,
+        ),
         drifted=(*drifted, "anomaly_score") if stages.drifted.is_score_drifted else drifted,
         reports=tuple(job.folder / page for page in pages if page is not None),
         costs={**read_costs(job.folder, started_at), "store": storing},
