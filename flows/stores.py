@@ -26,16 +26,17 @@ def utc_now() -> datetime:
 
 @contextmanager
 def open_database(settings: Settings) -> Iterator[Engine]:
-    """Open the configured database; one that is empty gets its tables.
+    """Open the configured database; one that holds nothing at all gets its tables.
 
     Raises:
         ServiceUnavailableError: it cannot be reached.
-        UsageError: its schema is older or newer than this version of Noctule.
+        UsageError: its schema is older or newer than this version of Noctule, or it holds tables
+            of something else and none of ours.
     """
     engine = connect(settings.database_address, settings.home)
     try:
         found = status(engine)
-        require_schema(upgrade(engine) if found.is_absent else found)
+        require_schema(upgrade(engine) if found.is_empty else found)
         yield engine
     finally:
         engine.dispose()

@@ -38,6 +38,21 @@ def closed_port() -> int:
         return listener.getsockname()[1]
 
 
+def run(engine: Engine, *statements: str) -> None:
+    """Do what another program did to the database."""
+    with write(engine) as connection:
+        for statement in statements:
+            connection.execute(sa.text(statement))
+
+
+def everything(engine: Engine) -> set[str]:
+    """Name the tables, views and indexes there are."""
+    inspector = sa.inspect(engine)
+    tables = inspector.get_table_names()
+    indexes = {index["name"] for table in tables for index in inspector.get_indexes(table)}
+    return {*tables, *inspector.get_view_names(), *indexes}
+
+
 class TestAddress:
     def test_without_an_address_the_database_is_a_file_in_the_home(self, tmp_path: Path) -> None:
         engine = connect(None, tmp_path / "new" / "home")
@@ -198,6 +213,71 @@ class TestSchema:
         assert upgraded.is_current
         assert upgraded.revision == upgraded.head
         require_schema(upgraded)
+
+    def test_upgrade_puts_the_tables_beside_those_of_another(self, empty: Engine) -> None:
+        run(empty, "CREATE TABLE invoice (a INTEGER)")
+        with pytest.raises(UsageError, match=r"\(invoice\).*NOCTULE_DATABASE_URL.*db upgrade"):
+            require_schema(status(empty))
+        assert upgrade(empty).is_current
+        assert "invoice" in status(empty).tables
+
+    @pytest.mark.parametrize(
+        "taken",
+        [
+            "TABLE run (a INTEGER)",
+            "TABLE batch_summary (a INTEGER)",
+            "VIEW batch_summary AS SELECT 1 AS a",
+            "INDEX ix_batch_batch_date ON invoice (a)",
+        ],
+    )
+    def test_what_has_a_name_of_ours_is_never_touched(self, empty: Engine, taken: str) -> None:
+        run(empty, "CREATE TABLE invoice (a INTEGER)", f"CREATE {taken}")
+        before = everything(empty)
+        name = taken.split()[1]
+        with pytest.raises(UsageError, match=rf"did not make.*\({name}\)") as caught:
+            upgrade(empty)
+        assert "NOCTULE_DATABASE_URL" in str(caught.value)
+        with pytest.raises(UsageError, match="did not make") as refused:
+            require_schema(status(empty))
+        assert "db upgrade" not in str(refused.value), "it would be refused as well"
+        assert everything(empty) == before
+
+    def test_in_sqlite_a_name_is_taken_whatever_its_case(self, tmp_path: Path) -> None:
+        engine = connect(None, tmp_path)
+        run(engine, "CREATE TABLE Run (a INTEGER)")
+        with pytest.raises(UsageError, match=r"did not make.*\(run\)"):
+            upgrade(engine)
+
+    def test_in_postgresql_a_type_takes_a_name_as_well(self, postgres_url: str) -> None:
+        engine = connect(postgres_url, Path("unused"))
+        run(engine, "CREATE TYPE prediction AS ENUM ('low', 'high')")
+        with pytest.raises(UsageError, match=r"did not make.*\(prediction\)"):
+            upgrade(engine)
+        engine.dispose()
+
+    def test_in_postgresql_only_the_schema_we_would_use_counts(self, postgres_url: str) -> None:
+        engine = connect(postgres_url, Path("unused"))
+        run(engine, "CREATE SCHEMA theirs", "CREATE TABLE theirs.run (a INTEGER)")
+        assert status(engine).is_empty
+        assert upgrade(engine).is_current
+        engine.dispose()
+
+    def test_a_database_that_another_program_migrates_is_left_to_it(self, empty: Engine) -> None:
+        run(
+            empty,
+            "CREATE TABLE flow_run (a INTEGER)",
+            "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)",
+            "INSERT INTO alembic_version VALUES ('3457c6ca2360')",
+        )
+        with pytest.raises(UsageError, match=r"another program's.*flow_run.*NOCTULE_DATABASE_URL"):
+            require_schema(status(empty))
+        with pytest.raises(UsageError, match="another program's"):
+            upgrade(empty)
+
+    def test_of_many_tables_a_message_names_a_few(self, empty: Engine) -> None:
+        run(empty, *(f"CREATE TABLE t{number} (a INTEGER)" for number in range(8)))
+        with pytest.raises(UsageError, match=r"\(t0, t1, t2, t3, t4 and 3 more\)"):
+            require_schema(status(empty))
 
     def test_upgrading_again_changes_nothing(self, engine: Engine) -> None:
         assert upgrade(engine) == status(engine)
