@@ -80,6 +80,15 @@ def _settings(console_level: str = "CRITICAL") -> "Settings":
     return load_settings()
 
 
+def _settings_of_flows(console_level: str = "CRITICAL") -> "Settings":
+    """Read the settings for a command that imports Prefect, and Prefect's own."""
+    settings = _settings(console_level)
+    from flows.prefect_api import load_prefect
+
+    load_prefect()
+    return settings
+
+
 def _date(night: datetime | None) -> date | None:
     """Return the date of an option."""
     return night.date() if night is not None else None
@@ -88,7 +97,7 @@ def _date(night: datetime | None) -> date | None:
 @app.command()
 def demo() -> None:
     """Show the whole story on simulated traffic, from nothing."""
-    settings = _settings()
+    settings = _settings_of_flows()
     from flows.demo import run_demo
 
     run_demo(settings)
@@ -140,7 +149,7 @@ def train(
     as_json: AsJson = False,
 ) -> None:
     """Fit, evaluate and register a model; the first one becomes champion."""
-    settings = _settings()
+    settings = _settings_of_flows()
     from flows.run import run_training
     from flows.tables import show_training
 
@@ -161,7 +170,7 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Run the nightly flow: validate, score, explain, measure drift, store."""
-    settings = _settings()
+    settings = _settings_of_flows()
     from flows.run import run_night
     from flows.tables import show_night
 
@@ -184,7 +193,7 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Score a labelled file and report how good the scores are; store nothing."""
-    settings = _settings()
+    settings = _settings_of_flows()
     from flows.run import run_evaluation
     from flows.tables import show_evaluation
 
@@ -198,7 +207,7 @@ def evaluate(
 @app.command()
 def serve() -> None:
     """Register the deployments with the Prefect server and run what it schedules."""
-    settings = _settings(console_level="INFO")  # its terminal is the service's log
+    settings = _settings_of_flows(console_level="INFO")  # its terminal is the service's log
     from flows.serve import serve_deployments
 
     serve_deployments(settings)

@@ -1,19 +1,29 @@
 """The Prefect API that a command talks to: the user's own, or a private server while it runs.
 
-Belongs here: finding the API, and what Prefect is told before it is imported. Does not belong here:
-the private server (``flows.private_server``), flows and deployments.
+Belongs here: finding the API, what Prefect is told before it is imported, and what a user is told
+when it is away. Does not belong here: the private server (``flows.private_server``), flows and
+deployments.
 """
 
+import logging
 import os
 import re
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 
 import httpx
+from pydantic import ValidationError
 
-from expectations.errors import ServiceUnavailableError
-from flows.private_server import private_server
+from expectations.errors import ServiceUnavailableError, UsageError
+from flows.private_server import LOG, prefect_told, private_server
+
+EXPECTED = "expected an address such as http://127.0.0.1:4200/api"
+AWAY = {401, 403, 404, 407, 408, 429}
+"""Answers, beside 5xx, that say nothing about the request: another server, or one that does not let
+us in. 409 and 422 are not among them: a request that Prefect understands and refuses is a bug."""
 
 
 def quiet_libraries(console_level: str = "CRITICAL") -> None:
@@ -33,23 +43,34 @@ def quiet_libraries(console_level: str = "CRITICAL") -> None:
         "KERAS_BACKEND": "jax",
     }.items():
         os.environ.setdefault(name, value)
+    logging.raiseExceptions = False  # else Prefect writes of lost log records on standard error
 
 
-def require_prefect_api() -> str:
-    """Return the address of the Prefect API that the user has set up.
+def load_prefect() -> None:
+    """Import Prefect, which reads its settings as it is imported.
 
     Raises:
-        ServiceUnavailableError: no address is set, or nothing healthy answers there.
+        UsageError: one of them cannot be used; its value, which may be a secret, is not told.
     """
-    address = _configured_address()
-    if address is None:
-        msg = (
-            "Cannot serve deployments: no Prefect server is set. Start one with "
-            "'prefect server start' and set PREFECT_API_URL=http://127.0.0.1:4200/api"
+    address = os.environ.get("PREFECT_API_URL")
+    if address is not None:
+        _require_address(address)
+    try:
+        import_module("prefect.context")
+    except tomllib.TOMLDecodeError as error:
+        problems = f"{error} in profiles.toml, prefect.toml or pyproject.toml"
+    except ValidationError as error:
+        problems = "; ".join(
+            ": ".join([*map(str, detail["loc"]), detail["msg"]])
+            for detail in error.errors(include_url=False, include_input=False)
         )
-        raise ServiceUnavailableError(msg)
-    _check_health(address)
-    return address
+    else:
+        return
+    msg = (
+        f"Cannot use Prefect's settings: {problems}. Correct the variable PREFECT_... or the "
+        f"profile; for PREFECT_API_URL, {EXPECTED}"
+    )
+    raise UsageError(msg)
 
 
 @contextmanager
@@ -60,39 +81,45 @@ def prefect_api(home: Path) -> Iterator[str]:
         home: ``NOCTULE_HOME``; a private server keeps its database in its folder ``prefect``.
 
     Yields:
-        The API's address.
+        The API's address, without a password.
 
     Raises:
-        ServiceUnavailableError: the configured API does not answer, or none could be started.
+        ServiceUnavailableError: the configured API does not answer, or none could be started, or
+            it was lost before the block ended.
+        UsageError: the configured address is none.
     """
     quiet_libraries()
     address = _configured_address()
     if address is not None:
-        _check_health(address)
-        yield address
+        with _use(address) as shown:
+            yield shown
         return
-    with private_server(home / "prefect") as address:
+    folder = home / "prefect"
+    with private_server(folder) as address, _told_when_lost(address, f"Look at {folder / LOG}"):
         yield address
 
 
-def _configured_address() -> str | None:
-    """Return the API address of the user's environment or Prefect profile."""
-    from prefect.settings import PREFECT_API_URL
+@contextmanager
+def configured_prefect_api() -> Iterator[str]:
+    """Provide the Prefect API that the user has set up.
 
-    address: str | None = PREFECT_API_URL.value()
-    return address
+    Yields:
+        Its address, without a password.
 
-
-def _check_health(address: str) -> None:
-    """Raise unless a healthy Prefect API answers at the address."""
-    try:
-        httpx.get(f"{address.rstrip('/')}/health", timeout=10).raise_for_status()
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    Raises:
+        ServiceUnavailableError: no address is set, nothing healthy answers there, or it was lost
+            before the block ended.
+        UsageError: the address is none.
+    """
+    address = _configured_address()
+    if address is None:
         msg = (
-            f"Cannot reach the Prefect server at {without_password(address)}: {_reason(error)}. "
-            "Start it with 'prefect server start', or unset PREFECT_API_URL to use a private one"
+            "Cannot serve deployments: no Prefect server is set. Start one with "
+            "'prefect server start' and set PREFECT_API_URL=http://127.0.0.1:4200/api"
         )
-        raise ServiceUnavailableError(msg) from None
+        raise ServiceUnavailableError(msg)
+    with _use(address) as shown:
+        yield shown
 
 
 def without_password(address: str) -> str:
@@ -104,10 +131,101 @@ def without_password(address: str) -> str:
     return re.sub(r"^([a-z][a-z0-9+.-]*://)?.*@", r"\1", address, flags=re.DOTALL | re.IGNORECASE)
 
 
-def _reason(error: httpx.HTTPError | httpx.InvalidURL) -> str:
+def _configured_address() -> str | None:
+    """Return the API address of the user's environment or Prefect profile."""
+    load_prefect()
+    from prefect.settings import PREFECT_API_URL
+
+    address: str | None = PREFECT_API_URL.value()
+    if address is not None:
+        _require_address(address)
+    return address
+
+
+def _require_address(address: str) -> None:
+    """Raise unless an address is one that requests can be sent to."""
+    try:
+        url = httpx.URL(address)
+        is_address = url.scheme in {"http", "https"} and url.host and (url.port or 0) < 2**16
+    except httpx.InvalidURL:
+        is_address = False
+    if not is_address:
+        msg = (
+            f"Cannot use PREFECT_API_URL='{without_password(address)}': {EXPECTED}. Correct it, or "
+            "unset it to use a private server"
+        )
+        raise UsageError(msg)
+
+
+@contextmanager
+def _use(address: str) -> Iterator[str]:
+    """Use a server of the user's, once it is known to be healthy; yield how it may be shown.
+
+    A password in the address is handed to Prefect apart from it, for what is sent is the same and
+    Prefect logs the address, prints it with its errors, and has it in their texts.
+    """
+    shown = without_password(address)
+    _check_health(address, shown)
+    url = httpx.URL(address)
+    changes = {"PREFECT_API_URL": shown}
+    changes["PREFECT_API_AUTH_STRING"] = f"{url.username}:{url.password}"
+    advice = "Look at its log and start it again"
+    with prefect_told(changes if url.userinfo else {}), _told_when_lost(shown, advice):
+        yield shown
+
+
+def _check_health(address: str, shown: str) -> None:
+    """Raise unless a healthy Prefect API answers at the address."""
+    try:
+        httpx.get(f"{address.rstrip('/')}/health", timeout=10).raise_for_status()
+    except httpx.HTTPError as error:
+        msg = (
+            f"Cannot reach the Prefect server at {shown}: {_reason(error)}. Start it with 'prefect "
+            "server start', or unset PREFECT_API_URL to use a private one"
+        )
+        raise ServiceUnavailableError(msg) from None
+
+
+@contextmanager
+def _told_when_lost(shown: str, advice: str) -> Iterator[None]:
+    """Turn the errors of a Prefect that is away or broken into one a user understands."""
+    try:
+        yield
+    except Exception as error:
+        reason = _loss(error)
+        if reason is None:
+            raise
+        msg = (
+            f"Lost the Prefect server at {shown}: {reason}. {advice}, then run the command again: "
+            "what is stored stays stored"
+        )
+        raise ServiceUnavailableError(msg) from None
+
+
+def _loss(error: BaseException) -> str | None:
+    """Say how Prefect's server was lost; None if an error is of another kind.
+
+    Prefect's client lets httpx's transport errors through, makes a ``PrefectHTTPStatusError`` of a
+    refusal, and a ``RuntimeError`` of any trouble with its first request.
+    """
+    from prefect.exceptions import PrefectHTTPStatusError
+
+    cause: BaseException | None = error
+    is_first_request = False
+    while cause is not None:
+        if isinstance(cause, httpx.TransportError):
+            return _reason(cause)
+        if isinstance(cause, PrefectHTTPStatusError):
+            answer = cause.response
+            is_away = answer.is_server_error or answer.status_code in AWAY
+            return _reason(cause) if is_away else None
+        is_first_request |= isinstance(cause, RuntimeError) and "Failed to reach API" in str(cause)
+        cause = cause.__cause__
+    return "its answer is not Prefect's" if is_first_request else None
+
+
+def _reason(error: httpx.HTTPError) -> str:
     """Say why a request failed; the text of a status error holds the address, password and all."""
     if isinstance(error, httpx.HTTPStatusError):
         return f"it answers {error.response.status_code} {error.response.reason_phrase}".rstrip()
-    if isinstance(error, httpx.InvalidURL):
-        return "that is no address"
     return str(error) or type(error).__name__

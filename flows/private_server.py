@@ -28,7 +28,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -83,7 +83,7 @@ def private_server(folder: Path, port: int | None = None) -> Iterator[str]:
             fcntl.flock(place, fcntl.LOCK_SH)
             address = _join(folder) or _start(folder, port or _free_port())
         try:
-            with _as_api(folder, address):
+            with prefect_told(_environment(folder, address)):
                 try:
                     yield address
                 finally:
@@ -96,11 +96,14 @@ def private_server(folder: Path, port: int | None = None) -> Iterator[str]:
 
 
 @contextmanager
-def _as_api(folder: Path, address: str) -> Iterator[None]:
-    """Make a server this process's and its children's, until the block ends."""
+def prefect_told(changes: Mapping[str, str]) -> Iterator[None]:
+    """Change settings of Prefect's, for this process and its children, until the block ends.
+
+    Args:
+        changes: values of environment variables.
+    """
     import prefect.context
 
-    changes = _environment(folder, address)
     before = {name: os.environ.get(name) for name in changes}
     os.environ.update(changes)
     prefect.context.refresh_global_settings_context()

@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from expectations.errors import UsageError
-from flows.prefect_api import require_prefect_api
+from flows.prefect_api import configured_prefect_api
 from flows.settings import PREFIX, Settings
 
 if TYPE_CHECKING:
@@ -21,28 +21,28 @@ def serve_deployments(settings: Settings) -> None:
         ServiceUnavailableError: no Prefect server is set up, or it does not answer.
         UsageError: a schedule cannot be used.
     """
-    require_prefect_api()
-    import prefect
-    from prefect.deployments.runner import RunnerDeployment
-    from prefect.types.entrypoint import EntrypointType
+    with configured_prefect_api():
+        import prefect
+        from prefect.deployments.runner import RunnerDeployment
+        from prefect.types.entrypoint import EntrypointType
 
-    from flows.nightly import nightly
-    from flows.train import train
+        from flows.nightly import nightly
+        from flows.train import train
 
-    # Runs start in processes of their own, from any folder: they inherit absolute places.
-    os.environ.update(settings.places)
-    deployments = [
-        RunnerDeployment.from_flow(
-            flow,
-            flow.name,
-            schedule=plan_schedule(setting, getattr(settings, setting), settings.time_zone),
-            tags=["noctule", settings.contract],
-            concurrency_limit=1,
-            entrypoint_type=EntrypointType.MODULE_PATH,
-        )
-        for flow, setting in ((nightly, "nightly_cron"), (train, "training_cron"))
-    ]
-    prefect.serve(*deployments)
+        # Runs start in processes of their own, from any folder: they inherit absolute places.
+        os.environ.update(settings.places)
+        deployments = [
+            RunnerDeployment.from_flow(
+                flow,
+                flow.name,
+                schedule=plan_schedule(setting, getattr(settings, setting), settings.time_zone),
+                tags=["noctule", settings.contract],
+                concurrency_limit=1,
+                entrypoint_type=EntrypointType.MODULE_PATH,
+            )
+            for flow, setting in ((nightly, "nightly_cron"), (train, "training_cron"))
+        ]
+        prefect.serve(*deployments)
 
 
 def plan_schedule(setting: str, cron: str, time_zone: str) -> "Schedule":

@@ -1,5 +1,8 @@
 """A Prefect server that is away, broken or dies: exit code 4 and a way out, never a password."""
 
+import subprocess
+import sys
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -7,10 +10,13 @@ from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
-from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+from prefect.exceptions import PrefectHTTPStatusError
 
-from flows.prefect_api import without_password
+from expectations.errors import ServiceUnavailableError
+from flows.prefect_api import prefect_api, without_password
+from flows.private_server import prefect_told
 
 if TYPE_CHECKING:
     from tests.flows.conftest import Ended
@@ -35,7 +41,7 @@ def listening(answer: Answer) -> Iterator[str]:
                 self.end_headers()
                 self.wfile.write(said[1])
 
-        do_POST = do_PATCH = do_GET
+        do_POST = do_PATCH = do_GET  # noqa: N815 - the names http.server calls
 
         def log_message(self, *_: object) -> None:
             """Keep quiet."""
@@ -54,7 +60,7 @@ def listening(answer: Answer) -> Iterator[str]:
 def configured(place: str) -> Iterator[None]:
     """Make a server the user's, with a password; no request is tried again."""
     address = f"http://u:secret@{place}/api"
-    with temporary_settings({PREFECT_API_URL: address, PREFECT_CLIENT_MAX_RETRIES: 0}):
+    with prefect_told({"PREFECT_API_URL": address, "PREFECT_CLIENT_MAX_RETRIES": "0"}):
         yield
 
 
@@ -91,3 +97,149 @@ def test_an_address_is_shown_without_its_password_however_malformed(
     address: str, shown: str
 ) -> None:
     assert without_password(address) == shown
+
+
+def is_health(request: BaseHTTPRequestHandler) -> bool:
+    """Whether a request asks for nothing but a sign of life."""
+    return request.path.endswith("/health")
+
+
+def assert_lost(said: str, place: str, reason: str) -> None:
+    assert said == (
+        f"noctule: Lost the Prefect server at http://{place}/api: {reason}. Look at its log and "
+        "start it again, then run the command again: what is stored stays stored\n"
+    )
+
+
+@pytest.mark.parametrize("command", ["run labelled.csv", "train labelled.csv", "serve"])
+@pytest.mark.usefixtures("prefect_server")
+def test_a_server_that_is_up_but_broken_ends_a_command_with_4(
+    home: Path,
+    noctule: "Callable[..., Ended]",
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+) -> None:
+    def answer(request: BaseHTTPRequestHandler) -> tuple[int, bytes]:
+        return (200, b"true") if is_health(request) else (500, b"{}")
+
+    monkeypatch.chdir(home)
+    with listening(answer) as place, configured(place):
+        ended = noctule(*command.split())
+    assert (ended.code, ended.out) == (4, "")
+    assert_lost(ended.err, place, "it answers 500 Internal Server Error")
+
+
+class Mortal:
+    """The session's server, until it is asked for something that kills it."""
+
+    def __init__(self, address: str, kills: Callable[[str, str], bool]) -> None:
+        self.is_dead = False
+        self.permits: set[str] = set()
+        """What requests said to be let in."""
+        self._address = address
+        self._kills = kills
+
+    def __call__(self, request: BaseHTTPRequestHandler) -> tuple[int, bytes] | None:
+        """Hand a request on to the real server, while it lives."""
+        self.permits.add(request.headers.get("Authorization", ""))
+        self.is_dead = self.is_dead or self._kills(request.command, request.path)
+        if self.is_dead:
+            return None
+        answer = httpx.request(
+            request.command,
+            self._address + request.path.removeprefix("/api"),
+            content=request.rfile.read(int(request.headers.get("Content-Length", 0))),
+            headers={"Content-Type": "application/json"},
+            timeout=30,
+        )
+        return answer.status_code, answer.content
+
+
+@pytest.mark.parametrize("fatal", ["POST /api/flow_runs/", "POST /api/task_runs/"])
+@pytest.mark.usefixtures("settled")
+def test_a_server_that_dies_in_the_middle_of_a_night_ends_it_with_4(
+    home: Path, prefect_server: str, noctule: "Callable[..., Ended]", fatal: str
+) -> None:
+    server = Mortal(prefect_server, lambda command, path: f"{command} {path}" == fatal)
+    with listening(server) as place, configured(place):
+        ended = noctule("run", home / "labelled.csv")
+    assert server.is_dead
+    assert server.permits == {"Basic " + b64encode(b"u:secret").decode()}
+    assert (ended.code, ended.out) == (4, "")
+    assert_lost(ended.err, place, "Server disconnected without sending a response.")
+
+
+def test_an_error_of_another_kind_stays_a_bug(tmp_path: Path, prefect_server: str) -> None:
+    message = "boom"
+    with pytest.raises(RuntimeError, match=r"^boom$"), prefect_api(tmp_path):
+        raise RuntimeError(message) from ValueError("x")
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (503, ServiceUnavailableError),
+        (401, ServiceUnavailableError),
+        (409, PrefectHTTPStatusError),
+        (422, PrefectHTTPStatusError),
+    ],
+)
+def test_a_request_that_prefect_understands_and_refuses_is_a_bug(
+    tmp_path: Path, prefect_server: str, status: int, expected: type[Exception]
+) -> None:
+    request = httpx.Request("POST", prefect_server)
+    refusal = PrefectHTTPStatusError(
+        "no", request=request, response=httpx.Response(status, request=request)
+    )
+    with pytest.raises(expected), prefect_api(tmp_path):
+        raise refusal
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("http://u:secret@[::1/api", "http://[::1/api"),
+        ("http://u:sec/ret@h/api", "http://h/api"),
+        ("u:secret@h/api", "h/api"),
+        ("ftp://u:secret@h/api", "ftp://h/api"),
+        ("http://u:secret@h:99999/api", "http://h:99999/api"),
+        ("", ""),
+    ],
+)
+@pytest.mark.usefixtures("home")
+def test_an_address_that_is_none_ends_with_2_before_anything_is_asked(
+    noctule: "Callable[..., Ended]", monkeypatch: pytest.MonkeyPatch, address: str, shown: str
+) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", address)
+    ended = noctule("serve")
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err == (
+        f"noctule: Cannot use PREFECT_API_URL='{shown}': expected an address such as "
+        "http://127.0.0.1:4200/api. Correct it, or unset it to use a private server\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "problem"),
+    [
+        ("PREFECT_API_URL", "http://u:secret@[::1/api", "PREFECT_API_URL='http://[::1/api'"),
+        ("PREFECT_CLIENT_MAX_RETRIES", "many", "max_retries: Input should be a valid integer"),
+    ],
+)
+@pytest.mark.usefixtures("home")
+def test_settings_that_prefect_cannot_be_imported_with_end_with_2_and_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, problem: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    ended = subprocess.run(
+        [Path(sys.executable).with_name("noctule"), "train", "labelled.csv"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 2
+    *_, last = ended.stderr.splitlines()  # Prefect may have said the same before, in its words
+    assert last.startswith("noctule: Cannot use ")
+    assert problem in last
+    assert "Traceback" not in ended.stderr
+    assert "secret" not in ended.stderr
