@@ -61,11 +61,24 @@ class Settings(BaseSettings):
     time_zone: str = "UTC"
     """IANA name of the zone the schedules are in."""
 
+    @field_validator("home", "inbox", "training", mode="before")
+    @classmethod
+    def _require_place(cls, given: object) -> object:
+        """Refuse an empty path, which would be the folder one happens to be in."""
+        if isinstance(given, str) and not given.strip():
+            msg = (
+                "it is empty, where the path of a folder was expected. Set it, or unset it to have "
+                "the default; of a deployment of prefect.yaml, set it where you run 'prefect "
+                "deploy', and deploy again"
+            )
+            raise ValueError(msg)
+        return given
+
     @field_validator("home", "inbox", "training")
     @classmethod
     def _make_absolute(cls, path: Path | None) -> Path | None:
         """Resolve paths at once: a deployment may run from another folder."""
-        return path.expanduser().absolute() if path is not None else None
+        return _absolute(path) if path is not None else None
 
     @field_validator("database_url")
     @classmethod
@@ -75,7 +88,7 @@ class Settings(BaseSettings):
         scheme, separator, file = address.partition(":///")
         if scheme != "sqlite" or not separator or file in {"", ":memory:"}:
             return url
-        return SecretStr(f"{scheme}:///{Path(file).expanduser().absolute()}")
+        return SecretStr(f"{scheme}:///{_absolute(Path(file))}")
 
     @field_validator("contract")
     @classmethod
@@ -139,6 +152,19 @@ class Settings(BaseSettings):
     def database_address(self) -> str | None:
         """The database's address with its password: for ``storage.database.connect`` only."""
         return self.database_url.get_secret_value() if self.database_url is not None else None
+
+
+def _absolute(path: Path) -> Path:
+    """Return a path that means the same from any folder.
+
+    Raises:
+        ValueError: it begins with the home of a user who has none.
+    """
+    try:
+        return path.expanduser().absolute()
+    except RuntimeError:
+        msg = f"there is no home folder that {path.parts[0]} stands for. Write the path in full"
+        raise ValueError(msg) from None
 
 
 def load_settings() -> Settings:

@@ -89,6 +89,31 @@ def test_places_that_are_not_set_stay_below_the_home(
     assert load_settings().places == {"NOCTULE_HOME": str(tmp_path / ".noctule")}
 
 
+@pytest.mark.parametrize("name", ["NOCTULE_HOME", "NOCTULE_INBOX", "NOCTULE_TRAINING"])
+@pytest.mark.parametrize("nothing", ["", " "])
+def test_an_empty_path_is_refused_and_not_the_folder_one_is_in(
+    monkeypatch: pytest.MonkeyPatch, name: str, nothing: str
+) -> None:
+    monkeypatch.setenv(name, nothing)
+    with pytest.raises(
+        UsageError, match=rf"{name}: .*it is empty.* Set it, or unset it"
+    ) as refused:
+        load_settings()
+    assert "where you run 'prefect deploy'" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("NOCTULE_HOME", "~nobody-here/n"), ("NOCTULE_DATABASE_URL", "sqlite:///~nobody-here/n.db")],
+)
+def test_the_home_of_an_unknown_user_is_refused(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(UsageError, match=f"{name}: .*no home folder that ~nobody-here stands for"):
+        load_settings()
+
+
 @pytest.mark.parametrize(
     ("name", "advice"),
     [
