@@ -35,7 +35,7 @@ from typing import IO, NamedTuple
 
 import httpx
 
-from expectations.errors import ServiceUnavailableError
+from expectations.errors import ServiceUnavailableError, UsageError
 
 DOOR, USERS, SERVER, LOG = "door", "users", "server", "server.log"
 
@@ -76,8 +76,9 @@ def private_server(folder: Path, port: int | None = None) -> Iterator[str]:
 
     Raises:
         ServiceUnavailableError: it did not become healthy in time.
+        UsageError: the folder cannot be made or written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    _make_usable(folder)
     with (folder / USERS).open("ab") as place:
         with _lock(folder / DOOR):
             fcntl.flock(place, fcntl.LOCK_SH)
@@ -93,6 +94,20 @@ def private_server(folder: Path, port: int | None = None) -> Iterator[str]:
                 fcntl.flock(place, fcntl.LOCK_UN)
                 if _try_lock(place):
                     _stop(folder)
+
+
+def _make_usable(folder: Path) -> None:
+    """Make the server's home, or raise where it cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in (DOOR, USERS, SERVER, LOG):
+            (folder / name).open("ab").close()
+    except OSError as error:
+        msg = (
+            f"Cannot keep Prefect's records in {folder}: {error.strerror} ({error.filename}). Set "
+            "NOCTULE_HOME to a folder that this user may write, or PREFECT_API_URL to a server"
+        )
+        raise UsageError(msg) from None
 
 
 @contextmanager

@@ -5,6 +5,7 @@ Belongs here: one function a command, a query and its printing. Does not belong 
 """
 
 import getpass
+import os
 from collections.abc import Callable, Sequence
 from datetime import date
 from typing import Any
@@ -98,9 +99,7 @@ def show_models(settings: Settings, limit: int, *, as_json: bool) -> None:
 def promote_version(settings: Settings, version: str, reason: str) -> str:
     """Make a version the champion; return what to say."""
     with open_database(settings) as engine:
-        promote(
-            engine, settings.models, version, who=getpass.getuser(), reason=reason, now=utc_now()
-        )
+        promote(engine, settings.models, version, who=_user(), reason=reason, now=utc_now())
     return f"{version} scores from now on"
 
 
@@ -111,11 +110,19 @@ def roll_back(settings: Settings, reason: str) -> str:
             engine,
             settings.models,
             settings.contract,
-            who=getpass.getuser(),
+            who=_user(),
             reason=reason,
             now=utc_now(),
         )
     return f"{version} scores again from now on"
+
+
+def _user() -> str:
+    """Name the system user, by number where it has no name, as in many a container."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # the latter from Python 3.13 on
+        return f"uid {os.getuid()}"
 
 
 def upgrade_database(settings: Settings) -> str:

@@ -1,6 +1,7 @@
 """The command line: exit codes, words for people, JSON for machines."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -248,6 +249,20 @@ def test_a_promotion_and_its_rollback_are_history_with_their_reasons(
     assert challenger in table
 
 
+def test_a_user_without_a_name_promotes_by_number(
+    home: Path,
+    challenger: str,
+    noctule: "Callable[..., Ended]",
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 54_321)  # which no /etc/passwd has
+    assert noctule("promote", challenger, "--reason", "in a container").code == 0
+    latest, *_ = json.loads(noctule("models", "--json").out)["history"]
+    assert latest["promoted_by"] == "uid 54321"
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -311,7 +326,7 @@ def test_an_evaluation_is_the_object_that_the_design_promises_and_stores_nothing
     assert told["rows"] + told["rows_unlabelled"] + told["rows_quarantined"] == 1_000
     assert set(told) == {
         "rows", "roc_auc", "average_precision", "operating_points", "recall_by_attack",
-        "recall_by_family", "rows_unlabelled", "rows_quarantined",
+        "recall_by_family", "rows_unlabelled", "rows_quarantined", "advisories",
     }  # fmt: skip
     assert 0.9 < told["roc_auc"] <= 1
     assert set(told["operating_points"]) == {"default", "low_alert", "p50"}

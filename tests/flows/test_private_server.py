@@ -11,6 +11,9 @@ import httpx
 import psutil
 import pytest
 
+from expectations.errors import UsageError
+from flows.private_server import private_server
+
 COMMAND = """
 import sys
 from pathlib import Path
@@ -93,3 +96,23 @@ def test_commands_at_once_share_a_server_that_ends_with_the_last_however_it_ends
     server = server_of(tmp_path / "home")
     assert third.end() == 0
     assert not is_alive(server), "a command returns when what it started has ended"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "problem"),
+    [
+        (lambda home: home.touch(), "Not a directory"),
+        (lambda home: home.symlink_to("/proc"), "No such file or directory"),
+        (lambda home: (home / "prefect" / "users").mkdir(parents=True), "Is a directory"),
+    ],
+    ids=["a file", "no place for files", "not ours"],
+)
+def test_a_home_that_cannot_be_used_is_a_mistake_of_the_user(
+    tmp_path: Path, spoil: Callable[[Path], None], problem: str
+) -> None:
+    folder = tmp_path / "home" / "prefect"
+    spoil(tmp_path / "home")
+    with pytest.raises(UsageError) as refused, private_server(folder):
+        pass
+    assert str(refused.value).startswith(f"Cannot keep Prefect's records in {folder}: {problem} (")
+    assert "Set NOCTULE_HOME to a folder that this user may write" in str(refused.value)
