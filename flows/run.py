@@ -98,7 +98,10 @@ def run_evaluation(settings: Settings, file: Path, model_version: str | None) ->
             job.folder, validated.parts, scored.parts, model_folder, job.declared
         )
         quarantined = ingested.rows_unparsed + validated.rows_quarantined
-        return evaluation.model_copy(update={"rows_quarantined": quarantined})
+        reported = (*validated.advisories, *scored.notes)
+        return evaluation.model_copy(
+            update={"rows_quarantined": quarantined, "advisories": reported}
+        )
 
 
 def _require_names(files: list[Path]) -> None:

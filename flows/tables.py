@@ -104,6 +104,8 @@ def show_training(outcome: "TrainingOutcome") -> None:
     say(f"fitted on {plural(fit.rows, 'connection')}: {classes}")
     if outcome.rows_quarantined:
         say(f"{plural(outcome.rows_quarantined, 'row')} could not be used")
+    for advisory in outcome.advisories:
+        say(f"reported: {advisory}")
     show_evaluation(fit.metrics.known, title="Rows held out of fit and choice of thresholds")
     kinds = [
         {"kind": kind, **held_out.model_dump()} for kind, held_out in fit.metrics.unknown.items()
@@ -140,6 +142,8 @@ def show_evaluation(evaluation: "Evaluation", title: str = "") -> None:
     ):
         if rows:
             say(f"{plural(rows, 'more row')} not judged: {why}")
+    for advisory in evaluation.advisories:
+        say(f"reported: {advisory}")
     recalls = [
         {"attack": name, "recall": recall} for name, recall in evaluation.recall_by_attack.items()
     ]

@@ -17,6 +17,9 @@ from flows.plan import plan_file
 from flows.settings import Settings, load_settings
 from flows.stores import open_database, record_run, utc_now
 from storage.claims import lock_folder
+from storage.lake import discard_attempts
+from storage.model_store import discard_unfinished
+from storage.text import printable
 from tasks.holdout import TrainingOptions
 from tasks.inbox import pending_files
 from tasks.publish import publish_training_task
@@ -60,6 +63,7 @@ def train(
         if not is_alone:
             message = f"Cannot train: another training is at work in {settings.home}. Wait for it."
             raise UsageError(message)
+        tidy(settings)
         jobs = plan_files(settings, list_labelled(settings, files))
         if not jobs:
             return run.end(Completed(message=f"no file in {settings.training_folder}", data=None))
@@ -73,6 +77,7 @@ def train(
             utc_now(),
             sources={job.batch_id: job.source.name for job in jobs},
             rows_quarantined=sum(file.rows_quarantined for file in accepted),
+            advisories=[advisory for file in accepted for advisory in file.advisories],
         )
         publish_training_task(outcome, return_state=True)  # a failure here fails no training
         place = "champion" if outcome.is_champion else "a challenger"
@@ -84,6 +89,15 @@ class AcceptedFile(BaseModel):
 
     parts: tuple[Path, ...]
     rows_quarantined: int
+    advisories: tuple[str, ...]
+    """What validation reports of them, with the file's name."""
+
+
+def tidy(settings: Settings) -> None:
+    """Remove what killed trainings left unfinished; only for the one that is alone."""
+    for folder in settings.training_lake.glob("*/*"):
+        discard_attempts(folder)
+    discard_unfinished(settings.models)
 
 
 def list_labelled(settings: Settings, files: list[Path] | None) -> list[Path]:
@@ -129,4 +143,7 @@ def accept_file(job: FileJob) -> AcceptedFile:
     return AcceptedFile(
         parts=tuple(job.folder / part.path for part in validated.parts),
         rows_quarantined=ingested.rows_unparsed + validated.rows_quarantined,
+        advisories=tuple(
+            f"{printable(job.source.name)}: {advisory}" for advisory in validated.advisories
+        ),
     )

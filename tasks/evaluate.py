@@ -16,7 +16,7 @@ from expectations.contract import Contract
 from expectations.errors import InputRejectedError
 from tasks.detectors.hybrid import OPERATING_POINTS, ModelCard, OperatingPointName, flag, read_card
 from tasks.encode import Floats, Mask
-from tasks.labels import attack_name, family_of, has_labels, is_attack
+from tasks.labels import attack_name, family_of, find_unclear_labels, has_labels, is_attack
 from tasks.ratios import ratio
 
 if TYPE_CHECKING:
@@ -59,6 +59,8 @@ class Evaluation(BaseModel):
     """Rows that could not be judged, for want of a label; not among ``rows``."""
     rows_quarantined: int = 0
     """Rows that could not be scored; not among ``rows`` either."""
+    advisories: tuple[str, ...] = ()
+    """What is reported of the file, such as attacks the contract does not know; a sentence each."""
 
 
 def evaluate_batch(
@@ -82,10 +84,11 @@ def evaluate_batch(
         contract: names the label, attack and families.
 
     Returns:
-        The evaluation over the rows that have a label. Of quarantined rows it knows nothing.
+        The evaluation over the rows that have a label. Of quarantined rows and of advisories it
+        knows nothing.
 
     Raises:
-        InputRejectedError: the batch has no labels.
+        InputRejectedError: the batch has no labels, or some that are not clear.
     """
     every = pl.concat(
         [
@@ -96,6 +99,9 @@ def evaluate_batch(
             for part, name in zip(parts, scores, strict=True)
         ]
     )
+    if unclear := find_unclear_labels([folder / part.path for part in parts], contract):
+        message = f"Cannot evaluate: {unclear}"
+        raise InputRejectedError(message)
     judged = every.drop_nulls("is_attack")
     return evaluate_scores(
         judged,

@@ -75,7 +75,7 @@ def fit_model(
         The summary; equal rows, options and seed give an equal content hash.
 
     Raises:
-        TrainingDataError: no label, one class only, or too few rows.
+        TrainingDataError: no label, labels that are not clear, one class only, or too few rows.
     """
     steps = _Steps(progress)
     steps.begin("reading labelled connections")

@@ -1,14 +1,24 @@
 """What a labelled file says of its connections: attack or not, and which.
 
-Belongs here: reading a contract's label and attack columns. Does not belong here: anything that
-scores; labels are for training and metrics only.
+Belongs here: reading a contract's label and attack columns, and what is wrong with them. Does not
+belong here: anything that scores; labels are for training and metrics only.
 """
 
-from collections.abc import Collection, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
 
 import polars as pl
 
 from expectations.contract import Contract
+from storage.text import printable
+from tasks.shown import plural
+
+UNCLEAR_SHOWN = 5
+"""Unclear labels that are named, the most frequent first: a guess, enough to see what is wrong."""
+
+LABEL_CHARACTERS = 40
+"""Characters shown of one: a guess, twice the longest name of NSL-KDD."""
 
 OTHER_FAMILY = "other"
 """The family of an attack the contract's list does not know."""
@@ -22,6 +32,9 @@ def has_labels(contract: Contract, columns: Collection[str]) -> bool:
 def is_attack(contract: Contract, columns: Collection[str]) -> pl.Expr:
     """Return the expression that is true for attacks, and null where the label is.
 
+    Whatever is not exactly the contract's word for normal is an attack: a file that may hold
+    anything else is refused before; see ``find_unclear_labels``.
+
     Args:
         contract: names the label column, and the attack column that stands in for it.
         columns: of the file, which must be labelled; see ``has_labels``.
@@ -29,6 +42,44 @@ def is_attack(contract: Contract, columns: Collection[str]) -> pl.Expr:
     column = _label_column(contract, columns)
     assert column is not None  # noqa: S101  # callers ask has_labels first
     return (pl.col(column) != contract.normal_label).alias("is_attack")
+
+
+def find_unclear_labels(parts: Iterable[Path], contract: Contract) -> str | None:
+    """Say which labels would count as attacks, but may not be meant so; None if all are clear.
+
+    Where the label column has declared values, any other is unclear. Else a label is the name of an
+    attack, and a name the contract does not know is that of a new one; unclear is what equals the
+    word for normal but for case, blanks and full stops at the end (raw KDD99 files write
+    ``normal.``), and a name of which nothing else is left.
+
+    Args:
+        parts: Parquet files of accepted, labelled connections.
+        contract: names the label column and its values.
+    """
+    found: Counter[tuple[str, str]] = Counter()
+    for part in parts:
+        column = _label_column(contract, pl.read_parquet_schema(part).keys())
+        if column is not None:
+            unclear = pl.scan_parquet(part).filter(_is_unclear(contract, column))
+            for label, rows in unclear.group_by(column).len().collect().iter_rows():
+                found[column, label] += rows
+    if not found:
+        return None
+    first = next(iter(found))[0]
+    expected = _declared(contract, first) or (contract.normal_label,)
+    shown = [
+        f"{column} '{printable(label, LABEL_CHARACTERS)}' in {plural(rows, 'row')}"
+        for (column, label), rows in sorted(found.items(), key=lambda one: (-one[1], one[0]))
+    ]
+    rest = len(shown) - UNCLEAR_SHOWN
+    more = f" and {plural(rest, 'other label')}" if rest > 0 else ""
+    return (
+        f"{plural(found.total(), 'row')} cannot be told to be normal or an attack: "
+        f"{', '.join(shown[:UNCLEAR_SHOWN])}{more}. Expected "
+        f"{' or '.join(repr(value) for value in expected)}, written exactly so"
+        f"{'' if _declared(contract, first) else ', or the name of an attack'}. Correct the labels "
+        "and try again; nothing was stored."
+    )
 
 
 def attack_name(contract: Contract, columns: Collection[str]) -> pl.Expr:
@@ -47,6 +98,22 @@ def attack_name(contract: Contract, columns: Collection[str]) -> pl.Expr:
 def family_of(attack: str, families: Mapping[str, str]) -> str:
     """Return an attack's family."""
     return families.get(attack, OTHER_FAMILY)
+
+
+def _is_unclear(contract: Contract, column: str) -> pl.Expr:
+    """Return the expression that is true for unclear labels; see ``find_unclear_labels``."""
+    label = pl.col(column)
+    if declared := _declared(contract, column):
+        return ~label.is_in(declared)
+    bare = label.str.strip_chars().str.strip_chars_end(".").str.strip_chars()
+    is_like_normal = bare.str.to_lowercase() == contract.normal_label.lower()
+    return (label != contract.normal_label) & (is_like_normal | (bare == ""))
+
+
+def _declared(contract: Contract, column: str) -> tuple[str, ...]:
+    """Return the values that the label column is declared to have; none for names of attacks."""
+    declared = contract.by_name.get(column) if column == contract.label else None
+    return tuple(map(str, declared.values or ())) if declared else ()
 
 
 def _label_column(contract: Contract, columns: Collection[str]) -> str | None:

@@ -151,6 +151,9 @@ def training_markdown(outcome: TrainingOutcome) -> str:
             f"| {held_out.recall_low_alert:.4f} |"
             for kind, held_out in fit.metrics.unknown.items()
         ]
+    if outcome.advisories:
+        lines += ["", "## Reported, not refused", ""]
+        lines += [f"- {escape(advisory)}" for advisory in outcome.advisories]
     return "\n".join(lines)
 
 

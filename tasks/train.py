@@ -18,6 +18,7 @@ from expectations.registry import get_contract
 from storage.model_store import champion, register_model
 from tasks.fit import FitSummary, fit_model
 from tasks.holdout import TrainingOptions
+from tasks.outcomes import OutsideText
 from tasks.task import task
 
 LIBRARIES = ("noctule", "numpy", "polars", "scikit-learn", "lightgbm", "keras", "jax")
@@ -38,9 +39,11 @@ class TrainingOutcome(BaseModel):
     fit: FitSummary
     rows_quarantined: int
     """Rows of the training files that could not be used."""
+    advisories: tuple[OutsideText, ...] = ()
+    """What is reported of the training files that were used all the same, a sentence each."""
 
 
-def train_model(
+def train_model(  # noqa: PLR0913 - the last three only travel to the report, each by its name
     engine: Engine,
     models: Path,
     parts: Sequence[Path],
@@ -50,6 +53,7 @@ def train_model(
     *,
     sources: Mapping[str, str],
     rows_quarantined: int,
+    advisories: Sequence[str] = (),
 ) -> TrainingOutcome:
     """Fit a model on labelled connections and register it.
 
@@ -62,12 +66,13 @@ def train_model(
         now: the time of registration.
         sources: SHA-256 of each file's content -> its name, kept with the version.
         rows_quarantined: of those files, for the report.
+        advisories: of those files, likewise.
 
     Returns:
         The version and the evidence for it.
 
     Raises:
-        TrainingDataError: no label, one class, or too few rows.
+        TrainingDataError: no label, labels that are not clear, one class, or too few rows.
     """
     models.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".fit-", dir=models) as workshop:
@@ -94,6 +99,7 @@ def train_model(
         is_champion=champion(engine, contract_name).version == registered.version,
         fit=fit,
         rows_quarantined=rows_quarantined,
+        advisories=tuple(advisories),
     )
 
 

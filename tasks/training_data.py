@@ -15,7 +15,7 @@ import polars as pl
 from expectations.contract import Column, Contract
 from expectations.errors import TrainingDataError
 from tasks.encode import Mask
-from tasks.labels import attack_name, has_labels, is_attack
+from tasks.labels import attack_name, find_unclear_labels, has_labels, is_attack
 
 MIN_DISTINCT = 50
 """Fewest different connections of each class that a model is fitted on: a guess; with fewer, a
@@ -64,11 +64,15 @@ def read_training_rows(parts: Sequence[Path], contract: Contract) -> TrainingRow
         The rows of all parts, in order.
 
     Raises:
-        TrainingDataError: a part has no label, one class is absent, or there are too few rows.
+        TrainingDataError: a part has no label, or labels that are not clear, one class is absent,
+            or there are too few rows.
     """
     frames = [_read_part(part, contract) for part in parts]
     if not frames:
         message = "Cannot train: no files of connections were given. Name at least one."
+        raise TrainingDataError(message)
+    if unclear := find_unclear_labels(parts, contract):
+        message = f"Cannot train: {unclear}"
         raise TrainingDataError(message)
     every = pl.concat(frames)
     frame = every.drop_nulls("is_attack")

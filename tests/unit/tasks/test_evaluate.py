@@ -107,6 +107,7 @@ def test_the_object_has_the_agreed_keys() -> None:
         "recall_by_family",
         "rows_unlabelled",
         "rows_quarantined",
+        "advisories",
     ]
 
 
@@ -139,6 +140,21 @@ def test_parts_with_and_without_attack_names_are_judged_together(
     evaluation = evaluate_batch(tmp_path, parts, scored.parts, tiny_model_folder, NSL_KDD)
     assert (evaluation.rows, evaluation.rows_unlabelled) == (18, 0)
     assert list(evaluation.recall_by_attack) == ["guess_passwd", "neptune", "satan"]
+
+
+def test_labels_that_are_not_clear_are_not_judged_by(
+    tiny_model_folder: Path, make_connections: Callable[..., pl.DataFrame], tmp_path: Path
+) -> None:
+    frame = make_connections(6, seed=5).with_columns(
+        pl.col("class").replace("normal", "Normal").alias("class")
+    )
+    frame.write_parquet(tmp_path / "a.parquet")
+    parts = [PartFile(path="a.parquet", rows=6)]
+    out = tmp_path / "score-1"
+    out.mkdir()
+    scored = score_batch(tmp_path, parts, tiny_model_folder, out, ScoreOptions())
+    with pytest.raises(InputRejectedError, match=r"3 rows cannot be told .*: class 'Normal' in 3"):
+        evaluate_batch(tmp_path, parts, scored.parts, tiny_model_folder, NSL_KDD)
 
 
 def test_a_batch_without_labels_cannot_be_judged(

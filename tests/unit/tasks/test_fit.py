@@ -101,8 +101,16 @@ def test_the_reference_keeps_features_and_held_out_scores(
         (lambda frame: frame.filter(pl.col("class") != "normal"), "different normal .* got 0"),
         (lambda frame: frame.head(60), r"different attack .* got 30 \(30 of 60 rows"),
         (lambda frame: pl.concat([frame.head(60)] * 9), r"got 30 \(270 of 540 rows"),
+        (
+            lambda frame: frame.with_columns(pl.col("class").replace("normal", "normal.")),
+            r"100 rows cannot be told .*: class 'normal\.' in 100 rows\. Expected 'normal' or 'ano",
+        ),
+        (
+            lambda frame: frame.drop("class").with_columns(pl.col("attack") + "."),
+            r"100 rows cannot be told .*: attack 'normal\.' in 100 rows\. Expected 'normal', wri",
+        ),
     ],
-    ids=["no label", "one class", "other class", "too few", "too few different"],
+    ids=["no label", "one class", "other class", "too few", "too few different", "label", "name"],
 )
 def test_data_that_cannot_be_fitted_is_refused_with_the_reason(
     make_connections: MakeConnections,

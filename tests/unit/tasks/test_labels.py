@@ -1,7 +1,10 @@
-import polars as pl
+from pathlib import Path
 
-from expectations.contract import Contract
-from tasks.labels import has_labels, is_attack
+import polars as pl
+import pytest
+
+from expectations.contract import Column, Contract
+from tasks.labels import find_unclear_labels, has_labels, is_attack
 
 LABELLED = Contract(name="small", title="", source="", columns=(), label="class", attack="attack")
 FRAME = pl.DataFrame(
@@ -27,3 +30,71 @@ def test_the_attack_decides_only_where_there_is_no_label_column() -> None:
 def test_a_file_has_labels_if_it_has_either_column() -> None:
     assert has_labels(LABELLED, ["duration", "attack"])
     assert not has_labels(LABELLED, ["duration"])
+
+
+DECLARED = Contract(
+    name="small",
+    title="",
+    source="",
+    columns=(Column(name="class", dtype=pl.String, meaning="", values=("normal", "anomaly")),),
+    label="class",
+    attack="attack",
+)
+WRITTEN = ["normal", "Normal", "normal.", "benign", " normal", "anomaly", "", None, "Normal"]
+
+
+def unclear(folder: Path, contract: Contract, **columns: list[str | None]) -> str | None:
+    pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String)).write_parquet(folder / "part")
+    return find_unclear_labels([folder / "part"], contract)
+
+
+def test_a_label_that_is_not_declared_is_named_with_its_rows(tmp_path: Path) -> None:
+    assert unclear(tmp_path, DECLARED, **{"class": WRITTEN}) == (
+        "6 rows cannot be told to be normal or an attack: class 'Normal' in 2 rows, "
+        "class '' in 1 row, class ' normal' in 1 row, class 'benign' in 1 row, "
+        "class 'normal.' in 1 row. Expected 'normal' or 'anomaly', written exactly so. "
+        "Correct the labels and try again; nothing was stored."
+    )
+
+
+@pytest.mark.parametrize("like", ["Normal", "normal.", " normal", "normal ", "NORMAL..", "", " . "])
+def test_an_attack_that_is_all_but_called_normal_is_unclear(tmp_path: Path, like: str) -> None:
+    told = unclear(tmp_path, DECLARED, attack=["normal", like, "neptune", None])
+    assert told is not None
+    assert told.startswith(f"1 row cannot be told to be normal or an attack: attack '{like}' in 1")
+    assert "Expected 'normal', written exactly so, or the name of an attack." in told
+
+
+def test_an_attack_never_heard_of_is_an_attack(tmp_path: Path) -> None:
+    assert unclear(tmp_path, DECLARED, attack=["normal", "mscan", "abnormal", "benign"]) is None
+
+
+def test_names_of_attacks_decide_nothing_beside_a_label(tmp_path: Path) -> None:
+    columns = {"class": ["normal", "anomaly"], "attack": ["Normal", "normal."]}
+    assert unclear(tmp_path, DECLARED, **columns) is None
+
+
+def test_where_no_values_are_declared_any_other_word_is_an_attack(tmp_path: Path) -> None:
+    assert unclear(tmp_path, LABELLED, **{"class": ["normal", "bad"]}) is None
+    told = unclear(tmp_path, LABELLED, **{"class": ["normal", "Normal."]})
+    assert told is not None
+    assert "class 'Normal.' in 1 row" in told
+
+
+def test_of_many_unclear_labels_the_most_frequent_are_named_as_they_may_be_shown(
+    tmp_path: Path,
+) -> None:
+    written = ["a\x1b" + "x" * 99, *"bcdefgh", "h"]
+    told = unclear(tmp_path, DECLARED, **{"class": list(written)})
+    assert told is not None
+    assert told.isprintable()
+    assert "class 'h' in 2 rows, class 'a\\x1b" in told
+    assert " and 3 other labels. Expected" in told
+
+
+def test_rows_of_all_parts_are_counted(tmp_path: Path) -> None:
+    for name, label in (("a", "Normal"), ("b", "normal")):
+        pl.DataFrame({"class": [label, "Normal"]}).write_parquet(tmp_path / name)
+    told = find_unclear_labels([tmp_path / "a", tmp_path / "b"], DECLARED)
+    assert told is not None
+    assert told.startswith("3 rows cannot be told")

@@ -2,6 +2,7 @@
 
 import re
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,8 +12,17 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from storage.text import printable
-from tasks.markdown import batch_markdown, describe, escape, night_markdown, table_cell
+from tasks.fit import FitSummary
+from tasks.markdown import (
+    batch_markdown,
+    describe,
+    escape,
+    night_markdown,
+    table_cell,
+    training_markdown,
+)
 from tasks.outcomes import FileOutcome, NightOutcome, SkippedFile
+from tasks.train import TrainingOutcome
 
 RENDERER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 BARE_ADDRESS = re.compile(r"https?://|ftp://|www\.|[a-z0-9]@[a-z0-9]", re.IGNORECASE)
@@ -171,3 +181,13 @@ def test_a_batch_is_summed_up() -> None:
         "| Threshold | 2.500 (default) |",
     ):
         assert row in page
+
+
+def test_a_training_reports_what_is_unusual_in_its_files(tiny_fit: tuple[Path, FitSummary]) -> None:
+    trained = TrainingOutcome(
+        model_version="nsl_kdd-1", is_champion=True, fit=tiny_fit[1], rows_quarantined=0
+    )
+    assert "Reported" not in training_markdown(trained)
+    told = trained.model_copy(update={"advisories": ("n.csv: attack: 1 row, such as '<b>'",)})
+    page = training_markdown(told)
+    assert page.endswith("## Reported, not refused\n\n- n.csv: attack: 1 row, such as '\\<b>'")

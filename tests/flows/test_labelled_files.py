@@ -1,0 +1,61 @@
+"""What a labelled file must say, and what is told of one that is used all the same."""
+
+import json
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+import pytest
+
+from storage.database import connect
+from storage.queries import model_rows
+from tasks.simulate import simulate_night
+
+if TYPE_CHECKING:
+    from tests.flows.conftest import Ended
+
+
+@pytest.fixture
+def frame(tmp_path: Path) -> pl.DataFrame:
+    """A night of labelled traffic."""
+    simulate_night(tmp_path / "n.csv", rows=1_200, seed=4, night=date(2026, 11, 1), labelled=True)
+    return pl.read_csv(tmp_path / "n.csv")
+
+
+@pytest.mark.usefixtures("prefect_server", "settled")
+def test_labels_that_are_not_clear_are_refused_by_training_and_evaluation(
+    home: Path, frame: pl.DataFrame, tmp_path: Path, noctule: "Callable[..., Ended]"
+) -> None:
+    file = tmp_path / "capital.csv"
+    frame.with_columns(pl.col("class").replace("normal", "Normal")).write_csv(file)
+    rows = (frame["class"] == "normal").sum()
+    for command in ("train", "evaluate"):
+        ended = noctule(command, file)
+        assert ended.code == 3
+        assert (
+            f"{rows:,} rows cannot be told to be normal or an attack: class 'Normal'" in ended.err
+        )
+    engine = connect(None, home)
+    assert len(model_rows(engine)) == 1
+    engine.dispose()
+
+
+@pytest.mark.usefixtures("prefect_server", "quick", "home")
+def test_what_is_unusual_in_a_labelled_file_is_reported_by_training_and_evaluation(
+    frame: pl.DataFrame, tmp_path: Path, noctule: "Callable[..., Ended]"
+) -> None:
+    file = tmp_path / "new.csv"
+    is_new = pl.col("attack") == frame.filter(pl.col("class") == "anomaly")["attack"][0]
+    frame.with_columns(
+        attack=pl.when(is_new).then(pl.lit("unheard_of")).otherwise("attack")
+    ).write_csv(file)
+    said = f"attack: {frame.select(is_new.sum()).item()} rows, such as 'unheard_of'; expected"
+    trained = noctule("train", file)
+    assert trained.code == 0
+    assert f"reported: new.csv: {said}" in trained.out
+    shown, told = noctule("evaluate", file), json.loads(noctule("evaluate", file, "--json").out)
+    assert f"reported: {said}" in shown.out
+    assert any(advisory.startswith(said) for advisory in told["advisories"])
+    assert "unheard_of" in told["recall_by_attack"]
