@@ -106,7 +106,7 @@ def read_costs(folder: Path, since: datetime) -> dict[str, Cost]:
 
 
 def discard_attempts(folder: Path) -> None:
-    """Remove what a killed run left unfinished; only for the holder of the batch's claim."""
+    """Remove what a killed run left unfinished in a batch's folder; only for who holds it alone."""
     for attempt in folder.glob(".attempt-*"):
         shutil.rmtree(attempt, ignore_errors=True)
 

@@ -11,6 +11,7 @@ files may differ in times.
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,6 +33,11 @@ MANIFEST: Final = "manifest.json"
 VERSION_HEX: Final = 12
 """Characters of the content hash in a version's name: 48 bits, short enough to type. Two models
 of one contract that share them are refused, not confused."""
+
+LEFTOVER: Final = re.compile(
+    rf"\.(fit-\w+|\w+-[0-9a-f]{{{VERSION_HEX}}}-(stale-)?[0-9a-f]{{12}})", re.ASCII
+)
+"""Names of the folders in which a model is fitted (``tasks.train``), copied or replaced."""
 
 FIRST_MODEL: Final = "the first model of its contract"
 
@@ -151,6 +157,17 @@ def _place(folder: Path, target: Path, contract: str, content_hash: str) -> str:
         shutil.rmtree(attempt, ignore_errors=True)
         raise
     return hashlib.sha256(manifest).hexdigest()
+
+
+def discard_unfinished(models: Path) -> None:
+    """Remove what a killed training left in the store; only for one that knows it is alone.
+
+    Versions are left alone, and so is whatever else lies there.
+    """
+    if models.is_dir():
+        for folder in models.iterdir():
+            if LEFTOVER.fullmatch(folder.name):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _list_files(folder: Path) -> list[str]:

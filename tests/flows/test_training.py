@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from flows.train import train
+from storage.claims import lock_folder
 from storage.database import connect
 from storage.queries import history_rows, model_rows
 from storage.schema import run
@@ -105,3 +106,36 @@ def test_the_scheduled_training_has_nothing_to_do_without_files(home: Path) -> N
     state = train(return_state=True)
     assert state.is_completed()
     assert state.message == f"no file in {home / 'training'}"
+
+
+@pytest.fixture
+def left(home: Path) -> list[Path]:
+    """What killed trainings left: a half-read file, a model half fitted, one half registered."""
+    folders = [
+        home / "lake" / "training" / "nsl_kdd" / ("ab" * 32) / ".attempt-0123456789ab",
+        home / "models" / ".fit-x1_y2z3a",
+        home / "models" / ".nsl_kdd-0123456789ab-0123456789ab",
+    ]
+    for folder in folders:
+        (folder / "ingest").mkdir(parents=True)
+    return folders
+
+
+@pytest.mark.usefixtures("settled")
+def test_a_training_removes_what_killed_ones_left_and_keeps_what_is_finished(
+    home: Path, left: list[Path]
+) -> None:
+    (left[0].parent / "ingest").mkdir()
+    versions = [path for path in (home / "models").iterdir() if path not in left]
+    assert train(return_state=True).is_completed()
+    assert not any(folder.exists() for folder in left)
+    assert [path.name for path in left[0].parent.iterdir()] == ["ingest"]
+    assert list((home / "models").iterdir()) == versions
+
+
+@pytest.mark.usefixtures("settled")
+def test_a_training_that_is_not_alone_removes_nothing(home: Path, left: list[Path]) -> None:
+    with lock_folder(home / "lake" / "training"):
+        state = train(return_state=True)
+    assert "another training is at work" in (state.message or "")
+    assert all(folder.exists() for folder in left)

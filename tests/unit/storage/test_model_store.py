@@ -9,7 +9,13 @@ import pytest
 
 from expectations.errors import ModelRefusedError, UsageError
 from storage import schema
-from storage.model_store import champion, load_verified, promote, rollback
+from storage.model_store import (
+    champion,
+    discard_unfinished,
+    load_verified,
+    promote,
+    rollback,
+)
 
 FIRST, SECOND, THIRD = (f"nsl_kdd-{digit * 12}" for digit in "abc")
 
@@ -22,6 +28,13 @@ def change(example: SimpleNamespace, to: str) -> None:
 def undo(example: SimpleNamespace) -> str:
     now = example.result().started_at
     return rollback(example.engine, example.models, "nsl_kdd", who="bob", reason="worse", now=now)
+
+
+def leave_half(_source: Path, target: Path, **_: object) -> None:
+    """Copy as a process does that is killed at it."""
+    target.mkdir()
+    (target / "model.txt").touch()
+    raise SystemExit
 
 
 class TestRegistering:
@@ -55,6 +68,43 @@ class TestRegistering:
         assert load_verified(example.engine, example.models, FIRST)
         assert len(example.read(schema.model_version)) == 1
         assert len(example.read(schema.promotion)) == 1
+
+    def test_what_a_killed_training_left_is_removed_and_nothing_else(
+        self, example: SimpleNamespace
+    ) -> None:
+        left = [f".{SECOND}-{'0' * 12}", f".{FIRST}-stale-{'1' * 12}", ".fit-k2_x9ab"]
+        for name in left:
+            (example.models / name / "reference").mkdir(parents=True)
+        kept = [".snapshot", f"{SECOND}-old", "notes"]
+        for name in kept:
+            (example.models / name).mkdir()
+        discard_unfinished(example.models)
+        assert sorted(path.name for path in example.models.iterdir()) == sorted([*kept, FIRST])
+        assert load_verified(example.engine, example.models, FIRST)
+
+    @pytest.mark.parametrize("step", ["copytree", "rmtree"])
+    def test_a_registration_killed_at_any_step_leaves_nothing_for_ever(
+        self, example: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, step: str
+    ) -> None:
+        (example.models / FIRST / "model.txt").write_text("altered")  # so that it is replaced
+
+        def killed(*_: object, **__: object) -> None:
+            raise SystemExit
+
+        with monkeypatch.context() as patch:
+            patch.setattr(shutil, "rmtree", killed)  # a kill lets no clean-up run
+            if step == "copytree":
+                patch.setattr(shutil, "copytree", leave_half)
+            with pytest.raises(SystemExit):
+                example.register("a")
+        assert len(list(example.models.iterdir())) > 1
+        discard_unfinished(example.models)
+        example.register("a")
+        assert [path.name for path in example.models.iterdir()] == [FIRST]
+
+    def test_a_store_that_does_not_exist_has_nothing_unfinished(self, tmp_path: Path) -> None:
+        discard_unfinished(tmp_path / "models")
+        assert not (tmp_path / "models").exists()
 
     def test_registering_leaves_nothing_else_in_the_store(self, example: SimpleNamespace) -> None:
         example.register("b")
