@@ -145,10 +145,21 @@ def train(
         Literal["none", "forest"],
         typer.Option("--select", help="forest: keep the columns a random forest ranks highest."),
     ] = "none",
-    top_k: Annotated[int, typer.Option(min=1, help="Encoded columns that forest keeps.")] = 50,
+    top_k: Annotated[
+        int | None,
+        typer.Option(min=1, help="Encoded columns that forest keeps.", show_default="50"),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Fit, evaluate and register a model; the first one becomes champion."""
+    from expectations.errors import UsageError
+
+    if top_k is not None and selection != "forest":
+        message = (
+            f"Cannot use --top-k {top_k} with --select {selection}: it is how many columns "
+            "--select forest keeps. Add that, or leave out --top-k"
+        )
+        raise UsageError(message)
     settings = _settings_of_flows()
     from flows.run import run_training
     from flows.tables import show_training

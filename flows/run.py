@@ -23,6 +23,7 @@ from flows.train import train
 from storage.model_store import champion, load_verified
 from tasks import stages
 from tasks.evaluate import Evaluation, evaluate_batch
+from tasks.holdout import TOP_K
 from tasks.outcomes import NightOutcome
 from tasks.sources import hash_content
 from tasks.train import TrainingOutcome
@@ -48,9 +49,18 @@ def run_night(settings: Settings, files: list[Path] | None, night: date | None) 
 
 
 def run_training(
-    settings: Settings, files: list[Path], selection: Literal["none", "forest"], top_k: int
+    settings: Settings,
+    files: list[Path],
+    selection: Literal["none", "forest"],
+    top_k: int | None = None,
 ) -> TrainingOutcome:
     """Run the training flow once and return what it came to.
+
+    Args:
+        settings: where things are.
+        files: labelled files, or folders of them.
+        selection: which columns the classifier reads.
+        top_k: how many ``forest`` keeps; the default if None.
 
     Raises:
         NoctuleError: no model could be fitted on these files, or the database is unreachable.
@@ -63,7 +73,7 @@ def run_training(
         prefect_api(settings.home),
         tags("noctule", settings.contract),
     ):
-        outcome = _result(train(files, selection, top_k, return_state=True))
+        outcome = _result(train(files, selection, top_k or TOP_K, return_state=True))
     if not isinstance(outcome, TrainingOutcome):
         message = f"Cannot train: there is no file in {', '.join(map(str, files))}."
         raise UsageError(message)

@@ -11,9 +11,10 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from expectations.contract import Contract
+from expectations.errors import UsageError
 from tasks.detectors.autoencoder_training import (
     AutoencoderOptions,
     TrainedAutoencoder,
@@ -44,6 +45,8 @@ in the literature."""
 CLUSTER_SAMPLE = 5_000
 """Attacks that clustering learns from; the others join the nearest centre."""
 
+TOP_K = 50
+"""Encoded columns that selection by forest keeps, unless told otherwise: as for the method's figures."""
 
 KindSource = Literal["family", "attack", "cluster"]
 
@@ -63,10 +66,21 @@ class TrainingOptions(BaseModel):
     selection: Literal["none", "forest"] = "none"
     """``forest``: the classifier reads the ``top_k`` encoded columns a random forest ranks highest,
     instead of all features."""
-    top_k: int = Field(default=50, ge=1)
+    top_k: int = Field(default=TOP_K, ge=1)
     """Columns kept by ``selection="forest"``."""
     classifier: ClassifierOptions = ClassifierOptions()
     autoencoder: AutoencoderOptions = AutoencoderOptions()
+
+    @model_validator(mode="after")
+    def _require_selection(self) -> "TrainingOptions":
+        """Refuse a number of columns that nothing would follow, and provenance would tell of."""
+        if self.selection == "none" and self.top_k != TOP_K:
+            message = (
+                f"Cannot train with top_k={self.top_k} and selection='none': it is how many "
+                "columns selection='forest' keeps. Set that, or leave out top_k"
+            )
+            raise UsageError(message)
+        return self
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 import sqlalchemy as sa
+from prefect.states import raise_state_exception
 
+from expectations.errors import UsageError
 from flows.train import train
 from storage.claims import lock_folder
 from storage.database import connect
@@ -61,6 +63,27 @@ def test_a_second_model_is_a_challenger_until_it_is_promoted(
     assert recorded["state"]["message"] == f"{told['model_version']} is a challenger"
     (summary,) = server.artifacts(flow_run_id).values()
     assert summary["data"].startswith(f"# {told['model_version']}\n")
+
+
+@pytest.mark.parametrize("selection", [(), ("--select", "none")])
+@pytest.mark.parametrize("top_k", [12, 50])
+def test_a_number_of_columns_is_refused_where_none_are_selected(
+    home: Path, noctule: "Callable[..., Ended]", selection: tuple[str, ...], top_k: int
+) -> None:
+    ended = noctule("train", home / "labelled.csv", *selection, "--top-k", top_k)
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err == (
+        f"noctule: Cannot use --top-k {top_k} with --select none: it is how many columns --select "
+        "forest keeps. Add that, or leave out --top-k\n"
+    )
+
+
+@pytest.mark.usefixtures("home", "prefect_server")
+def test_a_scheduled_training_is_refused_likewise() -> None:
+    state = train(top_k=12, return_state=True)
+    assert state.is_failed()
+    with pytest.raises(UsageError, match="top_k=12 and selection='none'"):
+        raise_state_exception(state)
 
 
 @pytest.mark.usefixtures("quick", "prefect_server")
