@@ -46,7 +46,8 @@ CLUSTER_SAMPLE = 5_000
 """Attacks that clustering learns from; the others join the nearest centre."""
 
 TOP_K = 50
-"""Encoded columns that selection by forest keeps, unless told otherwise: as for the method's figures."""
+"""Encoded columns that forest keeps unless told otherwise: as many as for the method's figures."""
+
 
 KindSource = Literal["family", "attack", "cluster"]
 
