@@ -185,6 +185,7 @@ def finish(
         operating_point=scored.operating_point,
         threshold=scored.threshold,
         advisories=(
+            *arrival.notes,
             *ingested.notes,
             *validated.advisories,
             *scored.notes,

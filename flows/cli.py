@@ -89,8 +89,17 @@ def _settings_of_flows(console_level: str = "CRITICAL") -> "Settings":
     return settings
 
 
-def _date(night: datetime | None) -> date | None:
-    """Return the date of an option."""
+def _date(night: datetime | None, batch: str | None = None) -> date | None:
+    """Return the date of an option.
+
+    Raises:
+        UsageError: there is a batch too, which is of one night whatever the date says.
+    """
+    if night is not None and batch is not None:
+        from expectations.errors import UsageError
+
+        message = "Cannot look for a batch and a night at once: give --batch or --date."
+        raise UsageError(message)
     return night.date() if night is not None else None
 
 
@@ -231,7 +240,7 @@ def flagged(
     """Show flagged connections, highest score first, with their reasons."""
     from flows.read import show_flagged
 
-    show_flagged(_settings(), batch, _date(night), limit, as_json=as_json)
+    show_flagged(_settings(), batch, _date(night, batch), limit, as_json=as_json)
 
 
 @app.command()
@@ -249,7 +258,7 @@ def quarantine(
     """Show rows that could not be scored, and why."""
     from flows.read import show_quarantine
 
-    show_quarantine(_settings(), batch, _date(night), limit, as_json=as_json)
+    show_quarantine(_settings(), batch, _date(night, batch), limit, as_json=as_json)
 
 
 @app.command()
@@ -259,7 +268,7 @@ def drift(
     """Show how far each column has moved from what the champion was trained on."""
     from flows.read import show_drift
 
-    show_drift(_settings(), batch, _date(night), limit, as_json=as_json)
+    show_drift(_settings(), batch, _date(night, batch), limit, as_json=as_json)
 
 
 @app.command()

@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from datetime import date
 from typing import Any
 
+from sqlalchemy import Engine
+
 from flows.printing import print_json, say
 from flows.settings import Settings
 from flows.stores import open_database, utc_now
@@ -18,7 +20,7 @@ from storage import queries
 from storage.database import connect
 from storage.model_store import promote, rollback
 from storage.revisions import status, upgrade
-from tasks.shown import DRIFT, FLAGGED, reason_text
+from tasks.shown import DRIFT, FLAGGED, plural, reason_text
 
 Rows = list[dict[str, Any]]
 
@@ -39,20 +41,15 @@ def show_flagged(
     """Print flagged connections, highest score first."""
     with open_database(settings) as engine:
         rows = queries.flagged_rows(engine, batch=batch, night=night, limit=limit)
-    _print(
-        rows,
-        FLAGGED_SHOWN,
-        f"Nothing is flagged {_of(batch, night)}.",
-        reason_text,
-        as_json=as_json,
-    )
+        empty = f"Nothing is flagged {_of(engine, batch, night)}."
+    _print(rows, FLAGGED_SHOWN, empty, limit, reason_text, as_json=as_json)
 
 
 def show_batches(settings: Settings, night: date | None, limit: int, *, as_json: bool) -> None:
     """Print batches, latest night first."""
     with open_database(settings) as engine:
         rows = queries.batch_rows(engine, night=night, limit=limit)
-    _print(rows, BATCHES_SHOWN, "No batch has arrived.", as_json=as_json)
+    _print(rows, BATCHES_SHOWN, "No batch has arrived.", limit, as_json=as_json)
 
 
 def show_quarantine(
@@ -61,13 +58,8 @@ def show_quarantine(
     """Print quarantined rows in the order of their files."""
     with open_database(settings) as engine:
         rows = queries.quarantine_rows(engine, batch=batch, night=night, limit=limit)
-    _print(
-        rows,
-        QUARANTINE_SHOWN,
-        f"No row is quarantined {_of(batch, night)}.",
-        "; ".join,
-        as_json=as_json,
-    )
+        empty = f"No row is quarantined {_of(engine, batch, night)}."
+    _print(rows, QUARANTINE_SHOWN, empty, limit, "; ".join, as_json=as_json)
 
 
 def show_drift(
@@ -76,7 +68,8 @@ def show_drift(
     """Print columns by how far they moved."""
     with open_database(settings) as engine:
         rows = queries.drift_rows(engine, batch=batch, night=night, limit=limit)
-    _print(rows, DRIFT_SHOWN, f"No drift was measured {_of(batch, night)}.", as_json=as_json)
+        empty = f"No drift was measured {_of(engine, batch, night)}."
+    _print(rows, DRIFT_SHOWN, empty, limit, as_json=as_json)
 
 
 def show_models(settings: Settings, limit: int, *, as_json: bool) -> None:
@@ -151,21 +144,30 @@ def show_status(settings: Settings, *, as_json: bool) -> None:
     if as_json:
         print_json(facts)
         return
-    advice = "current" if found.is_current else "run: noctule db upgrade"
+    if found.is_current:
+        advice = "current"
+    elif found.is_newer:
+        advice = "made by a newer Noctule: use that"
+    else:
+        advice = "run: noctule db upgrade"
     say(f"{found.address}: schema {found.revision or 'none'}, expected {found.head} ({advice})")
 
 
-def _of(batch: str | None, night: date | None) -> str:
+def _of(engine: Engine, batch: str | None, night: date | None) -> str:
     """Say which batches a read command looked at."""
     if batch is not None:
         return f"in batch {batch}"
-    return f"on {night}" if night is not None else "on the latest night"
+    if night is not None:
+        return f"on {night}"
+    latest = queries.latest_night(engine)
+    return f"on the latest night, {latest}" if latest is not None else "yet"
 
 
 def _print(
     rows: Rows,
     columns: Sequence[str],
     empty: str,
+    limit: int,
     join: Callable[[list[Any]], str] | None = None,
     *,
     as_json: bool,
@@ -176,3 +178,5 @@ def _print(
         return
     shown = rows if join is None else [{**row, "reasons": join(row["reasons"])} for row in rows]
     show_rows(shown, columns, empty=empty)
+    if len(rows) == limit:
+        say(f"the first {plural(limit, 'row')}; --limit shows more")

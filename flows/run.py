@@ -21,6 +21,7 @@ from flows.settings import Settings
 from flows.stores import open_database, outcome_of
 from flows.train import train
 from storage.model_store import champion, load_verified
+from storage.queries import training_sources
 from tasks import stages
 from tasks.evaluate import Evaluation, evaluate_batch
 from tasks.holdout import TOP_K
@@ -90,6 +91,7 @@ def run_evaluation(settings: Settings, file: Path, model_version: str | None) ->
     with open_database(settings) as engine:
         version = model_version or champion(engine, settings.contract).version
         model_folder = load_verified(engine, settings.models, version)
+        trained_on = training_sources(engine, version)
     with (
         shown_progress(f"reading {file.name}"),
         tempfile.TemporaryDirectory(prefix="noctule-evaluate-") as workshop,
@@ -109,6 +111,8 @@ def run_evaluation(settings: Settings, file: Path, model_version: str | None) ->
         )
         quarantined = ingested.rows_unparsed + validated.rows_quarantined
         reported = (*validated.advisories, *scored.notes)
+        if planned.batch_id in trained_on:
+            reported = (f"{version} was trained on these rows: its figures flatter it", *reported)
         return evaluation.model_copy(
             update={"rows_quarantined": quarantined, "advisories": reported}
         )

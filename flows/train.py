@@ -27,6 +27,7 @@ from tasks.sources import hash_content
 from tasks.stages import FileJob, Refusal, ingest_task, validate_task
 from tasks.task import untagged
 from tasks.train import TrainingOutcome, train_model_task
+from tasks.training_data import require_labels
 
 
 def name_training() -> str:
@@ -140,8 +141,10 @@ def accept_file(job: FileJob) -> AcceptedFile:
     if isinstance(validated, Refusal):
         message = f"Cannot train on {job.source.name}: {validated.reason}"
         raise TrainingDataError(message)
+    parts = tuple(job.folder / part.path for part in validated.parts)
+    require_labels(printable(job.source.name), parts, job.declared)
     return AcceptedFile(
-        parts=tuple(job.folder / part.path for part in validated.parts),
+        parts=parts,
         rows_quarantined=ingested.rows_unparsed + validated.rows_quarantined,
         advisories=tuple(
             f"{printable(job.source.name)}: {advisory}" for advisory in validated.advisories

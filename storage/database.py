@@ -107,6 +107,8 @@ def _parse_address(url: str | None, home: Path) -> URL:
         return URL.create("sqlite", database=str(home / DATABASE_FILE))
     try:
         address = make_url(url)
+        if "@" in (address.host or ""):
+            raise ValueError  # noqa: TRY301 - the password's own, behind which all is taken as host
     except (ArgumentError, ValueError):
         # Nothing of the address or of the error is shown: either may hold part of the password.
         message = (
@@ -158,7 +160,7 @@ def _unavailable(address: URL, error: Exception) -> ServiceUnavailableError:
     message = (
         f"Cannot reach the database at {show_address(address)}, or it cannot work: {said}. Check"
         " that it runs, has room, and that NOCTULE_DATABASE_URL and NOCTULE_HOME are right;"
-        " nothing was stored."
+        " nothing was changed."
     )
     return ServiceUnavailableError(message)
 

@@ -7,21 +7,27 @@ receipt goes in last, everything is synced, and one rename makes the folder visi
 folder that exists is complete, and its receipt says what it was made from.
 """
 
+import errno
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 from uuid import uuid4
 
 from pydantic import BaseModel
 
+from expectations.errors import ServiceUnavailableError
 from storage.cost import Cost, measured
 
 RECEIPT = "receipt.json"
+
+FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+"""The system's numbers for a full disk, and for a user's full share of it."""
 
 S = TypeVar("S", bound=BaseModel)
 
@@ -51,6 +57,9 @@ def run_stage(
 
     Returns:
         The summary, from the work or from the receipt.
+
+    Raises:
+        ServiceUnavailableError: the disk is full.
     """
     done = folder / stage
     kept = _read_receipt(done, key, summary_type)
@@ -60,7 +69,7 @@ def run_stage(
     attempt = workshop / stage
     attempt.mkdir(parents=True)
     try:
-        with measured() as cost:
+        with measured() as cost, room_on_disk(folder):
             summary = work(attempt)
         files = {
             path.relative_to(attempt).as_posix(): path.stat().st_size
@@ -83,6 +92,27 @@ def run_stage(
     finally:
         shutil.rmtree(workshop, ignore_errors=True)
     return summary
+
+
+@contextmanager
+def room_on_disk(folder: Path) -> Iterator[None]:
+    """Tell a full disk from a bug, whoever met it first.
+
+    Raises:
+        ServiceUnavailableError: the disk, or the user's share of it, was full.
+    """
+    try:
+        yield
+    except Exception as error:
+        said = str(error)
+        is_full = isinstance(error, OSError) and error.errno in FULL
+        if is_full or any(f"(os error {number})" in said for number in FULL):  # polars' own error
+            message = (
+                f"Cannot write in {folder}: no room is left on the disk. Free some and run it "
+                "again; stages that were finished are kept."
+            )
+            raise ServiceUnavailableError(message) from error
+        raise
 
 
 def read_costs(folder: Path, since: datetime) -> dict[str, Cost]:

@@ -236,6 +236,29 @@ def history_rows(
         return _rows(connection, query.order_by(model_history.c.promotion_id.desc()).limit(limit))
 
 
+def latest_night(engine: Engine) -> date | None:
+    """Return the latest night that has a finished batch; None where no batch is finished."""
+    with read(engine) as connection:
+        return _latest_night(connection)
+
+
+def training_sources(engine: Engine, version: str) -> dict[str, str]:
+    """Return the files a model version was fitted on: SHA-256 of the content -> name."""
+    table = model_version
+    with read(engine) as connection:
+        training = connection.scalar(
+            sa.select(table.c.training).where(table.c.model_version_id == version)
+        )
+    return dict((training or {}).get("sources", {}))
+
+
+def _latest_night(connection: Connection) -> date | None:
+    night: date | None = connection.scalar(
+        sa.select(sa.func.max(schema.batch.c.batch_date)).where(schema.batch.c.status != "received")
+    )
+    return night
+
+
 def _choose(
     connection: Connection,
     query: Select[Any],
@@ -247,11 +270,7 @@ def _choose(
     if batch is not None:
         chosen = [_resolve(connection, batch)]
     else:
-        if night is None:
-            finished = schema.batch.c.status != "received"
-            night = connection.scalar(
-                sa.select(sa.func.max(schema.batch.c.batch_date)).where(finished)
-            )
+        night = night or _latest_night(connection)
         chosen = list(
             connection.scalars(
                 sa.select(schema.batch.c.batch_id).where(schema.batch.c.batch_date == night)

@@ -66,7 +66,7 @@ def _cast(column: Column, held: pl.DataType, source: str) -> pl.Expr:
         expected = "text" if column.is_categorical else "numbers"
         msg = (
             f"Cannot read {source}: its column {column.name} is {held}, expected {expected}."
-            " Write the column in that type and run it again; nothing was stored."
+            " Write the column in that type and deliver it again; none of its rows is stored."
         )
         raise InputRejectedError(msg)
     if column.dtype.is_integer() and (held.is_float() or held.is_decimal()):

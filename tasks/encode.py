@@ -30,8 +30,8 @@ Value: TypeAlias = float | str
 CLIP = 5.0
 """Largest distance from the centre, in scales, that the neural model sees. Without it one transfer
 of 380 MB outweighs every other row. Measured by cross-validation within the training file
-(``benchmarks.choices``), as ROC AUC of the autoencoder alone: .986 to .988 with 5 and with 10, .985 to
-.987 without."""
+(``benchmarks.choices``), as ROC AUC of the autoencoder alone: .986 to .988 with 5 and with 10, .985
+to .987 without."""
 
 UNSEEN_CODE = -1.0
 """Ordinal code of a category that training never met, and of a missing one."""

@@ -177,7 +177,7 @@ def arrange_columns(
         msg = (
             f"Cannot read {source} as {contract.name}: {len(contract.features)} feature columns"
             f" are needed, {len(missing)} of them missing: {', '.join(missing)} (names are matched"
-            " exactly). Add them and run it again; nothing was stored."
+            " exactly). Add them and deliver it again; none of its rows is stored."
         )
         raise InputRejectedError(msg)
     position = {name: index for index, name in enumerate(names)}

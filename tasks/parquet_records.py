@@ -127,5 +127,5 @@ def _refuse(source: Path, error: Exception) -> InputRejectedError:
     first_line = str(error).partition("\n")[0]
     return InputRejectedError(
         f"Cannot read {source}: it begins as Parquet but cannot be read as such ({first_line})."
-        " Nothing was stored. Deliver the whole file again."
+        " None of it is stored. Deliver the whole file again."
     )

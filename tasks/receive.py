@@ -9,7 +9,7 @@ import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy import Engine
@@ -24,6 +24,9 @@ from tasks.sources import (
     hash_content,
 )
 from tasks.task import task
+
+LATEST_NIGHT = timedelta(days=1)
+"""How far ahead of UTC a file's own date may be: east of it, tomorrow has begun."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +55,17 @@ class Arrival:
     """The batch it holds, as the database knows it."""
     damage: str | None
     """Why its content cannot be read; None where it can. It is then known by its raw bytes."""
+    received_at: datetime
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the batch should know of its coming, a sentence each."""
+        night = self.record.batch_date
+        if night <= self.received_at.date() + LATEST_NIGHT:
+            return ()
+        return (
+            f"its night, {night}, lies in the future: it counts as the latest night until then",
+        )
 
 
 def find_files(
@@ -132,7 +146,7 @@ def receive_file(
             arrived_at=now,
         ),
     )
-    return Arrival(record=record, damage=damage)
+    return Arrival(record=record, damage=damage, received_at=now)
 
 
 def _examine(source: Path) -> os.stat_result:

@@ -121,7 +121,7 @@ def read_content(source: Path, piece_bytes: int = PIECE_BYTES) -> Iterator[bytes
     except (EOFError, gzip.BadGzipFile, zlib.error, zstandard.ZstdError) as error:
         msg = (
             f"Cannot read {source}: its compressed content is cut short or damaged ({error})."
-            " Nothing was stored. Deliver the whole file again."
+            " None of it is stored. Deliver the whole file again."
         )
         raise DamagedContentError(msg) from error
     except OSError as error:

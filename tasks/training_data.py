@@ -67,13 +67,12 @@ def read_training_rows(parts: Sequence[Path], contract: Contract) -> TrainingRow
         TrainingDataError: a part has no label, or labels that are not clear, one class is absent,
             or there are too few rows.
     """
-    frames = [_read_part(part, contract) for part in parts]
-    if not frames:
+    if not parts:
         message = "Cannot train: no files of connections were given. Name at least one."
         raise TrainingDataError(message)
-    if unclear := find_unclear_labels(parts, contract):
-        message = f"Cannot train: {unclear}"
-        raise TrainingDataError(message)
+    for part in parts:
+        require_labels(part.name, [part], contract)
+    frames = [_read_part(part, contract) for part in parts]
     every = pl.concat(frames)
     frame = every.drop_nulls("is_attack")
     is_named = frame.select((pl.col("is_attack") & pl.col("attack").is_not_null()).any()).item()
@@ -91,6 +90,31 @@ def read_training_rows(parts: Sequence[Path], contract: Contract) -> TrainingRow
     )
     _check(rows, contract)
     return rows
+
+
+def require_labels(file_name: str, parts: Sequence[Path], contract: Contract) -> None:
+    """Refuse a file that does not say, or not clearly, which of its connections are attacks.
+
+    Args:
+        file_name: what the user calls it.
+        parts: its accepted rows.
+        contract: names the label.
+
+    Raises:
+        TrainingDataError: it has no label column, or labels that may not be meant so.
+    """
+    for part in parts:
+        if not has_labels(contract, pl.read_parquet_schema(part).keys()):
+            wanted = " or ".join(repr(name) for name in (contract.label, contract.attack) if name)
+            message = (
+                f"Cannot train on {file_name}: it says of no connection whether it is an attack. "
+                f"Expected a column {wanted} with {contract.normal_label!r} for normal traffic. "
+                "Train on labelled connections."
+            )
+            raise TrainingDataError(message)
+    if unclear := find_unclear_labels(parts, contract):
+        message = f"Cannot train on {file_name}: {unclear}"
+        raise TrainingDataError(message)
 
 
 def assign_folds(rows: TrainingRows, folds: int, seed: int) -> npt.NDArray[np.intp]:
@@ -129,14 +153,6 @@ def _deal(rows: TrainingRows, seed: int) -> npt.NDArray[np.intp]:
 
 def _read_part(part: Path, contract: Contract) -> pl.DataFrame:
     columns = pl.read_parquet_schema(part).keys()
-    if not has_labels(contract, columns):
-        wanted = " or ".join(repr(name) for name in (contract.label, contract.attack) if name)
-        message = (
-            f"Cannot train on {part.name}: the file says of no connection whether it is an attack. "
-            f"Expected a column {wanted} with {contract.normal_label!r} for normal traffic; got "
-            f"{len(columns)} columns without it. Train on labelled connections."
-        )
-        raise TrainingDataError(message)
     return (
         pl.scan_parquet(part)
         .select(

@@ -143,7 +143,8 @@ def validate_batch(
     )
     checks = profile_checks(contract, columns, max_quarantine_ratio=options.max_quarantine_ratio)
     outcomes = (*_row_outcomes(sieve.checker), *_check_profile(checks, types | statistics))
-    rejection = _explain_rejection(outcomes, ingest, sieve.rows_accepted, options)
+    unparsed = folder / ingest.quarantine if ingest.quarantine else None
+    rejection = _explain_rejection(outcomes, ingest, sieve.rows_accepted, options, unparsed)
     if rejection is not None:
         for path in out.glob("accepted-*.parquet"):
             path.unlink()
@@ -163,7 +164,7 @@ def validate_batch(
         report=f"{out.name}/{REPORT_FILE}",
     )
     quarantines = {
-        "ingest": folder / ingest.quarantine if ingest.quarantine else None,
+        "ingest": unparsed,
         "validate": out / quarantine if quarantine else None,
     }
     page = render_page(summary, ingest, contract, source.name, quarantines)
@@ -289,6 +290,7 @@ def _explain_rejection(
     ingest: "IngestSummary",
     rows_accepted: int,
     options: ValidateOptions,
+    unparsed: Path | None,
 ) -> str | None:
     """Say in one sentence why a batch is refused; None where it is not."""
     failed = next(
@@ -313,11 +315,13 @@ def _explain_rejection(
     limit = f", more than the {options.max_quarantine_ratio:.1%} allowed" if rows_accepted else ""
     return (
         f"{refused:,} of {plural(rows, 'row')} ({refused / rows:.1%}) were quarantined{limit}; "
-        f"most often {_commonest_fault(outcomes, ingest)}"
+        f"most often {_commonest_fault(outcomes, ingest, unparsed)}"
     )
 
 
-def _commonest_fault(outcomes: Sequence[ExpectationOutcome], ingest: "IngestSummary") -> str:
+def _commonest_fault(
+    outcomes: Sequence[ExpectationOutcome], ingest: "IngestSummary", unparsed: Path | None
+) -> str:
     """Name what most quarantined rows have in common."""
     worst = max(
         (one for one in outcomes if one.suite == "rows" and one.severity == "required"),
@@ -325,11 +329,21 @@ def _commonest_fault(outcomes: Sequence[ExpectationOutcome], ingest: "IngestSumm
         default=None,
     )
     if worst is None or ingest.rows_unparsed >= worst.rows_failed:
-        return f"they would not parse ({plural(ingest.rows_unparsed, 'row')})"
+        rows = plural(ingest.rows_unparsed, "row")
+        return f"they would not parse ({rows}{_first_reason(unparsed)})"
     return (
         f"{worst.column}, expected {worst.expected} ({plural(worst.rows_failed, 'row')}, such as "
         f"{worst.observed})"
     )
+
+
+def _first_reason(unparsed: Path | None) -> str:
+    """Give the first reason of the first row that ingest could not parse, as an example."""
+    if unparsed is None:
+        return ""
+    rows = pl.scan_parquet(unparsed, glob=False).select("line_number", "reasons").head(1).collect()
+    line_number, reasons = rows.row(0)
+    return f", such as line {line_number}: {reasons[0]}"
 
 
 def _describe_advisory(outcome: ExpectationOutcome) -> str:

@@ -37,9 +37,9 @@ class AutoencoderOptions(BaseModel):
     """Most gradient steps, which bounds the cost on large training files."""
     batch_rows: int = Field(default=512, ge=1)
     """Rows a gradient step sees: so many that ``max_steps`` still goes through a large file several
-    times, a guess. On 25,192 rows half as many do slightly better: ROC AUC of the autoencoder alone,
-    by cross-validation within the training file (``benchmarks.choices``), .986 to .988 with 512 and
-    .988 to .991 with 256."""
+    times, a guess. On 25,192 rows half as many do slightly better: ROC AUC of the autoencoder
+    alone, by cross-validation within the training file (``benchmarks.choices``), .986 to .988 with
+    512 and .988 to .991 with 256."""
     learning_rate: float = Field(default=2e-3, gt=0)
     """Adam's step, for this batch size."""
     patience: int = Field(default=5, ge=1)

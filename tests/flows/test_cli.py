@@ -197,6 +197,9 @@ def test_flagged_connections_are_shown_highest_first_with_their_reasons(
     lines = [line for line in noctule("flagged", "-b", batch_id[:9], "-n", "3").out.splitlines()
              if line.startswith("│")]  # fmt: skip
     assert len(lines) == 3
+    assert "the first 3 rows; --limit shows more" in (
+        noctule("flagged", "-b", batch_id[:9], "-n", "3").out
+    )
     for line, row in zip(lines, rows[:3], strict=True):
         assert row["connection_id"] in line
         assert f"{row['reasons'][0]['feature']} {row['reasons'][0]['observed']} (expected" in line
@@ -215,6 +218,21 @@ def test_on_an_empty_home_there_is_nothing_and_that_is_said(
     assert ended.code == 0
     assert ended.out.startswith("No")
     assert ended.err == ""
+
+
+def test_a_night_without_quarantine_is_named(
+    of_night: "Night", noctule: "Callable[..., Ended]"
+) -> None:
+    assert noctule("quarantine", "--date", "2026-11-30").out == (
+        "No row is quarantined on 2026-11-30.\n"
+    )
+
+
+def test_a_batch_and_a_night_at_once_end_with_2(noctule: "Callable[..., Ended]") -> None:
+    for command in ("flagged", "quarantine", "drift"):
+        ended = noctule(command, "--batch", "abc", "--date", "2026-11-05")
+        assert ended.code == 2
+        assert "give --batch or --date" in ended.err
 
 
 def test_an_unknown_batch_ends_with_2(of_night: "Night", noctule: "Callable[..., Ended]") -> None:

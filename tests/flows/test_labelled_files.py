@@ -34,12 +34,32 @@ def test_labels_that_are_not_clear_are_refused_by_training_and_evaluation(
     for command in ("train", "evaluate"):
         ended = noctule(command, file)
         assert ended.code == 3
+        assert command == "evaluate" or "Cannot train on capital.csv: " in ended.err
         assert (
             f"{rows:,} rows cannot be told to be normal or an attack: class 'Normal'" in ended.err
         )
     engine = connect(None, home)
     assert len(model_rows(engine)) == 1
     engine.dispose()
+
+
+@pytest.mark.usefixtures("prefect_server", "home")
+def test_the_one_file_without_labels_is_named(
+    frame: pl.DataFrame, tmp_path: Path, noctule: "Callable[..., Ended]"
+) -> None:
+    frame.write_csv(tmp_path / "labelled.csv")
+    frame.drop("class", "attack").write_csv(tmp_path / "bare.csv")
+    ended = noctule("train", tmp_path / "labelled.csv", tmp_path / "bare.csv")
+    assert ended.code == 3
+    assert "Cannot train on bare.csv: it says of no connection whether it is an attack" in ended.err
+
+
+def test_an_evaluation_on_what_the_model_was_trained_on_says_so(
+    home: Path, noctule: "Callable[..., Ended]"
+) -> None:
+    assert "was trained on these rows: its figures flatter it" in (
+        noctule("evaluate", home / "labelled.csv").out
+    )
 
 
 @pytest.mark.usefixtures("prefect_server", "quick", "home")

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import Engine
 
-from storage.database import connect
+from storage.database import connect, show_address
 from storage.model_store import champion, register_model
 from storage.queries import (
     batch_rows,
@@ -113,7 +113,7 @@ def test_a_night_on_postgresql_ends_in_the_same_rows_as_on_sqlite(
     ended = noctule("run", *(night.inbox / name for name in FILES))
     assert ended.code == 3
     assert not (home / "noctule.db").exists()
-    assert ended.out.splitlines()[-1] == "database: PostgreSQL"
+    assert ended.out.splitlines()[-1] == f"database: {show_address(on_postgres.url)}"
     with night.database() as sqlite:
         expected = stored(sqlite)
     found = stored(on_postgres)

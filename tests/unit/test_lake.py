@@ -1,12 +1,15 @@
 """Stages are done once, whole or not at all, and again when what they were made from changed."""
 
+import errno
 import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from polars.exceptions import ComputeError
 from pydantic import BaseModel
 
+from expectations.errors import ServiceUnavailableError
 from storage.lake import discard_attempts, read_costs, run_stage, write_atomically
 
 EARLIER = datetime(2020, 1, 1, tzinfo=UTC)
@@ -31,6 +34,19 @@ def refuse(out: Path) -> Count:
 def never(out: Path) -> Count:
     msg = "the stage was done before"
     raise AssertionError(msg)
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ENOSPC, "full"), ComputeError("parquet: no space left (os error 28)")]
+)
+def test_a_full_disk_is_no_bug_and_leaves_nothing(tmp_path: Path, error: Exception) -> None:
+    def fill(out: Path) -> Count:
+        (out / "rows.txt").write_text("1\n")
+        raise error
+
+    with pytest.raises(ServiceUnavailableError, match="no room is left on the disk"):
+        run_stage(tmp_path, "count", {"input": "a"}, Count, fill)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_finished_stage_is_not_done_again(tmp_path: Path) -> None:

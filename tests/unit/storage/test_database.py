@@ -87,7 +87,13 @@ class TestAddress:
         assert SECRET not in str(caught.value)
 
     @pytest.mark.parametrize(
-        "url", [f"postgresql://user:{SECRET}/x@host:port/db", f"://{SECRET}", "postgresql"]
+        "url",
+        [
+            f"postgresql://user:{SECRET}/x@host:port/db",
+            f"postgresql://user:a@{SECRET}@host/db",
+            f"://{SECRET}",
+            "postgresql",
+        ],
     )
     def test_what_is_no_address_is_a_usage_error_that_shows_none_of_it(self, url: str) -> None:
         with pytest.raises(UsageError, match="Cannot read the database address") as caught:

@@ -46,6 +46,17 @@ def test_a_file_replaced_while_it_is_received_is_no_delivery_of_the_old_content(
     assert find_delivery(engine, source, status.st_size, modified_at) is None
 
 
+@pytest.mark.parametrize(("days", "notes"), [(-1, 0), (1, 0), (2, 1)])
+def test_a_night_that_lies_in_the_future_is_told(
+    engine: Engine, tmp_path: Path, days: int, notes: int
+) -> None:
+    source, night = tmp_path / "night.csv", NOW.date() + timedelta(days)
+    source.write_text("x\n")
+    told = receive_file(engine, source, "nsl_kdd", night, NOW).notes
+    assert len(told) == notes
+    assert all(f"its night, {night}, lies in the future" in note for note in told)
+
+
 def test_a_missing_file_says_so(engine: Engine, tmp_path: Path) -> None:
     with pytest.raises(SourceUnavailableError, match="No such file"):
         receive_file(engine, tmp_path / "night.csv", "nsl_kdd", NIGHT, NOW)

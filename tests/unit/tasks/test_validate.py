@@ -198,7 +198,7 @@ def test_rows_that_would_not_parse_count_against_the_batch(delivery: Delivery) -
     summary = delivery.validate(ingested)
     assert summary.rejection == (
         "3 of 4 rows (75.0%) were quarantined, more than the 50.0% allowed; most often they would "
-        "not parse (3 rows)"
+        "not parse (3 rows, such as line 3: duration: 'word' is not an integer)"
     )
     assert summary.rows_quarantined == 0
 
@@ -206,8 +206,10 @@ def test_rows_that_would_not_parse_count_against_the_batch(delivery: Delivery) -
 def test_a_batch_of_which_nothing_parsed_is_rejected(delivery: Delivery) -> None:
     summary = delivery.validate(delivery.ingest(HTTP | {"duration": "word"}))
     assert summary.is_rejected
-    assert summary.rejection is not None
-    assert summary.rejection.startswith("1 of 1 row (100.0%) were quarantined; most often they")
+    assert summary.rejection == (
+        "1 of 1 row (100.0%) were quarantined; most often they would not parse (1 row, such as "
+        "line 2: duration: 'word' is not an integer)"
+    )
 
 
 def test_a_part_of_other_types_than_declared_is_rejected(delivery: Delivery) -> None:
