@@ -7,6 +7,7 @@ what scoring a file costs when nothing may go wrong. A night is measured against
 import sqlite3
 import sys
 import time
+from itertools import chain
 from pathlib import Path
 
 import polars as pl
@@ -14,8 +15,10 @@ import polars as pl
 from expectations.nsl_kdd import NSL_KDD
 from tasks.detectors.hybrid import load_model
 
-SLICE_ROWS = 50_000
+SLICE_ROWS = 10_000
 """Rows handed to SQLite at a time."""
+STATEMENT_ROWS = 50
+"""Rows of one INSERT: the fastest here, as for a night."""
 
 
 def score_file(source: Path, model_folder: Path, database: Path) -> None:
@@ -38,8 +41,17 @@ def score_file(source: Path, model_folder: Path, database: Path) -> None:
         "autoencoder_score REAL, anomaly_score REAL, is_flagged INTEGER)"
     )
     for offset in range(0, table.height, SLICE_ROWS):
-        piece = table.slice(offset, SLICE_ROWS).with_row_index("row_number", offset + 1)
-        connection.executemany("INSERT INTO prediction VALUES (?, ?, ?, ?, ?)", piece.iter_rows())
+        rows = table.slice(offset, SLICE_ROWS).with_row_index("row_number", offset + 1).rows()
+        whole = len(rows) - len(rows) % STATEMENT_ROWS
+        for many, group in ((STATEMENT_ROWS, rows[:whole]), (1, rows[whole:])):
+            places = ", ".join(["(?, ?, ?, ?, ?)"] * many)
+            connection.executemany(
+                f"INSERT INTO prediction VALUES {places}",  # noqa: S608 - every value is bound
+                [
+                    tuple(chain.from_iterable(group[first : first + many]))
+                    for first in range(0, len(group), many)
+                ],
+            )
     connection.commit()
     connection.close()
     parts["insert"] = time.process_time() - clock

@@ -187,6 +187,7 @@ def finish(
         advisories=(
             *arrival.notes,
             *ingested.notes,
+            *ingested.notes_on_labels,
             *validated.advisories,
             *scored.notes,
             *stages.drifted.notes,

@@ -4,6 +4,7 @@ Belongs here: which nights are simulated, and what is shown of them. Nothing in 
 simulates, trains and runs through the same functions as the other commands.
 """
 
+import re
 import shutil
 from datetime import date, timedelta
 from pathlib import Path
@@ -24,6 +25,8 @@ TRAINING_ROWS = 40_000
 NIGHT_ROWS = 25_000
 """Small enough that the demo is done in minutes, large enough that nothing is a single case."""
 NIGHTS: tuple[Scenario, ...] = ("ordinary", "drift", "bad_rows")
+LABELLED = re.compile(r"labelled-\d{4}-\d\d-\d\d-ordinary\.csv")
+"""The name of the night it trains on: by it a model of the demo is known."""
 SHOWN = 5
 """Flagged connections shown of each night."""
 
@@ -39,7 +42,7 @@ def run_demo(settings: Settings) -> None:
     """
     today = utc_now().date()
     folder = settings.home / "demo"
-    _refuse_real_home(settings, folder)
+    _refuse_real_home(settings)
     labelled = _simulate(folder, "labelled", "ordinary", today - timedelta(len(NIGHTS)))
     nights = [
         _simulate(folder, "night", scenario, today - timedelta(len(NIGHTS) - 1 - index))
@@ -57,11 +60,12 @@ def run_demo(settings: Settings) -> None:
     _say_where(settings)
 
 
-def _refuse_real_home(settings: Settings, folder: Path) -> None:
+def _refuse_real_home(settings: Settings) -> None:
     """Keep simulated nights out of a database that somebody works with."""
     with open_database(settings) as engine:
-        is_in_use = bool(queries.model_rows(engine, limit=1))
-    if is_in_use and not folder.exists():
+        models = queries.model_rows(engine)
+    sources = {name for model in models for name in model["training"]["sources"].values()}
+    if not all(LABELLED.fullmatch(name) for name in sources):
         database = name_database(settings.database_address, settings.home)
         message = (
             f"Cannot run the demo: {database} has a model that the demo did not train, and its"

@@ -21,9 +21,9 @@ from expectations.errors import ServiceUnavailableError, UsageError
 from flows.private_server import LOG, prefect_told, private_server
 
 EXPECTED = "expected an address such as http://127.0.0.1:4200/api"
-AWAY = {401, 403, 404, 407, 408, 429}
-"""Answers, beside 5xx, that say nothing about the request: another server, or one that does not let
-us in. 409 and 422 are not among them: a request that Prefect understands and refuses is a bug."""
+AWAY = {401, 403, 407, 408, 429}
+"""Answers, beside 5xx, that say nothing about the request: a server that does not let us in. 404,
+409 and 422 are not among them: a request that Prefect understands and refuses is a bug."""
 
 
 def quiet_libraries(console_level: str = "CRITICAL") -> None:
@@ -43,7 +43,6 @@ def quiet_libraries(console_level: str = "CRITICAL") -> None:
         "KERAS_BACKEND": "jax",
     }.items():
         os.environ.setdefault(name, value)
-    logging.raiseExceptions = False  # else Prefect writes of lost log records on standard error
 
 
 def load_prefect() -> None:
@@ -164,9 +163,9 @@ def _use(address: str) -> Iterator[str]:
     A password in the address is handed to Prefect apart from it, for what is sent is the same and
     Prefect logs the address, prints it with its errors, and has it in their texts.
     """
-    shown = without_password(address)
-    _check_health(address, shown)
     url = httpx.URL(address)
+    shown = str(url.copy_with(userinfo=b"")) if url.userinfo else address
+    _check_health(address, shown)
     changes = {"PREFECT_API_URL": shown}
     changes["PREFECT_API_AUTH_STRING"] = f"{url.username}:{url.password}"
     advice = "Look at its log and start it again"
@@ -189,6 +188,8 @@ def _check_health(address: str, shown: str) -> None:
 @contextmanager
 def _told_when_lost(shown: str, advice: str) -> Iterator[None]:
     """Turn the errors of a Prefect that is away or broken into one a user understands."""
+    raises = logging.raiseExceptions
+    logging.raiseExceptions = False  # else Prefect writes of lost log records on standard error
     try:
         yield
     except Exception as error:
@@ -200,19 +201,27 @@ def _told_when_lost(shown: str, advice: str) -> Iterator[None]:
             "what is stored stays stored"
         )
         raise ServiceUnavailableError(msg) from None
+    finally:
+        logging.raiseExceptions = raises
 
 
 def _loss(error: BaseException) -> str | None:
     """Say how Prefect's server was lost; None if an error is of another kind.
 
     Prefect's client lets httpx's transport errors through, makes a ``PrefectHTTPStatusError`` of a
-    refusal, and a ``RuntimeError`` of any trouble with its first request.
+    refusal, and a ``RuntimeError`` of any trouble with its first request. The loops of ``serve``
+    put up with them for a while, then end in a ``RuntimeError`` within groups of errors.
     """
     from prefect.exceptions import PrefectHTTPStatusError
 
     cause: BaseException | None = error
     is_first_request = False
     while cause is not None:
+        if isinstance(cause, BaseExceptionGroup):
+            found = (_loss(one) for one in cause.exceptions)
+            return next((reason for reason in found if reason is not None), None)
+        if isinstance(cause, RuntimeError) and "Service exceeded error threshold" in str(cause):
+            return "it stopped answering"
         if isinstance(cause, httpx.TransportError):
             return _reason(cause)
         if isinstance(cause, PrefectHTTPStatusError):

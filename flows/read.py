@@ -40,7 +40,7 @@ def show_flagged(
 ) -> None:
     """Print flagged connections, highest score first."""
     with open_database(settings) as engine:
-        rows = queries.flagged_rows(engine, batch=batch, night=night, limit=limit)
+        rows = queries.flagged_rows(engine, batch=batch, night=night, limit=limit + 1)
         empty = f"Nothing is flagged {_of(engine, batch, night)}."
     _print(rows, FLAGGED_SHOWN, empty, limit, reason_text, as_json=as_json)
 
@@ -48,7 +48,7 @@ def show_flagged(
 def show_batches(settings: Settings, night: date | None, limit: int, *, as_json: bool) -> None:
     """Print batches, latest night first."""
     with open_database(settings) as engine:
-        rows = queries.batch_rows(engine, night=night, limit=limit)
+        rows = queries.batch_rows(engine, night=night, limit=limit + 1)
     _print(rows, BATCHES_SHOWN, "No batch has arrived.", limit, as_json=as_json)
 
 
@@ -57,7 +57,7 @@ def show_quarantine(
 ) -> None:
     """Print quarantined rows in the order of their files."""
     with open_database(settings) as engine:
-        rows = queries.quarantine_rows(engine, batch=batch, night=night, limit=limit)
+        rows = queries.quarantine_rows(engine, batch=batch, night=night, limit=limit + 1)
         empty = f"No row is quarantined {_of(engine, batch, night)}."
     _print(rows, QUARANTINE_SHOWN, empty, limit, "; ".join, as_json=as_json)
 
@@ -67,7 +67,7 @@ def show_drift(
 ) -> None:
     """Print columns by how far they moved."""
     with open_database(settings) as engine:
-        rows = queries.drift_rows(engine, batch=batch, night=night, limit=limit)
+        rows = queries.drift_rows(engine, batch=batch, night=night, limit=limit + 1)
         empty = f"No drift was measured {_of(engine, batch, night)}."
     _print(rows, DRIFT_SHOWN, empty, limit, as_json=as_json)
 
@@ -172,11 +172,13 @@ def _print(
     *,
     as_json: bool,
 ) -> None:
-    """Print rows for a person or a machine; ``join`` makes one text of a row's reasons."""
+    """Print up to ``limit`` rows; ``join`` makes one text of a row's reasons for a person."""
+    shown = rows[:limit]
     if as_json:
-        print_json(rows)
+        print_json(shown)
         return
-    shown = rows if join is None else [{**row, "reasons": join(row["reasons"])} for row in rows]
+    if join is not None:
+        shown = [{**row, "reasons": join(row["reasons"])} for row in shown]
     show_rows(shown, columns, empty=empty)
-    if len(rows) == limit:
+    if len(rows) > limit:
         say(f"the first {plural(limit, 'row')}; --limit shows more")

@@ -110,7 +110,7 @@ def run_evaluation(settings: Settings, file: Path, model_version: str | None) ->
             job.folder, validated.parts, scored.parts, model_folder, job.declared
         )
         quarantined = ingested.rows_unparsed + validated.rows_quarantined
-        reported = (*validated.advisories, *scored.notes)
+        reported = (*ingested.notes, *validated.advisories, *scored.notes)
         if planned.batch_id in trained_on:
             reported = (f"{version} was trained on these rows: its figures flatter it", *reported)
         return evaluation.model_copy(

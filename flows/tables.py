@@ -29,8 +29,8 @@ PIPE_WIDTH = 10_000
 """Columns where the output is no terminal: each row stays on one line, for ``grep``."""
 HEADING_WIDTH = 100
 """Columns of a heading in a pipe."""
-NEARLY_ONE = 0.9995
-"""From here on four digits no longer tell a ratio from 1."""
+NEARLY_ONE, ALMOST_ONE = 0.9995, 0.99999
+"""From the one on four digits no longer tell a ratio from 1; the other is shown of all above it."""
 
 
 def console() -> Console:
@@ -166,8 +166,10 @@ def _cell(column: str, value: object) -> Text:
     elif isinstance(value, int):
         text = f"{value:,}" if column.startswith("rows") else str(value)
     elif isinstance(value, float):
-        # A ratio of .99996 is not 1.
-        text = f"{value:.4g}" if abs(value) < NEARLY_ONE else f"{value:,.{5 if value <= 1 else 3}f}"
+        if NEARLY_ONE <= value < 1:
+            text = f"{min(value, ALMOST_ONE):.5f}"
+        else:
+            text = f"{value:.4g}" if abs(value) < 1 else f"{value:,.3f}"
     elif isinstance(value, datetime):
         text = f"{value:%Y-%m-%d %H:%M:%S}"
     else:

@@ -147,6 +147,7 @@ def accept_file(job: FileJob) -> AcceptedFile:
         parts=parts,
         rows_quarantined=ingested.rows_unparsed + validated.rows_quarantined,
         advisories=tuple(
-            f"{printable(job.source.name)}: {advisory}" for advisory in validated.advisories
+            f"{printable(job.source.name)}: {advisory}"
+            for advisory in (*ingested.notes, *validated.advisories)
         ),
     )

@@ -55,7 +55,8 @@ def insert_frame(connection: Connection, table: Table, frame: pl.DataFrame) -> i
     """Insert a frame's rows into a table.
 
     ``executemany`` of the driver on SQLite, ``COPY`` through psycopg on PostgreSQL; both belong
-    to the connection's transaction and end with it.
+    to the connection's transaction and end with it. After an error part of the frame is in the
+    transaction: the caller must roll all of it back.
 
     Args:
         connection: with a transaction begun.

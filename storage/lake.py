@@ -61,36 +61,44 @@ def run_stage(
     Raises:
         ServiceUnavailableError: the disk is full.
     """
-    done = folder / stage
-    kept = _read_receipt(done, key, summary_type)
+    kept = _read_receipt(folder / stage, key, summary_type)
     if kept is not None:
         return kept
     workshop = folder / f".attempt-{uuid4().hex[:12]}"
-    attempt = workshop / stage
-    attempt.mkdir(parents=True)
     try:
-        with measured() as cost, room_on_disk(folder):
-            summary = work(attempt)
-        files = {
-            path.relative_to(attempt).as_posix(): path.stat().st_size
-            for path in sorted(attempt.rglob("*"))
-            if path.is_file()
-        }
-        receipt = {
-            "key": dict(key),
-            "files": files,
-            "summary": summary.model_dump(mode="json"),
-            "cost": cost.model_dump(),
-        }
-        write_atomically(attempt / RECEIPT, json.dumps(receipt, indent=1).encode())
-        for name in files:
-            sync(attempt / name)
-        if done.exists():
-            done.rename(workshop / "stale")
-        attempt.rename(done)
-        sync(folder)
+        with room_on_disk(folder):
+            summary = _do_stage(folder, workshop, stage, key, work)
     finally:
         shutil.rmtree(workshop, ignore_errors=True)
+    return summary
+
+
+def _do_stage(
+    folder: Path, workshop: Path, stage: str, key: Mapping[str, str], work: Callable[[Path], S]
+) -> S:
+    """Do a stage's work in a folder of its own, and make it the stage's when it is whole."""
+    attempt, done = workshop / stage, folder / stage
+    attempt.mkdir(parents=True)
+    with measured() as cost:
+        summary = work(attempt)
+    files = {
+        path.relative_to(attempt).as_posix(): path.stat().st_size
+        for path in sorted(attempt.rglob("*"))
+        if path.is_file()
+    }
+    receipt = {
+        "key": dict(key),
+        "files": files,
+        "summary": summary.model_dump(mode="json"),
+        "cost": cost.model_dump(),
+    }
+    write_atomically(attempt / RECEIPT, json.dumps(receipt, indent=1).encode())
+    for name in files:
+        sync(attempt / name)
+    if done.exists():
+        done.rename(workshop / "stale")
+    attempt.rename(done)
+    sync(folder)
     return summary
 
 
@@ -109,7 +117,7 @@ def room_on_disk(folder: Path) -> Iterator[None]:
         if is_full or any(f"(os error {number})" in said for number in FULL):  # polars' own error
             message = (
                 f"Cannot write in {folder}: no room is left on the disk. Free some and run it "
-                "again; stages that were finished are kept."
+                "again."
             )
             raise ServiceUnavailableError(message) from error
         raise

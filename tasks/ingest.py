@@ -80,14 +80,17 @@ class IngestSummary(BaseModel):
     @property
     def notes(self) -> tuple[str, ...]:
         """What a reader of the batch should know of its file, a sentence each."""
-        told = []
-        if self.extra_columns:
-            told.append(
-                f"ignored columns the contract does not declare: {', '.join(self.extra_columns)}"
-            )
-        if self.has_label or self.has_attack:
-            told.append("the file has labels: kept in the lake, not used for scoring")
-        return tuple(told)
+        if not self.extra_columns:
+            return ()
+        names = ", ".join(self.extra_columns)
+        return (f"ignored columns the contract does not declare: {names}",)
+
+    @property
+    def notes_on_labels(self) -> tuple[str, ...]:
+        """What is to be known of labels in a file that is scored."""
+        if not (self.has_label or self.has_attack):
+            return ()
+        return ("the file has labels: kept in the lake, not used for scoring",)
 
 
 def ingest_file(

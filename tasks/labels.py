@@ -50,7 +50,8 @@ def find_unclear_labels(parts: Iterable[Path], contract: Contract) -> str | None
     Where the label column has declared values, any other is unclear. Else a label is the name of an
     attack, and a name the contract does not know is that of a new one; unclear is what equals the
     word for normal but for case, blanks and full stops at the end (raw KDD99 files write
-    ``normal.``), and a name of which nothing else is left.
+    ``normal.``), and a name of which nothing else is left. Where both columns are there, a name
+    that says normal of an attack, or the reverse, is unclear too.
 
     Args:
         parts: Parquet files of accepted, labelled connections.
@@ -63,9 +64,16 @@ def find_unclear_labels(parts: Iterable[Path], contract: Contract) -> str | None
             unclear = pl.scan_parquet(part).filter(_is_unclear(contract, column))
             for label, rows in unclear.group_by(column).len().collect().iter_rows():
                 found[column, label] += rows
+        if column == contract.label and contract.attack in pl.read_parquet_schema(part):
+            is_against = _contradicts(contract) & ~_is_unclear(contract, column)
+            against = pl.scan_parquet(part).filter(is_against)
+            for label, name, rows in (
+                against.group_by(column, contract.attack).len().collect().iter_rows()
+            ):
+                found[f"{column} '{label}' beside {contract.attack}", name] += rows
     if not found:
         return None
-    first = next(iter(found))[0]
+    first = next(iter(found))[0].partition(" ")[0]
     expected = _declared(contract, first) or (contract.normal_label,)
     shown = [
         f"{column} '{printable(label, LABEL_CHARACTERS)}' in {plural(rows, 'row')}"
@@ -85,6 +93,8 @@ def find_unclear_labels(parts: Iterable[Path], contract: Contract) -> str | None
 def attack_name(contract: Contract, columns: Collection[str]) -> pl.Expr:
     """Return the expression that names the attack, and is null where the file does not.
 
+    The label column's own word for an attack names none.
+
     Args:
         contract: names the attack column.
         columns: of the file; one without that column names no attack.
@@ -92,7 +102,9 @@ def attack_name(contract: Contract, columns: Collection[str]) -> pl.Expr:
     if contract.attack is None or contract.attack not in columns:
         return pl.lit(None, dtype=pl.String).alias("attack")
     name = pl.col(contract.attack)
-    return pl.when(name != "").then(name).alias("attack")
+    is_normal = name == contract.normal_label
+    says_no_more = name.is_in(["", *_declared(contract, contract.label)])
+    return pl.when(is_normal | ~says_no_more).then(name).alias("attack")
 
 
 def family_of(attack: str, families: Mapping[str, str]) -> str:
@@ -105,14 +117,27 @@ def _is_unclear(contract: Contract, column: str) -> pl.Expr:
     label = pl.col(column)
     if declared := _declared(contract, column):
         return ~label.is_in(declared)
-    bare = label.str.strip_chars().str.strip_chars_end(".").str.strip_chars()
-    is_like_normal = bare.str.to_lowercase() == contract.normal_label.lower()
-    return (label != contract.normal_label) & (is_like_normal | (bare == ""))
+    bare = _bare(label)
+    return (label != contract.normal_label) & ((bare == contract.normal_label) | (bare == ""))
 
 
-def _declared(contract: Contract, column: str) -> tuple[str, ...]:
+def _bare(label: pl.Expr) -> pl.Expr:
+    """Return a label in small letters, without blanks, and full stops at the end."""
+    return label.str.strip_chars().str.strip_chars_end(".").str.strip_chars().str.to_lowercase()
+
+
+def _contradicts(contract: Contract) -> pl.Expr:
+    """Return the expression that is true where the attack's name says other than the label."""
+    assert contract.label is not None  # noqa: S101 - the caller has found the column
+    assert contract.attack is not None  # noqa: S101 - likewise
+    label, name = pl.col(contract.label), pl.col(contract.attack)
+    is_normal = _bare(name) == contract.normal_label
+    return (_bare(name) != "") & ((label == contract.normal_label) != is_normal)
+
+
+def _declared(contract: Contract, column: str | None) -> tuple[str, ...]:
     """Return the values that the label column is declared to have; none for names of attacks."""
-    declared = contract.by_name.get(column) if column == contract.label else None
+    declared = contract.by_name.get(column) if column and column == contract.label else None
     return tuple(map(str, declared.values or ())) if declared else ()
 
 

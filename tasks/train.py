@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Engine
 
 from expectations.registry import get_contract
+from storage.lake import room_on_disk
 from storage.model_store import champion, register_model
 from tasks.fit import FitSummary, fit_model
 from tasks.holdout import TrainingOptions
@@ -73,9 +74,13 @@ def train_model(  # noqa: PLR0913 - the last three only travel to the report, ea
 
     Raises:
         TrainingDataError: no label, labels that are not clear, one class, or too few rows.
+        ServiceUnavailableError: the disk is full, or the database cannot be reached.
     """
     models.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".fit-", dir=models) as workshop:
+    with (
+        room_on_disk(models),
+        tempfile.TemporaryDirectory(prefix=".fit-", dir=models) as workshop,
+    ):
         folder = Path(workshop)
         fit = fit_model(parts, get_contract(contract_name), folder, options, _tell)
         registered = register_model(

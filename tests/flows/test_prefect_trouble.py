@@ -1,5 +1,6 @@
 """A Prefect server that is away, broken or dies: exit code 4 and a way out, never a password."""
 
+import os
 import subprocess
 import sys
 from base64 import b64encode
@@ -176,8 +177,34 @@ def test_an_error_of_another_kind_stays_a_bug(tmp_path: Path, prefect_server: st
 
 
 @pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (httpx.ConnectError("refused"), "refused"),
+        (RuntimeError("Service exceeded error threshold."), "it stopped answering"),
+    ],
+)
+def test_a_server_that_a_loop_of_prefect_has_lost_is_lost(
+    tmp_path: Path, prefect_server: str, error: Exception, reason: str
+) -> None:
+    groups = ExceptionGroup("outer", [ExceptionGroup("inner", [ValueError("x"), error])])
+    with pytest.raises(ServiceUnavailableError, match=f": {reason}."), prefect_api(tmp_path):
+        raise groups
+
+
+def test_the_password_alone_is_taken_out_of_the_address(tmp_path: Path) -> None:
+    with (
+        listening(lambda _: (200, b"true")) as place,
+        prefect_told({"PREFECT_API_URL": f"http://u:secret@{place}/api@v1"}),
+        prefect_api(tmp_path) as shown,
+    ):
+        assert shown == os.environ["PREFECT_API_URL"] == f"http://{place}/api@v1"
+        assert os.environ["PREFECT_API_AUTH_STRING"] == "u:secret"
+
+
+@pytest.mark.parametrize(
     ("status", "expected"),
     [
+        (404, PrefectHTTPStatusError),
         (503, ServiceUnavailableError),
         (401, ServiceUnavailableError),
         (409, PrefectHTTPStatusError),

@@ -123,6 +123,6 @@ def test_an_evaluation_has_a_column_for_each_operating_point(
     )
     printed_lines = capsys.readouterr().out.splitlines()
     lines = [[cell.strip() for cell in line.strip("│").split("│")] for line in printed_lines]
-    assert ["recall", "0.75", "1.00000"] in lines
+    assert ["recall", "0.75", "1.000"] in lines
     assert ["precision", "-", "-"] in lines
     assert lines[-1] == ["1 labelled row; ROC AUC 0.99900"]

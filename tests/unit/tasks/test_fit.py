@@ -132,7 +132,8 @@ def test_rows_with_both_labels_are_counted(
     make_connections: MakeConnections, tmp_path: Path
 ) -> None:
     frame = make_connections(300, seed=1)
-    twin = frame.head(1).with_columns(pl.lit("anomaly").alias("class"))
+    words = {"class": "anomaly", "attack": "neptune"}
+    twin = frame.head(1).with_columns(pl.lit(word).alias(name) for name, word in words.items())
     pl.concat([frame, twin, twin]).write_parquet(tmp_path / "part.parquet")
     rows = read_training_rows([tmp_path / "part.parquet"], NSL_KDD)
     assert rows.count_conflicts() == 3

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from expectations.contract import Column, Contract
-from tasks.labels import find_unclear_labels, has_labels, is_attack
+from tasks.labels import attack_name, find_unclear_labels, has_labels, is_attack
 
 LABELLED = Contract(name="small", title="", source="", columns=(), label="class", attack="attack")
 FRAME = pl.DataFrame(
@@ -69,9 +69,24 @@ def test_an_attack_never_heard_of_is_an_attack(tmp_path: Path) -> None:
     assert unclear(tmp_path, DECLARED, attack=["normal", "mscan", "abnormal", "benign"]) is None
 
 
-def test_names_of_attacks_decide_nothing_beside_a_label(tmp_path: Path) -> None:
-    columns = {"class": ["normal", "anomaly"], "attack": ["Normal", "normal."]}
-    assert unclear(tmp_path, DECLARED, **columns) is None
+def test_a_name_that_contradicts_the_label_beside_it_is_unclear(tmp_path: Path) -> None:
+    agree = {
+        "class": ["normal", "anomaly", "anomaly", None],
+        "attack": ["Normal", "satan", "", "x"],
+    }
+    assert unclear(tmp_path, DECLARED, **agree) is None
+    differ = {"class": ["normal", "anomaly", "anomaly"], "attack": ["satan", "normal.", "satan"]}
+    told = unclear(tmp_path, DECLARED, **differ)
+    assert told is not None
+    assert told.startswith("2 rows cannot be told to be normal or an attack: ")
+    assert "class 'anomaly' beside attack 'normal.' in 1 row" in told
+    assert "class 'normal' beside attack 'satan' in 1 row" in told
+
+
+def test_the_label_s_own_word_names_no_attack(tmp_path: Path) -> None:
+    names = pl.DataFrame({"attack": ["anomaly", "", "satan", "normal", None]})
+    named = names.select(attack_name(DECLARED, ["attack"]))["attack"].to_list()
+    assert named == [None, None, "satan", "normal", None]
 
 
 def test_where_no_values_are_declared_any_other_word_is_an_attack(tmp_path: Path) -> None:
