@@ -59,17 +59,19 @@ def find_unclear_labels(parts: Iterable[Path], contract: Contract) -> str | None
     """
     found: Counter[tuple[str, str]] = Counter()
     for part in parts:
-        column = _label_column(contract, pl.read_parquet_schema(part).keys())
-        if column is not None:
-            unclear = pl.scan_parquet(part).filter(_is_unclear(contract, column))
-            for label, rows in unclear.group_by(column).len().collect().iter_rows():
-                found[column, label] += rows
-        if column == contract.label and contract.attack in pl.read_parquet_schema(part):
-            is_against = _contradicts(contract) & ~_is_unclear(contract, column)
-            against = pl.scan_parquet(part).filter(is_against)
-            for label, name, rows in (
-                against.group_by(column, contract.attack).len().collect().iter_rows()
-            ):
+        rows_of_part = pl.scan_parquet(part)
+        columns = pl.read_parquet_schema(part).keys()
+        column = _label_column(contract, columns)
+        if column is None:
+            continue
+        is_unclear = _is_unclear(contract, column)
+        unclear = rows_of_part.filter(is_unclear).group_by(column).len()
+        for label, rows in unclear.collect().iter_rows():
+            found[column, label] += rows
+        if column == contract.label and contract.attack in columns:
+            is_against = _contradicts(contract) & ~is_unclear
+            against = rows_of_part.filter(is_against).group_by(column, contract.attack).len()
+            for label, name, rows in against.collect().iter_rows():
                 found[f"{column} '{label}' beside {contract.attack}", name] += rows
     if not found:
         return None
