@@ -41,7 +41,7 @@ def show_flagged(
     """Print flagged connections, highest score first."""
     with open_database(settings) as engine:
         rows = queries.flagged_rows(engine, batch=batch, night=night, limit=limit + 1)
-        empty = f"Nothing is flagged {_of(engine, batch, night)}."
+        empty = "" if rows else f"Nothing is flagged {_of(engine, batch, night)}."
     _print(rows, FLAGGED_SHOWN, empty, limit, reason_text, as_json=as_json)
 
 
@@ -58,7 +58,7 @@ def show_quarantine(
     """Print quarantined rows in the order of their files."""
     with open_database(settings) as engine:
         rows = queries.quarantine_rows(engine, batch=batch, night=night, limit=limit + 1)
-        empty = f"No row is quarantined {_of(engine, batch, night)}."
+        empty = "" if rows else f"No row is quarantined {_of(engine, batch, night)}."
     _print(rows, QUARANTINE_SHOWN, empty, limit, "; ".join, as_json=as_json)
 
 
@@ -68,7 +68,7 @@ def show_drift(
     """Print columns by how far they moved."""
     with open_database(settings) as engine:
         rows = queries.drift_rows(engine, batch=batch, night=night, limit=limit + 1)
-        empty = f"No drift was measured {_of(engine, batch, night)}."
+        empty = "" if rows else f"No drift was measured {_of(engine, batch, night)}."
     _print(rows, DRIFT_SHOWN, empty, limit, as_json=as_json)
 
 

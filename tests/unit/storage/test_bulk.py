@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine
 from sqlalchemy.exc import IntegrityError
 
-from storage.bulk import insert_frame, read_slices
+from storage.bulk import STATEMENT_ROWS, TUPLE_ROWS, insert_frame, read_slices
 from storage.database import connect, read, write
 from storage.schema import PlainText, RecordJson, prediction
 
@@ -101,6 +101,21 @@ def test_rows_are_read_back_as_they_were_given(
     with read(sample) as connection:
         found = connection.execute(sa.select(table).order_by(table.c.ordinal)).mappings()
         assert [dict(row) for row in found] == slow_rows(given_rows)
+
+
+@pytest.mark.parametrize(
+    "height", [1, STATEMENT_ROWS - 1, STATEMENT_ROWS, STATEMENT_ROWS + 1, 2 * TUPLE_ROWS + 3]
+)
+def test_every_row_is_stored_once_however_many_make_a_statement(
+    sample: Engine, height: int
+) -> None:
+    ordinals = pl.DataFrame({"ordinal": range(height), "number": [0.5] * height})
+    with write(sample) as connection:
+        connection.execute(sa.delete(table))
+        assert insert_frame(connection, table, ordinals) == height
+        stored = connection.scalars(sa.select(table.c.ordinal).order_by(table.c.ordinal)).all()
+        assert stored == list(range(height))
+        connection.execute(sa.delete(table))
 
 
 def test_columns_that_are_not_given_stay_null(sample: Engine) -> None:
