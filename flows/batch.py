@@ -15,13 +15,14 @@ from sqlalchemy import Engine
 from expectations.errors import InputRejectedError
 from flows.plan import plan_file, plan_scoring
 from flows.settings import Settings, load_settings
-from flows.stores import open_database, record_run, utc_now
+from flows.stores import open_database, record_run, require_room, utc_now
 from storage.batches import BatchRecord, find_batch
 from storage.claims import Claim, claim
 from storage.cost import measured
-from storage.lake import discard_attempts, read_costs
+from storage.lake import batch_folder, discard_attempts, read_costs
 from storage.model_store import champion, load_verified
 from tasks.events import publish_events_task
+from tasks.ingest import IngestSummary
 from tasks.outcomes import FileOutcome
 from tasks.publish import publish_batch_task
 from tasks.receive import Arrival, receive_task
@@ -35,7 +36,12 @@ from tasks.stages import (
     score_task,
     validate_task,
 )
-from tasks.store import StageSummaries, store_rejected_task, store_scored_task
+from tasks.store import (
+    StageSummaries,
+    store_known_task,
+    store_rejected_task,
+    store_scored_task,
+)
 from tasks.task import untagged
 
 
@@ -52,69 +58,88 @@ def score_file(source: Path, batch_date: date) -> State[FileOutcome]:
     """
     settings, started_at = load_settings(), utc_now()
     with untagged(), open_database(settings) as engine:
-        arrival = receive_task(engine, source, settings.contract, batch_date, started_at)
-        job = plan_batch(settings, engine, source, arrival)
-        with (
-            record_run(engine, "batch", job.batch_id) as run,
-            claim(engine, job.folder, job.batch_id) as held,
-        ):
-            if held is None or held.is_finished:
-                known = find_batch(engine, job.batch_id)  # by now another run may have decided
-                return run.end(end_unchanged(known, source, is_busy=held is None))
-            discard_attempts(job.folder)
-            ingested = ingest_task(job, arrival.damage)
-            if isinstance(ingested, Refusal):
-                return run.end(refuse(engine, held, job, arrival, ingested, started_at))
-            validated = validate_task(job, ingested)
-            if isinstance(validated, Refusal):
-                return run.end(refuse(engine, held, job, arrival, validated, started_at))
-            scored = score_task(job, validated)
-            explained = explain_task(job, validated, scored)
-            drifted = drift_task(job, validated, scored)
-            stages = StageSummaries(
-                ingested=ingested,
-                validated=validated,
-                scored=scored,
-                explained=explained,
-                drifted=drifted,
-            )
-            return run.end(finish(engine, held, job, arrival, stages, started_at))
+        arrival = receive_task(
+            engine, source, settings.contract, batch_date, started_at, settings.max_file_bytes
+        )
+        with record_run(engine, "batch", arrival.record.batch_id) as run:
+            return run.end(finish_batch(settings, engine, arrival, started_at))
 
 
-def plan_batch(settings: Settings, engine: Engine, source: Path, arrival: Arrival) -> BatchJob:
-    """Say what is to be done, with the champion of this moment pinned.
+def finish_batch(
+    settings: Settings, engine: Engine, arrival: Arrival, started_at: datetime
+) -> State[FileOutcome]:
+    """Take what has arrived through every stage, unless it is finished or another run has it."""
+    record = arrival.record
+    with claim(
+        engine, batch_folder(settings.lake, record.contract, record.batch_id), record.batch_id
+    ) as held:
+        if held is None or held.is_finished:
+            known = find_batch(engine, record.batch_id)  # by now another run may have decided
+            return end_unchanged(known, arrival, is_busy=held is None)
+        job = plan_batch(settings, engine, arrival, held)
+        discard_attempts(job.folder)
+        require_room(settings, arrival.content_bytes)
+        ingested = ingest_task(job, arrival.damage)
+        if isinstance(ingested, Refusal):
+            return refuse(engine, held, job, arrival, ingested, started_at)
+        if not ingested.rows_new:
+            return finish_known(engine, held, job, arrival, ingested, started_at)
+        validated = validate_task(job, ingested)
+        if isinstance(validated, Refusal):
+            return refuse(engine, held, job, arrival, validated, started_at)
+        scored = score_task(job, validated)
+        explained = explain_task(job, validated, scored)
+        drifted = drift_task(job, validated, scored)
+        stages = StageSummaries(
+            ingested=ingested,
+            validated=validated,
+            scored=scored,
+            explained=explained,
+            drifted=drifted,
+        )
+        return finish(engine, held, job, arrival, stages, started_at)
+
+
+def plan_batch(settings: Settings, engine: Engine, arrival: Arrival, held: Claim) -> BatchJob:
+    """Say what is to be done, with the champion of the claim's moment pinned.
 
     Raises:
         UsageError: no model was trained yet.
         ModelRefusedError: the champion's files are not those that were registered.
     """
     model = champion(engine, settings.contract)
-    file = plan_file(settings, source, arrival.record.batch_id)
+    file = plan_file(settings, arrival.source, held.batch_id).model_copy(
+        update={
+            "known_bytes": 0 if held.known is None else held.known.size_bytes,
+            "content_sha256": arrival.content_sha256,
+        }
+    )
     folder = load_verified(engine, settings.models, model.version)
     return plan_scoring(settings, file, model.version, folder)
 
 
-def end_unchanged(known: BatchRecord, source: Path, *, is_busy: bool) -> State[FileOutcome]:
+def end_unchanged(known: BatchRecord, arrival: Arrival, *, is_busy: bool) -> State[FileOutcome]:
     """End where there is nothing to do: the content is known, or another run is at it.
 
     Content that was rejected before is no more usable today: it fails again, with the reason.
 
     Args:
         known: the batch as it was after the claim was granted or refused.
-        source: the file it came as this time.
+        arrival: what it came as this time.
         is_busy: whether another run holds it.
     """
     is_rejected = known.rejection is not None and not is_busy
+    name = arrival.name
     if is_busy:
         message = "another run is working on it"
-    elif known.file_name != source.name:
+    elif known.file_name != name:
         message = f"{known.status} before, as {known.file_name} on {known.batch_date}"
     else:
         message = f"{known.status} before, on {known.batch_date}"
     if is_rejected:
         message = f"{message}: {known.rejection}"
     outcome = FileOutcome(
-        file_name=source.name,
+        file_name=name,
         batch_date=known.batch_date,
         status="busy" if is_busy else "known",
         message=message,
@@ -124,6 +149,7 @@ def end_unchanged(known: BatchRecord, source: Path, *, is_busy: bool) -> State[F
         rows_scored=known.rows_scored or 0,
         rows_quarantined=known.rows_quarantined or 0,
         rows_rejected=known.rows_rejected or 0,
+        rows_known=known.rows_known or 0,
     )
     return (Failed if is_rejected else Completed)(message=message, data=outcome)
 
@@ -138,21 +164,48 @@ def refuse(
 ) -> State[FileOutcome]:
     """Store that the batch is rejected, show it, and fail with the reason."""
     with measured() as storing:
-        store_rejected_task(engine, held, job, refused, started_at, utc_now())
+        store_rejected_task(engine, held, job, arrival, refused, started_at, utc_now())
     outcome = FileOutcome(
-        file_name=job.source.name,
+        file_name=arrival.name,
         batch_date=arrival.record.batch_date,
         status="rejected",
         message=refused.reason,
         exit_code=InputRejectedError.exit_code,
         batch_id=job.batch_id,
         rows_read=refused.rows_read,
-        rows_rejected=refused.rows_read,
+        rows_rejected=refused.rows_read - refused.rows_known,
+        rows_known=refused.rows_known,
         reports=() if refused.report is None else (job.folder / refused.report,),
         costs={**read_costs(job.folder, started_at), "store": storing},
     )
     shown = show(engine, outcome)
     return Failed(message=f"rejected: {refused.reason}", data=shown)
+
+
+def finish_known(
+    engine: Engine,
+    held: Claim,
+    job: BatchJob,
+    arrival: Arrival,
+    ingested: IngestSummary,
+    started_at: datetime,
+) -> State[FileOutcome]:
+    """Store that every row of the batch is accounted for by another, and complete."""
+    store_known_task(engine, held, arrival, ingested, started_at, utc_now())
+    message = f"nothing new: all of its {plural(ingested.rows_read, 'row')} were known"
+    outcome = FileOutcome(
+        file_name=arrival.name,
+        batch_date=arrival.record.batch_date,
+        status="scored",
+        message=message,
+        batch_id=job.batch_id,
+        rows_read=ingested.rows_read,
+        rows_known=ingested.rows_known,
+        rows_flagged=0,
+        advisories=arrival.notes,
+        costs=read_costs(job.folder, started_at),
+    )
+    return Completed(message=message, data=show(engine, outcome))
 
 
 def finish(
@@ -165,14 +218,14 @@ def finish(
 ) -> State[FileOutcome]:
     """Store what the stages made, show it, and complete."""
     with measured() as storing:
-        store_scored_task(engine, held, job, stages, started_at, utc_now())
+        store_scored_task(engine, held, job, arrival, stages, started_at, utc_now())
     ingested, validated, scored = stages.ingested, stages.validated, stages.scored
     drifted = stages.drifted.columns_drifted
     pages = (validated.report, stages.drifted.report_html)
     connections = plural(scored.rows_scored, "connection")
     message = f"scored {connections}, flagged {scored.rows_flagged:,}"
     outcome = FileOutcome(
-        file_name=job.source.name,
+        file_name=arrival.name,
         batch_date=arrival.record.batch_date,
         status="scored",
         message=message,
@@ -180,6 +233,7 @@ def finish(
         rows_read=ingested.rows_read,
         rows_scored=scored.rows_scored,
         rows_quarantined=ingested.rows_unparsed + validated.rows_quarantined,
+        rows_known=ingested.rows_known,
         rows_flagged=scored.rows_flagged,
         model_version=job.model_version,
         operating_point=scored.operating_point,

@@ -23,6 +23,8 @@ def plan_file(settings: Settings, source: Path, batch_id: str, lake: Path | None
         folder=batch_folder(lake or settings.lake, settings.contract, batch_id),
         chunk_rows=settings.chunk_rows,
         max_quarantine_ratio=settings.max_quarantine_ratio,
+        max_line_bytes=settings.max_line_bytes,
+        max_file_bytes=settings.max_file_bytes,
     )
 
 
@@ -36,6 +38,7 @@ def plan_scoring(
         model_folder=model_folder,
         operating_point=settings.operating_point,
         explain_top=settings.explain_top,
+        max_quarantined_rows=settings.max_quarantined_rows,
         drift_sample_rows=settings.drift_sample_rows,
         threads=settings.threads,
         seed=settings.seed,

@@ -96,7 +96,8 @@ def run_evaluation(settings: Settings, file: Path, model_version: str | None) ->
         shown_progress(f"reading {file.name}"),
         tempfile.TemporaryDirectory(prefix="noctule-evaluate-") as workshop,
     ):
-        planned = plan_file(settings, file, hash_content(file).sha256, Path(workshop))
+        content = hash_content(file, limit_bytes=settings.max_file_bytes)
+        planned = plan_file(settings, file, content.sha256, Path(workshop))
         job = plan_scoring(settings, planned, version, model_folder)
         ingested = stages.ingest(job, None)
         if isinstance(ingested, stages.Refusal):

@@ -43,6 +43,21 @@ class Settings(BaseSettings):
     max_quarantine_ratio: float = Field(default=0.5, ge=0, le=1)
     """A batch with a larger share of unusable rows is rejected whole (a guess: such a file is
     more likely of another kind than damaged)."""
+    max_line_bytes: int = Field(default=65_536, ge=1_024)
+    """A longer line is quarantined, and kept up to here (a guess: a line of NSL-KDD has 150 bytes;
+    a file without line ends must not fill the memory)."""
+    max_file_bytes: int = Field(default=20_000_000_000, ge=1_000_000)
+    """A file with more content, once it is decompressed, is rejected (a guess: 130 million lines
+    of NSL-KDD; a small file that holds more is made to fill the disk)."""
+    max_quarantined_rows: int = Field(default=100_000, ge=1)
+    """Most quarantined rows of a batch that the database keeps (a guess: more than anyone reads,
+    and 60 MB of NSL-KDD). All are counted, and all are in the batch's folder of the lake."""
+    min_free_bytes: int = Field(default=2_000_000_000, ge=0)
+    """No file is begun unless so much and twice its content is free on the disk of ``home`` (a
+    guess: a full disk stops everything on its host)."""
+    database_wait_s: float = Field(default=30, ge=0)
+    """How long a command goes on asking for a database that does not answer, before it ends with
+    4: a restart takes seconds (a guess)."""
     settle_s: float = Field(default=60, ge=0)
     """A file in the inbox is left for next time until it has not changed for so many seconds (a
     guess: longer than a stalled copy over a network usually pauses)."""

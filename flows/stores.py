@@ -1,5 +1,6 @@
 """The database as flows and commands open it."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Engine
 
-from expectations.errors import NoctuleError
+from expectations.errors import NoctuleError, ServiceUnavailableError
 from flows.settings import Settings
 from storage.database import connect
 from storage.revisions import require_schema, status, upgrade
@@ -33,13 +34,34 @@ def open_database(settings: Settings) -> Iterator[Engine]:
         UsageError: its schema is older or newer than this version of Noctule, or it holds tables
             of something else and none of ours.
     """
-    engine = connect(settings.database_address, settings.home)
+    engine = connect(settings.database_address, settings.home, settings.database_wait_s)
     try:
         found = status(engine)
         require_schema(upgrade(engine) if found.is_empty else found)
         yield engine
     finally:
         engine.dispose()
+
+
+ROOM_FOR_CONTENT = 2
+"""Bytes that a byte of a file's content may come to, in lake and database together. A guess."""
+
+
+def require_room(settings: Settings, content_bytes: int) -> None:
+    """Refuse to begin a file for which the disk may have no room.
+
+    Raises:
+        ServiceUnavailableError: too little is free; nothing was begun.
+    """
+    free = shutil.disk_usage(settings.home).free
+    needed = settings.min_free_bytes + ROOM_FOR_CONTENT * content_bytes
+    if free < needed:
+        message = (
+            f"Cannot begin: {free / 1e9:,.1f} GB are free in {settings.home}, and"
+            f" {needed / 1e9:,.1f} GB are needed: {ROOM_FOR_CONTENT} times the file's content, and"
+            " NOCTULE_MIN_FREE_BYTES. Free some and run it again; nothing was stored."
+        )
+        raise ServiceUnavailableError(message)
 
 
 _handed_back: dict[str, object] = {}

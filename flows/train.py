@@ -121,9 +121,10 @@ def plan_files(settings: Settings, sources: list[Path]) -> list[FileJob]:
 
     Training reads into a part of the lake of its own: no night may hold or tidy its folders.
     """
+    contents = [hash_content(source, limit_bytes=settings.max_file_bytes) for source in sources]
     jobs = [
-        plan_file(settings, source, hash_content(source).sha256, settings.training_lake)
-        for source in sources
+        plan_file(settings, source, content.sha256, settings.training_lake)
+        for source, content in zip(sources, contents, strict=True)
     ]
     return list({job.batch_id: job for job in jobs}.values())
 

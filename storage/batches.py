@@ -20,7 +20,9 @@ from sqlalchemy import Connection, Engine
 from expectations.errors import UsageError
 from storage.claims import Claim, check_fence
 from storage.database import insert_or_update, read, refresh_statistics, write
+from storage.growth import record_beginnings
 from storage.outbox import OutboxEvent, announce
+from storage.replays import insert_corrections
 from storage.schema import batch, delivery, quarantined_row, validation_result
 from storage.scorings import ScoringResult, insert_files, replace_live_scoring, require_equal
 from storage.text import dump_json, readable
@@ -49,6 +51,8 @@ class Delivery:
     """The file's time of change."""
     arrived_at: datetime
     """When it was first seen."""
+    beginnings: tuple[str, ...] = ()
+    """Batches whose content is the beginning of this one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +73,10 @@ class BatchRecord:
     rows_quarantined: int | None
     rows_rejected: int | None
     rows_known: int | None
+    replayed_batch_id: str | None
+    """The batch whose rows it puts through again; None if it is no replay."""
+    field_names: list[str] | None
+    """What the fields of its lines are called, in order; None where that was never found out."""
 
     @property
     def is_finished(self) -> bool:
@@ -99,11 +107,19 @@ class BatchResult:
     rows_scored: int
     rows_quarantined: int
     rows_known: int = 0
-    """Rows scored before, as part of an earlier delivery of the same growing file."""
-    scoring: ScoringResult
+    """Rows that the batch of the claim's ``known`` accounts for."""
+    scoring: ScoringResult | None
+    """None where no row was left to be scored: all are known."""
     quarantine: tuple[Path, ...]
     """Grain: one quarantined row. ``row_number``, ``line_number``, ``stage``, ``reasons`` (list of
     texts), ``raw`` (bytes)."""
+    quarantine_limit: int | None = None
+    """Most of them that the database keeps; None for all."""
+    field_names: tuple[str, ...] = ()
+    """What the fields of the file's lines are called, in order."""
+    corrections: Path | None = None
+    """Of a replay, grain: one row. ``row_number``, ``corrected_row_number``: which quarantined row
+    of the replayed batch it is; None where that batch was rejected whole, or this is no replay."""
     validation: tuple[ValidationFact, ...]
     events: tuple[OutboxEvent, ...] = ()
     started_at: datetime
@@ -117,7 +133,11 @@ class BatchRejection:
     reason: str
     """One sentence for the operator."""
     rows_read: int
-    """Every one of them is rejected; 0 where the file could not be read."""
+    """All but the known ones are rejected; 0 where the file could not be read."""
+    rows_known: int = 0
+    """Rows that the batch of the claim's ``known`` accounts for."""
+    field_names: tuple[str, ...] = ()
+    """What the fields of the file's lines are called, as far as it was read."""
     validation: tuple[ValidationFact, ...] = ()
     events: tuple[OutboxEvent, ...] = ()
     started_at: datetime
@@ -169,6 +189,7 @@ def record_delivery(engine: Engine, arrived: Delivery) -> BatchRecord:
             )
             .on_conflict_do_nothing()
         )
+        record_beginnings(connection, arrived.batch_id, arrived.beginnings)
         found = _find(connection, arrived.batch_id)
     assert found is not None, "just inserted"  # noqa: S101 - our own mistake
     return found
@@ -231,18 +252,13 @@ def commit_batch(engine: Engine, held: Claim, result: BatchResult) -> None:
     """
     with write(engine) as connection:
         row = check_fence(connection, held)
-        replace_live_scoring(connection, held.batch_id, row["batch_date"], result.scoring)
-        require_equal(
-            "rows in its account", said=result.rows_scored, found=result.scoring.rows_scored
-        )
+        rows_scored = 0
+        if result.scoring is not None:
+            replace_live_scoring(connection, held.batch_id, row["batch_date"], result.scoring)
+            rows_scored = result.scoring.rows_scored
+        require_equal("rows in its account", said=result.rows_scored, found=rows_scored)
         _clear(connection, held.batch_id)
-        stored = insert_files(
-            connection,
-            quarantined_row,
-            result.quarantine,
-            lambda frame: _quarantined(frame, held.batch_id),
-        )
-        require_equal("quarantined rows", said=result.rows_quarantined, found=stored)
+        _insert_quarantine(connection, held.batch_id, result)
         _insert_validation(connection, held.batch_id, result.validation)
         connection.execute(
             sa.update(batch)
@@ -255,10 +271,17 @@ def commit_batch(engine: Engine, held: Claim, result: BatchResult) -> None:
                 rows_quarantined=result.rows_quarantined,
                 rows_rejected=0,
                 rows_known=result.rows_known,
+                known_batch_id=_accountant(held, result.rows_known),
+                field_names=list(result.field_names) or sa.null(),
+                quarantine_limit=result.quarantine_limit,
                 started_at=result.started_at,
                 finished_at=result.finished_at,
             )
         )
+        if row["replayed_batch_id"] is not None:
+            insert_corrections(
+                connection, held.batch_id, row["replayed_batch_id"], result.corrections
+            )
         announce(connection, result.events, result.finished_at)
         refresh_statistics(connection, batch)
 
@@ -290,13 +313,36 @@ def reject_batch(engine: Engine, held: Claim, rejection: BatchRejection) -> None
                 rows_read=rejection.rows_read,
                 rows_scored=0,
                 rows_quarantined=0,
-                rows_rejected=rejection.rows_read,
-                rows_known=0,
+                rows_rejected=rejection.rows_read - rejection.rows_known,
+                rows_known=rejection.rows_known,
+                known_batch_id=_accountant(held, rejection.rows_known),
+                field_names=list(rejection.field_names) or sa.null(),
                 started_at=rejection.started_at,
                 finished_at=rejection.finished_at,
             )
         )
         announce(connection, rejection.events, rejection.finished_at)
+
+
+def _accountant(held: Claim, rows_known: int) -> str | None:
+    """Name the batch that accounts for the known rows; None where there are none."""
+    return held.known.batch_id if held.known is not None and rows_known else None
+
+
+def _insert_quarantine(connection: Connection, batch_id: str, result: BatchResult) -> None:
+    """Insert the quarantined rows, up to the limit of what is kept; all of them are counted."""
+    found = kept = 0
+
+    def shape(frame: pl.DataFrame) -> pl.DataFrame:
+        nonlocal found, kept
+        found += frame.height
+        if result.quarantine_limit is not None:
+            frame = frame.head(max(0, result.quarantine_limit - kept))
+        kept += frame.height
+        return _quarantined(frame, batch_id)
+
+    insert_files(connection, quarantined_row, result.quarantine, shape)
+    require_equal("quarantined rows", said=result.rows_quarantined, found=found)
 
 
 def _clear(connection: Connection, batch_id: str) -> None:

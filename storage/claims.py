@@ -22,11 +22,16 @@ from sqlalchemy.exc import DBAPIError
 
 from expectations.errors import ServiceUnavailableError
 from storage.database import available, write
+from storage.growth import KnownRows, find_known, relatives
 from storage.schema import batch
 
 
 class ClaimLostError(ServiceUnavailableError):
     """Another run has claimed the batch since; the database was away from this one for a while."""
+
+
+class OvertakenError(ServiceUnavailableError):
+    """Another run has stored some of the same rows since, as part of another file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +42,8 @@ class Claim:
     token: int
     status: str
     """The batch's when it was claimed: ``received``, or ``scored`` or ``rejected`` already."""
+    known: KnownRows | None = None
+    """The rows that another batch accounts for; the commit makes sure that it still does."""
 
     @property
     def is_finished(self) -> bool:
@@ -165,28 +172,37 @@ def _take_token(engine: Engine, batch_id: str) -> Claim:
         row = connection.execute(
             sa.select(batch.c.claim_token, batch.c.status).where(batch.c.batch_id == batch_id)
         ).one_or_none()
+        known = find_known(connection, batch_id)
     if row is None:
         message = f"Cannot claim batch {batch_id}: record its delivery first."
         raise LookupError(message)
-    return Claim(batch_id=batch_id, token=row.claim_token, status=row.status)
+    return Claim(batch_id=batch_id, token=row.claim_token, status=row.status, known=known)
 
 
 def check_fence(connection: Connection, held: Claim) -> RowMapping:
     """Lock a batch's row for this transaction, if the claim is still the newest.
+
+    The rows of the batches that it has content in common with are locked as well, all in one
+    order, so that of two that hold the same rows the second to commit sees the first.
 
     Returns:
         The batch's row.
 
     Raises:
         ClaimLostError: a later claim was made.
+        OvertakenError: what is known of the batch is no longer what it was at the claim.
     """
-    row = (
+    locked = (
         connection.execute(
-            sa.select(batch).where(batch.c.batch_id == held.batch_id).with_for_update()
+            sa.select(batch)
+            .where(batch.c.batch_id.in_(relatives(held.batch_id)))
+            .order_by(batch.c.batch_id)
+            .with_for_update()
         )
         .mappings()
-        .one()
+        .all()
     )
+    row = next(row for row in locked if row["batch_id"] == held.batch_id)
     if row["claim_token"] != held.token:
         message = (
             f"Cannot store batch {held.batch_id[:16]}: this run holds claim {held.token}, but"
@@ -194,4 +210,12 @@ def check_fence(connection: Connection, held: Claim) -> RowMapping:
             " stored by this run; the other one finishes the batch."
         )
         raise ClaimLostError(message)
+    is_unfinished = row["status"] == "received"  # else this very claim has committed already
+    if is_unfinished and find_known(connection, held.batch_id) != held.known:
+        message = (
+            f"Cannot store batch {held.batch_id[:16]}: a run that finished meanwhile has stored"
+            " some of its rows as part of another file. Nothing was stored by this run; run it"
+            " again, and it scores just the others."
+        )
+        raise OvertakenError(message)
     return row

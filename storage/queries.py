@@ -26,8 +26,9 @@ from sqlalchemy import (
 
 from expectations.errors import UsageError
 from storage import schema
+from storage.column_types import UtcTime
 from storage.database import read
-from storage.schema import UtcTime, model_version, validation_result
+from storage.schema import model_version, validation_result
 
 Row = dict[str, Any]
 """One row, by column name."""
@@ -71,6 +72,8 @@ batch_summary = sa.table(
     sa.column("received_at", UtcTime),
     sa.column("started_at", UtcTime),
     sa.column("finished_at", UtcTime),
+    sa.column("known_batch_id", Text),
+    sa.column("replayed_batch_id", Text),
 )
 quarantined_rows = sa.table(
     "quarantined_rows",
@@ -83,6 +86,7 @@ quarantined_rows = sa.table(
     sa.column("stage", Text),
     sa.column("reasons", JSON),
     sa.column("raw_text", Text),
+    sa.column("corrected_by", Text),
 )
 drift_summary = sa.table(
     "drift_summary",

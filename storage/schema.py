@@ -1,27 +1,20 @@
 """The tables: what one row of each is, what identifies it, and what must hold.
 
-Belongs here: table declarations, their column types and the reasons of their indexes. Does not
-belong here: statements (see ``batches``, ``model_store``, ``runs``, ``queries``) or the views,
-which are what analysts read and lie in ``views/``. A change here needs a revision in
-``migrations/versions``; a test compares the two.
+Belongs here: table declarations and the reasons of their indexes. Does not belong here: the types
+of columns (``column_types``), statements (see ``batches``, ``model_store``, ``runs``,
+``queries``) or the views, which are what analysts read and lie in ``views/``. A change here needs
+a revision in ``migrations/versions``; a test compares the two.
 
 Conventions: singular names, keys named ``<table>_id``, times in UTC, one naming convention for
 constraints, every index says in ``info["serves"]`` which query it is there for, and in
 ``info["dialect"]`` if only one of the databases has it.
 """
 
-from datetime import UTC, datetime
-from typing import Final
-
 from sqlalchemy import (
-    JSON,
-    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
     Date,
-    DateTime,
-    Dialect,
     Double,
     ForeignKey,
     ForeignKeyConstraint,
@@ -32,67 +25,11 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     Table,
     Text,
-    TypeDecorator,
     UniqueConstraint,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
 
-from storage.text import storable
-
-
-class UtcTime(TypeDecorator[datetime]):
-    """A moment in UTC: ``timestamptz`` on PostgreSQL, ISO text without zone on SQLite."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(
-        self,
-        value: datetime | None,
-        dialect: Dialect,  # noqa: ARG002 - SQLAlchemy's signature
-    ) -> datetime | None:
-        """Refuse a time without zone, and convert the others to UTC."""
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            message = f"A stored time needs a time zone, {value.isoformat()} has none."
-            raise ValueError(message)
-        return value.astimezone(UTC)
-
-    def process_result_value(
-        self,
-        value: datetime | None,
-        dialect: Dialect,  # noqa: ARG002 - SQLAlchemy's signature
-    ) -> datetime | None:
-        """Give the zone back where the database does not keep it."""
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
-class PlainText(TypeDecorator[str]):
-    """Text from outside, such as file names and messages: what cannot be stored is escaped."""
-
-    impl = Text
-    cache_ok = True
-
-    def process_bind_param(
-        self,
-        value: str | None,
-        dialect: Dialect,  # noqa: ARG002 - SQLAlchemy's signature
-    ) -> str | None:
-        """Write out NUL and lone surrogates."""
-        return None if value is None else storable(value)
-
-
-RecordJson: Final = JSON().with_variant(JSONB(), "postgresql")
-"""A JSON document: text on SQLite, JSONB on PostgreSQL."""
-
-RowCount: Final = BigInteger
-
-# Eight bytes on PostgreSQL; on SQLite only the word INTEGER makes a key the row's own number.
-SurrogateKey: Final = BigInteger().with_variant(Integer(), "sqlite")
+from storage.column_types import PlainText, RecordJson, RowCount, SurrogateKey, UtcTime
 
 metadata = MetaData(
     naming_convention={
@@ -104,13 +41,15 @@ metadata = MetaData(
     }
 )
 
-# One row per content: the bytes of a file, whatever it was called and however often it came.
-# claim_token is the fence: each claim of an unfinished batch takes the next number, and only the
-# holder of the newest may commit.
+# One row per content: the bytes of a file, whatever it was called and however often it came; and
+# one per replay, which puts rows of a finished batch through again. claim_token is the
+# fence: each claim of an unfinished batch takes the next number, and only the holder of the newest
+# may commit.
 batch = Table(
     "batch",
     metadata,
-    Column("batch_id", Text, primary_key=True),  # SHA-256 of the decompressed bytes, hexadecimal
+    # SHA-256, hexadecimal: of the decompressed bytes; of a replay see tasks.replay.
+    Column("batch_id", Text, primary_key=True),
     Column("contract", Text, nullable=False),
     Column("batch_date", Date, nullable=False),
     Column("file_name", PlainText, nullable=False),  # the name it first came under
@@ -126,6 +65,16 @@ batch = Table(
     Column("received_at", UtcTime, nullable=False),
     Column("started_at", UtcTime),
     Column("finished_at", UtcTime),
+    # The batch that accounts for its known rows: the beginning of it that came before, or one that
+    # holds all of it.
+    Column("known_batch_id", ForeignKey("batch.batch_id")),
+    # Of a replay, the batch whose rows it puts through again.
+    Column("replayed_batch_id", ForeignKey("batch.batch_id")),
+    # What the fields of its lines are called, in order, as a JSON array: quarantined lines can be
+    # read again by it. Null where the file could not be read that far.
+    Column("field_names", RecordJson),
+    # Most quarantined rows that are kept in quarantined_row; null in batches older than the limit.
+    Column("quarantine_limit", RowCount),
     CheckConstraint("length(batch_id) = 64", name="batch_id"),
     CheckConstraint("status IN ('received', 'scored', 'rejected')", name="status"),
     CheckConstraint("(status = 'rejected') = (rejection IS NOT NULL)", name="rejection"),
@@ -138,6 +87,14 @@ batch = Table(
         "rows_scored >= 0 AND rows_quarantined >= 0 AND rows_rejected >= 0 AND rows_known >= 0",
         name="rows",
     ),
+    CheckConstraint("rows_known = 0 OR known_batch_id IS NOT NULL", name="known"),
+)
+Index(
+    None,
+    batch.c.replayed_batch_id,
+    sqlite_where=batch.c.replayed_batch_id.is_not(None),
+    postgresql_where=batch.c.replayed_batch_id.is_not(None),
+    info={"serves": "the replays of one batch"},
 )
 Index(
     None,
@@ -160,6 +117,21 @@ delivery = Table(
     UniqueConstraint("source_path", "modified_at", "batch_id"),
 )
 Index(None, delivery.c.batch_id, info={"serves": "the names and times one batch came under"})
+
+# One row per pair of batches of which one is the beginning of the other, byte by byte: a growing
+# file. It is written when the longer one comes, and true for ever.
+batch_prefix = Table(
+    "batch_prefix",
+    metadata,
+    Column("batch_id", ForeignKey("batch.batch_id"), nullable=False),
+    Column("prefix_batch_id", ForeignKey("batch.batch_id"), nullable=False),
+    PrimaryKeyConstraint("batch_id", "prefix_batch_id"),
+)
+Index(
+    None,
+    batch_prefix.c.prefix_batch_id,
+    info={"serves": "the longer files that begin with one batch"},
+)
 
 # One row per fitted model. Its files lie in the model store, in a folder of the same name.
 model_version = Table(
@@ -314,6 +286,34 @@ quarantined_row = Table(
     Column("raw", LargeBinary, nullable=False),  # the line as it came, without its end
     Column("raw_text", PlainText, nullable=False),  # the same, escaped to be read
     PrimaryKeyConstraint("batch_id", "row_number"),
+)
+
+# One row per row of a replay: which quarantined row it puts through again. Those that were scored
+# at last are unique: no row is corrected twice.
+correction = Table(
+    "correction",
+    metadata,
+    Column("batch_id", ForeignKey("batch.batch_id"), nullable=False),  # the replay
+    Column("row_number", RowCount, nullable=False),
+    Column("corrected_batch_id", Text, nullable=False),
+    Column("corrected_row_number", RowCount, nullable=False),
+    Column("is_scored", Boolean, nullable=False),  # false: quarantined again, and still open
+    PrimaryKeyConstraint("batch_id", "row_number"),
+    ForeignKeyConstraint(
+        ["corrected_batch_id", "corrected_row_number"],
+        ["quarantined_row.batch_id", "quarantined_row.row_number"],
+        deferrable=True,
+        initially="DEFERRED",
+    ),
+)
+Index(
+    "uq_correction_scored",
+    correction.c.corrected_batch_id,
+    correction.c.corrected_row_number,
+    unique=True,
+    sqlite_where=correction.c.is_scored,
+    postgresql_where=correction.c.is_scored,
+    info={"serves": "quarantined_rows: the replay that scored a row; there is one at most"},
 )
 
 # One row per column and method of a scoring's drift measurement.

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from tasks.cells import cast_cells, find_bad_cells, is_blank, may_be_empty
 from tasks.layout import Layout, split_fields
+from tasks.lines import LINE_BYTES
 from tasks.quarantine import QUARANTINE_SCHEMA
 
 _NON_ASCII = 0x80
@@ -62,7 +63,9 @@ class _Lines:
         return np.searchsorted(self.ends, positions)
 
 
-def parse_block(block: bytes, layout: Layout, first_line: int, first_row: int) -> ParsedRows:
+def parse_block(
+    block: bytes, layout: Layout, first_line: int, first_row: int, line_bytes: int = LINE_BYTES
+) -> ParsedRows:
     """Parse a block of whole lines.
 
     Args:
@@ -71,6 +74,7 @@ def parse_block(block: bytes, layout: Layout, first_line: int, first_row: int) -
         first_line: physical line number of the block's first line.
         first_row: row number its first row gets; rows are the lines that are neither blank nor at
             or above the header.
+        line_bytes: a longer line is no record: it is quarantined.
 
     Returns:
         Parsed rows by row number, and the others; together every row of the block once.
@@ -83,6 +87,7 @@ def parse_block(block: bytes, layout: Layout, first_line: int, first_row: int) -
 
     simple = _remove_plain_quotes(lines)
     is_clean = is_row & ~_find_suspects(simple, layout.width)
+    is_clean &= lines.ends - lines.starts <= line_bytes
     frame, is_whole = _cast_optional(_read_clean(simple, is_clean, layout), layout)
     read = np.flatnonzero(is_clean)
     if not is_whole.all():
@@ -94,7 +99,7 @@ def parse_block(block: bytes, layout: Layout, first_line: int, first_row: int) -
     reasons: dict[int, list[str]] = {}
     is_sorted = True
     if raw:
-        late, late_index, reasons = _read_one_by_one(raw, layout)
+        late, late_index, reasons = _read_one_by_one(raw, layout, line_bytes)
         is_sorted = late.is_empty()
         if not is_sorted:
             frame, read = pl.concat([frame, late]), np.concatenate([read, left[late_index]])
@@ -239,7 +244,7 @@ def _cast_optional(frame: pl.DataFrame, layout: Layout) -> tuple[pl.DataFrame, N
 
 
 def _read_one_by_one(
-    raw: Sequence[bytes], layout: Layout
+    raw: Sequence[bytes], layout: Layout, line_bytes: int
 ) -> tuple[pl.DataFrame, NDArray[np.int64], dict[int, list[str]]]:
     """Read lines that need care.
 
@@ -251,7 +256,7 @@ def _read_one_by_one(
     rows: list[list[str]] = []
     at: list[int] = []
     for index, line in enumerate(raw):
-        fields, faults = _read_line(line, layout.width)
+        fields, faults = _read_line(line, layout.width, line_bytes)
         if faults:
             reasons[index] = faults
         else:
@@ -272,12 +277,15 @@ def _read_one_by_one(
     return values.filter(is_good), np.array(at, np.int64)[is_good], dict(sorted(reasons.items()))
 
 
-def _read_line(line: bytes, width: int) -> tuple[list[str], list[str]]:
+def _read_line(line: bytes, width: int, line_bytes: int) -> tuple[list[str], list[str]]:
     """Split one line into its fields, or say what forbids it.
 
     Returns:
         The fields and no faults, or no fields and the faults.
     """
+    if len(line) > line_bytes:
+        limit = f"longer than the {line_bytes} bytes of NOCTULE_MAX_LINE_BYTES"
+        return [], [f"{limit}: what comes after them is not kept"]
     faults = []
     if b"\0" in line:
         faults.append(f"byte {line.index(0) + 1} is NUL")

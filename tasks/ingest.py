@@ -1,8 +1,8 @@
 """Ingest: a delivered file to typed Parquet parts, and what will not parse to quarantine.
 
 Belongs here: the stage, its options and its summary. Does not belong here: how bytes are opened
-(``tasks.sources``), what a field is (``tasks.layout``), how a block is parsed
-(``tasks.csv_blocks``, ``tasks.parquet_records``), or whether values make sense
+(``tasks.sources``) and cut into lines (``tasks.lines``), what a field is (``tasks.layout``), how a
+block is parsed (``tasks.csv_blocks``, ``tasks.parquet_records``), or whether values make sense
 (``tasks.validate``).
 """
 
@@ -19,16 +19,22 @@ from expectations.contract import Contract
 from expectations.errors import InputRejectedError
 from tasks.csv_blocks import ParsedRows, parse_block
 from tasks.layout import Layout, is_header, read_head, read_names, recognise_layout
-from tasks.parquet_records import count_records, parse_records, read_layout, read_rendered
-from tasks.quarantine import QuarantineWriter
-from tasks.sources import (
+from tasks.lines import (
     BLOCK_BYTES,
-    PIECE_BYTES,
-    SourceChangedError,
-    compression_of,
+    LINE_BYTES,
+    PassedLines,
     count_lines,
     cut_blocks,
     find_lines,
+    pass_lines,
+)
+from tasks.parquet_records import count_records, parse_records, read_layout, read_rendered
+from tasks.quarantine import QuarantineWriter
+from tasks.sources import (
+    CONTENT_BYTES,
+    PIECE_BYTES,
+    SourceChangedError,
+    compression_of,
     hash_content,
     is_parquet,
     read_content,
@@ -40,17 +46,23 @@ STAGE = "ingest"
 
 @dataclass(frozen=True, kw_only=True)
 class IngestOptions:
-    """How a file is taken in; nothing here changes what comes out but its division into parts."""
+    """How a file is taken in."""
 
     block_bytes: int = BLOCK_BYTES
     """Bytes of text parsed at a time."""
     chunk_rows: int = 250_000
     """Most rows of a part: what every later stage holds in memory at a time. 250,000 rows of 41
     features are 80 MB; the design's measurements used this size."""
+    line_bytes: int = LINE_BYTES
+    """Longest line that is read; a longer one is quarantined, and cut."""
+    content_bytes: int = CONTENT_BYTES
+    """Largest content; of Parquet, as text of the fewest bytes that can hold its records."""
+    known_bytes: int = 0
+    """How much of the content another batch accounts for: its rows are counted and not parsed."""
 
 
 class IngestSummary(BaseModel):
-    """What came of a file. rows_read = rows_parsed + rows_unparsed, exactly."""
+    """What came of a file. rows_read = rows_known + rows_parsed + rows_unparsed, exactly."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -59,14 +71,20 @@ class IngestSummary(BaseModel):
     format: str
     """In words: ``CSV with header, gzip``."""
     rows_read: int
+    rows_known: int = 0
+    """Those at the beginning that another batch accounts for."""
     rows_parsed: int
     rows_unparsed: int
     blank_lines: int
-    """Lines without a byte, after the header; they are not rows."""
+    """Lines without a byte, after the header and the known rows; they are not rows."""
     parts: tuple[str, ...]
     """Typed rows, relative to the batch's folder, in the order of the file."""
     quarantine: str | None
     """The rows that would not parse, relative to the batch's folder; None where all did."""
+    field_names: tuple[str, ...] = ()
+    """What the fields of the file's lines are called, declared or not, in its order."""
+    line_bytes: int = LINE_BYTES
+    """Longest line that was read whole."""
     columns_present: tuple[str, ...]
     """The declared columns the file has, in the contract's order."""
     columns_absent: tuple[str, ...]
@@ -78,12 +96,19 @@ class IngestSummary(BaseModel):
     """Whether the column that names the attack is present."""
 
     @property
+    def rows_new(self) -> int:
+        """Rows that this batch accounts for itself."""
+        return self.rows_parsed + self.rows_unparsed
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What a reader of the batch should know of its file, a sentence each."""
-        if not self.extra_columns:
-            return ()
         names = ", ".join(self.extra_columns)
-        return (f"ignored columns the contract does not declare: {names}",)
+        ignored = (f"ignored columns the contract does not declare: {names}",) if names else ()
+        if not self.rows_known:
+            return ignored
+        rows = f"{self.rows_known:,} of {self.rows_read:,} rows were known from an earlier delivery"
+        return (rows, *ignored)
 
     @property
     def notes_on_labels(self) -> tuple[str, ...]:
@@ -121,9 +146,10 @@ def ingest_file(
     """
     options = options or IngestOptions()
     digest = hashlib.sha256()
+    rows_known = 0
     if is_parquet(source):
         form = "Parquet"
-        layout = read_layout(source, contract)
+        layout = read_layout(source, contract, options.content_bytes)
         stretches = parse_records(source, layout, options.chunk_rows)
     else:
         content = read_content(source, min(PIECE_BYTES, options.block_bytes))
@@ -132,7 +158,9 @@ def ingest_file(
         form = f"CSV {'with' if layout.header_line else 'without'} header"
         if compression := compression_of(source):
             form += f", {compression}"
-        stretches = _parse_text(pieces, layout, options.block_bytes)
+        passed = pass_lines(pieces, options.known_bytes, layout.header_line, options.line_bytes)
+        rows_known = passed.rows
+        stretches = _parse_text(passed, layout, options)
     parts = _PartWriter(out, options.chunk_rows)
     quarantine = QuarantineWriter(out)
     blank_lines = 0
@@ -149,7 +177,8 @@ def ingest_file(
             f" {found[:12]}…. Nothing was stored; run it again."
         )
         raise SourceChangedError(msg)
-    if parts.rows + quarantine.rows == 0:
+    rows_read = rows_known + parts.rows + quarantine.rows
+    if rows_read == 0:
         held = "a header but no row" if layout.header_line else "no row"
         msg = f"Cannot use {source}: it has {held}. Expected at least one connection."
         raise InputRejectedError(msg)
@@ -157,12 +186,15 @@ def ingest_file(
     return IngestSummary(
         content_sha256=found,
         format=form,
-        rows_read=parts.rows + quarantine.rows,
+        rows_read=rows_read,
+        rows_known=rows_known,
         rows_parsed=parts.rows,
         rows_unparsed=quarantine.rows,
         blank_lines=blank_lines,
         parts=tuple(f"{STAGE}/{name}" for name in names),
         quarantine=f"{STAGE}/{quarantined}" if quarantined else None,
+        field_names=layout.names,
+        line_bytes=options.line_bytes,
         columns_present=present,
         columns_absent=tuple(name for name in contract.by_name if name not in present),
         extra_columns=layout.extra,
@@ -193,7 +225,9 @@ def count_rows(source: Path, contract: Contract) -> int:
     return rows
 
 
-def read_raw_lines(source: Path, line_numbers: Collection[int], batch: str) -> dict[int, bytes]:
+def read_raw_lines(
+    source: Path, line_numbers: Collection[int], batch: str, line_bytes: int = LINE_BYTES
+) -> dict[int, bytes]:
     """Read some physical lines of a file again, as they are.
 
     Args:
@@ -202,6 +236,7 @@ def read_raw_lines(source: Path, line_numbers: Collection[int], batch: str) -> d
             the file are left out of the answer.
         batch: SHA-256 of the content that was ingested: these lines are evidence, and another
             file's would be false.
+        line_bytes: as ingest had it.
 
     Returns:
         Line number -> bytes without line end (Parquet: the record rendered as CSV).
@@ -216,18 +251,21 @@ def read_raw_lines(source: Path, line_numbers: Collection[int], batch: str) -> d
         digest = hash_content(source).sha256
     else:
         hashed = hashlib.sha256()
-        found = _find_lines(_pass_through(read_content(source), hashed), sorted(line_numbers))
+        content = _pass_through(read_content(source), hashed)
+        found = _find_lines(content, sorted(line_numbers), line_bytes)
         digest = hashed.hexdigest()
     if digest != batch:
         raise SourceChangedError.of(source)
     return found
 
 
-def _find_lines(pieces: Iterator[bytes], line_numbers: Sequence[int]) -> dict[int, bytes]:
+def _find_lines(
+    pieces: Iterator[bytes], line_numbers: Sequence[int], line_bytes: int
+) -> dict[int, bytes]:
     """Pick lines, ascending by number, out of a text, and read it to its end."""
     found: dict[int, bytes] = {}
     first = 1
-    for block in cut_blocks(pieces):
+    for block in cut_blocks(pieces, line_bytes=line_bytes):
         beyond = first + count_lines(block)
         within = line_numbers[bisect_left(line_numbers, first) : bisect_left(line_numbers, beyond)]
         found |= find_lines(block, within, first)
@@ -242,11 +280,16 @@ def _pass_through(pieces: Iterator[bytes], digest: "hashlib._Hash") -> Iterator[
         yield piece
 
 
-def _parse_text(pieces: Iterator[bytes], layout: Layout, block_bytes: int) -> Iterator[ParsedRows]:
-    """Yield a text's rows block by block, numbered through."""
-    line, row = 1, 1
-    for block in cut_blocks(pieces, block_bytes):
-        parsed = parse_block(block, layout, line, row)
+def _parse_text(
+    passed: PassedLines, layout: Layout, options: IngestOptions
+) -> Iterator[ParsedRows]:
+    """Yield a text's rows block by block, numbered through from those that were passed."""
+    line, row = passed.lines + 1, passed.rows + 1
+    blocks = cut_blocks(
+        passed.rest, options.block_bytes, options.line_bytes, is_beginning=not passed.lines
+    )
+    for block in blocks:
+        parsed = parse_block(block, layout, line, row, options.line_bytes)
         yield parsed
         line += count_lines(block)
         row += parsed.parsed.height + parsed.unparsed.height

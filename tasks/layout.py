@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 from expectations.contract import Column, Contract
 from expectations.errors import InputRejectedError
 from storage.text import printable
+from tasks.lines import BYTE_ORDER_MARK
 from tasks.reasons import VALUE_CHARACTERS
-from tasks.sources import BYTE_ORDER_MARK, PARQUET_MAGIC
+from tasks.sources import PARQUET_MAGIC
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,12 +41,17 @@ class Layout:
     """The declared columns the file has, in the contract's order."""
     positions: tuple[int, ...]
     """The field, from 0, of each of ``columns``."""
-    width: int
-    """Fields of every line, declared or not."""
+    names: tuple[str, ...]
+    """What the fields of a line are called, declared or not, in the file's order."""
     extra: tuple[str, ...]
     """Names of the file's other columns, in the file's order."""
     header_line: int
     """Physical line number of the header; 0 where there is none."""
+
+    @property
+    def width(self) -> int:
+        """Fields of every line."""
+        return len(self.names)
 
 
 def split_fields(line: str) -> list[str] | None:
@@ -185,7 +191,7 @@ def arrange_columns(
     return Layout(
         columns=columns,
         positions=tuple(position[column.name] for column in columns),
-        width=len(names),
+        names=tuple(names),
         extra=tuple(
             name or f"(unnamed field {index})"
             for index, name in enumerate(names, start=1)

@@ -17,17 +17,33 @@ from tasks.csv_blocks import ParsedRows
 from tasks.layout import Layout, arrange_columns
 from tasks.quarantine import QUARANTINE_SCHEMA
 
+FEWEST_CELL_BYTES = 2
+"""What a cell takes as text at the least: a digit and a separator."""
 
-def read_layout(source: Path, contract: Contract) -> Layout:
+
+def read_layout(source: Path, contract: Contract, limit_bytes: int) -> Layout:
     """Match a Parquet file's columns with the declared ones.
 
+    Args:
+        source: the file.
+        contract: the declared columns.
+        limit_bytes: largest content; equal values take next to no room in Parquet, so its records
+            are counted as text of the fewest bytes that can hold them.
+
     Raises:
-        InputRejectedError: damaged, or a feature absent.
+        InputRejectedError: damaged, too large, or a feature absent.
     """
     try:
         names = pl.scan_parquet(source, glob=False).collect_schema().names()
     except (pl.exceptions.PolarsError, OSError) as error:
         raise _refuse(source, error) from error
+    if count_records(source) * len(names) * FEWEST_CELL_BYTES > limit_bytes:
+        message = (
+            f"Cannot read {source}: its records hold more than {limit_bytes:,} bytes, the limit"
+            " that NOCTULE_MAX_FILE_BYTES sets. None of it is stored. Deliver it in parts; or, if"
+            " it is what it should be, raise the limit and replay the batch."
+        )
+        raise InputRejectedError(message)
     return arrange_columns(names, contract, source, header_line=0)
 
 

@@ -7,7 +7,7 @@ it came. Does not belong here: what lies in an inbox (``tasks.inbox``) or in a f
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -15,8 +15,11 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from storage.batches import BatchRecord, Delivery, find_delivery, record_delivery
+from storage.growth import SHORTEST_BEGINNING_BYTES, Beginning, find_beginnings
+from storage.text import storable
 from tasks.inbox import SkippedFile, batch_date, pending_files
 from tasks.sources import (
+    CONTENT_BYTES,
     ContentHash,
     DamagedContentError,
     SourceChangedError,
@@ -24,6 +27,9 @@ from tasks.sources import (
     hash_content,
 )
 from tasks.task import task
+
+COMPRESSED_SUFFIXES = frozenset({".gz", ".zst", ".zstd"})
+"""What a compressed file's name ends in beside that of what it holds."""
 
 LATEST_NIGHT = timedelta(days=1)
 """How far ahead of UTC a file's own date may be: east of it, tomorrow has begun."""
@@ -53,9 +59,19 @@ class Arrival:
 
     record: BatchRecord
     """The batch it holds, as the database knows it."""
+    source: Path
+    """The file."""
+    name: str
+    """What it is called where people read of it."""
     damage: str | None
     """Why its content cannot be read; None where it can. It is then known by its raw bytes."""
     received_at: datetime
+    content_bytes: int = 0
+    """Size of its decompressed content."""
+    content_sha256: str | None = None
+    """What the content is known by, where that is not the batch id: of a replay."""
+    corrections: Path | None = None
+    """Of a replay of quarantined rows: which row of the source is which of those."""
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -101,9 +117,14 @@ def find_files(
 
 
 def receive_file(
-    engine: Engine, source: Path, contract: str, night: date, now: datetime
+    engine: Engine,
+    source: Path,
+    contract: str,
+    night: date,
+    now: datetime,
+    limit_bytes: int = CONTENT_BYTES,
 ) -> Arrival:
-    """Record that a file came, and find the batch it is a delivery of.
+    """Record that a file came, and find the batch it is a delivery of, and those it begins with.
 
     Args:
         engine: the database.
@@ -111,6 +132,7 @@ def receive_file(
         contract: the name of the contract it is read under.
         night: the night it belongs to.
         now: when it was seen.
+        limit_bytes: largest content that is taken in.
 
     Returns:
         The batch; already finished where the same content came before.
@@ -121,8 +143,9 @@ def receive_file(
     """
     damage = None
     before = _examine(source)
+    candidates = find_beginnings(engine, contract)
     try:
-        content = hash_content(source)
+        content = hash_content(source, candidates, limit_bytes)
     except DamagedContentError as error:
         content, damage = _hash_raw(source), str(error)
     status = _examine(source)
@@ -144,9 +167,42 @@ def receive_file(
             content_bytes=content.size_bytes,
             modified_at=datetime.fromtimestamp(status.st_mtime, UTC),
             arrived_at=now,
+            beginnings=_beginnings(source.name, content, candidates),
         ),
     )
-    return Arrival(record=record, damage=damage, received_at=now)
+    return Arrival(
+        record=record,
+        source=source,
+        name=source.name,
+        damage=damage,
+        received_at=now,
+        content_bytes=content.size_bytes,
+    )
+
+
+def _beginnings(
+    name: str, content: ContentHash, candidates: Mapping[int, Sequence[Beginning]]
+) -> tuple[str, ...]:
+    """Name the batches that a content begins with.
+
+    A short one counts under the same name only: it could be a beginning by chance.
+    """
+    return tuple(
+        one.batch_id
+        for size_bytes, sha256 in content.beginnings.items()
+        for one in candidates[size_bytes]
+        if one.batch_id == sha256
+        and (
+            size_bytes >= SHORTEST_BEGINNING_BYTES
+            or _plain_name(one.file_name) == _plain_name(name)
+        )
+    )
+
+
+def _plain_name(name: str) -> str:
+    """Return a file's name without what says that it is compressed."""
+    path = Path(name)
+    return storable(path.stem if path.suffix.lower() in COMPRESSED_SUFFIXES else path.name)
 
 
 def _examine(source: Path) -> os.stat_result:

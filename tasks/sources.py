@@ -1,8 +1,8 @@
-"""Delivered files as bytes: opening, decompressing, hashing, and cutting at line ends.
+"""Delivered files as bytes: opening, decompressing and hashing.
 
-Belongs here: everything that is true of a file before its columns are known. Does not belong here:
-what a line means (``tasks.layout``, ``tasks.csv_blocks``) or what Parquet holds
-(``tasks.parquet_records``).
+Belongs here: what is true of a file before anything is known of its form. Does not belong here:
+its lines (``tasks.lines``), what they mean (``tasks.layout``, ``tasks.csv_blocks``) or what Parquet
+holds (``tasks.parquet_records``).
 
 Nothing here ever holds a whole file. Compression is told from the first bytes, never from the
 name: a ``.csv`` that is gzip, or a ``.gz`` that is plain text, is read for what it is.
@@ -13,11 +13,10 @@ import hashlib
 import os
 import stat
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
-import numpy as np
 import zstandard
 from pydantic import BaseModel, ConfigDict
 
@@ -28,10 +27,10 @@ PIECE_BYTES = 1 << 20
 ZST_FEED_BYTES = 1 << 10
 """Compressed bytes given to zstd at a time. Its best ratio is 32,768, so one feed yields at most
 32 MiB however the file was made; measured 1.1 times the cost of feeding 128 KiB."""
-BLOCK_BYTES = 8 << 20
-"""Bytes of text parsed at a time: 8 MiB, from the measurements of the design's notes."""
+CONTENT_BYTES = 20_000_000_000
+"""Largest content that is taken in. A guess: 130 million lines of NSL-KDD, a whole day of a busy
+site; a compressed file that holds more is more likely made to fill the disk."""
 
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 PARQUET_MAGIC = b"PAR1"
 _MAGIC_BYTES = 6
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -75,22 +74,46 @@ class ContentHash(BaseModel):
     """Hexadecimal, of the decompressed bytes (of the file itself when it is Parquet)."""
     size_bytes: int
     """Size of what was hashed: decompressed."""
+    beginnings: Mapping[int, str] = {}
+    """SHA-256 of the first so many bytes, for each of the sizes asked for that is shorter."""
 
 
-def hash_content(source: Path) -> ContentHash:
+def hash_content(
+    source: Path, sizes: Collection[int] = (), limit_bytes: int = CONTENT_BYTES
+) -> ContentHash:
     """Hash a file's decompressed bytes, a piece at a time.
 
     The same records plain, gzipped and zstandard-compressed hash alike, so they are one batch.
 
+    Args:
+        source: the file.
+        sizes: hash its first so many bytes as well, for each of these.
+        limit_bytes: a longer content is refused.
+
     Raises:
-        InputRejectedError: no regular file, unreadable, truncated, or changed meanwhile.
+        InputRejectedError: no regular file, unreadable, truncated, too large, or changed meanwhile.
     """
     digest = hashlib.sha256()
     size_bytes = 0
+    beginnings = {}
+    marks = sorted({size for size in sizes if size > 0}, reverse=True)
     for piece in read_content(source):
-        digest.update(piece)
+        done = 0
+        while marks and marks[-1] < size_bytes + len(piece):
+            mark = marks.pop()
+            digest.update(piece[done : mark - size_bytes])
+            done = mark - size_bytes
+            beginnings[mark] = digest.hexdigest()
+        digest.update(piece[done:] if done else piece)
         size_bytes += len(piece)
-    return ContentHash(sha256=digest.hexdigest(), size_bytes=size_bytes)
+        if size_bytes > limit_bytes:
+            msg = (
+                f"Cannot read {source}: its content is larger than {limit_bytes:,} bytes, the limit"
+                " that NOCTULE_MAX_FILE_BYTES sets. None of it is stored. Deliver it in parts; or,"
+                " if it is what it should be, raise the limit and replay the batch."
+            )
+            raise DamagedContentError(msg)
+    return ContentHash(sha256=digest.hexdigest(), size_bytes=size_bytes, beginnings=beginnings)
 
 
 def read_content(source: Path, piece_bytes: int = PIECE_BYTES) -> Iterator[bytes]:
@@ -204,58 +227,3 @@ def _decompress_zstd(file: BinaryIO) -> Iterator[bytes]:
     if has_begun:
         msg = "the last zstandard frame does not end"
         raise EOFError(msg)
-
-
-def cut_blocks(pieces: Iterator[bytes], block_bytes: int = BLOCK_BYTES) -> Iterator[bytes]:
-    """Join pieces of text into blocks of whole lines.
-
-    Args:
-        pieces: consecutive content of a file.
-        block_bytes: a block ends with the last line end at or before this size is passed; one
-            longer line makes a longer block.
-
-    Yields:
-        Blocks of at least one line, each line with its line end; one is added to a last line
-        without. A byte order mark at the start is left out.
-    """
-    waiting: list[bytes] = []
-    waiting_bytes = 0
-    has_line_end = False
-    mark = BYTE_ORDER_MARK
-    for piece in pieces:
-        waiting.append(piece)
-        waiting_bytes += len(piece)
-        has_line_end = has_line_end or b"\n" in piece
-        if waiting_bytes < block_bytes or not has_line_end:
-            continue
-        text = b"".join(waiting)
-        end = text.rfind(b"\n") + 1
-        yield text[:end].removeprefix(mark)
-        mark = b""
-        waiting, waiting_bytes, has_line_end = [text[end:]], len(text) - end, False
-    rest = b"".join(waiting).removeprefix(mark)
-    if rest:
-        yield rest if rest.endswith(b"\n") else rest + b"\n"
-
-
-def find_lines(block: bytes, line_numbers: Collection[int], first: int) -> dict[int, bytes]:
-    """Pick lines out of a block by their numbers, without their line ends.
-
-    Args:
-        block: whole lines, as ``cut_blocks`` yields them.
-        line_numbers: physical line numbers; those outside the block are ignored.
-        first: the number of the block's first line.
-    """
-    ends = np.flatnonzero(np.frombuffer(block, np.uint8) == ord("\n"))
-    found = {}
-    for number in line_numbers:
-        index = number - first
-        if 0 <= index < len(ends):
-            start = ends[index - 1] + 1 if index else 0
-            found[number] = block[start : ends[index]].removesuffix(b"\r")
-    return found
-
-
-def count_lines(block: bytes) -> int:
-    """Count the lines of a block of whole lines."""
-    return int(np.count_nonzero(np.frombuffer(block, np.uint8) == ord("\n")))

@@ -23,10 +23,16 @@ from tasks.detectors.hybrid import OperatingPointName
 from tasks.drift import DriftOptions, DriftSummary, measure_drift
 from tasks.explain import ExplainOptions, ExplainSummary, explain_batch
 from tasks.ingest import IngestOptions, IngestSummary, count_rows, ingest_file
+from tasks.lines import LINE_BYTES
 from tasks.publish import progress_artifact
 from tasks.score import ScoreOptions, ScoreSummary, score_batch
 from tasks.shown import ID_DIGITS
-from tasks.sources import SourceChangedError, SourceUnavailableError, hash_content
+from tasks.sources import (
+    CONTENT_BYTES,
+    SourceChangedError,
+    SourceUnavailableError,
+    hash_content,
+)
 from tasks.task import task
 from tasks.validate import (
     ExpectationOutcome,
@@ -58,18 +64,31 @@ class FileJob(BaseModel):
 
     source: Path
     batch_id: str
+    content_sha256: str | None = None
+    """What the source is known by, where that is not the batch id: of a replay."""
     contract: str
     folder: Path
     """The batch's folder in the lake."""
+    known_bytes: int = 0
+    """How much of the content another batch accounts for."""
     chunk_rows: int
     """Most rows held in memory at a time."""
     max_quarantine_ratio: float
     """Largest share of rows that may be unusable, in [0, 1]."""
+    max_line_bytes: int = LINE_BYTES
+    """Longest line that is read."""
+    max_file_bytes: int = CONTENT_BYTES
+    """Largest content that is read."""
 
     @property
     def declared(self) -> Contract:
         """The contract itself."""
         return get_contract(self.contract)
+
+    @property
+    def content(self) -> str:
+        """SHA-256 of what the source must hold."""
+        return self.content_sha256 or self.batch_id
 
 
 class BatchJob(FileJob):
@@ -80,6 +99,8 @@ class BatchJob(FileJob):
     operating_point: OperatingPointName
     explain_top: int
     """Most flagged connections that are explained."""
+    max_quarantined_rows: int
+    """Most quarantined rows that the database keeps."""
     drift_sample_rows: int
     """Most rows of each side in Evidently's report."""
     threads: int
@@ -98,6 +119,10 @@ class Refusal(BaseModel):
     reason: str
     """One sentence for the operator."""
     rows_read: int
+    rows_known: int = 0
+    """Those that another batch accounts for; the others are rejected."""
+    field_names: tuple[str, ...] = ()
+    """What the fields of the file's lines are called, where it was read so far."""
     results: tuple[ExpectationOutcome, ...] = ()
     report: str | None = None
     """The validation page, relative to the batch's folder, where validation came so far."""
@@ -123,13 +148,13 @@ def ingest(job: FileJob, damage: str | None) -> IngestSummary | Refusal:
             "ingest",
             _ingest_key(job),
             IngestSummary,
-            lambda out: ingest_file(job.source, job.declared, out, job.batch_id, options),
+            lambda out: ingest_file(job.source, job.declared, out, job.content, options),
         )
     except (SourceChangedError, SourceUnavailableError):
         raise
     except InputRejectedError as error:
         refusal = Refusal(reason=str(error), rows_read=count_rows(job.source, job.declared))
-        if hash_content(job.source).sha256 != job.batch_id:
+        if hash_content(job.source, limit_bytes=job.max_file_bytes).sha256 != job.content:
             # What was refused is not what was received: nothing is known of that yet.
             raise SourceChangedError.of(job.source) from error
         return refusal
@@ -150,6 +175,8 @@ def validate(job: FileJob, ingested: IngestSummary) -> ValidationSummary | Refus
     return Refusal(
         reason=validated.rejection,
         rows_read=ingested.rows_read,
+        rows_known=ingested.rows_known,
+        field_names=ingested.field_names,
         results=validated.results,
         report=validated.report,
     )
@@ -238,7 +265,12 @@ def _once(
 
 
 def _ingest_options(job: FileJob) -> IngestOptions:
-    return IngestOptions(chunk_rows=job.chunk_rows)
+    return IngestOptions(
+        chunk_rows=job.chunk_rows,
+        line_bytes=job.max_line_bytes,
+        content_bytes=job.max_file_bytes,
+        known_bytes=job.known_bytes,
+    )
 
 
 def _validate_options(job: FileJob) -> ValidateOptions:
@@ -252,7 +284,7 @@ def _score_options(job: BatchJob) -> ScoreOptions:
 def _ingest_key(job: FileJob) -> dict[str, str]:
     """Say what the parsed rows depend on; a later stage's key holds those of all before it."""
     return {
-        "content": job.batch_id,
+        "content": job.content,
         "contract": job.declared.fingerprint,
         "code": code_fingerprint(),
         "ingest": repr(_ingest_options(job)),

@@ -6,9 +6,11 @@ Belongs here: which summary fills which field. Does not belong here: SQL (see ``
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from sqlalchemy import Engine
 
+from expectations.errors import ServiceUnavailableError
 from storage.batches import (
     BatchRejection,
     BatchResult,
@@ -16,12 +18,13 @@ from storage.batches import (
     commit_batch,
     reject_batch,
 )
-from storage.claims import Claim
+from storage.claims import Claim, ClaimLostError, OvertakenError
 from storage.outbox import OutboxEvent
 from storage.scorings import ScoringResult
 from tasks.drift import DriftSummary
 from tasks.explain import ExplainSummary
 from tasks.ingest import IngestSummary
+from tasks.receive import Arrival
 from tasks.score import ScoreSummary
 from tasks.stages import BatchJob, Refusal
 from tasks.task import task
@@ -29,6 +32,12 @@ from tasks.validate import ExpectationOutcome, ValidationSummary
 
 SCORED_EVENT = "noctule.batch.scored"
 REJECTED_EVENT = "noctule.batch.rejected"
+KNOWN_EVENT = "noctule.batch.known"
+
+
+RETRY_DELAYS_S = (2, 8, 20)
+"""Waits before a commit is tried again, in seconds: together as long as the restart of a database
+takes (a guess)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +55,7 @@ def store_scored(
     engine: Engine,
     held: Claim,
     job: BatchJob,
+    arrival: Arrival,
     stages: StageSummaries,
     started_at: datetime,
     finished_at: datetime,
@@ -76,6 +86,7 @@ def store_scored(
         "rows_read": stages.ingested.rows_read,
         "rows_scored": stages.scored.rows_scored,
         "rows_quarantined": stages.ingested.rows_unparsed + stages.validated.rows_quarantined,
+        "rows_known": stages.ingested.rows_known,
     }
     commit_batch(
         engine,
@@ -84,14 +95,16 @@ def store_scored(
             **rows,
             scoring=scoring,
             quarantine=tuple(folder / name for name in quarantines if name is not None),
+            quarantine_limit=job.max_quarantined_rows,
+            field_names=stages.ingested.field_names,
+            corrections=arrival.corrections,
             validation=_facts(stages.validated.results),
             events=(
                 OutboxEvent(
                     key=f"{job.batch_id}:{job.model_version}:scored",
                     event=SCORED_EVENT,
                     payload={
-                        "batch_id": job.batch_id,
-                        "file_name": job.source.name,
+                        **_names(arrival),
                         **rows,
                         "rows_flagged": stages.scored.rows_flagged,
                         "model_version": job.model_version,
@@ -109,6 +122,7 @@ def store_rejected(
     engine: Engine,
     held: Claim,
     job: BatchJob,
+    arrival: Arrival,
     refused: Refusal,
     started_at: datetime,
     finished_at: datetime,
@@ -125,16 +139,17 @@ def store_rejected(
         BatchRejection(
             reason=refused.reason,
             rows_read=refused.rows_read,
+            rows_known=refused.rows_known,
+            field_names=refused.field_names,
             validation=_facts(refused.results),
             events=(
                 OutboxEvent(
                     key=f"{job.batch_id}:rejected",
                     event=REJECTED_EVENT,
                     payload={
-                        "batch_id": job.batch_id,
-                        "file_name": job.source.name,
+                        **_names(arrival),
                         "reason": refused.reason,
-                        "rows_rejected": refused.rows_read,
+                        "rows_rejected": refused.rows_read - refused.rows_known,
                     },
                 ),
             ),
@@ -144,11 +159,69 @@ def store_rejected(
     )
 
 
+def store_known(
+    engine: Engine,
+    held: Claim,
+    arrival: Arrival,
+    ingested: IngestSummary,
+    started_at: datetime,
+    finished_at: datetime,
+) -> None:
+    """Commit a batch of which every row is known: another one accounts for them.
+
+    Raises:
+        ClaimLostError: another run has claimed the batch since.
+        ServiceUnavailableError: the database cannot be reached; nothing was stored.
+    """
+    commit_batch(
+        engine,
+        held,
+        BatchResult(
+            rows_read=ingested.rows_read,
+            rows_scored=0,
+            rows_quarantined=0,
+            rows_known=ingested.rows_known,
+            scoring=None,
+            quarantine=(),
+            field_names=ingested.field_names,
+            validation=(),
+            events=(
+                OutboxEvent(
+                    key=f"{held.batch_id}:known",
+                    event=KNOWN_EVENT,
+                    payload={**_names(arrival), "rows_known": ingested.rows_known},
+                ),
+            ),
+            started_at=started_at,
+            finished_at=finished_at,
+        ),
+    )
+
+
+def _names(arrival: Arrival) -> dict[str, str | None]:
+    """Say in an event which batch it is of."""
+    return {
+        "batch_id": arrival.record.batch_id,
+        "file_name": arrival.name,
+        "replayed_batch_id": arrival.record.replayed_batch_id,
+    }
+
+
 def _facts(outcomes: Sequence[ExpectationOutcome]) -> tuple[ValidationFact, ...]:
     """Turn expectations' outcomes into rows to store."""
     return tuple(ValidationFact(**outcome.model_dump()) for outcome in outcomes)
 
 
+def is_passing(error: object) -> bool:
+    """Tell whether a database that is away or locked is all that is wrong."""
+    is_overtaken = isinstance(error, ClaimLostError | OvertakenError)
+    return isinstance(error, ServiceUnavailableError) and not is_overtaken
+
+
 # A commit that failed left nothing, and one that succeeded unnoticed is repeated without effect.
-store_scored_task = task(store_scored, name="store", retries=2, retry_delay_seconds=5)
-store_rejected_task = task(store_rejected, name="reject", retries=2, retry_delay_seconds=5)
+_store = partial(
+    task, retries=len(RETRY_DELAYS_S), retry_delays_s=RETRY_DELAYS_S, is_passing=is_passing
+)
+store_scored_task = _store(store_scored, name="store")
+store_rejected_task = _store(store_rejected, name="reject")
+store_known_task = _store(store_known, name="store known")

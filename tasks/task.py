@@ -1,18 +1,24 @@
 """The house decorator: how a stage becomes a Prefect task, and what its runs inherit."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import ParamSpec, TypeVar
 
 import prefect
 from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 def task(
-    work: Callable[P, R], *, name: str, retries: int = 0, retry_delay_seconds: float = 0
+    work: Callable[P, R],
+    *,
+    name: str,
+    retries: int = 0,
+    retry_delays_s: Sequence[float] = (0,),
+    is_passing: Callable[[object], bool] | None = None,
 ) -> "prefect.Task[P, R]":
     """Name a function as a Prefect task without result caching or persistence.
 
@@ -25,7 +31,8 @@ def task(
         work: a function of paths, options and small summaries.
         name: what the Prefect UI calls it.
         retries: how often to try again; only for work whose effect is idempotent.
-        retry_delay_seconds: wait between tries.
+        retry_delays_s: waits before each further try, in seconds.
+        is_passing: tells an error that another try may not meet; None if any may be such.
 
     Returns:
         The Prefect task; ``.fn`` is the function itself.
@@ -33,11 +40,23 @@ def task(
     decorate = prefect.task(
         name=name,
         retries=retries,
-        retry_delay_seconds=retry_delay_seconds,
+        retry_delay_seconds=list(retry_delays_s),
+        retry_condition_fn=None if is_passing is None else _condition(is_passing),
         cache_policy=NO_CACHE,
         persist_result=False,
     )
     return decorate(work)
+
+
+def _condition(
+    is_passing: Callable[[object], bool],
+) -> "Callable[[prefect.Task[P, R], TaskRun, State[R]], bool]":
+    """Ask of the error that a failed state holds, as Prefect asks of the state."""
+
+    def should_retry(_task: "prefect.Task[P, R]", _run: TaskRun, state: "State[R]") -> bool:
+        return is_passing(state.data)
+
+    return should_retry
 
 
 @contextmanager

@@ -77,7 +77,8 @@ class ExpectationOutcome(BaseModel):
 class ValidationSummary(BaseModel):
     """What validation decided.
 
-    Unless rejected, rows_read = rows_accepted + rows_quarantined + those ingest could not parse.
+    Unless rejected, the new rows are rows_accepted + rows_quarantined + those ingest could not
+    parse.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -131,13 +132,13 @@ def validate_batch(
     columns = ingest.columns_present
     schemas = [pl.read_parquet_schema(folder / part) for part in ingest.parts]
     types = {f"dtype.{name}": _stored_type(schemas, name) for name in columns}
-    sieve = _Sieve(contract, columns, source, out, ingest.content_sha256)
+    sieve = _Sieve(contract, ingest, source, out)
     if all(schema[name] == contract.schema[name] for schema in schemas for name in columns):
         for part in ingest.parts:
             sieve.add(folder, part)
     quarantine = sieve.close()
     statistics = sieve.profile.statistics(
-        rows_read=ingest.rows_read,
+        rows_read=ingest.rows_new,
         rows_unparsed=ingest.rows_unparsed,
         rows_accepted=sieve.rows_accepted,
     )
@@ -176,15 +177,15 @@ class _Sieve:
     """Parts a batch, chunk by chunk, into rows to score and rows to quarantine."""
 
     def __init__(
-        self, contract: Contract, columns: Sequence[str], source: Path, out: Path, batch: str
+        self, contract: Contract, ingest: "IngestSummary", source: Path, out: Path
     ) -> None:
-        self.checker = RowChecker(contract, columns)
+        self.checker = RowChecker(contract, ingest.columns_present)
         self.profile = BatchProfile(contract)
         self.parts: list[PartFile] = []
         self.rows_accepted = 0
         self.rows_quarantined = 0
         self._source = source
-        self._batch = batch
+        self._ingest = ingest
         self._out = out
         self._quarantine = QuarantineWriter(out)
         self._waiting: list[pl.DataFrame] = []
@@ -230,7 +231,10 @@ class _Sieve:
             return
         rows = pl.concat(self._waiting)
         self._waiting = []
-        lines = read_raw_lines(self._source, rows["line_number"].to_list(), self._batch)
+        ingest = self._ingest
+        lines = read_raw_lines(
+            self._source, rows["line_number"].to_list(), ingest.content_sha256, ingest.line_bytes
+        )
         raw = [lines[line_number] for line_number in rows["line_number"]]
         self._quarantine.add(
             rows.with_columns(pl.lit("validate").alias("stage"), pl.Series("raw", raw, pl.Binary))
@@ -310,7 +314,7 @@ def _explain_rejection(
             f"the batch cannot be scored: its {failed.column} is {failed.observed}, "
             f"expected {failed.expected}"
         )
-    rows = ingest.rows_read
+    rows = ingest.rows_new
     refused = rows - rows_accepted
     limit = f", more than the {options.max_quarantine_ratio:.1%} allowed" if rows_accepted else ""
     return (

@@ -79,15 +79,18 @@ def render_page(
 
 def _counts(summary: "ValidationSummary", ingest: "IngestSummary") -> dict[str, int]:
     """Count the rows as the database will: of a batch that is rejected, none is quarantined."""
+    known = {"rows known": ingest.rows_known} if ingest.rows_known else {}
     if summary.is_rejected:
         return {
             "rows read": ingest.rows_read,
-            "rows rejected": ingest.rows_read,
+            **known,
+            "rows rejected": ingest.rows_new,
             "of them not parsed": ingest.rows_unparsed,
             "of them failing a check": summary.rows_quarantined,
         }
     return {
         "rows read": ingest.rows_read,
+        **known,
         "rows accepted": summary.rows_accepted,
         "rows quarantined": ingest.rows_unparsed + summary.rows_quarantined,
         "of them not parsed": ingest.rows_unparsed,

@@ -10,7 +10,7 @@ SELECT
     b.rows_quarantined,
     b.rows_rejected,
     b.rows_known,
-    CASE b.status WHEN 'rejected' THEN 0 ELSE s.rows_flagged END AS rows_flagged,
+    CASE b.status WHEN 'received' THEN NULL ELSE coalesce(s.rows_flagged, 0) END AS rows_flagged,
     s.model_version_id AS model_version,
     s.operating_point,
     s.threshold,
@@ -19,6 +19,9 @@ SELECT
     b.rejection,
     b.received_at,
     b.started_at,
-    b.finished_at
+    b.finished_at,
+    -- The batch that accounts for the known rows, and of a replay the batch it corrects.
+    b.known_batch_id,
+    b.replayed_batch_id
 FROM batch AS b
 LEFT JOIN scoring AS s ON b.batch_id = s.batch_id AND s.purpose = 'live'

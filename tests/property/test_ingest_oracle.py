@@ -18,7 +18,8 @@ from expectations.contract import Column, Contract
 from tasks.csv_blocks import parse_block
 from tasks.ingest import IngestOptions, ingest_file, read_raw_lines
 from tasks.layout import Layout
-from tasks.sources import count_lines, cut_blocks, hash_content
+from tasks.lines import count_lines, cut_blocks
+from tasks.sources import hash_content
 
 SMALL = Contract(
     name="small",
@@ -218,7 +219,7 @@ def files(draw: st.DrawFn) -> tuple[bytes, Layout]:
     layout = Layout(
         columns=SMALL.columns,
         positions=tuple(names.index(column.name) for column in SMALL.columns),
-        width=len(names),
+        names=tuple(names),
         extra=("extra",),
         header_line=int(header),
     )
@@ -234,7 +235,7 @@ def as_fate(parsed: pl.DataFrame, unparsed: pl.DataFrame, blank_lines: int) -> F
     )
 
 
-FIVE_FIELDS = Layout(SMALL.columns, (0, 1, 2, 3, 4), 5, (), 0)
+FIVE_FIELDS = Layout(SMALL.columns, (0, 1, 2, 3, 4), tuple(SMALL.by_name), (), 0)
 
 
 @settings(max_examples=250, deadline=None)

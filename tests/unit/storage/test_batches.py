@@ -117,6 +117,8 @@ class TestCommit:
         example.commit()
         assert {name: len(rows) for name, rows in example.read_all().items()} == {
             "batch": 1,
+            "batch_prefix": 0,
+            "correction": 0,
             "delivery": 1,
             "model_version": 1,
             "promotion": 1,

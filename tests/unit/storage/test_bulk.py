@@ -13,8 +13,9 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import IntegrityError
 
 from storage.bulk import STATEMENT_ROWS, TUPLE_ROWS, insert_frame, read_slices
+from storage.column_types import PlainText, RecordJson
 from storage.database import connect, read, write
-from storage.schema import PlainText, RecordJson, prediction
+from storage.schema import prediction
 
 table = sa.Table(
     "sample",

@@ -222,7 +222,7 @@ def test_a_file_of_bad_lines_only_has_no_part(ingest: Ingest) -> None:
 
 def test_a_quoted_nothing_in_a_file_of_one_column_is_a_row_but_a_blank_line_is_not() -> None:
     service = SMALL.by_name["service"]
-    layout = Layout(columns=(service,), positions=(0,), width=1, extra=(), header_line=0)
+    layout = Layout(columns=(service,), positions=(0,), names=("service",), extra=(), header_line=0)
     rows = parse_block(b'"ftp"\n""\n\n"http"\n', layout, first_line=1, first_row=1)
     assert rows.parsed.rows() == [(1, 1, "ftp"), (3, 4, "http")]
     assert rows.unparsed.rows() == [(2, 2, "ingest", ["service: empty"], b'""')]

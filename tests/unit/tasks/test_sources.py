@@ -1,4 +1,5 @@
 import gzip
+import hashlib
 import os
 from pathlib import Path
 
@@ -6,7 +7,7 @@ import pytest
 import zstandard
 
 from expectations.errors import InputRejectedError
-from tasks.sources import ZST_FEED_BYTES, cut_blocks, find_lines, hash_content, read_content
+from tasks.sources import ZST_FEED_BYTES, DamagedContentError, hash_content, read_content
 
 TEXT = b"duration,service\n1,http\n2,ftp\n"
 
@@ -90,24 +91,19 @@ def test_a_bomb_comes_in_pieces_of_bounded_size(tmp_path: Path) -> None:
     assert max(map(len, read_content(source))) <= 32 << 20
 
 
-@pytest.mark.parametrize(
-    ("pieces", "block_bytes", "blocks"),
-    [
-        ([b"a\nb\nc"], 1, [b"a\nb\n", b"c\n"]),
-        ([b"a\n", b"b\n", b"c\n"], 2, [b"a\n", b"b\n", b"c\n"]),
-        ([b"a\n", b"b\n", b"c\n"], 3, [b"a\nb\n", b"c\n"]),
-        ([b"lo", b"ng", b"er\nb", b"\n"], 2, [b"longer\n", b"b\n"]),
-        ([b"\xef\xbb", b"\xbfa\n", b"b"], 1, [b"a\n", b"b\n"]),
-        ([b"\xef\xbb\xbf"], 1, []),
-        ([], 1, []),
-    ],
-)
-def test_blocks_hold_whole_lines(
-    pieces: list[bytes], block_bytes: int, blocks: list[bytes]
-) -> None:
-    assert list(cut_blocks(iter(pieces), block_bytes)) == blocks
+def test_a_content_is_hashed_at_the_sizes_asked_for(tmp_path: Path) -> None:
+    source = tmp_path / "night.csv"
+    source.write_bytes(gzip.compress(TEXT))
+    found = hash_content(source, [0, 3, 17, len(TEXT), 10_000, 3])
+    assert found.beginnings == {
+        size: hashlib.sha256(TEXT[:size]).hexdigest() for size in (3, 17)
+    }, "only a longer content begins with a shorter one"
+    assert found.sha256 == hashlib.sha256(TEXT).hexdigest()
 
 
-def test_lines_are_found_by_their_numbers_without_their_ends() -> None:
-    found = find_lines(b"a\r\n\nb\n", [9, 10, 11, 12, 13], first=10)
-    assert found == {10: b"a", 11: b"", 12: b"b"}
+def test_a_content_past_the_limit_is_refused_with_the_setting_to_raise(tmp_path: Path) -> None:
+    source = tmp_path / "bomb.csv.gz"
+    source.write_bytes(gzip.compress(bytes(3 << 20)))
+    assert hash_content(source, limit_bytes=3 << 20).size_bytes == 3 << 20
+    with pytest.raises(DamagedContentError, match=r"3,145,727 bytes.*NOCTULE_MAX_FILE_BYTES"):
+        hash_content(source, limit_bytes=(3 << 20) - 1)

@@ -41,6 +41,7 @@ def job(tmp_path: Path, source: Path) -> BatchJob:
         model_folder=tmp_path,
         operating_point="default",
         explain_top=5,
+        max_quarantined_rows=100,
         drift_sample_rows=2_000,
         threads=1,
         seed=1,

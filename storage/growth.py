@@ -1,0 +1,125 @@
+"""Growing files: which rows of a batch an earlier delivery of the same file accounts for already.
+
+Belongs here: the question what is known, answered from what the database holds. Does not belong
+here: how one content is found to begin with another (``tasks.receive``), or what is done with the
+rows that are new.
+
+A log that is appended to arrives again with more rows. Its content is new, and so is its batch; but
+its beginning, byte by byte, is a batch that came before. The rows of that beginning are *known*:
+they were scored or quarantined there, and are only counted here.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, Engine
+
+from storage.database import insert_or_update, read
+from storage.schema import batch, batch_prefix
+
+SHORTEST_BEGINNING_BYTES: Final = 16_384
+"""A shorter content is taken for a beginning only under the same file name: two files may begin
+with the same few connections by chance. A guess: a hundred rows of NSL-KDD."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnownRows:
+    """The rows of a batch that another one accounts for."""
+
+    batch_id: str
+    """The batch that does."""
+    size_bytes: int
+    """How much of the content they are: its beginning, or all of it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Beginning:
+    """A content that another may begin with."""
+
+    batch_id: str
+    file_name: str
+
+
+def find_beginnings(engine: Engine, contract: str) -> Mapping[int, tuple[Beginning, ...]]:
+    """List the contents that a file of a contract may begin with, by their size in bytes.
+
+    Replays are not among them: their content never lay in a file that grows.
+    """
+    query = sa.select(batch.c.size_bytes, batch.c.batch_id, batch.c.file_name).where(
+        batch.c.contract == contract,
+        batch.c.size_bytes > 0,
+        batch.c.replayed_batch_id.is_(None),
+    )
+    found: dict[int, tuple[Beginning, ...]] = {}
+    with read(engine) as connection:
+        for size_bytes, batch_id, file_name in connection.execute(query):
+            one = Beginning(batch_id=batch_id, file_name=file_name)
+            found[size_bytes] = (*found.get(size_bytes, ()), one)
+    return found
+
+
+def record_beginnings(connection: Connection, batch_id: str, beginnings: tuple[str, ...]) -> None:
+    """Note which batches are the beginning of one, within the transaction that records it."""
+    for prefix in beginnings:
+        connection.execute(
+            insert_or_update(connection, batch_prefix)
+            .values(batch_id=batch_id, prefix_batch_id=prefix)
+            .on_conflict_do_nothing()
+        )
+
+
+def find_known(connection: Connection, batch_id: str) -> KnownRows | None:
+    """Find the rows of a batch that need not be scored again.
+
+    A longer file that was scored meanwhile accounts for all of them. Else the longest beginning
+    whose rows are done with does for its own: one that was scored, or was rejected and scored when
+    it was replayed.
+
+    Args:
+        connection: with a transaction begun; what it sees decides.
+        batch_id: a batch whose delivery is recorded.
+    """
+    longer = (
+        sa.select(batch.c.batch_id)
+        .join(batch_prefix, batch_prefix.c.batch_id == batch.c.batch_id)
+        .where(batch_prefix.c.prefix_batch_id == batch_id, batch.c.status == "scored")
+        .order_by(batch.c.size_bytes, batch.c.batch_id)
+        .limit(1)
+    )
+    whole = connection.scalar(longer)
+    if whole is not None:
+        size_bytes = connection.scalar(
+            sa.select(batch.c.size_bytes).where(batch.c.batch_id == batch_id)
+        )
+        return KnownRows(batch_id=whole, size_bytes=int(size_bytes or 0))
+    replay = batch.alias("replay")
+    is_replayed = sa.exists().where(
+        replay.c.replayed_batch_id == batch.c.batch_id, replay.c.status == "scored"
+    )
+    beginning = connection.execute(
+        sa.select(batch.c.batch_id, batch.c.size_bytes)
+        .join(batch_prefix, batch_prefix.c.prefix_batch_id == batch.c.batch_id)
+        .where(
+            batch_prefix.c.batch_id == batch_id,
+            (batch.c.status == "scored") | ((batch.c.status == "rejected") & is_replayed),
+        )
+        .order_by(batch.c.size_bytes.desc(), batch.c.batch_id)
+        .limit(1)
+    ).one_or_none()
+    if beginning is None:
+        return None
+    return KnownRows(batch_id=beginning.batch_id, size_bytes=beginning.size_bytes)
+
+
+def relatives(batch_id: str) -> sa.CompoundSelect[tuple[str]]:
+    """Select the ids of the batches whose fate decides what of one is known, and its own."""
+    return sa.union(
+        sa.select(sa.literal(batch_id, sa.Text())),
+        sa.select(batch_prefix.c.prefix_batch_id).where(batch_prefix.c.batch_id == batch_id),
+        sa.select(batch_prefix.c.batch_id).where(batch_prefix.c.prefix_batch_id == batch_id),
+        sa.select(batch.c.replayed_batch_id).where(
+            batch.c.batch_id == batch_id, batch.c.replayed_batch_id.is_not(None)
+        ),
+    )
