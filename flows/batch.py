@@ -26,6 +26,7 @@ from tasks.ingest import IngestSummary
 from tasks.outcomes import FileOutcome
 from tasks.publish import publish_batch_task
 from tasks.receive import Arrival, receive_task
+from tasks.replay import take_rows_task
 from tasks.shown import plural
 from tasks.stages import (
     BatchJob,
@@ -70,15 +71,15 @@ def finish_batch(
 ) -> State[FileOutcome]:
     """Take what has arrived through every stage, unless it is finished or another run has it."""
     record = arrival.record
-    with claim(
-        engine, batch_folder(settings.lake, record.contract, record.batch_id), record.batch_id
-    ) as held:
+    folder = batch_folder(settings.lake, record.contract, record.batch_id)
+    with claim(engine, folder, record.batch_id) as held:
         if held is None or held.is_finished:
             known = find_batch(engine, record.batch_id)  # by now another run may have decided
             return end_unchanged(known, arrival, is_busy=held is None)
-        job = plan_batch(settings, engine, arrival, held)
-        discard_attempts(job.folder)
         require_room(settings, arrival.content_bytes)
+        discard_attempts(folder)
+        arrival = take_rows_task(engine, folder, arrival) if arrival.is_selection else arrival
+        job = plan_batch(settings, engine, arrival, held)
         ingested = ingest_task(job, arrival.damage)
         if isinstance(ingested, Refusal):
             return refuse(engine, held, job, arrival, ingested, started_at)
@@ -89,7 +90,8 @@ def finish_batch(
             return refuse(engine, held, job, arrival, validated, started_at)
         scored = score_task(job, validated)
         explained = explain_task(job, validated, scored)
-        drifted = drift_task(job, validated, scored)
+        # Rows that were chosen for being bad say nothing of how traffic has moved.
+        drifted = None if arrival.is_selection else drift_task(job, validated, scored)
         stages = StageSummaries(
             ingested=ingested,
             validated=validated,
@@ -108,12 +110,13 @@ def plan_batch(settings: Settings, engine: Engine, arrival: Arrival, held: Claim
         ModelRefusedError: the champion's files are not those that were registered.
     """
     model = champion(engine, settings.contract)
-    file = plan_file(settings, arrival.source, held.batch_id).model_copy(
-        update={
-            "known_bytes": 0 if held.known is None else held.known.size_bytes,
-            "content_sha256": arrival.content_sha256,
-        }
-    )
+    changes: dict[str, object] = {
+        "known_bytes": 0 if held.known is None else held.known.size_bytes,
+        "content_sha256": arrival.content_sha256,
+    }
+    if arrival.is_selection:
+        changes["max_quarantine_ratio"] = 1.0  # each of them was quarantined before
+    file = plan_file(settings, arrival.source, held.batch_id).model_copy(update=changes)
     folder = load_verified(engine, settings.models, model.version)
     return plan_scoring(settings, file, model.version, folder)
 
@@ -220,8 +223,15 @@ def finish(
     with measured() as storing:
         store_scored_task(engine, held, job, arrival, stages, started_at, utc_now())
     ingested, validated, scored = stages.ingested, stages.validated, stages.scored
-    drifted = stages.drifted.columns_drifted
-    pages = (validated.report, stages.drifted.report_html)
+    notes = [*arrival.notes, *ingested.notes, *ingested.notes_on_labels]
+    drifted = stages.columns_drifted
+    pages = [validated.report]
+    if stages.drifted is None:
+        notes += scored.notes
+    else:
+        notes += [*validated.advisories, *scored.notes, *stages.drifted.notes]
+        pages += [stages.drifted.report_html] if stages.drifted.report_html else []
+        drifted += ("anomaly_score",) if stages.drifted.is_score_drifted else ()
     connections = plural(scored.rows_scored, "connection")
     message = f"scored {connections}, flagged {scored.rows_flagged:,}"
     outcome = FileOutcome(
@@ -238,16 +248,9 @@ def finish(
         model_version=job.model_version,
         operating_point=scored.operating_point,
         threshold=scored.threshold,
-        advisories=(
-            *arrival.notes,
-            *ingested.notes,
-            *ingested.notes_on_labels,
-            *validated.advisories,
-            *scored.notes,
-            *stages.drifted.notes,
-        ),
-        drifted=(*drifted, "anomaly_score") if stages.drifted.is_score_drifted else drifted,
-        reports=tuple(job.folder / page for page in pages if page is not None),
+        advisories=tuple(notes),
+        drifted=drifted,
+        reports=tuple(job.folder / page for page in pages),
         costs={**read_costs(job.folder, started_at), "store": storing},
     )
     return Completed(message=message, data=show(engine, outcome))

@@ -204,6 +204,33 @@ def run(
 
 
 @app.command()
+def replay(
+    batch: Annotated[str, typer.Argument(help="Batch id, or as much of it as is unique.")],
+    corrected: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[FILE]",
+            help="The rows as they should have been: those that are open, or the whole file.",
+        ),
+    ] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Put the quarantined rows of a batch, or a rejected batch, through again."""
+    settings = _settings_of_flows()
+    from flows.run import run_replay
+    from flows.tables import show_night
+
+    outcome = run_replay(settings, batch, corrected)
+    if as_json:
+        print_json({**outcome.model_dump(mode="json"), "message": outcome.message})
+    else:
+        show_night(outcome, settings)
+    if outcome.exit_code:
+        raise typer.Exit(outcome.exit_code)
+
+
+@app.command()
 def evaluate(
     file: Annotated[Path, typer.Argument(help="A labelled file.")],
     *,

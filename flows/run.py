@@ -17,6 +17,7 @@ from flows.nightly import nightly
 from flows.plan import plan_file, plan_scoring
 from flows.prefect_api import prefect_api
 from flows.progress import shown_progress
+from flows.replay import choose_target, replay_batch
 from flows.settings import Settings
 from flows.stores import open_database, outcome_of
 from flows.train import train
@@ -25,7 +26,7 @@ from storage.queries import training_sources
 from tasks import stages
 from tasks.evaluate import Evaluation, evaluate_batch
 from tasks.holdout import TOP_K
-from tasks.outcomes import NightOutcome
+from tasks.outcomes import FileOutcome, NightOutcome
 from tasks.sources import hash_content
 from tasks.train import TrainingOutcome
 
@@ -47,6 +48,26 @@ def run_night(settings: Settings, files: list[Path] | None, night: date | None) 
         outcome = _result(nightly(files or None, night, return_state=True))
     assert isinstance(outcome, NightOutcome)  # noqa: S101 - the flow returns nothing else
     return outcome
+
+
+def run_replay(settings: Settings, batch: str, corrected: Path | None) -> NightOutcome:
+    """Replay a batch once and return what it came to, as a night of one file.
+
+    Raises:
+        NoctuleError: there is nothing that could be replayed, or no database or model.
+    """
+    _require_names([corrected] if corrected is not None else [])
+    with open_database(settings) as engine:  # before a server is started for nothing
+        champion(engine, settings.contract)
+        choose_target(settings, engine, batch)
+    with (
+        shown_progress("starting Prefect"),
+        prefect_api(settings.home),
+        tags("noctule", settings.contract),
+    ):
+        outcome = _result(replay_batch(batch, corrected, return_state=True))
+    assert isinstance(outcome, FileOutcome)  # noqa: S101 - the flow returns nothing else
+    return NightOutcome(files=(outcome,))
 
 
 def run_training(

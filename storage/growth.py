@@ -81,14 +81,7 @@ def find_known(connection: Connection, batch_id: str) -> KnownRows | None:
         connection: with a transaction begun; what it sees decides.
         batch_id: a batch whose delivery is recorded.
     """
-    longer = (
-        sa.select(batch.c.batch_id)
-        .join(batch_prefix, batch_prefix.c.batch_id == batch.c.batch_id)
-        .where(batch_prefix.c.prefix_batch_id == batch_id, batch.c.status == "scored")
-        .order_by(batch.c.size_bytes, batch.c.batch_id)
-        .limit(1)
-    )
-    whole = connection.scalar(longer)
+    whole = find_longer(connection, batch_id)
     if whole is not None:
         size_bytes = connection.scalar(
             sa.select(batch.c.size_bytes).where(batch.c.batch_id == batch_id)
@@ -111,6 +104,19 @@ def find_known(connection: Connection, batch_id: str) -> KnownRows | None:
     if beginning is None:
         return None
     return KnownRows(batch_id=beginning.batch_id, size_bytes=beginning.size_bytes)
+
+
+def find_longer(connection: Connection, batch_id: str) -> str | None:
+    """Find a file that was scored and begins with all of a batch; the shortest there is."""
+    longer = (
+        sa.select(batch.c.batch_id)
+        .join(batch_prefix, batch_prefix.c.batch_id == batch.c.batch_id)
+        .where(batch_prefix.c.prefix_batch_id == batch_id, batch.c.status == "scored")
+        .order_by(batch.c.size_bytes, batch.c.batch_id)
+        .limit(1)
+    )
+    found: str | None = connection.scalar(longer)
+    return found
 
 
 def relatives(batch_id: str) -> sa.CompoundSelect[tuple[str]]:

@@ -240,6 +240,16 @@ def history_rows(
         return _rows(connection, query.order_by(model_history.c.promotion_id.desc()).limit(limit))
 
 
+def resolve_batch(engine: Engine, beginning: str) -> str:
+    """Complete the beginning of a batch id.
+
+    Raises:
+        UsageError: no batch, or more than one, has an id that begins so.
+    """
+    with read(engine) as connection:
+        return _resolve(connection, beginning)
+
+
 def latest_night(engine: Engine) -> date | None:
     """Return the latest night that has a finished batch; None where no batch is finished."""
     with read(engine) as connection:

@@ -21,7 +21,7 @@ from sqlalchemy.exc import IntegrityError
 from storage.bulk import SLICE_ROWS, insert_frame, read_slices
 from storage.claims import OvertakenError
 from storage.database import insert_or_update, read, write
-from storage.growth import find_known
+from storage.growth import find_longer, record_beginnings
 from storage.schema import batch, correction, delivery, prediction, quarantined_row, scoring
 
 
@@ -94,8 +94,7 @@ def _target(connection: Connection, row: sa.Row[tuple[object, ...]]) -> ReplayTa
     """Count what is open of a batch that is its own target."""
     facts = row._mapping  # noqa: SLF001 - its public name
     batch_id, is_rejected = facts["batch_id"], facts["status"] == "rejected"
-    known = find_known(connection, batch_id) if is_rejected else None
-    is_whole = known is not None and known.size_bytes == facts["size_bytes"]
+    longer = find_longer(connection, batch_id) if is_rejected else None
     kept = connection.scalar(
         sa.select(sa.func.count()).where(quarantined_row.c.batch_id == batch_id)
     )
@@ -103,7 +102,7 @@ def _target(connection: Connection, row: sa.Row[tuple[object, ...]]) -> ReplayTa
         sa.select(sa.func.count()).select_from(_open_rows(batch_id).subquery())
     )
     if is_rejected:
-        rows_open = 0 if is_whole else facts["rows_read"]
+        rows_open = 0 if longer is not None else facts["rows_rejected"]
     source: str | None = connection.scalar(
         sa.select(delivery.c.source_path)
         .where(delivery.c.batch_id == batch_id)
@@ -121,7 +120,7 @@ def _target(connection: Connection, row: sa.Row[tuple[object, ...]]) -> ReplayTa
         rows_open=int(rows_open or 0),
         rows_lost=facts["rows_quarantined"] - int(kept or 0),
         field_names=None if names is None else tuple(names),
-        corrected_by=known.batch_id if known is not None and is_whole else None,
+        corrected_by=longer,
         source=None if source is None else Path(source),
     )
 
@@ -151,7 +150,12 @@ def read_open_rows(engine: Engine, batch_id: str) -> Iterator[tuple[int, int, by
 
 
 def record_replay(
-    engine: Engine, batch_id: str, target: ReplayTarget, file_name: str, now: datetime
+    engine: Engine,
+    batch_id: str,
+    target: ReplayTarget,
+    file_name: str,
+    now: datetime,
+    beginnings: tuple[str, ...],
 ) -> None:
     """Record a replay as a batch to be worked on; one that is recorded stays as it is.
 
@@ -161,6 +165,8 @@ def record_replay(
         target: the batch whose rows it puts through again; it lands on the same night.
         file_name: what it is shown as.
         now: when it was asked for.
+        beginnings: batches whose content is the beginning of the file that is read; none where
+            only some rows are.
     """
     with write(engine) as connection:
         connection.execute(
@@ -177,6 +183,7 @@ def record_replay(
             )
             .on_conflict_do_nothing()
         )
+        record_beginnings(connection, batch_id, beginnings)
 
 
 def insert_corrections(
@@ -201,7 +208,8 @@ def insert_corrections(
             batch.c.status == "scored",
             batch.c.batch_id != batch_id,
         )
-        if connection.scalar(others.limit(1)) is not None:
+        is_replayed = connection.scalar(others.limit(1)) is not None
+        if is_replayed or find_longer(connection, replayed_batch_id):
             raise _overtaken(replayed_batch_id)
         return
     for frame in read_slices(rows):

@@ -150,6 +150,14 @@ def read_names(line: str) -> list[str]:
     return [name.strip() for name in split_fields(line) or []]
 
 
+def join_names(names: Sequence[str]) -> str:
+    """Write names as the header that ``read_names`` reads; a line end in one becomes a blank."""
+    plain = (" ".join(name.splitlines()) for name in names)
+    return ",".join(
+        '"{}"'.format(name.replace('"', '""')) if {",", '"'} & set(name) else name for name in plain
+    )
+
+
 def count_declared(names: Sequence[str], contract: Contract) -> int:
     """Count the names that the contract declares, in any case of letters."""
     declared = {name.casefold() for name in contract.by_name}

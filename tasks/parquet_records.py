@@ -33,10 +33,7 @@ def read_layout(source: Path, contract: Contract, limit_bytes: int) -> Layout:
     Raises:
         InputRejectedError: damaged, too large, or a feature absent.
     """
-    try:
-        names = pl.scan_parquet(source, glob=False).collect_schema().names()
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise _refuse(source, error) from error
+    names = read_names(source)
     if count_records(source) * len(names) * FEWEST_CELL_BYTES > limit_bytes:
         message = (
             f"Cannot read {source}: its records hold more than {limit_bytes:,} bytes, the limit"
@@ -45,6 +42,18 @@ def read_layout(source: Path, contract: Contract, limit_bytes: int) -> Layout:
         )
         raise InputRejectedError(message)
     return arrange_columns(names, contract, source, header_line=0)
+
+
+def read_names(source: Path) -> tuple[str, ...]:
+    """Return the names of a Parquet file's columns, in order.
+
+    Raises:
+        InputRejectedError: damaged.
+    """
+    try:
+        return tuple(pl.scan_parquet(source, glob=False).collect_schema().names())
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise _refuse(source, error) from error
 
 
 def count_records(source: Path) -> int:

@@ -16,6 +16,7 @@ from sqlalchemy import Engine
 
 from storage.batches import BatchRecord, Delivery, find_delivery, record_delivery
 from storage.growth import SHORTEST_BEGINNING_BYTES, Beginning, find_beginnings
+from storage.replays import ReplayTarget
 from storage.text import storable
 from tasks.inbox import SkippedFile, batch_date, pending_files
 from tasks.sources import (
@@ -54,13 +55,30 @@ class FoundFiles:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Content:
+    """What a file holds."""
+
+    sha256: str
+    """Of its decompressed content; of its bytes as they are where that cannot be read."""
+    size_bytes: int
+    """Of what was hashed."""
+    damage: str | None
+    """Why its content cannot be read; None where it can."""
+    beginnings: tuple[str, ...]
+    """Batches whose content is the beginning of it."""
+    file_bytes: int
+    """Size of the file itself."""
+    modified_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
 class Arrival:
-    """A file that was received."""
+    """A file that was received, or a replay that was asked for."""
 
     record: BatchRecord
     """The batch it holds, as the database knows it."""
     source: Path
-    """The file."""
+    """The file that is read."""
     name: str
     """What it is called where people read of it."""
     damage: str | None
@@ -70,8 +88,17 @@ class Arrival:
     """Size of its decompressed content."""
     content_sha256: str | None = None
     """What the content is known by, where that is not the batch id: of a replay."""
+    replays: ReplayTarget | None = None
+    """Of a replay, the batch whose rows it puts through again."""
+    corrected: Path | None = None
+    """Of a replay, the file that corrects them."""
     corrections: Path | None = None
     """Of a replay of quarantined rows: which row of the source is which of those."""
+
+    @property
+    def is_selection(self) -> bool:
+        """Whether it is some rows of a file, chosen for having been quarantined."""
+        return self.replays is not None and not self.replays.is_rejected
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -141,13 +168,50 @@ def receive_file(
         InputRejectedError: it is no file, may not be read, or changed while it was read.
         ServiceUnavailableError: the database cannot be reached.
     """
-    damage = None
+    content = identify(engine, source, contract, limit_bytes)
+    record = record_delivery(
+        engine,
+        Delivery(
+            batch_id=content.sha256,
+            contract=contract,
+            batch_date=night,
+            source=source.absolute(),
+            size_bytes=content.file_bytes,
+            content_bytes=content.size_bytes,
+            modified_at=content.modified_at,
+            arrived_at=now,
+            beginnings=content.beginnings,
+        ),
+    )
+    return Arrival(
+        record=record,
+        source=source,
+        name=source.name,
+        damage=content.damage,
+        received_at=now,
+        content_bytes=content.size_bytes,
+    )
+
+
+def identify(engine: Engine, source: Path, contract: str, limit_bytes: int) -> Content:
+    """Tell what a file holds, and which batches its content begins with.
+
+    Args:
+        engine: the database.
+        source: the file.
+        contract: the name of the contract it is read under.
+        limit_bytes: largest content that is read.
+
+    Raises:
+        InputRejectedError: it is no file, may not be read, or changed while it was read.
+    """
     before = _examine(source)
     candidates = find_beginnings(engine, contract)
+    damage = None
     try:
         content = hash_content(source, candidates, limit_bytes)
     except DamagedContentError as error:
-        content, damage = _hash_raw(source), str(error)
+        content, damage = hash_raw(source), str(error)
     status = _examine(source)
     if (before.st_ino, before.st_size, before.st_mtime_ns) != (
         status.st_ino,
@@ -156,27 +220,13 @@ def receive_file(
     ):
         # Another file's size and time under this content would pass that file over for ever.
         raise SourceChangedError.of(source)
-    record = record_delivery(
-        engine,
-        Delivery(
-            batch_id=content.sha256,
-            contract=contract,
-            batch_date=night,
-            source=source.absolute(),
-            size_bytes=status.st_size,
-            content_bytes=content.size_bytes,
-            modified_at=datetime.fromtimestamp(status.st_mtime, UTC),
-            arrived_at=now,
-            beginnings=_beginnings(source.name, content, candidates),
-        ),
-    )
-    return Arrival(
-        record=record,
-        source=source,
-        name=source.name,
+    return Content(
+        sha256=content.sha256,
+        size_bytes=content.size_bytes,
         damage=damage,
-        received_at=now,
-        content_bytes=content.size_bytes,
+        beginnings=_beginnings(source.name, content, candidates),
+        file_bytes=status.st_size,
+        modified_at=datetime.fromtimestamp(status.st_mtime, UTC),
     )
 
 
@@ -218,7 +268,7 @@ def _examine(source: Path) -> os.stat_result:
         raise SourceUnavailableError(message) from error
 
 
-def _hash_raw(source: Path) -> ContentHash:
+def hash_raw(source: Path) -> ContentHash:
     """Hash a file as it lies there."""
     with source.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256")

@@ -48,7 +48,13 @@ class StageSummaries:
     validated: ValidationSummary
     scored: ScoreSummary
     explained: ExplainSummary
-    drifted: DriftSummary
+    drifted: DriftSummary | None
+    """None where drift was not measured."""
+
+    @property
+    def columns_drifted(self) -> tuple[str, ...]:
+        """The columns whose distribution moved, as far as that was measured."""
+        return () if self.drifted is None else self.drifted.columns_drifted
 
 
 def store_scored(
@@ -78,7 +84,7 @@ def store_scored(
         scores=tuple(folder / name for name in stages.scored.parts),
         flagged=tuple(folder / name for name in stages.explained.flagged),
         reasons=folder / stages.explained.reasons,
-        drift=folder / stages.drifted.statistics,
+        drift=None if stages.drifted is None else folder / stages.drifted.statistics,
         started_at=started_at,
         finished_at=finished_at,
     )
@@ -108,7 +114,9 @@ def store_scored(
                         **rows,
                         "rows_flagged": stages.scored.rows_flagged,
                         "model_version": job.model_version,
-                        "columns_drifted": list(stages.drifted.columns_drifted),
+                        "columns_drifted": list(
+                            stages.drifted.columns_drifted if stages.drifted else ()
+                        ),
                     },
                 ),
             ),

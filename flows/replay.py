@@ -1,0 +1,96 @@
+"""The replay flow: rows of a finished batch go through every stage again, in a batch of their own.
+
+Belongs here: what is to be replayed, and what to say where nothing is. Does not belong here: the
+stages that a replay shares with any file (``flows.batch``), or how its lines are made
+(``tasks.replay``).
+"""
+
+from pathlib import Path
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
+from sqlalchemy import Engine
+
+from expectations.errors import UsageError
+from flows.batch import finish_batch
+from flows.plan import plan_file
+from flows.settings import Settings, load_settings
+from flows.stores import open_database, record_run, utc_now
+from storage.queries import resolve_batch
+from storage.replays import ReplayTarget, find_target
+from tasks.outcomes import FileOutcome
+from tasks.replay import plan_replay_task
+from tasks.shown import ID_DIGITS
+from tasks.task import untagged
+
+
+@flow(name="replay", flow_run_name="replay {batch}", persist_result=False)
+def replay_batch(batch: str, corrected: Path | None = None) -> State[FileOutcome]:
+    """Put what is open of a batch through again: quarantined rows, or a batch rejected whole.
+
+    Args:
+        batch: its id, or a unique beginning of it.
+        corrected: a file of these rows as they should have been; None to read them as they came.
+
+    Returns:
+        Failed with the reason where the replay is rejected, else completed.
+    """
+    settings, started_at = load_settings(), utc_now()
+    with untagged(), open_database(settings) as engine:
+        target = choose_target(settings, engine, batch)
+        if not target.rows_open and not target.is_rejected:
+            with record_run(engine, "replay", target.batch_id) as run:
+                return run.end(end_without_rows(target))
+        limits = plan_file(settings, Path(target.file_name), target.batch_id)
+        arrival = plan_replay_task(engine, target, corrected, limits, started_at)
+        with record_run(engine, "replay", arrival.record.batch_id) as run:
+            return run.end(finish_batch(settings, engine, arrival, started_at))
+
+
+def choose_target(settings: Settings, engine: Engine, batch: str) -> ReplayTarget:
+    """Find the batch whose rows are to be put through again.
+
+    Raises:
+        UsageError: there is no such batch, it is not finished, of another contract, or part of a
+            longer file that was scored.
+    """
+    batch_id = resolve_batch(engine, batch)
+    target = find_target(engine, batch_id)
+    if target is None:
+        message = (
+            f"Cannot replay batch {batch_id[:ID_DIGITS]}: it is not finished. Run its file first:"
+            " noctule run FILE"
+        )
+        raise UsageError(message)
+    if target.contract != settings.contract:
+        message = (
+            f"Cannot replay batch {batch_id[:ID_DIGITS]}: it is of contract {target.contract}, and"
+            f" NOCTULE_CONTRACT is {settings.contract}. Set it to that of the batch."
+        )
+        raise UsageError(message)
+    if target.corrected_by is not None:
+        message = (
+            f"Cannot replay batch {batch_id[:ID_DIGITS]}: batch {target.corrected_by[:ID_DIGITS]}"
+            " has scored all of its rows, as the beginning of a longer file. Nothing was changed."
+        )
+        raise UsageError(message)
+    return target
+
+
+def end_without_rows(target: ReplayTarget) -> State[FileOutcome]:
+    """End where no row is open."""
+    lost = (
+        f"; {target.rows_lost:,} more were not kept, see NOCTULE_MAX_QUARANTINED_ROWS"
+        if target.rows_lost
+        else ""
+    )
+    message = f"nothing to replay: no quarantined row is open{lost}"
+    outcome = FileOutcome(
+        file_name=target.file_name,
+        batch_date=target.batch_date,
+        status="known",
+        message=message,
+        batch_id=target.batch_id,
+    )
+    return Completed(message=message, data=outcome)

@@ -1,0 +1,238 @@
+"""Replays: rows of a finished batch are made into a source of their own, to be read again.
+
+Belongs here: which lines are put through again, and what such a batch is known by. Does not belong
+here: which rows are open (``storage.replays``), or the stages, which read the lines as any others.
+
+Of a scored batch these are its open quarantined rows, as they came or from a corrected file; of a
+batch rejected whole it is the file itself, or a corrected one. A replay is known by all that its
+result depends on, and not by its content: the same lines may be worth another try once the contract
+or a limit has changed, and asking twice for the same is one replay.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
+from itertools import chain
+from pathlib import Path
+
+import polars as pl
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy import Engine
+
+from expectations.contract import Contract
+from expectations.errors import InputRejectedError, UsageError
+from expectations.registry import get_contract
+from storage.batches import find_batch
+from storage.lake import hash_text, run_stage
+from storage.replays import ReplayTarget, read_open_rows, record_replay
+from tasks.ingest import count_rows
+from tasks.layout import is_header, join_names, read_head, read_names, recognise_layout
+from tasks.lines import cut_blocks
+from tasks.parquet_records import read_names as read_parquet_names
+from tasks.parquet_records import read_rendered
+from tasks.receive import Arrival, hash_raw, identify
+from tasks.shown import ID_DIGITS, plural
+from tasks.sources import SourceChangedError, hash_content, is_parquet, read_content
+from tasks.stages import FileJob, code_fingerprint
+from tasks.task import task
+
+STAGE = "replay"
+"""The folder of the lines in the replay's folder."""
+
+CORRECTIONS = "corrections.parquet"
+
+
+class ReplayedRows(BaseModel):
+    """The lines of a replay, ready to be read."""
+
+    model_config = ConfigDict(frozen=True)
+
+    source: str
+    """The file of them in the stage's folder."""
+    content_sha256: str
+    size_bytes: int
+    rows: int
+
+
+def plan_replay(
+    engine: Engine, target: ReplayTarget, corrected: Path | None, limits: FileJob, now: datetime
+) -> Arrival:
+    """Record a replay of what is open of a batch.
+
+    Args:
+        engine: the database.
+        target: a batch of which rows are open.
+        corrected: a file of these rows as they should have been; None to read them as they came.
+        limits: how files are read and checked now; its source and ids are not looked at.
+        now: when it was asked for.
+
+    Returns:
+        The replay as it arrives; finished already where the same was asked for before.
+
+    Raises:
+        InputRejectedError: the file cannot be read, or is not that of the batch.
+        UsageError: nothing is known of the lines' fields.
+    """
+    contract = get_contract(target.contract)
+    source = corrected or target.source
+    if target.is_rejected:
+        if source is None:
+            raise _gone(target, source)
+        found = identify(engine, source, target.contract, limits.max_file_bytes)
+        if corrected is None and target.batch_id not in {found.sha256, hash_raw(source).sha256}:
+            raise _gone(target, source)
+        what, beginnings = found.sha256, found.beginnings
+    else:
+        open_rows = hashlib.sha256()
+        for row_number, _, _ in read_open_rows(engine, target.batch_id):
+            open_rows.update(b"%d " % row_number)
+        file = "" if corrected is None else hash_content(corrected).sha256
+        what, beginnings = f"{open_rows.hexdigest()} {file}", ()
+        found = None
+    batch_id = hash_text(
+        "replay", target.batch_id, what, contract.fingerprint, code_fingerprint(),
+        str(limits.max_quarantine_ratio), str(limits.max_line_bytes), str(limits.max_file_bytes),
+    )  # fmt: skip
+    name = target.file_name if corrected is None else corrected.name
+    record_replay(engine, batch_id, target, name, now, beginnings)
+    return Arrival(
+        record=find_batch(engine, batch_id),
+        source=source or Path(name),
+        name=name,
+        damage=None if found is None else found.damage,
+        received_at=now,
+        content_bytes=0 if found is None else found.size_bytes,
+        content_sha256=None if found is None else found.sha256,
+        replays=target,
+        corrected=corrected,
+    )
+
+
+def take_rows(engine: Engine, folder: Path, arrival: Arrival) -> Arrival:
+    """Write the lines of a replay of quarantined rows.
+
+    Args:
+        engine: the database.
+        folder: the replay's folder in the lake; its claim is held.
+        arrival: as ``plan_replay`` returned it.
+
+    Raises:
+        InputRejectedError: the corrected file does not hold these rows.
+        UsageError: nothing is known of the lines' fields.
+    """
+    target = arrival.replays
+    assert target is not None  # noqa: S101 - our own mistake: it is asked of replays only
+    made = run_stage(
+        folder,
+        STAGE,
+        {"replay": arrival.record.batch_id},
+        ReplayedRows,
+        lambda out: _write_rows(engine, target, arrival.corrected, out),
+    )
+    return replace(
+        arrival,
+        source=folder / STAGE / made.source,
+        corrections=folder / STAGE / CORRECTIONS,
+        content_sha256=made.content_sha256,
+        content_bytes=made.size_bytes,
+    )
+
+
+def _write_rows(
+    engine: Engine, target: ReplayTarget, corrected: Path | None, out: Path
+) -> ReplayedRows:
+    """Write the open rows of a scored batch as a file with a header, and which row is which."""
+    contract = get_contract(target.contract)
+    rows = [row_number for row_number, _, _ in read_open_rows(engine, target.batch_id)]
+    lines: Iterator[bytes]
+    if corrected is None:
+        names = target.field_names
+        lines = (raw for _, _, raw in read_open_rows(engine, target.batch_id))
+    else:
+        names = _find_names(corrected, contract) or target.field_names
+        lines = _choose_lines(corrected, contract, target, rows)
+    if names is None:
+        message = (
+            f"Cannot replay batch {target.batch_id[:ID_DIGITS]}: it was stored before the names of"
+            " a file's fields were. Give the rows in a file with a header: noctule replay BATCH"
+            " FILE"
+        )
+        raise UsageError(message)
+    source = out / f"{target.batch_id[:ID_DIGITS]}-quarantined.csv"
+    digest, size_bytes = hashlib.sha256(), 0
+    with source.open("wb") as file:
+        for raw in (join_names(names).encode(), *lines):
+            # What ends in a carriage return needs a line end of its own to keep it.
+            line = raw + (b"\r\n" if raw.endswith(b"\r") else b"\n")
+            digest.update(line)
+            size_bytes += file.write(line)
+    pl.DataFrame(
+        {"row_number": range(1, len(rows) + 1), "corrected_row_number": rows},
+        schema={"row_number": pl.Int64, "corrected_row_number": pl.Int64},
+    ).write_parquet(out / CORRECTIONS)
+    return ReplayedRows(
+        source=source.name, content_sha256=digest.hexdigest(), size_bytes=size_bytes, rows=len(rows)
+    )
+
+
+def _find_names(corrected: Path, contract: Contract) -> tuple[str, ...] | None:
+    """Read what a corrected file calls its fields; None where it has no header of its own."""
+    if is_parquet(corrected):
+        return read_parquet_names(corrected)
+    head, _ = read_head(read_content(corrected))
+    first = next((line for line in head.splitlines() if line), b"")
+    if not is_header(read_names(first.decode(errors="replace")), contract):
+        return None
+    return recognise_layout(head, contract, corrected).names
+
+
+def _choose_lines(
+    corrected: Path, contract: Contract, target: ReplayTarget, rows: list[int]
+) -> Iterator[bytes]:
+    """Yield the corrected form of some rows: all of a file of just them, or those of a whole one.
+
+    Raises:
+        InputRejectedError: the file is neither.
+    """
+    count = count_rows(corrected, contract)
+    if count == len(rows):
+        wanted = set(range(1, count + 1))
+    elif count == target.rows_read:
+        wanted = set(rows)
+    else:
+        message = (
+            f"Cannot replay batch {target.batch_id[:ID_DIGITS]} with {corrected.name}: it has"
+            f" {plural(count, 'row')}, expected the {plural(len(rows), 'row')} that are open, in"
+            f" their order, or all {plural(target.rows_read, 'row')} of the file it was made from."
+            " `noctule quarantine --batch` lists those that are open; nothing was stored."
+        )
+        raise InputRejectedError(message)
+    if is_parquet(corrected):
+        yield from read_rendered(corrected, wanted).values()
+        return
+    lines = (
+        line.removesuffix(b"\r")
+        for block in cut_blocks(read_content(corrected))
+        for line in block.split(b"\n")
+    )
+    filled: Iterator[bytes] = (line for line in lines if line)
+    first = next(filled, b"")
+    if not is_header(read_names(first.decode(errors="replace")), contract):
+        filled = chain([first], filled)
+    for row, line in enumerate(filled, start=1):
+        if row in wanted:
+            yield line
+
+
+def _gone(target: ReplayTarget, source: Path | None) -> InputRejectedError:
+    """Say that the file of a batch that was rejected is no longer there."""
+    where = "is not known" if source is None else f"is no longer in {source}"
+    return SourceChangedError(
+        f"Cannot replay batch {target.batch_id[:ID_DIGITS]}: what it was made from {where}. Give"
+        " the file, or a corrected one: noctule replay BATCH FILE"
+    )
+
+
+plan_replay_task = task(plan_replay, name="plan replay")
+take_rows_task = task(take_rows, name="take rows")
