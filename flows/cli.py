@@ -339,3 +339,12 @@ def db_status(*, as_json: AsJson = False) -> None:
     from flows.read import show_status
 
     show_status(_settings(), as_json=as_json)
+
+
+@database_commands.command("check")
+def db_check(*, as_json: AsJson = False) -> None:
+    """Check that all that is stored adds up, and that models and lake are as they were left."""
+    from flows.check import show_check
+
+    if not show_check(_settings(), as_json=as_json):
+        raise typer.Exit(2)

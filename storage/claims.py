@@ -73,6 +73,29 @@ def claim(engine: Engine, folder: Path, batch_id: str) -> Iterator[Claim | None]
         yield _take_token(engine, batch_id) if is_held else None
 
 
+def is_held(engine: Engine, folder: Path, batch_id: str) -> bool:
+    """Tell whether a run is working on a batch at this moment; nothing is made or changed."""
+    if engine.dialect.name == "sqlite":
+        return is_locked(folder)
+    with lock_key(engine, batch_id) as is_free:
+        return not is_free
+
+
+def is_locked(folder: Path) -> bool:
+    """Tell whether somebody holds the lock of a folder; one that is not there is free."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 @contextmanager
 def lock_folder(folder: Path) -> Iterator[bool]:
     """Lock a folder, made if absent, against other openings of it, here or in another process.

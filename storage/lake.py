@@ -4,7 +4,8 @@ Belongs here: paths, atomic writes, receipts. Does not belong here: what the fil
 
 A stage owns one folder of the batch. It writes into a temporary sibling; when its work is done the
 receipt goes in last, everything is synced, and one rename makes the folder visible. So a stage
-folder that exists is complete, and its receipt says what it was made from.
+folder that exists is complete; its receipt says what it was made from, and has the SHA-256 of every
+file in it.
 """
 
 import errno
@@ -24,7 +25,9 @@ from pydantic import BaseModel
 from expectations.errors import ServiceUnavailableError
 from storage.cost import Cost, measured
 
-RECEIPT = "receipt.json"
+RECEIPT: Final = "receipt.json"
+ATTEMPT: Final = ".attempt-"
+"""What the name of a folder begins with in which a stage is at work."""
 
 FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 """The system's numbers for a full disk, and for a user's full share of it."""
@@ -64,7 +67,7 @@ def run_stage(
     kept = _read_receipt(folder / stage, key, summary_type)
     if kept is not None:
         return kept
-    workshop = folder / f".attempt-{uuid4().hex[:12]}"
+    workshop = folder / f"{ATTEMPT}{uuid4().hex[:12]}"
     try:
         with room_on_disk(folder):
             summary = _do_stage(folder, workshop, stage, key, work)
@@ -81,11 +84,7 @@ def _do_stage(
     attempt.mkdir(parents=True)
     with measured() as cost:
         summary = work(attempt)
-    files = {
-        path.relative_to(attempt).as_posix(): path.stat().st_size
-        for path in sorted(attempt.rglob("*"))
-        if path.is_file()
-    }
+    files = {name: hash_file(attempt / name) for name in list_files(attempt)}
     receipt = {
         "key": dict(key),
         "files": files,
@@ -145,17 +144,68 @@ def read_costs(folder: Path, since: datetime) -> dict[str, Cost]:
 
 def discard_attempts(folder: Path) -> None:
     """Remove what a killed run left unfinished in a batch's folder; only for who holds it alone."""
-    for attempt in folder.glob(".attempt-*"):
+    for attempt in folder.glob(f"{ATTEMPT}*"):
         shutil.rmtree(attempt, ignore_errors=True)
+
+
+def is_attempt(entry: Path) -> bool:
+    """Tell what a run writes, or wrote when it was killed, from a finished stage."""
+    return entry.name.startswith(ATTEMPT)
+
+
+def find_fault(done: Path) -> str | None:
+    """Say what is wrong with a stage's folder, by its receipt; None if nothing is."""
+    try:
+        files: dict[str, str | int] = json.loads((done / RECEIPT).read_bytes())["files"]
+        return find_altered(done, files, RECEIPT, "the stage was done")
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        return f"{RECEIPT} cannot be read ({type(error).__name__})"
+
+
+def find_altered(
+    folder: Path, files: Mapping[str, str | int], listing: str, since: str
+) -> str | None:
+    """Say what is wrong with the first file of a folder that is not as it was; None if all are.
+
+    Args:
+        folder: where they lie.
+        files: name -> SHA-256, hexadecimal, of every file there was but the listing itself; or its
+            size in bytes, which is what the first receipts kept.
+        listing: the name of the file that keeps this list.
+        since: when it was made, in words.
+    """
+    for name in sorted({*files, *list_files(folder)} - {listing}):
+        path = folder / name
+        if name not in files:
+            return f"{name} was not there when {since}"
+        if path.is_symlink() or not path.is_file():
+            return f"{name} is missing, or is no regular file"
+        kept = files[name]
+        if kept != (path.stat().st_size if isinstance(kept, int) else hash_file(path)):
+            return f"{name} was altered since {since}"
+    return None
+
+
+def list_files(folder: Path) -> list[str]:
+    """List what lies in a folder, however deep, by relative name in order; not the folders."""
+    return sorted(
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.is_symlink() or not path.is_dir()
+    )
+
+
+def hash_file(path: Path) -> str:
+    """Return a file's SHA-256, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _read_receipt(done: Path, key: Mapping[str, str], summary_type: type[S]) -> S | None:
     """Return the stored summary if the receipt is for this key and its files are as they were."""
     try:
         receipt = json.loads((done / RECEIPT).read_bytes())
-        is_as_left = receipt["key"] == dict(key) and all(
-            (done / name).stat().st_size == size for name, size in receipt["files"].items()
-        )
+        is_as_left = receipt["key"] == dict(key) and find_fault(done) is None
         return summary_type.model_validate(receipt["summary"]) if is_as_left else None
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None  # missing, torn, or of another version: the stage is redone

@@ -25,7 +25,7 @@ from sqlalchemy import Connection, Engine
 
 from expectations.errors import ModelRefusedError, UsageError
 from storage.database import insert_or_update, read, serialise, write
-from storage.lake import sync, write_atomically
+from storage.lake import find_altered, hash_file, list_files, sync, write_atomically
 from storage.schema import model_version, promotion
 
 MANIFEST: Final = "manifest.json"
@@ -101,7 +101,7 @@ def register_model(  # noqa: PLR0913 - the facts of a version, each named at the
         if known is not None and known.content_hash != content_hash:
             message = f"Cannot register model {version}: another content has that name already."
             raise ModelRefusedError(message)
-        if known is not None and _fault(models / version, known.manifest_hash) is None:
+        if known is not None and find_fault(models / version, known.manifest_hash) is None:
             return known
         facts = {
             "contract": contract,
@@ -140,7 +140,7 @@ def _place(folder: Path, target: Path, contract: str, content_hash: str) -> str:
     try:
         shutil.copytree(folder, attempt, ignore=shutil.ignore_patterns(MANIFEST))
         attempt.chmod(target.parent.stat().st_mode)  # a temporary folder lets nobody else in
-        files = {name: _hash_file(attempt / name) for name in _list_files(attempt)}
+        files = {name: hash_file(attempt / name) for name in list_files(attempt)}
         for name in files:
             sync(attempt / name)
         manifest = json.dumps(
@@ -170,18 +170,14 @@ def discard_unfinished(models: Path) -> None:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def _list_files(folder: Path) -> list[str]:
-    """List what lies in a folder, however deep, by relative name in order; not the folders."""
-    return sorted(
-        path.relative_to(folder).as_posix()
-        for path in folder.rglob("*")
-        if path.is_symlink() or not path.is_dir()
-    )
-
-
-def _hash_file(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def list_versions(engine: Engine) -> list[ModelVersion]:
+    """List every registered version, by name."""
+    with read(engine) as connection:
+        names = connection.scalars(
+            sa.select(model_version.c.model_version_id).order_by(model_version.c.model_version_id)
+        ).all()
+        found = [_find(connection, name) for name in names]
+    return [known for known in found if known is not None]
 
 
 def load_verified(engine: Engine, models: Path, version: str) -> Path:
@@ -205,7 +201,7 @@ def load_verified(engine: Engine, models: Path, version: str) -> Path:
 def _require_intact(models: Path, known: ModelVersion, so_far: str) -> Path:
     """Return a version's folder; refuse it if a file differs, and say what was done so far."""
     folder = models / known.version
-    fault = _fault(folder, known.manifest_hash)
+    fault = find_fault(folder, known.manifest_hash)
     if fault is not None:
         message = (
             f"Refused model {known.version}: {fault} (in {folder}). Restore the folder from a"
@@ -215,7 +211,7 @@ def _require_intact(models: Path, known: ModelVersion, so_far: str) -> Path:
     return folder
 
 
-def _fault(folder: Path, manifest_hash: str) -> str | None:
+def find_fault(folder: Path, manifest_hash: str) -> str | None:
     """Say what is wrong with a stored model; None if nothing is."""
     path = folder / MANIFEST
     if not path.is_file():
@@ -224,21 +220,7 @@ def _fault(folder: Path, manifest_hash: str) -> str | None:
     if hashlib.sha256(manifest).hexdigest() != manifest_hash:
         return f"{MANIFEST} is not the one that was registered"
     registered: dict[str, str] = json.loads(manifest)["files"]
-    names = registered.keys() | (set(_list_files(folder)) - {MANIFEST})
-    faults = (_file_fault(folder, name, registered.get(name)) for name in sorted(names))
-    return next((fault for fault in faults if fault is not None), None)
-
-
-def _file_fault(folder: Path, name: str, registered: str | None) -> str | None:
-    """Say what is wrong with one file of a stored model, given the hash it was registered with."""
-    path = folder / name
-    if registered is None:
-        return f"{name} was not there when it was registered"
-    if path.is_symlink() or not path.is_file():
-        return f"{name} is missing, or is no regular file"
-    if _hash_file(path) != registered:
-        return f"{name} was altered since it was registered"
-    return None
+    return find_altered(folder, registered, MANIFEST, "it was registered")
 
 
 def champion(engine: Engine, contract: str) -> ModelVersion:

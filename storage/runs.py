@@ -18,7 +18,7 @@ from typing import Final, Literal
 import sqlalchemy as sa
 from sqlalchemy import Engine
 
-from storage.claims import lock_folder, lock_key
+from storage.claims import is_locked, lock_folder, lock_key
 from storage.database import read, write
 from storage.schema import run
 
@@ -88,6 +88,14 @@ def close_killed_runs(engine: Engine, now: datetime) -> None:
                 _close(engine, run_id, now)
 
 
+def is_over(engine: Engine, run_id: int) -> bool:
+    """Tell whether a run that says it is running has ended without closing its row."""
+    if engine.dialect.name == "sqlite":
+        return not is_locked(_folder(engine, run_id))
+    with _life(engine, run_id) as is_free:
+        return is_free
+
+
 def _close(engine: Engine, run_id: int, now: datetime) -> None:
     """Close a row, unless the run did so itself since it was listed."""
     with write(engine) as connection:
@@ -101,9 +109,14 @@ def _close(engine: Engine, run_id: int, now: datetime) -> None:
 def _life(engine: Engine, run_id: int) -> AbstractContextManager[bool]:
     """Lock a run's life: the run has it while it lives, whoever else gets it knows it is over."""
     if engine.dialect.name == "sqlite":
-        return _life_in_folder(Path(f"{engine.url.database}-runs") / str(run_id))
+        return _life_in_folder(_folder(engine, run_id))
     digest = hashlib.sha256(f"run {run_id}".encode()).hexdigest()
     return lock_key(engine, digest)
+
+
+def _folder(engine: Engine, run_id: int) -> Path:
+    """Name the folder that stands for a run's life, beside the database."""
+    return Path(f"{engine.url.database}-runs") / str(run_id)
 
 
 @contextmanager

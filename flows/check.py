@@ -1,0 +1,60 @@
+"""``noctule db check``: everything that is stored, checked, and printed with what to do.
+
+Belongs here: what is checked in which order, and how it is shown. Does not belong here: the checks
+(``storage.check``).
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from flows.printing import print_json, say
+from flows.settings import Settings
+from flows.stores import open_database
+from flows.tables import show_rows
+from storage.check import Finding, check_lake, check_models, check_tables, check_work
+from storage.database import name_database
+from tasks.shown import plural
+
+COLUMNS = ("severity", "subject", "problem", "advice")
+
+
+def check_all(settings: Settings) -> list[Finding]:
+    """Check the database, the models and the lake; what is wrong comes first.
+
+    Raises:
+        ServiceUnavailableError: the database cannot be reached.
+        UsageError: its schema is not this version's.
+    """
+    with open_database(settings) as engine:
+        found = [
+            *check_tables(engine),
+            *check_models(engine, settings.models),
+            *check_lake(engine, settings.lake),
+            *check_work(engine, settings.lake),
+        ]
+    return sorted(found, key=lambda finding: finding.severity)
+
+
+def show_check(settings: Settings, *, as_json: bool) -> bool:
+    """Check, print what was found, and return whether all that is stored can be relied on."""
+    found = check_all(settings)
+    counts: Counter[str] = Counter(finding.severity for finding in found)
+    if as_json:
+        print_json({"is_sound": not counts["error"], "findings": list(map(asdict, found))})
+    else:
+        place = name_database(settings.database_address, settings.home)
+        verdict = _verdict(found, counts)
+        if found:
+            show_rows([asdict(finding) for finding in found], COLUMNS, empty="")
+        say(f"{place}: {verdict}")
+    return not counts["error"]
+
+
+def _verdict(found: Sequence[Finding], counts: Counter[str]) -> str:
+    """Say in a few words what a check came to."""
+    if not found:
+        return "everything adds up: tables, models, lake"
+    if counts["error"]:
+        return f"{plural(counts['error'], 'error')}, {plural(counts['note'], 'note')}"
+    return f"everything adds up; {plural(counts['note'], 'note')}"
