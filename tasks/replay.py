@@ -77,7 +77,7 @@ def plan_replay(
     contract = get_contract(target.contract)
     source = corrected or target.source
     if target.is_rejected:
-        if source is None:
+        if source is None or (corrected is None and not source.exists()):
             raise _gone(target, source)
         found = identify(engine, source, target.contract, limits.max_file_bytes)
         if corrected is None and target.batch_id not in {found.sha256, hash_raw(source).sha256}:
