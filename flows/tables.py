@@ -80,8 +80,9 @@ def show_rows(
 
 def show_night(night: "NightOutcome", settings: "Settings") -> None:
     """Print what became of each file of a night, and where the rest is."""
+    known = ["rows_known"] if any(outcome.rows_known for outcome in night.files) else []
     columns = ["file_name", "batch_date", "status", "rows_read", "rows_scored", "rows_quarantined",
-               "rows_rejected", "rows_flagged", "message"]  # fmt: skip
+               "rows_rejected", *known, "rows_flagged", "message"]  # fmt: skip
     rows = [outcome.model_dump() for outcome in night.files]
     show_rows(rows, columns, empty=f"Nothing to do: {night.message}.")
     for skipped in night.skipped:

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from expectations.errors import TrainingDataError, UsageError
 from flows.plan import plan_file
 from flows.settings import Settings, load_settings
-from flows.stores import open_database, record_run, utc_now
+from flows.stores import open_database, record_run, require_room, utc_now
 from storage.claims import lock_folder
 from storage.lake import discard_attempts
 from storage.model_store import discard_unfinished
@@ -122,6 +122,7 @@ def plan_files(settings: Settings, sources: list[Path]) -> list[FileJob]:
     Training reads into a part of the lake of its own: no night may hold or tidy its folders.
     """
     contents = [hash_content(source, limit_bytes=settings.max_file_bytes) for source in sources]
+    require_room(settings, sum(content.size_bytes for content in contents))
     jobs = [
         plan_file(settings, source, content.sha256, settings.training_lake)
         for source, content in zip(sources, contents, strict=True)

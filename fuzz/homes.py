@@ -1,0 +1,101 @@
+"""Homes: a place with a small trained model, on either database, to be copied and worked in.
+
+Belongs here: making one. Does not belong here: what is run in it (see ``kills`` and the tests).
+"""
+
+import shutil
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine
+
+from storage.database import DATABASE_FILE, connect
+from storage.model_store import champion, register_model
+from storage.revisions import upgrade
+
+TRAINED_AT = datetime(2026, 11, 1, 6, tzinfo=UTC)
+LABELLED = "labelled.csv"
+"""The file in a trained home that its model was fitted on."""
+
+
+def quick_options() -> dict[str, Any]:
+    """Give the training options of a model that is fitted in two seconds."""
+    from tasks.detectors.autoencoder_training import AutoencoderOptions
+    from tasks.detectors.classifier import ClassifierOptions
+
+    return {
+        "folds": 2,
+        "classifier": ClassifierOptions(trees=20, leaves=15),
+        "autoencoder": AutoencoderOptions(layers=(16, 4), epochs=3, batch_rows=256),
+    }
+
+
+def train_home(home: Path, workshop: Path) -> None:
+    """Train a small model in a home, which gets no lake of nights.
+
+    Args:
+        home: gets the labelled file, the database and the model.
+        workshop: an empty folder for what training reads.
+    """
+    from tasks.holdout import TrainingOptions
+    from tasks.ingest import IngestSummary
+    from tasks.simulate import simulate_night
+    from tasks.sources import hash_content
+    from tasks.stages import FileJob, ingest
+    from tasks.train import train_model
+
+    source = home / LABELLED
+    simulate_night(source, rows=6_000, seed=1, night=date(2026, 11, 1), labelled=True)
+    job = FileJob(
+        source=source,
+        batch_id=hash_content(source).sha256,
+        contract="nsl_kdd",
+        folder=workshop,
+        chunk_rows=250_000,
+        max_quarantine_ratio=0.5,
+    )
+    ingested = ingest(job, None)
+    assert isinstance(ingested, IngestSummary)  # noqa: S101 - a simulated file is as it should be
+    engine = connect(None, home)
+    upgrade(engine)
+    train_model(
+        engine,
+        home / "models",
+        [workshop / part for part in ingested.parts],
+        "nsl_kdd",
+        TrainingOptions(**quick_options()),
+        TRAINED_AT,
+        sources={job.batch_id: source.name},
+        rows_quarantined=0,
+    )
+    engine.dispose()
+
+
+def move_to_postgres(home: Path, url: str) -> Engine:
+    """Register a home's champion in an empty PostgreSQL database, and forget the embedded one.
+
+    Returns:
+        The database; to be disposed of.
+    """
+    trained, engine = connect(None, home), connect(url, home)
+    known = champion(trained, "nsl_kdd")
+    trained.dispose()
+    upgrade(engine)
+    files = home / "trained"
+    shutil.move(home / "models" / known.version, files)
+    register_model(
+        engine,
+        home / "models",
+        files,
+        contract=known.contract,
+        content_hash=known.content_hash,
+        rows_trained=known.rows_trained,
+        training=known.training,
+        metrics=known.metrics,
+        registered_at=known.registered_at,
+        registered_by="noctule train",
+    )
+    shutil.rmtree(files)
+    (home / DATABASE_FILE).unlink()
+    return engine
