@@ -20,7 +20,7 @@ from sqlalchemy import Connection, Engine
 from expectations.errors import UsageError
 from storage.claims import Claim, check_fence
 from storage.database import insert_or_update, read, refresh_statistics, write
-from storage.growth import record_beginnings
+from storage.growth import record_beginnings, record_replays_of_file
 from storage.outbox import OutboxEvent, announce
 from storage.replays import insert_corrections
 from storage.schema import batch, delivery, quarantined_row, validation_result
@@ -190,6 +190,7 @@ def record_delivery(engine: Engine, arrived: Delivery) -> BatchRecord:
             .on_conflict_do_nothing()
         )
         record_beginnings(connection, arrived.batch_id, arrived.beginnings)
+        record_replays_of_file(connection, arrived.batch_id)
         found = _find(connection, arrived.batch_id)
     assert found is not None, "just inserted"  # noqa: S101 - our own mistake
     return found

@@ -1,33 +1,36 @@
 """Checking: does all that is stored add up, and are the files still those it was made from?
 
-Belongs here: the invariants, and what to do where one does not hold. Does not belong here: mending
-anything. A check only reads.
-
-Most invariants are also constraints of the schema, or follow from how a batch is committed. They
-are checked all the same: a disk may rot, a backup be of two moments, and somebody may have been at
-the database by hand.
+Belongs here: asking the tables (``invariants`` says what must hold), looking at files, and what to
+do where something is wrong. Does not belong here: mending anything. A check only reads.
 """
 
-from collections.abc import Iterator
+import shlex
+import sqlite3
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
 
 from storage import lake as stages
 from storage.claims import is_held
 from storage.database import available
+from storage.invariants import BY_HAND, RESTORE, RULES, WITH_COUNTED, Rule
 from storage.lake import batch_folder, is_attempt
 from storage.model_store import LEFTOVER, ModelVersion, find_fault, list_versions
 from storage.runs import is_over
-from storage.schema import batch, delivery, outbox, run
+from storage.schema import batch, delivery, model_version, outbox, promotion, run
 
 Severity = Literal["error", "note"]
 
-RESTORE: Final = "restore the database from a backup, or run the batch's file into an empty one"
-BY_HAND: Final = "somebody changed the database by hand, or this is a bug: " + RESTORE
+FORBIDDEN_VALUE: Final = "CHECK constraint failed"
+"""How SQLite's findings begin that are about a value, and not about the file."""
+
+UNDECODABLE: Final = "Could not decode"
+"""How its driver's error begins where text is none."""
 
 EXAMPLES: Final = 20
 """Most findings of one rule that are listed. A guess: what is wrong everywhere is one fault."""
@@ -45,129 +48,6 @@ class Finding:
     advice: str
 
 
-@dataclass(frozen=True)
-class Rule:
-    """An invariant of the tables: a query that finds what breaks it."""
-
-    problem: str
-    """With ``{0}``, ``{1}`` ... for the columns of a row found, after the first."""
-    query: str
-    """Its first column is what the finding is about."""
-    advice: str = BY_HAND
-
-
-RULES: Final = (
-    Rule(
-        "{0} rows read, but {1} scored, {2} quarantined, {3} rejected and {4} known",
-        "SELECT batch_id, rows_read, rows_scored, rows_quarantined, rows_rejected, rows_known"
-        " FROM batch WHERE status <> 'received' AND coalesce(rows_read <> rows_scored"
-        " + rows_quarantined + rows_rejected + rows_known, true)",
-    ),
-    Rule(
-        "it is rejected, but {0} rows of it are not accounted for as rejected or known",
-        "SELECT batch_id, rows_scored + rows_quarantined FROM batch"
-        " WHERE status = 'rejected' AND rows_scored + rows_quarantined > 0",
-    ),
-    Rule(
-        "its account says {0} scored rows, and there are {1} predictions",
-        "SELECT b.batch_id, b.rows_scored, count(p.row_number) FROM batch AS b"
-        " LEFT JOIN scoring AS s ON b.batch_id = s.batch_id AND s.purpose = 'live'"
-        " LEFT JOIN prediction AS p"
-        " ON s.scoring_id = p.scoring_id AND p.batch_date = b.batch_date"
-        " WHERE b.status <> 'received' GROUP BY b.batch_id, b.rows_scored"
-        " HAVING count(p.row_number) <> b.rows_scored",
-    ),
-    Rule(
-        "a scoring of it says {0} flagged rows, its predictions say {1}",
-        "SELECT s.batch_id, s.rows_flagged, count(p.row_number) FROM scoring AS s"
-        " LEFT JOIN prediction AS p ON s.scoring_id = p.scoring_id AND p.is_flagged"
-        " GROUP BY s.scoring_id, s.batch_id, s.rows_flagged"
-        " HAVING count(p.row_number) <> s.rows_flagged",
-    ),
-    Rule(
-        "a scoring of it says {0} flagged rows, and there are {1} flagged connections",
-        "SELECT s.batch_id, s.rows_flagged, count(f.row_number) FROM scoring AS s"
-        " LEFT JOIN flagged_connection AS f ON s.scoring_id = f.scoring_id"
-        " GROUP BY s.scoring_id, s.batch_id, s.rows_flagged"
-        " HAVING count(f.row_number) <> s.rows_flagged",
-    ),
-    Rule(
-        "row {0} is a flagged connection, and its prediction is missing or says otherwise",
-        "SELECT f.batch_id, f.row_number FROM flagged_connection AS f"
-        " INNER JOIN scoring AS s ON f.scoring_id = s.scoring_id"
-        " INNER JOIN batch AS b ON s.batch_id = b.batch_id"
-        " LEFT JOIN prediction AS p ON p.batch_date = b.batch_date"
-        " AND p.scoring_id = f.scoring_id AND p.row_number = f.row_number"
-        " WHERE p.row_number IS NULL OR NOT p.is_flagged OR p.anomaly_score <> f.anomaly_score",
-    ),
-    Rule(
-        "{0} predictions are flagged against their threshold",
-        "SELECT s.batch_id, count(*) FROM prediction AS p"
-        " INNER JOIN scoring AS s ON p.scoring_id = s.scoring_id"
-        " WHERE p.is_flagged <> (p.anomaly_score > s.threshold) GROUP BY s.batch_id",
-    ),
-    Rule(
-        "{0} predictions of {1} belong to no scoring",
-        "SELECT 'scoring ' || p.scoring_id, count(*), p.batch_date FROM prediction AS p"
-        " WHERE NOT EXISTS (SELECT 1 FROM scoring AS s WHERE s.scoring_id = p.scoring_id)"
-        " GROUP BY p.scoring_id, p.batch_date",
-    ),
-    Rule(
-        "{0} predictions are of another night than the batch",
-        "SELECT b.batch_id, count(*) FROM prediction AS p"
-        " INNER JOIN scoring AS s ON p.scoring_id = s.scoring_id"
-        " INNER JOIN batch AS b ON s.batch_id = b.batch_id"
-        " WHERE p.batch_date <> b.batch_date GROUP BY b.batch_id",
-    ),
-    Rule(
-        "row {0} is scored and quarantined",
-        "SELECT q.batch_id, q.row_number FROM quarantined_row AS q"
-        " INNER JOIN batch AS b ON q.batch_id = b.batch_id"
-        " INNER JOIN scoring AS s ON q.batch_id = s.batch_id AND s.purpose = 'live'"
-        " INNER JOIN prediction AS p ON p.batch_date = b.batch_date"
-        " AND p.scoring_id = s.scoring_id AND p.row_number = q.row_number",
-    ),
-    Rule(
-        "its account says {0} quarantined rows, of which {1} are kept",
-        "SELECT b.batch_id, b.rows_quarantined, count(q.row_number) FROM batch AS b"
-        " LEFT JOIN quarantined_row AS q ON b.batch_id = q.batch_id"
-        " WHERE b.status <> 'received'"
-        " GROUP BY b.batch_id, b.rows_quarantined, b.quarantine_limit"
-        " HAVING count(q.row_number) <> CASE WHEN b.quarantine_limit < b.rows_quarantined"
-        " THEN b.quarantine_limit ELSE b.rows_quarantined END",
-    ),
-    Rule(
-        "it has {0} known rows, and batch {1}, which should account for them, does not",
-        "SELECT b.batch_id, b.rows_known, b.known_batch_id FROM batch AS b"
-        " LEFT JOIN batch AS k ON b.known_batch_id = k.batch_id"
-        " WHERE b.rows_known > 0 AND (k.batch_id IS NULL OR k.status = 'received'"
-        " OR b.rows_known > k.rows_read)",
-    ),
-    Rule(
-        "it replays batch {0}, which is not finished or not there",
-        "SELECT b.batch_id, b.replayed_batch_id FROM batch AS b"
-        " LEFT JOIN batch AS r ON b.replayed_batch_id = r.batch_id"
-        " WHERE b.replayed_batch_id IS NOT NULL AND (r.batch_id IS NULL OR r.status = 'received')",
-    ),
-    Rule(
-        "it is said to have scored row {0} of batch {1}, and has no prediction of it",
-        "SELECT c.batch_id, c.corrected_row_number, c.corrected_batch_id FROM correction AS c"
-        " INNER JOIN batch AS b ON c.batch_id = b.batch_id"
-        " LEFT JOIN scoring AS s ON c.batch_id = s.batch_id AND s.purpose = 'live'"
-        " LEFT JOIN prediction AS p ON p.batch_date = b.batch_date"
-        " AND p.scoring_id = s.scoring_id AND p.row_number = c.row_number"
-        " WHERE c.is_scored AND p.row_number IS NULL",
-    ),
-    Rule(
-        "row {0} is said to be explained, and {1} reasons are kept of it",
-        "SELECT f.batch_id, f.row_number, count(r.rank) FROM flagged_connection AS f"
-        " LEFT JOIN reason AS r ON f.scoring_id = r.scoring_id AND f.row_number = r.row_number"
-        " GROUP BY f.scoring_id, f.batch_id, f.row_number, f.is_explained"
-        " HAVING f.is_explained <> (count(r.rank) > 0)",
-    ),
-)
-
-
 def check_tables(engine: Engine) -> Iterator[Finding]:
     """Find what does not add up in the tables, as one moment sees them.
 
@@ -176,41 +56,106 @@ def check_tables(engine: Engine) -> Iterator[Finding]:
     """
     options = {} if engine.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
     with available(engine), engine.connect().execution_options(**options) as connection:
-        if engine.dialect.name == "sqlite":
-            yield from _check_file(connection)
-        for rule in RULES:
-            found = connection.execute(sa.text(rule.query).execution_options(stream_results=True))
-            rows = found.fetchmany(EXAMPLES + 1)
-            found.close()
-            for subject, *details in rows[:EXAMPLES]:
-                problem = rule.problem.format(*details)
-                if len(rows) > EXAMPLES and subject == rows[EXAMPLES - 1][0]:
-                    problem += "; and more like this"
-                yield Finding(
-                    severity="error", subject=_name(subject), problem=problem, advice=rule.advice
-                )
+        try:
+            yield from check_rows(connection)
+        except DBAPIError as error:
+            if not _is_damage(error):
+                raise
+            yield _of_file(str(error.orig))
 
 
-def _check_file(connection: Connection) -> Iterator[Finding]:
-    """Ask SQLite whether its file is sound and every reference leads somewhere."""
-    for (said,) in connection.exec_driver_sql("PRAGMA integrity_check(20)"):
-        if said != "ok":
-            yield Finding(severity="error", subject="database", problem=said, advice=RESTORE)
-    for table, row, parent, _ in connection.exec_driver_sql("PRAGMA foreign_key_check").fetchmany(
-        EXAMPLES
-    ):
-        yield Finding(
-            severity="error",
-            subject=f"{table} {row}",
-            problem=f"it refers to a row of {parent} that is not there",
-            advice=BY_HAND,
-        )
+def check_rows(connection: Connection) -> Iterator[Finding]:
+    """Find what does not add up, as one transaction sees it."""
+    dialect = connection.dialect.name
+    if dialect == "sqlite":
+        found = list(_check_file(connection))
+        yield from found
+        if is_damaged(found):
+            return  # no table can be relied on to be read to its end
+    for rule in RULES:
+        if rule.dialect in {None, dialect}:
+            yield from _ask(connection, rule)
+    yield from _check_history(connection)
+
+
+def is_damaged(found: Iterable[Finding]) -> bool:
+    """Tell whether the database's file is such that nothing can be read from it for certain."""
+    return any(finding.advice == RESTORE for finding in found)
+
+
+def _ask(connection: Connection, rule: Rule) -> Iterator[Finding]:
+    """Find what breaks a rule, up to so many examples."""
+    query = sa.text(f"{WITH_COUNTED} {rule.query} ORDER BY 1, 2")
+    with connection.execute(query.execution_options(stream_results=True)) as found:
+        rows = found.fetchmany(EXAMPLES + 1)
+    for place, (subject, *details) in enumerate(rows[:EXAMPLES], start=1):
+        problem = rule.problem.format(*details)
+        if place == EXAMPLES < len(rows):
+            problem += "; and more like this"
+        yield Finding(severity="error", subject=_name(subject), problem=problem, advice=rule.advice)
 
 
 def _name(subject: object) -> str:
     """Name what a finding is about: a batch by its id, anything else by what it is."""
     text = str(subject)
     return f"batch {text}" if len(text) == 64 else text  # noqa: PLR2004 - of a batch id
+
+
+def _check_file(connection: Connection) -> Iterator[Finding]:
+    """Ask SQLite whether its file is sound, and every row as its table was declared."""
+    for (said,) in connection.exec_driver_sql(f"PRAGMA integrity_check({EXAMPLES})"):
+        if said != "ok":
+            is_of_a_value = said.startswith(FORBIDDEN_VALUE)
+            yield _of_file(" ".join(said.split()), BY_HAND if is_of_a_value else RESTORE)
+
+
+def _of_file(said: str, advice: str = RESTORE) -> Finding:
+    return Finding(severity="error", subject="database", problem=said, advice=advice)
+
+
+def _is_damage(error: DBAPIError) -> bool:
+    """Tell a SQLite file whose pages are not in order from any other trouble."""
+    # The low byte is the primary code.
+    code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
+    return code == sqlite3.SQLITE_CORRUPT or str(error.orig).startswith(UNDECODABLE)
+
+
+def _check_history(connection: Connection) -> Iterator[Finding]:
+    """Follow the promotions: each rollback leads back to the champion before, and one is left."""
+    champions: dict[str, list[str]] = {
+        contract: [] for contract in connection.scalars(sa.select(model_version.c.contract))
+    }
+    query = sa.select(
+        promotion.c.promotion_id,
+        promotion.c.contract,
+        promotion.c.kind,
+        promotion.c.model_version_id,
+    )
+    for key, contract, kind, version in connection.execute(
+        query.order_by(promotion.c.promotion_id)
+    ):
+        line = champions.setdefault(contract, [])
+        if kind == "promote":
+            line.append(version)
+            continue
+        before = line[-2] if len(line) > 1 else "none"
+        del line[-1:]
+        if version != before:
+            yield Finding(
+                severity="error",
+                subject=f"promotion {key}",
+                problem=f"it rolls {contract} back to {version}, and the champion before was"
+                f" {before}",
+                advice=BY_HAND,
+            )
+    for contract, line in champions.items():
+        if not line:
+            yield Finding(
+                severity="error",
+                subject=f"contract {contract}",
+                problem="it has models and no champion",
+                advice="choose one: noctule promote VERSION --reason WHY",
+            )
 
 
 def check_work(engine: Engine, lake: Path) -> Iterator[Finding]:
@@ -236,7 +181,9 @@ def check_work(engine: Engine, lake: Path) -> Iterator[Finding]:
     for batch_id, contract, received_at, replayed, path in unfinished:
         if is_held(engine, batch_folder(lake, contract, batch_id), batch_id):
             continue  # somebody is at it
-        again = f"noctule replay {replayed[:12]}" if replayed else f"noctule run '{path}'"
+        again = f"noctule run {'FILE' if path is None else shlex.quote(path)}"
+        if replayed is not None:
+            again = f"noctule replay {replayed}"
         yield Finding(
             severity="note",
             subject=f"batch {batch_id}",
@@ -265,7 +212,9 @@ def check_models(engine: Engine, models: Path) -> Iterator[Finding]:
     versions = {known.version: known for known in list_versions(engine)}
     for known in versions.values():
         yield from _check_model(models, known)
-    for folder in sorted(models.iterdir()) if models.is_dir() else ():
+    folders, trouble = _list(models)
+    yield from trouble
+    for folder in folders:
         if folder.name in versions:
             continue
         is_leftover = LEFTOVER.fullmatch(folder.name) is not None
@@ -278,12 +227,17 @@ def check_models(engine: Engine, models: Path) -> Iterator[Finding]:
 
 
 def _check_model(models: Path, known: ModelVersion) -> Iterator[Finding]:
-    fault = find_fault(models / known.version, known.manifest_hash)
+    folder = models / known.version
+    try:
+        fault = find_fault(folder, known.manifest_hash)
+    except OSError as error:
+        yield _unreadable(folder, error)
+        return
     if fault is not None:
         yield Finding(
             severity="error",
             subject=f"model {known.version}",
-            problem=f"{fault} (in {models / known.version})",
+            problem=f"{fault} (in {folder})",
             advice="restore the folder from a backup, or train again on the same files",
         )
 
@@ -293,26 +247,31 @@ def check_lake(engine: Engine, lake: Path) -> Iterator[Finding]:
     query = sa.select(batch.c.batch_id, batch.c.contract, batch.c.status)
     with available(engine), engine.connect() as connection:
         known = {(contract, name): status for name, contract, status in connection.execute(query)}
-    folders = sorted(folder for folder in lake.glob("*/*") if folder.is_dir())
-    for folder in folders:
-        contract = folder.parent.name
-        if contract == "training":
-            continue  # its stages are tidied and redone by each training
-        status = known.get((contract, folder.name))
-        if status is None:
-            yield Finding(
-                severity="note",
-                subject=str(folder),
-                problem="the lake has a batch that the database does not know",
-                advice="remove it, or restore the database that it belongs to",
-            )
-        elif status != "received":
-            yield from _check_folder(folder)
+    contracts, trouble = _list(lake)
+    yield from trouble
+    for contract in contracts:
+        if contract.name == "training" or not contract.is_dir():
+            continue  # the stages of trainings are tidied and redone by each
+        folders, trouble = _list(contract)
+        yield from trouble
+        for folder in folders:
+            status = known.get((contract.name, folder.name))
+            if status is None:
+                yield Finding(
+                    severity="note",
+                    subject=str(folder),
+                    problem="the lake has a batch that the database does not know",
+                    advice="remove it, or restore the database that it belongs to",
+                )
+            elif status != "received":
+                yield from _check_folder(folder)
 
 
 def _check_folder(folder: Path) -> Iterator[Finding]:
     """Check one batch's folder: every stage against its receipt, and nothing half-written."""
-    for entry in sorted(folder.iterdir()):
+    entries, trouble = _list(folder)
+    yield from trouble
+    for entry in entries:
         if is_attempt(entry):
             yield Finding(
                 severity="note",
@@ -330,3 +289,22 @@ def _check_folder(folder: Path) -> Iterator[Finding]:
                 advice="the database holds what counts: remove the folder if its files are not"
                 " needed as evidence, or restore it from a backup",
             )
+
+
+def _list(folder: Path) -> tuple[list[Path], list[Finding]]:
+    """List what lies in a folder, by name; nothing if it is not there."""
+    try:
+        return sorted(folder.iterdir()), []
+    except FileNotFoundError:
+        return [], []
+    except OSError as error:
+        return [], [_unreadable(folder, error)]
+
+
+def _unreadable(folder: Path, error: OSError) -> Finding:
+    return Finding(
+        severity="error",
+        subject=str(folder),
+        problem=f"it cannot be read: {error.strerror}",
+        advice="check it again as the user who runs the nights",
+    )

@@ -9,7 +9,7 @@ its beginning, byte by byte, is a batch that came before. The rows of that begin
 they were scored or quarantined there, and are only counted here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -62,7 +62,35 @@ def find_beginnings(engine: Engine, contract: str) -> Mapping[int, tuple[Beginni
 
 def record_beginnings(connection: Connection, batch_id: str, beginnings: tuple[str, ...]) -> None:
     """Note which batches are the beginning of one, within the transaction that records it."""
-    for prefix in beginnings:
+    _relate(connection, [(batch_id, prefix) for prefix in beginnings])
+
+
+def record_replays_of_file(connection: Connection, batch_id: str) -> None:
+    """Note which replays hold just what a file holds, within the transaction that records it."""
+    found = connection.scalars(
+        sa.select(batch.c.batch_id).where(
+            batch.c.content_sha256 == batch_id, batch.c.replayed_batch_id != batch_id
+        )
+    )
+    _relate(connection, [(replay, batch_id) for replay in found])
+
+
+def record_file_of_replay(connection: Connection, batch_id: str) -> None:
+    """Note which batch came as the very file that a replay reads, if one did."""
+    row = connection.execute(
+        sa.select(batch.c.content_sha256, batch.c.replayed_batch_id).where(
+            batch.c.batch_id == batch_id
+        )
+    ).one()
+    if row.content_sha256 is None or row.content_sha256 == row.replayed_batch_id:
+        return
+    known = sa.select(batch.c.batch_id).where(batch.c.batch_id == row.content_sha256)
+    _relate(connection, [(batch_id, file) for file in connection.scalars(known)])
+
+
+def _relate(connection: Connection, pairs: Sequence[tuple[str, str]]) -> None:
+    """Insert pairs of a batch and its beginning; those known stay as they are."""
+    for batch_id, prefix in pairs:
         connection.execute(
             insert_or_update(connection, batch_prefix)
             .values(batch_id=batch_id, prefix_batch_id=prefix)

@@ -21,7 +21,7 @@ from sqlalchemy.exc import IntegrityError
 from storage.bulk import SLICE_ROWS, insert_frame, read_slices
 from storage.claims import OvertakenError
 from storage.database import insert_or_update, read, write
-from storage.growth import find_longer, record_beginnings
+from storage.growth import find_longer, record_beginnings, record_file_of_replay
 from storage.schema import batch, correction, delivery, prediction, quarantined_row, scoring
 
 
@@ -155,7 +155,8 @@ def record_replay(
     target: ReplayTarget,
     file_name: str,
     now: datetime,
-    beginnings: tuple[str, ...],
+    content_sha256: str | None = None,
+    beginnings: tuple[str, ...] = (),
 ) -> None:
     """Record a replay as a batch to be worked on; one that is recorded stays as it is.
 
@@ -165,8 +166,8 @@ def record_replay(
         target: the batch whose rows it puts through again; it lands on the same night.
         file_name: what it is shown as.
         now: when it was asked for.
-        beginnings: batches whose content is the beginning of the file that is read; none where
-            only some rows are.
+        content_sha256: of the file that is read; None where only some rows are.
+        beginnings: batches whose content is the beginning of that file.
     """
     with write(engine) as connection:
         connection.execute(
@@ -180,10 +181,12 @@ def record_replay(
                 status="received",
                 received_at=now,
                 replayed_batch_id=target.batch_id,
+                content_sha256=content_sha256,
             )
             .on_conflict_do_nothing()
         )
         record_beginnings(connection, batch_id, beginnings)
+        record_file_of_replay(connection, batch_id)
 
 
 def insert_corrections(

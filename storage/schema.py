@@ -70,6 +70,9 @@ batch = Table(
     Column("known_batch_id", ForeignKey("batch.batch_id")),
     # Of a replay, the batch whose rows it puts through again.
     Column("replayed_batch_id", ForeignKey("batch.batch_id")),
+    # Of a replay of a whole file, SHA-256 of its decompressed bytes; others have it as batch_id, or
+    # are no file's.
+    Column("content_sha256", Text),
     # What the fields of its lines are called, in order, as a JSON array: quarantined lines can be
     # read again by it. Null where the file could not be read that far.
     Column("field_names", RecordJson),
@@ -98,6 +101,13 @@ Index(
 )
 Index(
     None,
+    batch.c.content_sha256,
+    sqlite_where=batch.c.content_sha256.is_not(None),
+    postgresql_where=batch.c.content_sha256.is_not(None),
+    info={"serves": "the replays of a file that now comes by itself"},
+)
+Index(
+    None,
     batch.c.batch_date,
     info={"serves": "batch_summary and flagged_connections of one night, or of the latest"},
 )
@@ -118,8 +128,9 @@ delivery = Table(
 )
 Index(None, delivery.c.batch_id, info={"serves": "the names and times one batch came under"})
 
-# One row per pair of batches of which one is the beginning of the other, byte by byte: a growing
-# file. It is written when the longer one comes, and true for ever.
+# One row per pair of batches of which one is the beginning of the other, byte by byte, or all of
+# it: a growing file, or one that was replayed. It is written when the second one comes, and true
+# for ever.
 batch_prefix = Table(
     "batch_prefix",
     metadata,

@@ -95,7 +95,8 @@ def plan_replay(
         str(limits.max_quarantine_ratio), str(limits.max_line_bytes), str(limits.max_file_bytes),
     )  # fmt: skip
     name = target.file_name if corrected is None else corrected.name
-    record_replay(engine, batch_id, target, name, now, beginnings)
+    content = None if found is None else found.sha256
+    record_replay(engine, batch_id, target, name, now, content, beginnings)
     return Arrival(
         record=find_batch(engine, batch_id),
         source=source or Path(name),
@@ -103,7 +104,7 @@ def plan_replay(
         damage=None if found is None else found.damage,
         received_at=now,
         content_bytes=0 if found is None else found.size_bytes,
-        content_sha256=None if found is None else found.sha256,
+        content_sha256=content,
         replays=target,
         corrected=corrected,
     )

@@ -23,6 +23,14 @@ def upgrade() -> None:
         sqlite_where=sa.text("replayed_batch_id IS NOT NULL"),
         postgresql_where=sa.text("replayed_batch_id IS NOT NULL"),
     )
+    op.create_index(
+        op.f("ix_batch_content_sha256"),
+        "batch",
+        ["content_sha256"],
+        unique=False,
+        sqlite_where=sa.text("content_sha256 IS NOT NULL"),
+        postgresql_where=sa.text("content_sha256 IS NOT NULL"),
+    )
     op.create_table(
         "batch_prefix",
         sa.Column("batch_id", sa.Text(), nullable=False),
@@ -79,6 +87,7 @@ def _extend_batch() -> None:
         for column in (
             f"known_batch_id {known}",
             f"replayed_batch_id {reference.format('replayed_batch_id')}",
+            "content_sha256 TEXT",
             "field_names JSON",
             "quarantine_limit BIGINT",
         ):
@@ -87,6 +96,7 @@ def _extend_batch() -> None:
     for name in ("known_batch_id", "replayed_batch_id"):
         op.add_column("batch", sa.Column(name, sa.Text(), nullable=True))
         op.create_foreign_key(op.f(f"fk_batch_{name}"), "batch", "batch", [name], ["batch_id"])
+    op.add_column("batch", sa.Column("content_sha256", sa.Text(), nullable=True))
     op.add_column("batch", sa.Column("field_names", JSON_DOCUMENT, nullable=True))
     op.add_column("batch", sa.Column("quarantine_limit", sa.BigInteger(), nullable=True))
     op.create_check_constraint(op.f("ck_batch_known"), "batch", KNOWN)

@@ -102,7 +102,7 @@ def test_a_beginning_that_was_rejected_is_known_once_its_replay_is_scored(
     reject(example, SHORT)
     target = find_target(example.engine, SHORT)
     assert target is not None
-    record_replay(example.engine, "a" * 64, target, "5.csv", NOW, ())
+    record_replay(example.engine, "a" * 64, target, "5.csv", NOW)
     assert known(example, LONG) is None
     example.commit("a" * 64)
     assert known(example, LONG) == KnownRows(batch_id=SHORT, size_bytes=100)

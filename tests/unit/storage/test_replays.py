@@ -8,6 +8,7 @@ import pytest
 
 from storage.batches import BatchRejection, find_batch, reject_batch
 from storage.claims import OvertakenError
+from storage.growth import KnownRows
 from storage.queries import batch_rows, quarantine_rows
 from storage.replays import find_target, read_open_rows, record_replay
 from storage.schema import correction
@@ -39,7 +40,7 @@ def reject(example: SimpleNamespace, batch_id: str) -> None:
 def record(example: SimpleNamespace, batch_id: str, of: str = BATCH_ID) -> None:
     target = find_target(example.engine, of)
     assert target is not None
-    record_replay(example.engine, batch_id, target, "night.csv", NOW, ())
+    record_replay(example.engine, batch_id, target, "night.csv", NOW)
 
 
 def pairs(folder: Path, rows: dict[int, int]) -> Path:
@@ -162,6 +163,26 @@ def test_a_rejected_batch_whose_rows_came_again_in_a_longer_file_is_not_open(
     assert (target.rows_open, target.corrected_by) == (0, OTHER)
     with pytest.raises(OvertakenError):
         rejected.commit(REPLAY)
+
+
+@pytest.mark.parametrize("is_file_first", [True, False])
+def test_a_corrected_file_that_also_comes_by_itself_is_scored_once(
+    rejected: SimpleNamespace, *, is_file_first: bool
+) -> None:
+    def come() -> None:
+        rejected.deliver(OTHER, content_bytes=900)
+
+    def replay() -> None:
+        target = find_target(rejected.engine, BATCH_ID)
+        assert target is not None
+        record_replay(rejected.engine, REPLAY, target, "fixed.csv", NOW, OTHER)
+
+    first, second = (OTHER, REPLAY) if is_file_first else (REPLAY, OTHER)
+    for record_it in (come, replay) if is_file_first else (replay, come):
+        record_it()
+    rejected.commit(first)
+    with rejected.claim(second) as held:
+        assert held.known == KnownRows(batch_id=first, size_bytes=900)
 
 
 def test_a_batch_that_is_not_finished_has_nothing_to_replay(example: SimpleNamespace) -> None:
