@@ -18,6 +18,7 @@ from typer.core import TyperGroup
 from flows.printing import print_json, say
 
 if TYPE_CHECKING:
+    from flows.read import Form
     from flows.settings import Settings
 
 
@@ -43,6 +44,9 @@ database_commands = typer.Typer(no_args_is_help=True, help="The database's schem
 app.add_typer(database_commands, name="db")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a machine to read.")]
+AsCsv = Annotated[
+    bool, typer.Option("--csv", help="Print CSV for a spreadsheet or a script: every column.")
+]
 Limit = Annotated[int, typer.Option("--limit", "-n", min=1, help="Most rows shown.")]
 Batch = Annotated[
     str | None, typer.Option("--batch", "-b", help="Batch id, or as much of it as is unique.")
@@ -101,6 +105,20 @@ def _date(night: datetime | None, batch: str | None = None) -> date | None:
         message = "Cannot look for a batch and a night at once: give --batch or --date."
         raise UsageError(message)
     return night.date() if night is not None else None
+
+
+def _form(*, as_json: bool, as_csv: bool) -> "Form":
+    """Return the form of two options.
+
+    Raises:
+        UsageError: both are given.
+    """
+    if as_json and as_csv:
+        from expectations.errors import UsageError
+
+        message = "Cannot print JSON and CSV at once: give --json or --csv."
+        raise UsageError(message)
+    return "json" if as_json else "csv" if as_csv else "table"
 
 
 @app.command()
@@ -262,40 +280,60 @@ def serve() -> None:
 
 @app.command()
 def flagged(
-    *, batch: Batch = None, night: Night = None, limit: Limit = 20, as_json: AsJson = False
+    *,
+    batch: Batch = None,
+    night: Night = None,
+    limit: Limit = 20,
+    as_json: AsJson = False,
+    as_csv: AsCsv = False,
 ) -> None:
     """Show flagged connections, highest score first, with their reasons."""
     from flows.read import show_flagged
 
-    show_flagged(_settings(), batch, _date(night, batch), limit, as_json=as_json)
+    form = _form(as_json=as_json, as_csv=as_csv)
+    show_flagged(_settings(), batch, _date(night, batch), limit, form)
 
 
 @app.command()
-def batches(*, night: Night = None, limit: Limit = 20, as_json: AsJson = False) -> None:
+def batches(
+    *, night: Night = None, limit: Limit = 20, as_json: AsJson = False, as_csv: AsCsv = False
+) -> None:
     """Show batches, latest night first, with their accounting."""
     from flows.read import show_batches
 
-    show_batches(_settings(), _date(night), limit, as_json=as_json)
+    show_batches(_settings(), _date(night), limit, _form(as_json=as_json, as_csv=as_csv))
 
 
 @app.command()
 def quarantine(
-    *, batch: Batch = None, night: Night = None, limit: Limit = 20, as_json: AsJson = False
+    *,
+    batch: Batch = None,
+    night: Night = None,
+    limit: Limit = 20,
+    as_json: AsJson = False,
+    as_csv: AsCsv = False,
 ) -> None:
     """Show rows that could not be scored, and why."""
     from flows.read import show_quarantine
 
-    show_quarantine(_settings(), batch, _date(night, batch), limit, as_json=as_json)
+    form = _form(as_json=as_json, as_csv=as_csv)
+    show_quarantine(_settings(), batch, _date(night, batch), limit, form)
 
 
 @app.command()
 def drift(
-    *, batch: Batch = None, night: Night = None, limit: Limit = 50, as_json: AsJson = False
+    *,
+    batch: Batch = None,
+    night: Night = None,
+    limit: Limit = 50,
+    as_json: AsJson = False,
+    as_csv: AsCsv = False,
 ) -> None:
     """Show how far each column has moved from what the champion was trained on."""
     from flows.read import show_drift
 
-    show_drift(_settings(), batch, _date(night, batch), limit, as_json=as_json)
+    form = _form(as_json=as_json, as_csv=as_csv)
+    show_drift(_settings(), batch, _date(night, batch), limit, form)
 
 
 @app.command()

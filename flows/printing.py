@@ -1,11 +1,15 @@
-"""What a command says in lines of text or in JSON, whatever it quotes.
+"""What a command says in lines of text, in JSON or in CSV, whatever it quotes.
 
-Belongs here: the only two ways to print beside a table (``flows.tables``). Nothing heavy is
+Belongs here: the only three ways to print beside a table (``flows.tables``). Nothing heavy is
 imported: the command line has its errors from here.
 """
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import typer
 
+from flows.csv_export import render_csv
 from storage.text import printable, printable_json
 
 
@@ -17,3 +21,8 @@ def say(text: str, *, is_error: bool = False) -> None:
 def print_json(value: object) -> None:
     """Print a value, whole, for a machine to read."""
     typer.echo(printable_json(value))
+
+
+def print_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
+    """Print rows, whole, for a spreadsheet or a script."""
+    typer.echo(render_csv(rows, columns), nl=False)

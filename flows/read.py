@@ -8,11 +8,11 @@ import getpass
 import os
 from collections.abc import Callable, Sequence
 from datetime import date
-from typing import Any
+from typing import Any, Literal
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, TableClause
 
-from flows.printing import print_json, say
+from flows.printing import print_csv, print_json, say
 from flows.settings import Settings
 from flows.stores import open_database, utc_now
 from flows.tables import show_rows
@@ -23,6 +23,8 @@ from storage.revisions import status, upgrade
 from tasks.shown import DRIFT, FLAGGED, plural, reason_text
 
 Rows = list[dict[str, Any]]
+Form = Literal["table", "json", "csv"]
+"""What rows are printed as: a table shows the columns named below, the others have all."""
 
 FLAGGED_SHOWN = ["connection_id", "batch_date", "file_name", *FLAGGED]
 BATCHES_SHOWN = ["batch_id", "batch_date", "file_name", "status", "rows_read", "rows_scored",
@@ -36,40 +38,43 @@ HISTORY_SHOWN = ["live_from", "live_until", "model_version", "kind", "promoted_b
 
 
 def show_flagged(
-    settings: Settings, batch: str | None, night: date | None, limit: int, *, as_json: bool
+    settings: Settings, batch: str | None, night: date | None, limit: int, form: Form
 ) -> None:
     """Print flagged connections, highest score first."""
     with open_database(settings) as engine:
         rows = queries.flagged_rows(engine, batch=batch, night=night, limit=limit + 1)
         empty = "" if rows else f"Nothing is flagged {_of(engine, batch, night)}."
-    _print(rows, FLAGGED_SHOWN, empty, limit, reason_text, as_json=as_json)
+    view = queries.flagged_connections
+    _print(rows, view, form, FLAGGED_SHOWN, empty, limit, reason_text)
 
 
-def show_batches(settings: Settings, night: date | None, limit: int, *, as_json: bool) -> None:
+def show_batches(settings: Settings, night: date | None, limit: int, form: Form) -> None:
     """Print batches, latest night first."""
     with open_database(settings) as engine:
         rows = queries.batch_rows(engine, night=night, limit=limit + 1)
-    _print(rows, BATCHES_SHOWN, "No batch has arrived.", limit, as_json=as_json)
+    empty = "No batch has arrived."
+    _print(rows, queries.batch_summary, form, BATCHES_SHOWN, empty, limit)
 
 
 def show_quarantine(
-    settings: Settings, batch: str | None, night: date | None, limit: int, *, as_json: bool
+    settings: Settings, batch: str | None, night: date | None, limit: int, form: Form
 ) -> None:
     """Print quarantined rows in the order of their files."""
     with open_database(settings) as engine:
         rows = queries.quarantine_rows(engine, batch=batch, night=night, limit=limit + 1)
         empty = "" if rows else f"No row is quarantined {_of(engine, batch, night)}."
-    _print(rows, QUARANTINE_SHOWN, empty, limit, "; ".join, as_json=as_json)
+    view = queries.quarantined_rows
+    _print(rows, view, form, QUARANTINE_SHOWN, empty, limit, "; ".join)
 
 
 def show_drift(
-    settings: Settings, batch: str | None, night: date | None, limit: int, *, as_json: bool
+    settings: Settings, batch: str | None, night: date | None, limit: int, form: Form
 ) -> None:
     """Print columns by how far they moved."""
     with open_database(settings) as engine:
         rows = queries.drift_rows(engine, batch=batch, night=night, limit=limit + 1)
         empty = "" if rows else f"No drift was measured {_of(engine, batch, night)}."
-    _print(rows, DRIFT_SHOWN, empty, limit, as_json=as_json)
+    _print(rows, queries.drift_summary, form, DRIFT_SHOWN, empty, limit)
 
 
 def show_models(settings: Settings, limit: int, *, as_json: bool) -> None:
@@ -165,20 +170,36 @@ def _of(engine: Engine, batch: str | None, night: date | None) -> str:
 
 def _print(
     rows: Rows,
+    view: TableClause,
+    form: Form,
     columns: Sequence[str],
     empty: str,
     limit: int,
     join: Callable[[list[Any]], str] | None = None,
-    *,
-    as_json: bool,
 ) -> None:
-    """Print up to ``limit`` rows; ``join`` makes one text of a row's reasons for a person."""
+    """Print up to ``limit`` rows.
+
+    Args:
+        rows: one more than are printed, where there are more.
+        view: what they were read from.
+        form: what they are printed as.
+        columns: those a table shows.
+        empty: what a table of no rows says.
+        limit: most rows that are printed.
+        join: makes one text of a row's reasons for a person.
+    """
     shown = rows[:limit]
-    if as_json:
+    more = f"the first {plural(limit, 'row')}; --limit shows more" if len(rows) > limit else ""
+    if form == "json":
         print_json(shown)
+        return
+    if form == "csv":
+        print_csv(shown, view.c.keys())
+        if more:
+            say(more, is_error=True)
         return
     if join is not None:
         shown = [{**row, "reasons": join(row["reasons"])} for row in shown]
     show_rows(shown, columns, empty=empty)
-    if len(rows) > limit:
-        say(f"the first {plural(limit, 'row')}; --limit shows more")
+    if more:
+        say(more)

@@ -43,6 +43,10 @@ from tasks.sources import (
 STAGE = "ingest"
 """The stage's folder in the batch's folder."""
 
+PART_BYTES = 256 << 20
+"""Memory that the rows of a part may take: 256 MiB, three times a part of NSL-KDD's. A guess: what
+comes after holds a part several times over."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class IngestOptions:
@@ -150,7 +154,7 @@ def ingest_file(
     if is_parquet(source):
         form = "Parquet"
         layout = read_layout(source, contract, options.content_bytes)
-        stretches = parse_records(source, layout, options.chunk_rows)
+        stretches = parse_records(source, layout, options.chunk_rows, options.line_bytes)
     else:
         content = read_content(source, min(PIECE_BYTES, options.block_bytes))
         head, pieces = read_head(_pass_through(content, digest))
@@ -247,7 +251,7 @@ def read_raw_lines(
     if not line_numbers:
         return {}
     if is_parquet(source):
-        found = read_rendered(source, line_numbers)
+        found = read_rendered(source, line_numbers, line_bytes)
         digest = hash_content(source).sha256
     else:
         hashed = hashlib.sha256()
@@ -296,13 +300,17 @@ def _parse_text(
 
 
 class _PartWriter:
-    """Writes frames, as they come, into parts of exactly ``chunk_rows`` rows, the last excepted."""
+    """Writes frames, as they come, into parts of ``chunk_rows`` rows.
+
+    A part has fewer if it is the last, or if its rows are so long that they pass ``PART_BYTES``.
+    """
 
     def __init__(self, folder: Path, chunk_rows: int) -> None:
         self._folder = folder
         self._chunk_rows = chunk_rows
         self._held: list[pl.DataFrame] = []
         self._held_rows = 0
+        self._held_bytes = 0
         self._names: list[str] = []
         self.rows = 0
 
@@ -313,22 +321,24 @@ class _PartWriter:
         self.rows += frame.height
         self._held.append(frame)
         self._held_rows += frame.height
-        if self._held_rows < self._chunk_rows:
+        self._held_bytes += int(frame.estimated_size())
+        if self._held_rows < self._chunk_rows and self._held_bytes < PART_BYTES:
             return
         whole = pl.concat(self._held)
-        full = self._held_rows - self._held_rows % self._chunk_rows
+        full = self._held_rows - self._held_rows % self._chunk_rows or self._held_rows
         for first in range(0, full, self._chunk_rows):
             self._write(whole.slice(first, self._chunk_rows))
         rest = whole.slice(full)
         self._held = [rest.clone()] if rest.height else []
         self._held_rows = rest.height
+        self._held_bytes = int(rest.estimated_size())
 
     def close(self) -> list[str]:
         """Write what is left; return the names of all parts, in order."""
         if self._held_rows:
             self._write(pl.concat(self._held))
             self._held = []
-            self._held_rows = 0
+            self._held_rows = self._held_bytes = 0
         return self._names
 
     def _write(self, frame: pl.DataFrame) -> None:

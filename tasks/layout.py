@@ -28,6 +28,9 @@ VOTING_LINES = 100
 """Lines whose field counts decide which headerless layout a file has: one ragged first line must
 not condemn the rest. A guess."""
 
+OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+"""What else tables are separated by: it is named to whoever delivered one, never read."""
+
 _QUOTED = r'"[^"]*+(?:""[^"]*+)*+"'
 _FIELD = re.compile(rf',({_QUOTED}|[^",]*+)')
 _LINE = re.compile(rf'(?:,(?:{_QUOTED}|[^",]*+))++')
@@ -110,6 +113,12 @@ def recognise_layout(head: bytes, contract: Contract, source: Path) -> Layout:
     if head.startswith(PARQUET_MAGIC):
         msg = f"Cannot read {source}: it is compressed Parquet. Decompress it and deliver it again."
         raise InputRejectedError(msg)
+    if _is_utf16(head):
+        msg = (
+            f"Cannot read {source}: by its bytes it is UTF-16 text. Noctule reads UTF-8. Convert"
+            " the file."
+        )
+        raise InputRejectedError(msg)
     if len(head) >= HEAD_BYTES and b"\n" not in head:
         msg = (
             f"Cannot read {source}: its first line is longer than {HEAD_BYTES} bytes. Expected"
@@ -139,10 +148,38 @@ def recognise_layout(head: bytes, contract: Contract, source: Path) -> Layout:
     msg = (
         f"Cannot read {source} as {contract.name}: expected a header that names its columns"
         f" ({', '.join(contract.feature_names[:3])}, ...){without}; its first line names {named} of"
-        f" them and most lines have {common} field{'s' if common != 1 else ''}. Check the"
-        " separator, and that the file is of this source."
+        f" them and most lines have {common} field{'s' if common != 1 else ''}."
+        f" {_suggest_form(filled, contract)}"
     )
     raise InputRejectedError(msg)
+
+
+def _is_utf16(head: bytes) -> bool:
+    """Tell UTF-16 with or without its mark: where it is ASCII, every other byte is NUL.
+
+    Most bytes at even or at odd places must be NUL and none at the others: one damaged line does
+    not make that of a file.
+    """
+    fewer, more = sorted([head[::2].count(0), head[1::2].count(0)])
+    return fewer == 0 and more > len(head) // 4
+
+
+def _suggest_form(lines: Sequence[str], contract: Contract) -> str:
+    """Say what may be wrong with a file whose fields cannot be told.
+
+    Args:
+        lines: its first lines, not blank.
+        contract: the source it is said to come from.
+    """
+    if any("\0" in line for line in lines):
+        return "It holds NUL bytes, which no text does: it may be of another format."
+    widths = {len(layout) for layout in contract.headerless}
+    for separator, plural in OTHER_SEPARATORS.items():
+        fields = lines[0].split(separator)
+        names = [field.strip(' "') for field in fields]
+        if len(fields) > 1 and (len(fields) in widths or is_header(names, contract)):
+            return f"Its fields are separated by {plural}: deliver it with commas."
+    return "Check the separator, and that the file is of this source."
 
 
 def read_names(line: str) -> list[str]:

@@ -85,12 +85,23 @@ def cut_long_lines(pieces: Iterator[bytes], line_bytes: int) -> Iterator[bytes]:
             yield text
 
 
+def describe_long_line(line_bytes: int) -> str:
+    """Say why a line that is longer is quarantined."""
+    return (
+        f"longer than the {line_bytes} bytes of NOCTULE_MAX_LINE_BYTES: what comes after them is"
+        " not kept"
+    )
+
+
 def _has_long_line(piece: bytes, length: int, most: int) -> bool:
     """Tell whether a line is longer than ``most``, if ``length`` bytes come before the piece."""
-    if length + len(piece) <= most:
-        return False
-    ends = np.flatnonzero(np.frombuffer(piece, np.uint8) == ord("\n"))
-    return bool(np.diff(ends, prepend=-1 - length, append=len(piece)).max() > most + 1)
+    start, room = 0, most - length
+    while len(piece) - start > room:
+        end = piece.rfind(b"\n", start, start + room + 1)
+        if end < 0:
+            return True
+        start, room = end + 1, most
+    return False
 
 
 def _split_lines(piece: bytes) -> Iterator[bytes]:

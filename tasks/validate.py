@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 REPORT_FILE = "validation.html"
 
 WAITING_ROWS = 100_000
-"""Refused rows that wait for their lines, unless their reasons take much memory before: fetching
-them is a pass over the file. A guess: 15 MB of NSL-KDD lines, and one pass on any ordinary night.
-"""
+"""Refused rows that wait for their lines, unless these or their reasons take much memory before:
+fetching them is a pass over the file. A guess: 15 MB of NSL-KDD lines, and one pass on any ordinary
+night."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,14 +189,16 @@ class _Sieve:
         self._out = out
         self._quarantine = QuarantineWriter(out)
         self._waiting: list[pl.DataFrame] = []
+        self._waiting_bytes = 0.0
 
     def add(self, folder: Path, part: str) -> None:
         """Check one part; rewrite it without the rows that failed, if any did."""
         frame = pl.read_parquet(folder / part)
         self.profile.add(frame)
         verdict = self.checker.check(frame)
+        line_bytes = _bytes_per_row(frame.filter(verdict.is_refused))
         for refused in verdict.describe():
-            self._quarantine_rows(refused)
+            self._quarantine_rows(refused, line_bytes)
         accepted = frame.filter(~verdict.is_refused)
         self.rows_accepted += accepted.height
         self.rows_quarantined += frame.height - accepted.height
@@ -215,12 +217,12 @@ class _Sieve:
         self._fetch_lines()
         return self._quarantine.close()
 
-    def _quarantine_rows(self, refused: pl.DataFrame) -> None:
-        """Take rows in; their lines are fetched when enough have come together."""
+    def _quarantine_rows(self, refused: pl.DataFrame, line_bytes: float) -> None:
+        """Take rows in; their lines, about so long, are fetched when enough have come together."""
         self._waiting.append(refused)
+        self._waiting_bytes += refused.estimated_size() + refused.height * line_bytes
         rows = sum(waiting.height for waiting in self._waiting)
-        size = sum(waiting.estimated_size() for waiting in self._waiting)
-        if rows >= WAITING_ROWS or size >= HELD_BYTES:
+        if rows >= WAITING_ROWS or self._waiting_bytes >= HELD_BYTES:
             self._fetch_lines()
 
     def _fetch_lines(self) -> None:
@@ -230,7 +232,7 @@ class _Sieve:
         if not self._waiting:
             return
         rows = pl.concat(self._waiting)
-        self._waiting = []
+        self._waiting, self._waiting_bytes = [], 0.0
         ingest = self._ingest
         lines = read_raw_lines(
             self._source, rows["line_number"].to_list(), ingest.content_sha256, ingest.line_bytes
@@ -239,6 +241,11 @@ class _Sieve:
         self._quarantine.add(
             rows.with_columns(pl.lit("validate").alias("stage"), pl.Series("raw", raw, pl.Binary))
         )
+
+
+def _bytes_per_row(rows: pl.DataFrame) -> float:
+    """Estimate what a row takes in memory, which its line takes about as well."""
+    return rows.estimated_size() / rows.height if rows.height else 0.0
 
 
 def _row_outcomes(checker: RowChecker) -> tuple[ExpectationOutcome, ...]:

@@ -34,6 +34,8 @@ def test_what_is_skipped_has_its_reason(tmp_path: Path) -> None:
     outside = put(tmp_path / "outside.csv", 900)
     (inbox / "leaves.csv").symlink_to(outside)
     (inbox / "dangles.csv").symlink_to(inbox / "absent.csv")
+    (inbox / "loop.csv").symlink_to(inbox / "loop.csv")
+    (inbox / "upwards.csv").symlink_to(Path("..", "inbox", "..", "outside.csv"))
     for name in [".hidden.csv", "a.csv.part", "b.CRDOWNLOAD", "c.tmp", "d.csv~", "e\n.csv"]:
         put(inbox / name, 900)
     put(inbox / "grows.csv", 5)
@@ -53,7 +55,9 @@ def test_what_is_skipped_has_its_reason(tmp_path: Path) -> None:
         "folder": "a folder",
         "grows.csv": "modified less than 60 s ago: it may still be growing",
         "leaves.csv": "a link that leaves the inbox",
+        "loop.csv": "cannot be examined: Too many levels of symbolic links",
         "pipe": "not a regular file",
+        "upwards.csv": "a link that leaves the inbox",
     }
 
 

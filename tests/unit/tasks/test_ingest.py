@@ -5,15 +5,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
+import psutil
 import pytest
 import zstandard
 
 from expectations.contract import Column, Contract
 from expectations.errors import InputRejectedError
 from expectations.nsl_kdd import NSL_KDD
+from storage.cost import measured
 from tasks.csv_blocks import parse_block
 from tasks.ingest import IngestOptions, IngestSummary, ingest_file, read_raw_lines
-from tasks.layout import Layout
+from tasks.layout import Layout, recognise_layout
 from tasks.quarantine import QUARANTINE_SCHEMA
 from tasks.sources import hash_content
 
@@ -200,6 +202,30 @@ def test_a_bad_line_is_quarantined_with_its_reasons_and_the_next_is_read(
     }
 
 
+@pytest.mark.parametrize(
+    "again", [HEADER[:-1], b'"duration", service,error_rate'], ids=["as it was", "quoted"]
+)
+def test_a_header_that_comes_again_is_one_reason_and_not_one_for_each_cell(
+    ingest: Ingest, again: bytes
+) -> None:
+    night = ingest(HEADER + b"1,http,0.5\n" + again + b"\n3,smtp,0.5\n")
+    assert [row[0] for row in night.rows] == [1, 3]
+    assert night.quarantined["reasons"].to_list() == [["the header again, not a connection"]]
+    assert night.quarantined["raw"].to_list() == [again]
+
+
+def test_a_line_without_end_is_cut_and_takes_no_memory(ingest: Ingest) -> None:
+    line = gzip.compress(b"x" * 300_000_000)
+    content = gzip.compress(HEADER + b"1,http,0.5\n") + line + gzip.compress(b"\n3,smtp,0.5\n")
+    before = psutil.Process().memory_info().rss
+    with measured() as cost:
+        night = ingest(content, line_bytes=2_000)
+    assert [row[:2] for row in night.rows] == [(1, 2), (3, 4)]
+    assert night.quarantined["raw"].to_list() == [b"x" * 2_001]
+    assert "longer than the 2000 bytes" in night.quarantined["reasons"][0][0]
+    assert cost.peak_mb * 1e6 - before < 100_000_000, "the line has three times as much"
+
+
 def test_nan_and_infinity_are_floats_and_left_to_validation(ingest: Ingest) -> None:
     night = ingest(HEADER + b"1,http,nan\n1,http,-inf\n1,http,1e999\n")
     assert [str(row[4]) for row in night.rows] == ["nan", "-inf", "inf"]
@@ -242,7 +268,11 @@ def test_a_quoted_nothing_in_a_file_of_one_column_is_a_row_but_a_blank_line_is_n
         (b"duration,error_rate\n1,0.5\n", "1 of them missing: service"),
         (b"Duration,Service,Error_Rate\n1,http,0.5\n", "3 of them missing: duration, service"),
         (b"duration,service,error_rate,service\n", "more than one column is named service"),
-        (b"duration;service;error_rate\n1;http;0.5\n", "most lines have 1 field. Check the separ"),
+        (b"duration;service;error_rate\n1;http;0.5\n", "most lines have 1 field. .*semicolons"),
+        (b"1;http;0,5;normal\n", "separated by semicolons: deliver it with commas"),
+        (b'"duration"\t"service"\t"error_rate"\n', "separated by tabs: deliver it with commas"),
+        (b"duration service\n1 http\n", "Check the separator"),
+        (b"a\0\1\2\nb\n", "It holds NUL bytes, .* another format"),
         (b"1,2\n3,4\n", "4 or 5 comma-separated fields without a header"),
         (b"x" * 70_000, "its first line is longer than 65536 bytes"),
         (gzip.compress(b"PAR1" + bytes(99)), "compressed Parquet"),
@@ -254,6 +284,26 @@ def test_a_file_that_cannot_be_used_is_rejected_with_what_is_wrong(
 ) -> None:
     with pytest.raises(InputRejectedError, match=message):
         ingest(content)
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("header", ["duration,service,error_rate\r\n", ""])
+def test_utf16_is_named_with_and_without_its_mark_or_a_header(
+    ingest: Ingest, mark: str, encoding: str, header: str
+) -> None:
+    content = f"{mark}{header}1,größe,0.5\r\n2,ftp,0.5\r\n".encode(encoding)
+    with pytest.raises(InputRejectedError, match=r"it is UTF-16 text\. .*Convert the file"):
+        ingest(gzip.compress(content))
+    if not mark:  # with it, a plain file is refused before it is ingested
+        with pytest.raises(InputRejectedError, match="it is UTF-16 text"):
+            recognise_layout(content, SMALL, Path("night.csv"))
+
+
+def test_a_line_that_might_be_utf16_does_not_condemn_the_others(ingest: Ingest) -> None:
+    night = ingest(HEADER + b"1,http,0.5\n1\0,\0h\0\n3,smtp,0.5\n")
+    assert [row[0] for row in night.rows] == [1, 3]
+    assert night.quarantined["reasons"].to_list() == [["byte 2 is NUL"]]
 
 
 def test_a_file_that_is_not_the_batch_expected_is_rejected(tmp_path: Path) -> None:
