@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.lock-installed
 
-.PHONY: setup demo test coverage check bench lock clean
+.PHONY: setup demo test coverage check bench fuzz lock clean
 
 setup: $(STAMP)  ## build .venv from the lock and install the noctule command
 
@@ -33,6 +33,9 @@ check: setup  ## lint, types, and the direction of imports
 
 bench: setup  ## the figures of the README: medians and ratios
 	$(BIN)/python -m benchmarks
+
+fuzz: setup  ## long random trials of crashes, damaged files and killed runs; a quarter of an hour
+	$(BIN)/python -m fuzz
 
 lock:  ## resolve requirements.lock anew (needs uv on the PATH)
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade --quiet --output-file requirements.lock

@@ -1,31 +1,33 @@
 """Prints the README's figures: ``make bench``, or ``python -m benchmarks night plain help``.
 
-Each figure is a median over whole-process runs, of one each with ``--quick``; night and floor are
-run in turn, so that a ratio survives a machine whose speed drifts. CPU time counts the command and
-its children; the Prefect server runs beside it and is not counted, as in production.
+Belongs here: which parts there are, and those about whole nights. The parts about storing, asking
+and bad lines have modules of their own, which say what is on either side.
+
+Each figure is a median over several runs, of one each with ``--quick``; what is compared is run in
+turn, so that a ratio survives a machine whose speed drifts. CPU time of a night counts the command
+and its children; the Prefect server runs beside it and is not counted, as in production.
 """
 
 import json
-import shutil
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
+from benchmarks.asking import bench_ask
+from benchmarks.bad_lines import bench_ingest
+from benchmarks.bench import Bench, console, judge
 from benchmarks.data import TRAIN, resample
-from benchmarks.measure import Usage, middle, run
+from benchmarks.measure import Usage, middle
+from benchmarks.storing import bench_store
 from flows.prefect_api import quiet_libraries
-from flows.private_server import private_server
 
-PYTHON = sys.executable
-NOCTULE = str(Path(sys.executable).with_name("noctule"))
+QUICK = "--quick"
 SIZES = (250_000, 1_000_000, 3_000_000)
 """Connections of a night."""
 TIMES = 3
@@ -39,75 +41,27 @@ MAX_GROWTH = 1.15
 MAX_HELP_S = 0.5
 """The bounds a night must keep, set when the design was agreed."""
 
-console = Console(width=110)
-
-
-@dataclass
-class Bench:
-    """What the benchmarks share: a trained home, a Prefect server, and runs already measured."""
-
-    folder: Path
-    address: str
-    """Of the Prefect API."""
-    times: int
-    """How often each thing is run."""
-    measured: dict[int, tuple[list[Usage], list[Usage]]] = field(default_factory=dict)
-
-    @cached_property
-    def trained(self) -> Path:
-        """A home whose champion was trained on the whole training file."""
-        home = self.folder / "trained"
-        self.run_noctule(home, "train", TRAIN)
-        return home
-
-    @cached_property
-    def model(self) -> Path:
-        """The champion's folder."""
-        return next(path for path in (self.trained / "models").iterdir() if path.is_dir())
-
-    def run_noctule(self, home: Path, *arguments: object) -> Usage:
-        """Run a command on a home."""
-        environment = {"PREFECT_API_URL": self.address, "NOCTULE_HOME": str(home)}
-        return run([NOCTULE, *map(str, arguments)], environment)
-
-    def run_module(self, name: str, *arguments: object) -> Usage:
-        """Run another module of the benchmarks."""
-        return run([PYTHON, "-m", f"benchmarks.{name}", *map(str, arguments)], {})
-
-    def nights_and_floors(self, rows: int) -> tuple[list[Usage], list[Usage]]:
-        """Run a night and the floor in turn, each into a fresh database."""
-        if rows not in self.measured:
-            source = resample(self.folder, rows)
-            nights, floors = [], []
-            for _ in range(self.times):
-                database = self.folder / "floor.db"
-                floors.append(self.run_module("floor", source, self.model, database))
-                for file in self.folder.glob("floor.db*"):
-                    file.unlink()
-                home = self.folder / "home"
-                shutil.copytree(self.trained, home)
-                nights.append(self.run_noctule(home, "run", source, "--json"))
-                shutil.rmtree(home)
-            self.measured[rows] = nights, floors
-        return self.measured[rows]
-
 
 def main() -> None:
     """Run the benchmarks named on the command line, or all."""
     quiet_libraries()
-    times = 1 if "--quick" in sys.argv else TIMES
-    known = {"help": bench_help, "night": bench_night, "plain": bench_plain}
-    chosen = [word for word in sys.argv[1:] if word != "--quick"] or list(known)
-    if unknown := set(chosen) - set(known):
+    # Those that need no Prefect server come first, before there is one.
+    known: dict[str, Callable[[Bench], list[str]]] = {
+        "ingest": bench_ingest,
+        "store": bench_store,
+        "ask": bench_ask,
+        "help": bench_help,
+        "night": bench_night,
+        "plain": bench_plain,
+    }
+    words = [word for word in sys.argv[1:] if word != QUICK]
+    if unknown := set(words) - set(known):
         sys.exit(f"No benchmark {', '.join(sorted(unknown))}; there are {', '.join(known)}")
     if not TRAIN.exists():
         sys.exit(f"The benchmarks resample {TRAIN}, which is not there")
-    with (
-        tempfile.TemporaryDirectory(prefix="noctule-bench-") as folder,
-        private_server(Path(folder) / "prefect") as address,
-    ):
-        bench = Bench(Path(folder), address, times)
-        missed = [line for name in chosen for line in known[name](bench)]
+    with tempfile.TemporaryDirectory(prefix="noctule-bench-") as folder, ExitStack() as stack:
+        bench = Bench(Path(folder), is_quick=QUICK in sys.argv, open=stack)
+        missed = [line for name in words or known for line in known[name](bench)]
     if missed:
         sys.exit("Bounds missed: " + "; ".join(missed))
 
@@ -115,13 +69,12 @@ def main() -> None:
 def bench_help(bench: Bench) -> list[str]:
     """Measure ``noctule --help``."""
     usage = middle([bench.run_noctule(bench.folder, "--help") for _ in range(5)])
-    console.print(f"noctule --help: {usage.cpu_s:.2f} CPU s (at most {MAX_HELP_S})")
-    return [f"--help {usage.cpu_s:.2f} CPU s"] if usage.cpu_s > MAX_HELP_S else []
+    return judge(f"noctule --help: {usage.cpu_s:.2f} CPU s", usage.cpu_s, MAX_HELP_S)
 
 
 def bench_night(bench: Bench) -> list[str]:
     """Measure a night against the bare floor at three sizes."""
-    runs = {rows: bench.nights_and_floors(rows) for rows in SIZES}
+    runs = {rows: bench.nights_and_floors(rows, TIMES) for rows in SIZES}
     for rows, (nights, _) in runs.items():
         _show_stages(rows, nights)
     return _show_night(
@@ -134,13 +87,13 @@ def bench_plain(bench: Bench) -> list[str]:
     """Measure the plain stack, part by part, with and without drift, beside a night as large."""
     train = resample(bench.folder, 25_000, labelled=True)
     source = resample(bench.folder, PLAIN_ROWS)
-    nights, _ = bench.nights_and_floors(PLAIN_ROWS)
+    nights, _ = bench.nights_and_floors(PLAIN_ROWS, TIMES)
     night = middle(nights).cpu_s
     table = Table("part", title=f"The plain stack, {PLAIN_ROWS:,} connections, CPU s: medians")
     columns: list[dict[str, float]] = []
     for drift in ("drift", "no drift"):
         arguments = (train, source, bench.folder / "plain.db", drift)
-        runs = [bench.run_module("plain", *arguments) for _ in range(bench.times)]
+        runs = [bench.run_module("plain", *arguments) for _ in bench.repeat(TIMES)]
         parts = _medians([_parts(one) for one in runs])
         total = sum(parts.values())
         usage = middle(runs)
@@ -229,9 +182,7 @@ def _show_night(nights: dict[int, Usage], floors: dict[int, Usage]) -> list[str]
         (f"peak memory at 1 M {million:.0f} MB", million, MAX_PEAK_MB),
         (f"peak memory at 3 M {largest / million:.2f} times that", largest / million, MAX_GROWTH),
     ]
-    for line, _, limit in bounds:
-        console.print(f"{line} (at most {limit:g})")
-    return [line for line, value, limit in bounds if value > limit]
+    return [line for bound in bounds for line in judge(*bound)]
 
 
 def _fit(usages: dict[int, Usage]) -> tuple[float, float]:

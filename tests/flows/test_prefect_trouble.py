@@ -1,6 +1,8 @@
 """A Prefect server that is away, broken or dies: exit code 4 and a way out, never a password."""
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 from base64 import b64encode
@@ -8,16 +10,22 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
-from typing import TYPE_CHECKING
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 from prefect.exceptions import PrefectHTTPStatusError
 
 from expectations.errors import ServiceUnavailableError
+from flows import batch
 from flows.prefect_api import prefect_api, without_password
-from flows.private_server import prefect_told
+from flows.private_server import _send_what_is_left, prefect_told
+from flows.run import run_night
+from flows.settings import load_settings
+from fuzz.kills import read_rows
+from storage.database import connect
+from tasks.store import store_scored
 
 if TYPE_CHECKING:
     from tests.flows.conftest import Ended
@@ -168,6 +176,79 @@ def test_a_server_that_dies_in_the_middle_of_a_night_ends_it_with_4(
     assert server.permits == {"Basic " + b64encode(b"u:secret").decode()}
     assert (ended.code, ended.out) == (4, "")
     assert_lost(ended.err, place, "Server disconnected without sending a response.")
+
+
+@pytest.fixture(scope="module")
+def few(trained_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write a file of 299 connections."""
+    path = tmp_path_factory.mktemp("few") / "night-2026-11-20.csv"
+    lines = (trained_home / "labelled.csv").read_text().split("\n")
+    path.write_text("\n".join(lines[:300]) + "\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def undisturbed(
+    few: Path, trained_home: Path, prefect_server: str, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, list[str]]:
+    """What a run stores whose server lives."""
+    home = tmp_path_factory.mktemp("undisturbed") / "home"
+    shutil.copytree(trained_home, home)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NOCTULE_HOME", str(home))
+        assert run_night(load_settings(), [few], None).exit_code == 0
+    return rows_of(home)
+
+
+@pytest.mark.parametrize(
+    ("moment", "is_stored"), [("before the first task", False), ("after the commit", True)]
+)
+@pytest.mark.usefixtures("settled")
+def test_what_a_server_that_died_never_heard_of_is_told_by_the_database(
+    home: Path,
+    prefect_server: str,
+    noctule: "Callable[..., Ended]",
+    monkeypatch: pytest.MonkeyPatch,
+    few: Path,
+    undisturbed: dict[str, list[str]],
+    moment: str,
+    is_stored: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    has_committed = Event()
+
+    def store_then_die(*arguments: Any) -> None:  # noqa: ANN401 - the task's
+        store_scored(*arguments)
+        has_committed.set()
+
+    def kills(command: str, path: str) -> bool:
+        is_first = f"{command} {path}" == "POST /api/task_runs/"
+        return has_committed.is_set() or (is_first and not is_stored)
+
+    server = Mortal(prefect_server, kills)
+    with listening(server) as place, configured(place), monkeypatch.context() as patch:
+        patch.setattr(batch, "store_scored_task", store_then_die)
+        ended = noctule("run", few)
+        _send_what_is_left()  # in vain, and not with many tries when the tests end
+    assert server.is_dead
+    assert ended.code == 4
+    rows = rows_of(home)
+    assert bool(rows["prediction"]) is bool(rows["outbox"]) is is_stored
+
+    again = noctule("run", few, "--json")
+    assert again.code == 0
+    (file,) = json.loads(again.out)["files"]
+    assert file["status"] == ("known" if is_stored else "scored")
+    assert rows_of(home) == undisturbed
+    assert noctule("db", "check").code == 0
+
+
+def rows_of(home: Path) -> dict[str, list[str]]:
+    """Read what is stored in a home, but for times and runs."""
+    engine = connect(None, home)
+    try:
+        return read_rows(engine)
+    finally:
+        engine.dispose()
 
 
 def test_an_error_of_another_kind_stays_a_bug(tmp_path: Path, prefect_server: str) -> None:

@@ -23,6 +23,7 @@ from storage.batches import (
 from storage.claims import ClaimLostError
 from storage.outbox import OutboxEvent
 
+DATABASES = ("sqlite", "postgresql", "postgresql15")
 NOW = datetime(2026, 11, 21, 4, 30, tzinfo=UTC)
 BATCH_ID = "ab" * 32
 EMPTY_BEFORE_COMMIT = (

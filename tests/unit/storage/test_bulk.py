@@ -1,6 +1,7 @@
 """Frames into tables: the same rows whichever way they went."""
 
 import traceback
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
@@ -56,10 +57,13 @@ rows = st.lists(
 )
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def sample(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Engine:
-    is_server = request.param == "postgresql"
-    url = request.getfixturevalue("postgres_server") if is_server else None
+@pytest.fixture(scope="module", params=["sqlite", "postgresql", "postgresql15"])
+def sample(
+    request: pytest.FixtureRequest,
+    server_named: Callable[[str], str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Engine:
+    url = None if request.param == "sqlite" else server_named(request.param)
     engine = connect(url, tmp_path_factory.mktemp("home"))
     with write(engine) as connection:
         table.create(connection)

@@ -15,6 +15,7 @@ from sqlalchemy import Engine
 from storage import schema
 from storage.claims import claim, lock_folder
 
+DATABASES = ("sqlite", "postgresql", "postgresql15")
 BATCH_ID = "ab" * 32
 
 # Claims the batch, says so, and waits to be killed.

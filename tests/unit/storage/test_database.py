@@ -3,6 +3,8 @@
 import re
 import socket
 import traceback
+from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -15,21 +17,28 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, StatementError
 
 from expectations.errors import ServiceUnavailableError, UsageError
+from fuzz.databases import fresh_database
 from storage import schema
 from storage.column_types import UtcTime
 from storage.database import connect, read, show_address, write
 from storage.revisions import require_schema, status, upgrade
 from storage.views import views
 
+DATABASES = ("sqlite", "postgresql", "postgresql15")
 SECRET = "s3cr3t"  # noqa: S105 - the password that must not be shown
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Engine:
-    url = request.getfixturevalue("postgres_url") if request.param == "postgresql" else None
-    engine = connect(url, tmp_path)
-    yield engine
-    engine.dispose()
+@pytest.fixture(params=DATABASES)
+def empty(
+    request: pytest.FixtureRequest, server_named: Callable[[str], str], tmp_path: Path
+) -> Engine:
+    with ExitStack() as stack:
+        url = None
+        if request.param != "sqlite":
+            url = stack.enter_context(fresh_database(server_named(request.param)))
+        engine = connect(url, tmp_path)
+        yield engine
+        engine.dispose()
 
 
 @pytest.fixture

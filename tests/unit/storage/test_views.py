@@ -16,6 +16,7 @@ from storage import schema
 from storage.model_store import promote, rollback
 from storage.views import contract_view
 
+DATABASES = ("sqlite", "postgresql", "postgresql15")
 BATCH_ID = "ab" * 32
 CONNECTION = (
     "connection_id batch_id batch_date file_name row_number anomaly_score threshold reasons record"

@@ -1,0 +1,162 @@
+"""A million lines of which one in a hundred is bad: ingest beside ``polars.read_csv``.
+
+Noctule's side is ``tasks.ingest.ingest_file``, as a night calls it: the text is hashed, cut into
+blocks, parsed, the bad lines found and quarantined with their reasons, and all rows written as
+Parquet. Beside it stands parsing alone: blocks cut and parsed, nothing hashed, nothing kept. The
+other side is ``polars.read_csv`` with the contract's types, of the same file without the bad
+lines, the whole in one frame.
+
+Each run is a process of its own, whose imports are not counted: so each side pays for its memory,
+as it does in a night. Both use as many threads as polars takes by default, one a core. The file
+is in the system's cache. Run as a module, it measures one side: see ``main``.
+"""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import polars as pl
+from rich.table import Table
+
+from benchmarks.bench import Bench, console, judge, ratios, spread
+from benchmarks.data import SEED, resample
+from expectations.nsl_kdd import NSL_KDD
+from storage.cost import Cost, measured
+from tasks.csv_blocks import parse_block
+from tasks.ingest import ingest_file
+from tasks.layout import read_head, recognise_layout
+from tasks.lines import count_lines, cut_blocks
+from tasks.simulation.damage import WAYS
+from tasks.sources import hash_content, read_content
+
+TIMES = 7
+"""How often each side is run: the wall time of ``read_csv`` varies by a third with the system's
+supply of memory."""
+ROWS = 1_000_000
+BAD_RATIO = 0.01
+MAX_RATIO = 2.5
+"""Of CPU and of wall time, set when the work was agreed."""
+
+SPOILT = (
+    "too few fields",
+    "too many fields",
+    "a word for a number",
+    "an empty field",
+    "a NUL byte",
+    "not UTF-8",
+)
+"""Of the ways to spoil a line, those that keep it from being parsed; a quote left open is another.
+The others are for validation to find."""
+
+
+def bench_ingest(bench: Bench) -> list[str]:
+    """Measure ingest, and parsing alone, against ``read_csv``."""
+    spoilt, clean = spoil(bench.folder, ROWS)
+    sides = {"read_csv": clean, "parse": spoilt, "ingest": spoilt}
+    costs: dict[str, list[Cost]] = {side: [] for side in sides}
+    for _ in bench.repeat(TIMES):
+        for side, source in sides.items():
+            usage = bench.run_module("bad_lines", side, source)
+            costs[side].append(Cost.model_validate_json(usage.output))
+    table = Table("1 M lines, 1 % bad", title="Ingest and read_csv: medians (spread)")
+    for column in ("wall s", "CPU s", "peak MB", "wall / read_csv", "CPU / read_csv"):
+        table.add_column(column, justify="right")
+    walls = {side: [one.wall_s for one in some] for side, some in costs.items()}
+    cpus = {side: [one.cpu_s for one in some] for side, some in costs.items()}
+    missed = []
+    for side, some in costs.items():
+        found = {
+            "wall": ratios(walls[side], walls["read_csv"]),
+            "CPU": ratios(cpus[side], cpus["read_csv"]),
+        }
+        table.add_row(
+            side,
+            spread(walls[side]),
+            spread(cpus[side]),
+            f"{median(one.peak_mb for one in some):.0f}",
+            *map(spread, found.values()),
+        )
+    console.print(table)
+    for kind, ratio in found.items():
+        line = f"ingest takes {median(ratio):.2f} times the {kind} time of read_csv"
+        missed += judge(line, median(ratio), MAX_RATIO)
+    return missed
+
+
+def spoil(folder: Path, rows: int) -> tuple[Path, Path]:
+    """Write a file of which one line in a hundred is bad, each way in turn, and the rest of it.
+
+    Returns:
+        The file, and the same without the bad lines.
+    """
+    header, *lines = resample(folder, rows).read_bytes().splitlines()
+    place = {name: index for index, name in enumerate(header.decode().split(","))}
+    chosen = np.random.default_rng(SEED).choice(rows, round(rows * BAD_RATIO), replace=False)
+    spoilt, clean = folder / f"spoilt_{rows}.csv", folder / f"clean_{rows}.csv"
+    is_bad = np.zeros(rows, bool)
+    is_bad[chosen] = True
+    clean.write_bytes(b"\n".join([header, *(lines[i] for i in np.flatnonzero(~is_bad)), b""]))
+    for turn, index in enumerate(chosen):
+        fields = lines[index].split(b",")
+        way = turn % (len(SPOILT) + 1)
+        if way < len(SPOILT):
+            fields = WAYS[SPOILT[way]](fields, place)
+        else:
+            fields[place["service"]] = b'"' + fields[place["service"]]
+        lines[index] = b",".join(fields)
+    spoilt.write_bytes(b"\n".join([header, *lines, b""]))
+    return spoilt, clean
+
+
+def read_plainly(source: Path) -> tuple[int, int]:
+    """Read a file whole; return its rows, and no bad ones."""
+    return pl.read_csv(source, schema_overrides=dict(NSL_KDD.schema)).height, 0
+
+
+def parse(source: Path) -> tuple[int, int]:
+    """Cut a file into blocks and parse each; return its rows, and its bad ones."""
+    head, pieces = read_head(read_content(source))
+    layout = recognise_layout(head, NSL_KDD, source)
+    line, good, bad = 1, 0, 0
+    for block in cut_blocks(pieces):
+        rows = parse_block(block, layout, line, good + bad + 1)
+        line += count_lines(block)
+        good, bad = good + rows.parsed.height, bad + rows.unparsed.height
+    return good, bad
+
+
+def main(side: str, source: Path) -> None:
+    """Measure one side on one file, and print its cost as JSON.
+
+    Args:
+        side: ``read_csv``, ``parse`` or ``ingest``.
+        source: the file.
+
+    Raises:
+        SystemExit: it did not find the rows that ``spoil`` wrote.
+    """
+    batch = hash_content(source).sha256  # a night knows it since the file was received
+    with TemporaryDirectory(dir=source.parent) as folder:
+
+        def ingest(source: Path) -> tuple[int, int]:
+            summary = ingest_file(source, NSL_KDD, Path(folder), batch)
+            return summary.rows_parsed, summary.rows_unparsed
+
+        sides: dict[str, Callable[[Path], tuple[int, int]]] = {
+            "read_csv": read_plainly,
+            "parse": parse,
+            "ingest": ingest,
+        }
+        with measured() as cost:
+            good, bad = sides[side](source)
+    expected = 0 if side == "read_csv" else round((good + bad) * BAD_RATIO)
+    if bad != expected:
+        sys.exit(f"{side} found {bad} bad lines in {source}, expected {expected}")
+    print(cost.model_dump_json())
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]))

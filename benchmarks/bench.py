@@ -1,0 +1,100 @@
+"""What the benchmarks share: a folder, how often to run, a trained home, and the form of a bound.
+
+Belongs here: whatever more than one part asks for. Does not belong here: what a part measures.
+"""
+
+import shutil
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from statistics import median
+
+from rich.console import Console
+
+from benchmarks.data import TRAIN, resample
+from benchmarks.measure import Usage, run
+from flows.private_server import private_server
+
+PYTHON = sys.executable
+NOCTULE = str(Path(sys.executable).with_name("noctule"))
+
+console = Console(width=110)
+
+
+@dataclass
+class Bench:
+    """What the benchmarks share: a trained home, a Prefect server, and runs already measured."""
+
+    folder: Path
+    is_quick: bool
+    """Whether each thing is run once, and on fewer rows where filling a database takes minutes."""
+    open: ExitStack
+    """Ends what was started here."""
+    measured: dict[int, tuple[list[Usage], list[Usage]]] = field(default_factory=dict)
+
+    @cached_property
+    def address(self) -> str:
+        """Of the Prefect API, on a server that is started when it is first asked for."""
+        return self.open.enter_context(private_server(self.folder / "prefect"))
+
+    @cached_property
+    def trained(self) -> Path:
+        """A home whose champion was trained on the whole training file."""
+        home = self.folder / "trained"
+        self.run_noctule(home, "train", TRAIN)
+        return home
+
+    @cached_property
+    def model(self) -> Path:
+        """The champion's folder."""
+        return next(path for path in (self.trained / "models").iterdir() if path.is_dir())
+
+    def repeat(self, times: int) -> range:
+        """Count runs: so many, or one where it must be quick."""
+        return range(1 if self.is_quick else times)
+
+    def run_noctule(self, home: Path, *arguments: object) -> Usage:
+        """Run a command on a home."""
+        environment = {"PREFECT_API_URL": self.address, "NOCTULE_HOME": str(home)}
+        return run([NOCTULE, *map(str, arguments)], environment)
+
+    def run_module(self, name: str, *arguments: object) -> Usage:
+        """Run another module of the benchmarks."""
+        return run([PYTHON, "-m", f"benchmarks.{name}", *map(str, arguments)], {})
+
+    def nights_and_floors(self, rows: int, times: int) -> tuple[list[Usage], list[Usage]]:
+        """Run a night and the floor in turn, each into a fresh database."""
+        if rows not in self.measured:
+            source = resample(self.folder, rows)
+            nights, floors = [], []
+            for _ in self.repeat(times):
+                database = self.folder / "floor.db"
+                floors.append(self.run_module("floor", source, self.model, database))
+                for file in self.folder.glob("floor.db*"):
+                    file.unlink()
+                home = self.folder / "home"
+                shutil.copytree(self.trained, home)
+                nights.append(self.run_noctule(home, "run", source, "--json"))
+                shutil.rmtree(home)
+            self.measured[rows] = nights, floors
+        return self.measured[rows]
+
+
+def judge(line: str, value: float, limit: float) -> list[str]:
+    """Print a figure, its bound and whether it holds; return the line if it does not."""
+    holds = value <= limit
+    console.print(f"{line} (at most {limit:g}: {'holds' if holds else 'missed'})")
+    return [] if holds else [line]
+
+
+def spread(values: Sequence[float], digits: int = 2) -> str:
+    """Write the median of several runs, and the least and the most of them."""
+    return f"{median(values):.{digits}f} ({min(values):.{digits}f}-{max(values):.{digits}f})"
+
+
+def ratios(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
+    """Return the ratio of each run to the run of the other side just before it."""
+    return [one / other for one, other in zip(ours, theirs, strict=True)]

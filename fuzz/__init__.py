@@ -1,0 +1,1 @@
+"""Long random trials of the promises that the tests make in small."""

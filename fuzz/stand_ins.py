@@ -1,0 +1,192 @@
+"""Stand-ins: what takes the place of the dear libraries while thousands of files go by.
+
+Belongs here: Great Expectations as a plain reading of the contract, and a model whose scores are a
+hash of the row. Does not belong here: the path of a file around them (see ``workbench``).
+
+Everything else of the stages is the real code: what is replaced is the one class that asks Great
+Expectations and the one function that loads a model; and two habits that cost more than a small
+file is worth, the compiling of a page's template for each page, and the indenting of receipts.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any, Final
+from unittest import mock
+
+import jinja2
+import numpy as np
+import pandas as pd
+import polars as pl
+from numpy.typing import NDArray
+
+import storage.lake
+import tasks.explain
+import tasks.row_checks
+import tasks.score
+import tasks.validate
+from expectations.nsl_kdd import NSL_KDD
+from expectations.suites import BETWEEN, IN_SET, Check, SuiteName
+from fuzz.row_oracle import failed_checks, is_missing
+
+THRESHOLD: Final = 6.4
+"""Of a score between 0 and 8: a fifth of the rows is flagged, so that most small files have one."""
+MOST_REASONS: Final = 2
+
+
+class PlainSuite:
+    """Takes the place of ``SuiteRunner``."""
+
+    def __init__(self, name: SuiteName, checks: Sequence[Check]) -> None:
+        """Keep the checks; a check is known by its ordinal."""
+        self._checks = tuple(checks)
+        self._is_of_rows = name == "rows"
+        self._ordinals = {(one.column, one.expectation): i for i, one in enumerate(checks)}
+        self._columns = [name for name in NSL_KDD.by_name if any(c.column == name for c in checks)]
+
+    def find_failures(self, frame: pd.DataFrame) -> Mapping[int, NDArray[np.int64]]:
+        """Return the positions of the failing rows for each check that failed."""
+        if not self._is_of_rows:
+            row = frame.iloc[0]
+            failed = [i for i, one in enumerate(self._checks) if _is_broken(one, row[one.column])]
+            return {ordinal: np.zeros(1, np.int64) for ordinal in failed}
+        found: dict[int, list[int]] = {}
+        columns = [_as_python(frame[name]) for name in self._columns]
+        for position, values in enumerate(zip(*columns, strict=True)):
+            for check in failed_checks(dict(zip(self._columns, values, strict=True))):
+                found.setdefault(self._ordinals[check], []).append(position)
+        return {ordinal: np.array(found[ordinal], np.int64) for ordinal in sorted(found)}
+
+
+def _as_python(column: "pd.Series[Any]") -> list[Any]:
+    """Return a column's values; names without a value are NaN in pandas."""
+    values = column.tolist()
+    if column.dtype != "category":
+        return values
+    return [None if is_missing(value) else value for value in values]
+
+
+def _is_broken(check: Check, value: Any) -> bool:  # noqa: ANN401 - a statistic of any type
+    """Tell whether a statistic fails a check; one without a value fails none."""
+    if is_missing(value):
+        return False
+    if check.expectation == IN_SET:
+        return value not in (check.values or ())  # noqa: PD011 - of a check, not of pandas
+    assert check.expectation == BETWEEN  # noqa: S101 - there is no other in a profile
+    is_low = check.minimum is not None and value < check.minimum
+    return is_low or (check.maximum is not None and value > check.maximum)
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """Which features raised a score, as the explaining asks for it."""
+
+    shares: NDArray[np.float64]
+    expected: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class HashingDetector:
+    """One of the model's two detectors; it holds against a row what its position says."""
+
+    name: str
+
+    def attribute(self, encoded: pl.DataFrame) -> Attribution:
+        """Give the first features of each row as the reasons."""
+        shares = np.zeros(encoded.shape)
+        shares[:, :MOST_REASONS] = 0.5
+        return Attribution(shares, np.zeros(encoded.shape))
+
+
+class PlainEncoder:
+    """What scoring and explaining ask of the encoder."""
+
+    categories = ()
+
+    def unseen(self, frame: pl.DataFrame) -> Mapping[str, pl.DataFrame]:  # noqa: ARG002
+        """Have seen every category."""
+        return {}
+
+    def encode(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Leave the features as they are."""
+        return frame.select(NSL_KDD.feature_names)
+
+    def render(self, feature: str, expected: float) -> str:
+        """Write what was expected."""
+        return f"{feature} {expected:g}"
+
+
+class PlainCard:
+    """What scoring asks of the model's card."""
+
+    contract = NSL_KDD.name
+
+    def target_flag_rate(self, operating_point: str) -> float:  # noqa: ARG002
+        """Return the share of rows that is flagged."""
+        return 0.2
+
+
+class HashingModel:
+    """Takes the place of a fitted model: a row's scores depend on its features, and on no other."""
+
+    card = PlainCard()
+    encoder = PlainEncoder()
+    features = NSL_KDD.feature_names
+    detectors = (HashingDetector("classifier"), HashingDetector("autoencoder"))
+
+    def threshold(self, operating_point: str) -> float:  # noqa: ARG002
+        """Return the score above which a row is flagged."""
+        return THRESHOLD
+
+    def score(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Score rows from 0 to 8, evenly."""
+        hashed = frame.select(NSL_KDD.feature_names).hash_rows(seed=1)
+        share = (hashed % 2**20).cast(pl.Float64) / 2**20
+        return pl.DataFrame(
+            {
+                "classifier_score": share * 10 - 5,
+                "autoencoder_score": share,
+                "classifier_tail": share * 4,
+                "autoencoder_tail": share * 4,
+                "anomaly_score": share * 8,
+            }
+        )
+
+
+def _one_environment(**options: Any) -> jinja2.Environment:  # noqa: ANN401 - jinja's own
+    """Keep one environment for all pages: with one of its own each is compiled for 25 ms."""
+    if not _kept:
+        _kept.append(_Environment(**options))
+    return _kept[0]
+
+
+_PLAIN_JSON: Final = SimpleNamespace(**vars(json))
+_PLAIN_JSON.dumps = lambda value, **_: json.dumps(value)  # indented, it is not done in C
+
+_Environment: Final = jinja2.Environment
+_kept: Final[list[jinja2.Environment]] = []
+
+
+@contextmanager
+def light_models() -> Iterator[None]:
+    """Let every model that is loaded in the block be the hashing one, and spare what is dear."""
+    model = HashingModel()
+    with (
+        mock.patch.object(storage.lake, "json", _PLAIN_JSON),
+        mock.patch.object(tasks.score, "load_model", return_value=model),
+        mock.patch.object(tasks.explain, "load_model", return_value=model),
+        mock.patch.object(jinja2, "Environment", _one_environment),
+    ):
+        yield
+
+
+@contextmanager
+def light_suites() -> Iterator[None]:
+    """Let validation in the block be done by plain Python."""
+    with (
+        mock.patch.object(tasks.row_checks, "SuiteRunner", PlainSuite),
+        mock.patch.object(tasks.validate, "SuiteRunner", PlainSuite),
+    ):
+        yield

@@ -1,0 +1,176 @@
+"""Tables: what stands in a Parquet file, and what may be wrong with it before it is written.
+
+Belongs here: one function for each kind of damage to a table, and the strategy that puts several
+together. Does not belong here: how Parquet is written, or damage to its bytes (see ``forms``).
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import date, timedelta
+from typing import Any, Final
+
+import polars as pl
+from hypothesis import strategies as st
+
+from expectations.nsl_kdd import NSL_KDD
+from fuzz.hostile import HOSTILE_CELLS, HOSTILE_NAMES
+from fuzz.originals import Original, Slice, slices
+
+Damage = Callable[[st.DrawFn, pl.DataFrame], pl.DataFrame]
+
+COLUMN_TYPES: Final = (
+    pl.String(), pl.Int64(), pl.Float64(), pl.Int8(), pl.UInt64(), pl.Float32(), pl.Boolean(),
+    pl.Categorical(), pl.Decimal(30, 2), pl.Date(), pl.Datetime("us", "UTC"),
+    pl.Duration("us"), pl.Time(), pl.Binary(), pl.List(pl.Int64()), pl.Array(pl.Int64(), 2),
+    pl.Struct({"a": pl.Int64()}), pl.Null(),
+)  # fmt: skip
+"""All that other writers have too. polars' Int128 is its own: Arrow reads no file that has it, and
+so neither do we."""
+
+_SAMPLES: Final[Mapping[type[pl.DataType], Any]] = {
+    pl.Boolean: True,
+    pl.Null: None,
+    pl.Date: date(2026, 11, 1),
+    pl.Datetime: date(2026, 11, 1),
+    pl.Duration: timedelta(seconds=1),
+    pl.Time: pl.time(4, 30),
+    pl.Binary: b"\xff\x00",
+    pl.List: [1, 2],
+    pl.Array: [1, 2],
+    pl.Struct: pl.struct(a=pl.lit(1)),
+}
+"""A value of each type to which no text is cast."""
+
+MOST_DAMAGES: Final = 3
+"""Of one table. A guess, as of a text."""
+
+
+@st.composite
+def tables(
+    draw: st.DrawFn, originals: tuple[Original, ...]
+) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """Draw a table with some damage, and the names of what was done to it."""
+    frame = _read_slice(draw(slices(originals)))
+    if draw(st.booleans()):
+        frame = _infer_types(frame)
+    names = draw(st.lists(st.sampled_from(tuple(DAMAGES)), max_size=MOST_DAMAGES))
+    for name in names:
+        frame = DAMAGES[name](draw, frame)
+    return frame, tuple(names)
+
+
+def _read_slice(original: Slice) -> pl.DataFrame:
+    """Turn a slice into a table of texts."""
+    rows = [line.decode().split(",") for line in original.rows]
+    if original.header is not None:
+        names = original.header.decode().split(",")
+    else:
+        names = next(list(known) for known in NSL_KDD.headerless if len(known) == len(rows[0]))
+    return pl.DataFrame(rows, schema=dict.fromkeys(names, pl.String), orient="row")
+
+
+def _infer_types(frame: pl.DataFrame) -> pl.DataFrame:
+    """Give each column the narrowest type that all its texts have."""
+    columns = []
+    for column in frame:
+        casts = [column.cast(dtype, strict=False) for dtype in (pl.Int64, pl.Float64, pl.String)]
+        columns.append(next(cast for cast in casts if not cast.null_count()))
+    return pl.DataFrame(columns)
+
+
+def replace_cell(draw: st.DrawFn, frame: pl.DataFrame) -> pl.DataFrame:
+    """Put something hostile into a cell, which makes its column one of texts."""
+    column = _as_text(_draw_column(draw, frame))
+    return _with_cell(draw, frame, column, draw(_texts(HOSTILE_CELLS)))
+
+
+def empty_cell(draw: st.DrawFn, frame: pl.DataFrame) -> pl.DataFrame:
+    """Leave a cell without a value."""
+    return _with_cell(draw, frame, _draw_column(draw, frame), None)
+
+
+def add_column(draw: st.DrawFn, frame: pl.DataFrame) -> pl.DataFrame:
+    """Add a column of any type, under a name that may be anything."""
+    name, dtype = draw(_texts(HOSTILE_NAMES)), draw(st.sampled_from(COLUMN_TYPES))
+    if name in frame.columns:
+        return frame
+    made = _of_type(pl.Series(name, ["1"] * frame.height), dtype)
+    return frame.insert_column(draw(st.integers(0, frame.width)), made)
+
+
+def drop_column(draw: st.DrawFn, frame: pl.DataFrame) -> pl.DataFrame:
+    """Leave a column out."""
+    at = draw(st.integers(0, frame.width - 1))  # a name may be a pattern to polars
+    kept = [column for index, column in enumerate(frame) if index != at]
+    return pl.DataFrame(kept) if kept else frame
+
+
+def rename_column(draw: st.DrawFn, frame: pl.DataFrame) -> pl.DataFrame:
+    """Call a column something else."""
+    name, at = draw(_texts(HOSTILE_NAMES)), draw(st.integers(0, frame.width - 1))
+    if name in frame.columns:
+        return frame
+    return pl.DataFrame([c.alias(name) if i == at else c for i, c in enumerate(frame)])
+
+
+def reorder_columns(draw: st.DrawFn, frame: pl.DataFrame) -> pl.DataFrame:
+    """Have the columns in another order."""
+    turn = draw(st.integers(1, frame.width))
+    columns = frame.get_columns()
+    return pl.DataFrame(columns[turn:] + columns[:turn])
+
+
+def change_type(draw: st.DrawFn, frame: pl.DataFrame) -> pl.DataFrame:
+    """Store a column in another type."""
+    column = _draw_column(draw, frame)
+    changed = _of_type(column, draw(st.sampled_from(COLUMN_TYPES)))
+    return frame.replace_column(frame.get_column_index(column.name), changed)
+
+
+DAMAGES: Final[Mapping[str, Damage]] = {
+    "table cells replaced": replace_cell,
+    "table cells emptied": empty_cell,
+    "table columns added": add_column,
+    "table columns dropped": drop_column,
+    "table columns renamed": rename_column,
+    "table columns reordered": reorder_columns,
+    "table columns of another type": change_type,
+}
+"""By what is counted of it."""
+
+
+def _texts(values: tuple[bytes, ...]) -> st.SearchStrategy[str]:
+    """Draw one of some hostile values, as text."""
+    return st.sampled_from(values).map(lambda value: value.decode(errors="replace"))
+
+
+def _draw_column(draw: st.DrawFn, frame: pl.DataFrame) -> pl.Series:
+    return frame.to_series(draw(st.integers(0, frame.width - 1)))
+
+
+def _with_cell(
+    draw: st.DrawFn, frame: pl.DataFrame, column: pl.Series, value: str | None
+) -> pl.DataFrame:
+    """Replace one cell of a column."""
+    at = draw(st.integers(0, frame.height - 1))
+    cells = column.to_list()
+    cells[at] = value
+    made = pl.Series(column.name, cells, column.dtype)
+    index = frame.get_column_index(column.name)
+    return frame.replace_column(index, made)
+
+
+def _of_type(column: pl.Series, dtype: pl.DataType) -> pl.Series:
+    """Turn a column into one of another type, with nulls where its values do not fit."""
+    if type(dtype) in _SAMPLES:
+        sample = _SAMPLES[type(dtype)]
+        value = sample if isinstance(sample, pl.Expr) else pl.lit(sample)
+        repeated = pl.select(pl.repeat(value.cast(dtype), len(column)))
+        return repeated.to_series().alias(column.name)
+    return _as_text(column).cast(dtype, strict=False)
+
+
+def _as_text(column: pl.Series) -> pl.Series:
+    """Turn a column into one of texts; 1 in every row of one that has no text form."""
+    if column.dtype.is_numeric() or column.dtype == pl.String:
+        return column.cast(pl.String)
+    return pl.Series(column.name, ["1"] * len(column))

@@ -1,0 +1,335 @@
+"""Truths: what must hold at every moment of a schedule, and at its end.
+
+Belongs here: the rows an undisturbed worker stores, and the comparison with them. Does not belong
+here: how a schedule comes about (see ``schedules``).
+
+Rows are compared with those of undisturbed runs, batch by batch, all columns of all tables but the
+ones in ``EXCLUDED``. Which of several right outcomes a batch has, follows from who was first: its
+model, and whether another batch accounts for rows that both hold.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from fuzz.grounds import Ground
+from fuzz.nights import Ledger, Night
+from fuzz.specimens import ARRIVED, MODELS, Specimen
+from fuzz.steps import Worker
+from storage.check import check_lake, check_models, check_tables
+from storage.lake import RECEIPT, find_fault
+from storage.schema import (
+    batch,
+    flagged_connection,
+    outbox,
+    prediction,
+    quarantined_row,
+    scoring,
+    validation_result,
+)
+
+Tables = Mapping[str, list[dict[str, Any]]]
+
+TIMES: Final = frozenset({"started_at", "finished_at"})
+
+EXCLUDED: Final[Mapping[str, frozenset[str]]] = {
+    # Of the worker that recorded it first, whoever that was; see _check_times.
+    "delivery": frozenset({"delivery_id", "arrived_at"}),
+    # Each claim takes the next token, so it counts the restarts; see _check_claims.
+    "batch": TIMES | {"received_at", "claim_token"},
+    "scoring": TIMES | {"scoring_id"},
+    # Of the worker that committed, and of the one that published; see _check_times.
+    "outbox": frozenset({"outbox_id", "created_at", "published_at"}),
+}
+"""Columns that differ between right outcomes: surrogate keys, of which only the order of arrival
+is told, and times. A ``scoring_id`` elsewhere stands for the batch that was scored."""
+
+WHOLE: Final = frozenset({"run"})
+"""Tables that are not compared: a run has a row each time it is begun, and they are counted."""
+
+Outcome = tuple[str, str | None, str | None]
+"""A batch, the model version that scored it, and the batch that accounts for its known rows."""
+
+
+class Truths:
+    """What undisturbed workers store on a ground."""
+
+    def __init__(self, ground: Ground, specimens: tuple[Specimen, ...]) -> None:
+        """Let one undisturbed worker after another find out.
+
+        Args:
+            ground: emptied before and after.
+            specimens: all there are.
+        """
+        self._ground = ground
+        self._specimens = {each.batch_id: each for each in specimens}
+        self._expected: dict[Outcome, Mapping[str, list[str]]] = {}
+        for version in MODELS:
+            for first in specimens:
+                rest = [each for each in specimens if each is not first]
+                ground.reset()
+                ledger = Ledger()
+                work_undisturbed(ground, ledger, version, (first, *rest))
+                tables = ground.read_all()
+                found = by_batch(tables)
+                for batch_id, (told,) in ledger.commits.items():
+                    self._expected[batch_id, told.version, told.known] = found[batch_id]
+        ground.reset()
+
+    def check(
+        self, ledger: Ledger, specimens: tuple[Specimen, ...], *, is_thorough: bool
+    ) -> list[str]:
+        """Say what is not as it must be once all workers have ended.
+
+        Args:
+            ledger: what was seen of them.
+            specimens: what they worked on.
+            is_thorough: whether to ask all that there is to ask, which takes longer.
+        """
+        tables = self._ground.read_all()
+        found = by_batch(tables)
+        faults = [*ledger.faults, *look(self._ground, self._specimens)]
+        faults += _check_claims(tables, ledger)
+        faults += _check_times(tables)
+        faults += _check_events(tables, ledger)
+        faults += _check_runs(tables, ledger)
+        for row in tables["batch"]:
+            faults += self._check_rows(row, ledger, found)
+        wanted = {specimen.batch_id for specimen in specimens}
+        stored = {row["batch_id"] for row in tables["batch"] if row["status"] != "received"}
+        if wanted - stored:
+            faults.append(f"never finished: {sorted(each[:8] for each in wanted - stored)}")
+        faults += _check_growth(ledger, specimens)
+        for name, rows in self._ground.template.items():
+            if tables[name] != rows:
+                faults.append(f"{name} is no longer what it was before the schedule")
+        faults += self._check_stored(ledger, is_thorough=is_thorough)
+        return faults
+
+    def _check_rows(
+        self, row: Mapping[str, Any], ledger: Ledger, found: Mapping[str, Mapping[str, list[str]]]
+    ) -> list[str]:
+        """Compare one finished batch with an undisturbed run of it."""
+        if row["status"] == "received":
+            return []
+        batch_id = row["batch_id"]
+        told = ledger.commits[batch_id][-1]
+        expected = self._expected.get((batch_id, told.version, told.known))
+        if expected is None:
+            return [f"batch {batch_id[:8]} came to what no undisturbed run comes to: {told}"]
+        return [
+            f"batch {batch_id[:8]} in {name}: expected {sorted(expected.get(name, []))},"
+            f" found {sorted(found[batch_id].get(name, []))}"
+            for name in sorted({*expected, *found[batch_id]})
+            if sorted(expected.get(name, [])) != sorted(found[batch_id].get(name, []))
+        ]
+
+    def _check_stored(self, ledger: Ledger, *, is_thorough: bool) -> list[str]:
+        """Ask what an operator may ask: ``noctule db check``."""
+        ground = self._ground
+        findings = [*check_lake(ground.engine, ground.lake)]
+        if is_thorough:
+            findings += [
+                *check_tables(ground.engine),
+                *check_models(ground.engine, ground.models),
+            ]
+        return [
+            f"{found.subject}: {found.problem}"
+            for found in findings
+            # Nobody holds a finished batch, and so nobody tidies after who was killed there.
+            if found.severity == "error" or Path(found.subject).parent.name not in ledger.littered
+        ]
+
+
+def work_undisturbed(
+    ground: Ground, ledger: Ledger, model: str, specimens: tuple[Specimen, ...]
+) -> None:
+    """Let one worker do all of its work without a stop."""
+    night = Night(
+        ground=ground,
+        ledger=ledger,
+        specimens=specimens,
+        model=model,
+        version=ground.versions[model],
+        started_at=ARRIVED,
+        is_hasty=True,
+        is_repeated=False,
+    )
+    worker = Worker("undisturbed", night.work)
+    while not worker.dead:
+        worker.switch()
+    if worker.error is not None:
+        raise worker.error
+    if ledger.faults:
+        raise AssertionError(ledger.faults)
+
+
+def look(ground: Ground, specimens: Mapping[str, Specimen]) -> list[str]:
+    """Say which batches a reader sees half committed at this moment."""
+    faults = []
+    for row in ground.ask(_seen(ground.engine.dialect)):
+        batch_id, status, read, said, put_aside, scores, flags, flagged, kept, facts, told = row
+        specimen = specimens[batch_id]
+        is_finished = status != "received"
+        found = (read, said or 0, put_aside or 0, flags, facts, told)
+        expected = (
+            specimen.rows if is_finished else None,
+            scores,
+            kept,
+            flagged,
+            specimen.facts if is_finished else 0,
+            int(is_finished),
+        )
+        if found != expected:
+            faults.append(
+                f"batch {batch_id[:8]} is seen half {status}: read, scored, quarantined,"
+                f" flagged, facts, events are {found}, its rows say {expected}"
+            )
+    return faults
+
+
+def look_at_lake(ground: Ground, *, is_thorough: bool) -> list[str]:
+    """Say which stages of a batch are there in part: one that can be seen is whole.
+
+    Args:
+        ground: whose lake.
+        is_thorough: whether to look into the files, or at their receipts only.
+    """
+    return [
+        f"stage {stage.relative_to(ground.lake)} is not whole"
+        for stage in ground.lake.glob("*/*/[!.]*")
+        if not (stage / RECEIPT).exists() or (is_thorough and find_fault(stage) is not None)
+    ]
+
+
+@cache
+def _seen(dialect: sa.Dialect) -> str:
+    """Write the query for what each batch says of itself, and how many rows it has."""
+    of_live = (scoring.c.batch_id == batch.c.batch_id) & (scoring.c.purpose == "live")
+    query = sa.select(
+        batch.c.batch_id,
+        batch.c.status,
+        batch.c.rows_read,
+        batch.c.rows_scored,
+        batch.c.rows_quarantined,
+        _count(prediction, of_live & (prediction.c.scoring_id == scoring.c.scoring_id)),
+        _count(flagged_connection, flagged_connection.c.batch_id == batch.c.batch_id),
+        sa.select(sa.func.coalesce(sa.func.sum(scoring.c.rows_flagged), 0))
+        .where(of_live)
+        .correlate(batch)
+        .scalar_subquery(),
+        _count(quarantined_row, quarantined_row.c.batch_id == batch.c.batch_id),
+        _count(validation_result, validation_result.c.batch_id == batch.c.batch_id),
+        _count(outbox, sa.func.substr(outbox.c.event_key, 1, 64) == batch.c.batch_id),
+    )
+    return str(query.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
+
+
+def _count(table: sa.Table, condition: sa.ColumnElement[bool]) -> sa.ScalarSelect[int]:
+    """Count the rows of a table that belong to a batch."""
+    return (
+        sa.select(sa.func.count())
+        .select_from(table)
+        .where(condition)
+        .correlate(batch)
+        .scalar_subquery()
+    )
+
+
+def by_batch(tables: Tables) -> Mapping[str, Mapping[str, list[str]]]:
+    """Sort rows under the batch they belong to, as text, without what may differ."""
+    scored = {row["scoring_id"]: row["batch_id"] for row in tables["scoring"]}
+    found: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for name, rows in tables.items():
+        if name in WHOLE:
+            continue
+        excluded = EXCLUDED.get(name, frozenset())
+        for row in rows:
+            told = {column: value for column, value in row.items() if column not in excluded}
+            if "scoring_id" in row:
+                told["scoring_id"] = scored.get(row["scoring_id"], "none")
+            batch_id = row.get("batch_id") or told.get("scoring_id")
+            if name == "outbox":
+                batch_id = row["payload"]["batch_id"]
+            if batch_id is not None:
+                found[batch_id][name].append(json.dumps(told, sort_keys=True, default=repr))
+    return found
+
+
+def _check_growth(ledger: Ledger, specimens: tuple[Specimen, ...]) -> list[str]:
+    """Rows that two batches hold are accounted for by one of them."""
+    known = {batch_id: commits[-1].known for batch_id, commits in ledger.commits.items()}
+    return [
+        f"{specimen.beginning.name} and {specimen.name} both have, or both lack, the rows of both"
+        for specimen in specimens
+        if specimen.beginning in specimens
+        and (known.get(specimen.batch_id) == specimen.beginning.batch_id)
+        == (known.get(specimen.beginning.batch_id) == specimen.batch_id)
+    ]
+
+
+def _check_claims(tables: Tables, ledger: Ledger) -> list[str]:
+    """Only the newest claim committed, and only an older one was refused."""
+    newest = {row["batch_id"]: row["claim_token"] for row in tables["batch"]}
+    faults = [
+        f"batch {batch_id[:8]}: claim {told.token} committed, the newest is {newest[batch_id]}"
+        for batch_id, commits in ledger.commits.items()
+        for told in commits
+        if told.token != newest[batch_id]
+    ]
+    faults += [
+        f"batch {batch_id[:8]}: claim {token} was refused, and is the newest"
+        for batch_id, token in ledger.lost
+        if token >= newest[batch_id]
+    ]
+    return faults
+
+
+def _check_times(tables: Tables) -> list[str]:
+    """All that one commit wrote has its times, all that one delivery wrote has its."""
+    times = {
+        row["batch_id"]: (row["received_at"], row["started_at"], row["finished_at"])
+        for row in tables["batch"]
+    }
+    found = [
+        *((row["batch_id"], "delivery", row["arrived_at"], 0) for row in tables["delivery"]),
+        *((row["batch_id"], "scoring", row["started_at"], 1) for row in tables["scoring"]),
+        *((row["batch_id"], "scoring", row["finished_at"], 2) for row in tables["scoring"]),
+        *((row["payload"]["batch_id"], "event", row["created_at"], 2) for row in tables["outbox"]),
+    ]
+    return [
+        f"batch {batch_id[:8]} and its {what} are of different workers"
+        for batch_id, what, moment, which in found
+        if moment != times[batch_id][which]
+    ]
+
+
+def _check_events(tables: Tables, ledger: Ledger) -> list[str]:
+    """Every event that is stored was received, once repeats are dropped, and no other."""
+    stored = {row["event_key"]: row for row in tables["outbox"]}
+    faults = [f"event {key} was never received" for key in stored.keys() - ledger.received.keys()]
+    faults += [f"event {key} was never stored" for key in ledger.received.keys() - stored.keys()]
+    faults += [
+        f"event {key} is not marked as published"
+        for key, row in stored.items()
+        if row["published_at"] is None
+    ]
+    return faults
+
+
+def _check_runs(tables: Tables, ledger: Ledger) -> list[str]:
+    """Every run that was begun has a row, and each has ended."""
+    faults = []
+    if len(tables["run"]) != ledger.runs:
+        faults.append(f"{ledger.runs} runs were begun, {len(tables['run'])} are stored")
+    faults += [
+        f"run {row['run_id']} says that it is running, and nobody does"
+        for row in tables["run"]
+        if row["state"] == "running"
+    ]
+    return faults

@@ -1,0 +1,272 @@
+"""The workbench: a real database and a lake, and the path of one file after another over it.
+
+Belongs here: the order of the stages as the flow has it, without Prefect, and what may happen to a
+file between two of them. Does not belong here: what must have come of it (see ``promises``), what
+stands in for the dear libraries (``stand_ins``).
+
+It follows ``flows.batch.finish_batch``: what changes the order of the calls there has to be done
+here too. It lies in memory where the system offers that (``/dev/shm``): flushing to a disk is what
+would cost most, and what a power cut leaves behind is not asked here.
+"""
+
+import logging
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager, nullcontext
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from io import BytesIO
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any, Final
+
+import polars as pl
+from sqlalchemy import Engine
+
+from expectations.errors import NoctuleError
+from flows.batch import plan_batch
+from flows.settings import Settings
+from fuzz.stand_ins import light_models, light_suites
+from storage.claims import Claim, claim
+from storage.database import DATABASE_FILE, connect
+from storage.lake import batch_folder, discard_attempts
+from storage.model_store import register_model
+from storage.revisions import upgrade
+from tasks import stages
+from tasks.drift import DriftSummary
+from tasks.receive import Arrival, receive_file
+from tasks.stages import BatchJob, Refusal
+from tasks.store import StageSummaries, store_known, store_rejected, store_scored
+
+MEMORY: Final = Path("/dev/shm")  # noqa: S108 - folders in it are made by mkdtemp
+NIGHT: Final = date(2026, 11, 20)
+NOW: Final = datetime(2026, 11, 21, 4, 30, tzinfo=UTC)
+DATABASE_FILES: Final = 200
+"""Files after which the database is begun anew: each arrival looks at every batch there is, of
+which it might be the continuation."""
+EXPLAINED: Final = 3
+DRIFT_FILE: Final = "statistics.parquet"
+
+TABLES: Final[Mapping[str, str]] = {
+    "batch": "batch_id = :batch",
+    "batch_prefix": "batch_id = :batch",
+    "delivery": "batch_id = :batch",
+    "quarantined_row": "batch_id = :batch",
+    "validation_result": "batch_id = :batch",
+    "outbox": "event_key LIKE :batch || ':%'",
+    "scoring": "batch_id = :batch",
+    **dict.fromkeys(
+        ("prediction", "flagged_connection", "reason", "drift_statistic"),
+        "scoring_id IN (SELECT scoring_id FROM scoring WHERE batch_id = :batch)",
+    ),
+}
+"""Which rows of each table are of one batch."""
+
+Stored = Mapping[str, list[dict[str, Any]]]
+"""All that the database holds of one batch, by table."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What came of one file."""
+
+    batch_id: str | None
+    """None where it was not received."""
+    error: NoctuleError | None
+    """What ended it before the batch was decided."""
+    is_known: bool = False
+    """Whether the batch was decided before."""
+
+
+class Workbench:
+    """A database, a lake and an inbox, used by one process for many files."""
+
+    def __init__(self, folder: Path) -> None:
+        """Make an empty folder ready."""
+        self.folder = folder
+        self.engine: Engine
+        self._inbox = folder / "inbox"
+        self._inbox.mkdir()
+        self._settings = Settings(home=folder / "home", explain_top=EXPLAINED)
+        template = Settings(home=folder / "template")
+        self._template = template.home
+        self._made = 0
+        engine = connect(None, template.home)
+        upgrade(engine)
+        fitted = folder / "fitted"
+        fitted.mkdir()
+        (fitted / "model.txt").write_text("a hash")
+        register_model(
+            engine,
+            template.models,
+            fitted,
+            contract=template.contract,
+            content_hash="a" * 64,
+            rows_trained=1,
+            training={},
+            metrics={},
+            registered_at=NOW,
+            registered_by="fuzz",
+        )
+        engine.dispose()
+        drift = BytesIO()
+        pl.DataFrame(
+            {
+                "column": ["duration"],
+                "method": ["psi"],
+                "statistic": [0.01],
+                "threshold": [0.2],
+                "is_drifted": [False],
+                "rows_reference": [1],
+                "rows_current": [1],
+            }
+        ).write_parquet(drift)
+        self._drift = drift.getvalue()
+        self._begin()
+
+    def _begin(self) -> None:
+        """Begin with an empty database and an empty lake."""
+        shutil.rmtree(self._settings.home, ignore_errors=True)
+        shutil.copytree(self._template, self._settings.home)
+        self.engine = connect(None, self._settings.home)
+        self._reader = sqlite3.connect(self._settings.home / DATABASE_FILE, isolation_level=None)
+        self._reader.row_factory = sqlite3.Row
+
+    def close(self) -> None:
+        """End all connections."""
+        self._reader.close()
+        self.engine.dispose()
+
+    def put(self, stored: bytes) -> Path:
+        """Lay a file of a name of its own into the inbox."""
+        if self._made and self._made % DATABASE_FILES == 0:
+            self.close()
+            self._begin()
+        self._made += 1
+        path = self._inbox / f"night-{self._made:06d}"
+        path.write_bytes(stored)
+        return path
+
+    def clear(self) -> None:
+        """Take away what the last file left beside the database."""
+        for folder in (self._inbox, self._settings.lake):
+            shutil.rmtree(folder, ignore_errors=True)
+        self._inbox.mkdir()
+
+    def deliver(
+        self,
+        source: Path,
+        *,
+        asks_suite: bool = False,
+        before: Callable[[str], None] = lambda _: None,
+    ) -> Trial:
+        """Take one file all the way, as the flow does.
+
+        Args:
+            source: the file.
+            asks_suite: whether Great Expectations validates it.
+            before: told the name of each stage before it begins.
+
+        Returns:
+            What came of it. Errors that are not ours go through.
+        """
+        batch_id = None
+        try:
+            arrival = receive_file(
+                self.engine,
+                source,
+                self._settings.contract,
+                NIGHT,
+                NOW,
+                self._settings.max_file_bytes,
+            )
+            batch_id = arrival.record.batch_id
+            folder = batch_folder(self._settings.lake, arrival.record.contract, batch_id)
+            with claim(self.engine, folder, batch_id) as held:
+                assert held is not None  # noqa: S101 - nobody else is here
+                if held.is_finished:
+                    return Trial(batch_id, None, is_known=True)
+                discard_attempts(folder)
+                job = plan_batch(self._settings, self.engine, arrival, held)
+                with nullcontext() if asks_suite else light_suites():
+                    self._decide(held, job, arrival, before)
+        except NoctuleError as error:
+            return Trial(batch_id, error)
+        return Trial(batch_id, None)
+
+    def _decide(
+        self, held: Claim, job: BatchJob, arrival: Arrival, before: Callable[[str], None]
+    ) -> None:
+        """Do the stages of a batch, and store what they made."""
+        before("ingest")
+        ingested = stages.ingest(job, arrival.damage)
+        if isinstance(ingested, Refusal):
+            store_rejected(self.engine, held, job, arrival, ingested, NOW, NOW)
+            return
+        if not ingested.rows_new:
+            store_known(self.engine, held, arrival, ingested, NOW, NOW)
+            return
+        before("validate")
+        validated = stages.validate(job, ingested)
+        if isinstance(validated, Refusal):
+            store_rejected(self.engine, held, job, arrival, validated, NOW, NOW)
+            return
+        before("score")
+        scored = stages.score(job, validated)
+        explained = stages.explain(job, validated, scored)
+        (job.folder / DRIFT_FILE).write_bytes(self._drift)
+        drifted = DriftSummary(
+            rows_reference=1,
+            rows_current=scored.rows_scored,
+            columns_drifted=(),
+            is_score_drifted=False,
+            statistics=DRIFT_FILE,
+            report_html=None,
+            report_json=None,
+            notes=(),
+        )
+        made = StageSummaries(
+            ingested=ingested,
+            validated=validated,
+            scored=scored,
+            explained=explained,
+            drifted=drifted,
+        )
+        store_scored(self.engine, held, job, arrival, made, NOW, NOW)
+
+    def read(self, batch_id: str) -> Stored:
+        """Read all that is stored of a batch, past our own code."""
+        return {
+            table: [
+                dict(row)
+                for row in self._reader.execute(
+                    f"SELECT * FROM {table} WHERE {of_batch}",  # noqa: S608 - both written above
+                    {"batch": batch_id},
+                )
+            ]
+            for table, of_batch in TABLES.items()
+        }
+
+
+def memory_folder() -> Path | None:
+    """Return the folder for what need not outlive the process; None for the system's own."""
+    return MEMORY if os.access(MEMORY, os.W_OK) else None
+
+
+@contextmanager
+def open_workbench(folder: Path | None = None) -> Iterator[Workbench]:
+    """Make a workbench, and remove it in the end.
+
+    Args:
+        folder: an empty one; one of its own, in memory, if None.
+    """
+    place = folder or Path(mkdtemp(prefix="noctule-fuzz-", dir=memory_folder()))
+    with ExitStack() as stack:
+        if folder is None:
+            stack.callback(shutil.rmtree, place, ignore_errors=True)
+        stack.callback(logging.disable, logging.root.manager.disable)
+        logging.disable(logging.CRITICAL)  # a line for each stage of each file
+        stack.enter_context(light_models())
+        yield stack.enter_context(closing(Workbench(place)))

@@ -1,0 +1,239 @@
+"""Whatever is done to a file, every promise about it is kept; ``fuzz`` tries it for longer."""
+
+import gzip
+import io
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, Phase, assume, given, settings
+
+from expectations.nsl_kdd import NSL_KDD
+from fuzz.file_oracle import decompress, truth_of_frame, truth_of_text
+from fuzz.forms import Case, Delivery, cases
+from fuzz.mutations import Search
+from fuzz.originals import Original, read_real, simulate
+from fuzz.promises import BrokenPromiseError, try_case
+from fuzz.workbench import Workbench, open_workbench
+
+wrong = partial(pytest.mark.xfail, strict=True, raises=BrokenPromiseError)
+"""Marks what is known to be wrong; the mark has to go when it is put right."""
+
+FILES = 100
+SUITE_FILES = 4
+
+
+@pytest.fixture(scope="module")
+def bench() -> Iterator[Workbench]:
+    with open_workbench() as bench:
+        yield bench
+
+
+@pytest.fixture(scope="module")
+def simulated() -> tuple[Original, ...]:
+    return simulate()
+
+
+def try_many(bench: Workbench, originals: tuple[Original, ...], files: int, *, suite: bool) -> None:
+    @settings(
+        max_examples=files,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        phases=[Phase.generate, Phase.shrink],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(cases(originals))
+    def tried(case: Case) -> None:
+        assume(not is_open(case))
+        try_case(bench, replace(case, asks_suite=suite))
+
+    tried()
+
+
+def is_open(case: Case) -> bool:
+    """Tell whether a file is of a kind known to be treated wrongly: see what fails below."""
+    content = decompress(case.stored) or b""
+    return (
+        case.form == "Parquet in gzip"
+        or any(line and not line.strip(b"\r") for line in content.split(b"\n"))
+        or (case.trouble is not None and case.form != "plain")
+    )
+
+
+def test_every_promise_is_kept_of_damaged_simulated_files(
+    bench: Workbench, simulated: tuple[Original, ...]
+) -> None:
+    try_many(bench, simulated, FILES, suite=False)
+
+
+@pytest.mark.real_data
+def test_every_promise_is_kept_of_damaged_real_files(
+    bench: Workbench, nsl_kdd_folder: Path
+) -> None:
+    try_many(bench, read_real(nsl_kdd_folder), FILES, suite=False)
+
+
+def test_great_expectations_takes_the_same_rows_as_plain_python(
+    bench: Workbench, simulated: tuple[Original, ...]
+) -> None:
+    try_many(bench, simulated, SUITE_FILES, suite=True)
+
+
+# Files on which a promise was broken once, as small as they came to be.
+
+ROW = (
+    b"0,tcp,http,SF,232,8153,0,0,0,0,0,1,0,0,0,0,0,0,0,0,0,0,5,5,0.2,0.2,0,0,1,0,0,30,255,1,0,"
+    b"0.03,0.04,0.03,0.01,0,0.01"
+)
+HEADER = ",".join(NSL_KDD.feature_names).encode()
+MISSPELT = HEADER.replace(b"duration", b"durations")
+
+
+def text_case(stored: bytes, **changes: object) -> Case:
+    return Case(stored, truth_of_text(stored), "plain", (), **changes)
+
+
+def frame_of(rows: int = 3) -> pl.DataFrame:
+    names = NSL_KDD.feature_names
+    cells = [[cell.decode() for cell in ROW.split(b",")]] * rows
+    return pl.DataFrame(cells, schema=dict.fromkeys(names, pl.String), orient="row")
+
+
+def write_parquet(frame: pl.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    frame.write_parquet(buffer, compression="uncompressed")
+    return buffer.getvalue()
+
+
+def table_case(frame: pl.DataFrame) -> Case:
+    stored = write_parquet(frame)
+    return Case(stored, truth_of_frame(frame, stored), "Parquet", ())
+
+
+def one_bad(frame: pl.DataFrame, column: str, cell: str | None) -> pl.DataFrame:
+    cells = frame[column].to_list()
+    return frame.with_columns(pl.Series(column, [cell, *cells[1:]], pl.String))
+
+
+def test_a_byte_order_mark_is_part_of_a_cell_anywhere_but_at_the_start(bench: Workbench) -> None:
+    marked = b"\xef\xbb\xbf" + ROW
+    for stored in (b"\n" + marked, marked + b"\n" + marked, b'"\xef\xbb\xbf0"' + ROW[1:]):
+        try_case(bench, text_case(stored))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        HEADER,
+        pytest.param(
+            MISSPELT, marks=wrong(reason="count_rows takes a line of carriage returns for blank")
+        ),
+    ],
+    ids=["scored", "refused"],
+)
+def test_a_line_of_a_carriage_return_is_counted_alike_whether_the_file_is_refused_or_not(
+    bench: Workbench, names: bytes
+) -> None:
+    try_case(bench, text_case(b"\n".join([names, ROW, ROW, b"\r\r", ROW, b""])))
+
+
+@wrong(reason="compressed or not, it is one content, and the batch stays rejected")
+def test_parquet_that_was_refused_for_its_compression_is_scored_when_it_comes_without(
+    bench: Workbench,
+) -> None:
+    bare = table_case(frame_of(5))
+    stored = gzip.compress(bare.stored)
+    inner = Delivery(bare.stored, truth_of_frame(frame_of(5), bare.stored))
+    try_case(bench, Case(stored, truth_of_text(stored), "Parquet in gzip", (), inner=inner))
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        pl.Series("row_index", ["x"] * 3),
+        pl.Series("*", ["x"] * 3),
+        pl.Series("^d.*$", ["x"] * 3),
+        pl.Series("age", [timedelta(days=1)] * 3),
+    ],
+    ids=lambda extra: extra.name,
+)
+@pytest.mark.parametrize(
+    ("column", "cell"), [("duration", "soon"), ("serror_rate", "7")], ids=["ingest", "validate"]
+)
+def test_a_row_of_parquet_is_kept_whole_whatever_its_other_columns_are_called(
+    bench: Workbench, extra: pl.Series, column: str, cell: str
+) -> None:
+    try_case(bench, table_case(one_bad(frame_of().with_columns(extra), column, cell)))
+
+
+def damaged_parquet(at: int, was: int, value: int) -> bytes:
+    stored = bytearray(write_parquet(frame_of()))
+    assert stored[at] == was, "polars writes it differently by now: find another byte"
+    stored[at] = value
+    return bytes(stored)
+
+
+def test_damaged_parquet_is_refused_in_words(bench: Workbench) -> None:
+    try_case(bench, Case(damaged_parquet(27, 16, 0), None, "Parquet", ()))
+
+
+def test_damaged_parquet_does_not_end_the_process(tmp_path: Path) -> None:
+    file = tmp_path / "night.parquet"
+    file.write_bytes(damaged_parquet(30, 6, 7))
+    program = "import sys\nfrom fuzz.mutations import replay\nprint(replay(sys.argv[1]))\n"
+    ended = subprocess.run(
+        [sys.executable, "-c", program, file], capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stdout[:10]) == (0, "{'rejected")
+
+
+@pytest.mark.parametrize(
+    ("trouble", "wrap"),
+    [
+        ("is cut", bytes),
+        ("grows", bytes),
+        ("is replaced", bytes),
+        ("is replaced", gzip.compress),
+        *(
+            pytest.param(
+                trouble,
+                gzip.compress,
+                marks=wrong(reason="ingest hashes it again, and finds it damaged"),
+            )
+            for trouble in ("is cut", "grows")
+        ),
+    ],
+)
+def test_a_file_that_changes_while_it_is_worked_on_is_left_for_the_next_run(
+    bench: Workbench, trouble: str, wrap: Callable[[bytes], bytes]
+) -> None:
+    case = text_case(wrap(b"\n".join([HEADER, ROW, ROW])))
+    try_case(bench, replace(case, trouble=trouble, moment="ingest"))
+
+
+def test_a_broken_promise_is_told_once_with_the_smallest_file(
+    simulated: tuple[Original, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promise = "no file is long"
+
+    def refuse(_: object, case: Case) -> dict[str, int]:
+        if len(case.stored) > 300:
+            raise BrokenPromiseError(promise, len(case.stored))
+        return {"scored": 1}
+
+    monkeypatch.setattr("fuzz.mutations.try_case", refuse)
+    search = Search(None, tmp_path, until=float("inf"))
+    search.look(simulated, seed=1)
+    search.look(simulated, seed=2)
+    (kept,) = tmp_path.iterdir()
+    assert 300 < len(kept.read_bytes()) < 1_000
+    assert list(search.share.failures) == [promise]
+    assert "seed 1;" in search.share.failures[promise]
+    assert search.share.counts["files"] > 250

@@ -1,0 +1,141 @@
+"""Whoever is killed wherever: the batches end as if one worker had done them undisturbed."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy import Connection, Engine, RowMapping
+
+from fuzz import nights
+from fuzz.grounds import Ground, open_ground
+from fuzz.schedules import ALL, Report, Schedule, tell
+from fuzz.specimens import Made
+from fuzz.truths import Truths
+from storage import batches, claims, lake
+from storage.claims import Claim
+from storage.outbox import PendingEvent, mark_published, pending_events
+from storage.schema import batch
+
+SCHEDULES = {"sqlite": 200, "postgresql": 200, "postgresql15": 50}
+
+OFTEN = {"begin", "call", "commit", "insert", "mkdir", "select", "update"}
+"""Steps of which fifty schedules strike each kind."""
+RARER = {"delete", "deliver", "fsync", "open", "rename", "rmdir", "unlink", "write"}
+STRUCK = {
+    "sqlite": OFTEN | RARER | {"begin", "flock"},
+    "postgresql": (OFTEN - {"begin"}) | RARER | {"analyze", "copy", "wait"},
+    "postgresql15": OFTEN - {"begin"},
+}
+
+
+@pytest.fixture(scope="module", params=SCHEDULES)
+def ground(
+    request: pytest.FixtureRequest, server_named: Callable[[str], str]
+) -> Iterator[tuple[str, Ground]]:
+    name = request.param
+    server = None if name == "sqlite" else server_named(name)
+    with open_ground(name, server) as ground:
+        yield name, ground
+
+
+@pytest.fixture(scope="module")
+def truths(ground: tuple[str, Ground]) -> Truths:
+    return Truths(ground[1], ALL)
+
+
+def run(ground: Ground, truths: Truths, seed: int) -> Report:
+    return Schedule(ground, seed).run(truths)
+
+
+def test_every_schedule_ends_in_the_rows_of_an_undisturbed_night(
+    ground: tuple[str, Ground], truths: Truths
+) -> None:
+    name, place = ground
+    struck: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
+    for seed in range(SCHEDULES[name]):
+        report = run(place, truths, seed)
+        assert report.faults == (), tell(report, name)
+        struck.update(report.struck)
+        counts.update(zombies=report.zombies, repeats=report.repeats)
+    assert STRUCK[name] - struck.keys() == set()
+    assert min(counts.values()) > 0
+
+
+def test_a_schedule_is_the_same_each_time(ground: tuple[str, Ground], truths: Truths) -> None:
+    seed = next(seed for seed in count() if run(ground[1], truths, seed).struck.total() > 2)
+    assert run(ground[1], truths, seed) == run(ground[1], truths, seed)
+
+
+def commits_without_fence(patch: pytest.MonkeyPatch) -> None:
+    def any_claim(connection: Connection, held: Claim) -> RowMapping:
+        found = connection.execute(sa.select(batch).where(batch.c.batch_id == held.batch_id))
+        return found.mappings().one()
+
+    patch.setattr(batches, "check_fence", any_claim)
+
+
+def holds_without_lock(patch: pytest.MonkeyPatch) -> None:
+    @contextmanager
+    def open_to_all(folder: Path) -> Iterator[bool]:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield True
+
+    patch.setattr(claims, "lock_folder", open_to_all)
+
+
+def inserts_without_delete(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(batches, "_clear", lambda *_: None)
+
+
+def works_in_place(patch: pytest.MonkeyPatch) -> None:
+    def do_stage(
+        folder: Path, _: Path, stage: str, key: Mapping[str, str], work: Callable[[Path], Made]
+    ) -> Made:
+        done = folder / stage
+        done.mkdir(parents=True, exist_ok=True)
+        made = work(done)
+        files = {name: lake.hash_file(done / name) for name in made.files}
+        receipt = {"key": dict(key), "files": files, "summary": made.model_dump(mode="json")}
+        lake.write_atomically(done / lake.RECEIPT, json.dumps(receipt).encode())
+        return made
+
+    patch.setattr(lake, "_do_stage", do_stage)
+
+
+def marks_before_sending(patch: pytest.MonkeyPatch) -> None:
+    def marked(engine: Engine) -> list[PendingEvent]:
+        found = pending_events(engine)
+        mark_published(engine, [told.outbox_id for told in found], datetime.now(UTC))
+        return found
+
+    patch.setattr(nights, "pending_events", marked)
+
+
+@pytest.mark.parametrize("ground", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    ("breaks", "fault"),
+    [
+        (commits_without_fence, "committed, the newest is"),
+        (holds_without_lock, "was given batch"),
+        (inserts_without_delete, "UNIQUE constraint failed: quarantined_row"),
+        (works_in_place, "is not whole"),
+        (marks_before_sending, "was never received"),
+    ],
+)
+def test_a_promise_that_is_broken_is_noticed(
+    breaks: Callable[[pytest.MonkeyPatch], None],
+    fault: str,
+    ground: tuple[str, Ground],
+    truths: Truths,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    breaks(monkeypatch)
+    reports = (run(ground[1], truths, seed) for seed in range(SCHEDULES["sqlite"]))
+    assert any(fault in found for report in reports for found in report.faults)
