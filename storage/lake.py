@@ -14,7 +14,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Final, TypeVar
@@ -143,9 +143,16 @@ def read_costs(folder: Path, since: datetime) -> dict[str, Cost]:
 
 
 def discard_attempts(folder: Path) -> None:
-    """Remove what a killed run left unfinished in a batch's folder; only for who holds it alone."""
+    """Remove what a killed run left unfinished in a batch's folder; only for who holds it alone.
+
+    A run that lost its lock without noticing may still be writing there. So each is renamed first:
+    the other then fails at its next step, and cannot make a stage of what is left of its files.
+    """
     for attempt in folder.glob(f"{ATTEMPT}*"):
-        shutil.rmtree(attempt, ignore_errors=True)
+        doomed = attempt.with_name(f"{ATTEMPT}{uuid4().hex[:12]}")
+        with suppress(OSError):  # the other one has just finished, or has removed it itself
+            attempt.rename(doomed)
+        shutil.rmtree(doomed, ignore_errors=True)
 
 
 def is_attempt(entry: Path) -> bool:

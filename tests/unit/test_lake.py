@@ -126,3 +126,14 @@ def test_what_a_killed_run_left_is_removed(tmp_path: Path) -> None:
     (tmp_path / ".attempt-1" / "score").mkdir(parents=True)
     discard_attempts(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["count"]
+
+
+def test_who_lost_the_lock_makes_no_stage_of_files_that_were_discarded(tmp_path: Path) -> None:
+    def work(out: Path) -> Count:
+        (out / "rows.txt").write_text("1\n")
+        discard_attempts(tmp_path)  # by the run that has the lock now
+        return Count(rows=1)
+
+    with pytest.raises(FileNotFoundError):
+        run_stage(tmp_path, "ingest", {}, Count, work)
+    assert list(tmp_path.iterdir()) == []
