@@ -128,12 +128,19 @@ def test_what_a_killed_run_left_is_removed(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["count"]
 
 
-def test_who_lost_the_lock_makes_no_stage_of_files_that_were_discarded(tmp_path: Path) -> None:
-    def work(out: Path) -> Count:
-        (out / "rows.txt").write_text("1\n")
-        discard_attempts(tmp_path)  # by the run that has the lock now
-        return Count(rows=1)
+def test_who_lost_the_lock_makes_no_stage_of_files_that_were_discarded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def remove_files_and_die(folder: Path, **_: object) -> None:
+        for path in folder.rglob("*.txt"):
+            path.unlink()
 
+    def work(out: Path) -> Count:
+        count = write_three(out)
+        discard_attempts(tmp_path)  # by the run that has the lock now, which is killed in it
+        return count
+
+    monkeypatch.setattr("storage.lake.shutil.rmtree", remove_files_and_die)
     with pytest.raises(FileNotFoundError):
         run_stage(tmp_path, "ingest", {}, Count, work)
-    assert list(tmp_path.iterdir()) == []
+    assert not (tmp_path / "ingest").exists()
