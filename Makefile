@@ -19,8 +19,8 @@ $(STAMP): requirements.lock pyproject.toml
 demo: setup  ## train, score three simulated nights, show what was flagged and why
 	$(BIN)/noctule demo
 
-test: setup  ## the whole suite
-	$(BIN)/python -m pytest
+test: setup  ## the whole suite, on two cores
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 coverage: setup  ## the suite again, slower, with the branches it covers
 	$(BIN)/python -m pytest --cov --cov-branch

@@ -289,7 +289,7 @@ DAMAGES: Final[Mapping[str, Damage]] = {
     "lines swapped": swap_lines,
     "headers repeated": repeat_header,
     "blank lines first": lead_with_blanks,
-    "files glued": glue,
+    "copies glued": glue,
     "garbage behind the end": add_garbage,
     "line ends changed": change_line_ends,
     "separators changed": change_separator,
@@ -313,10 +313,21 @@ def write_text(draw: st.DrawFn, original: Slice) -> bytes:
 
 
 @st.composite
-def texts(draw: st.DrawFn, originals: tuple[Original, ...]) -> tuple[bytes, tuple[str, ...]]:
+def texts(
+    draw: st.DrawFn, originals: tuple[Original, ...], kind: str | None = None
+) -> tuple[bytes, tuple[str, ...]]:
     """Draw a text with some damage, and the names of what was done to it."""
     text = write_text(draw, draw(slices(originals)))
-    names = draw(st.lists(st.sampled_from(tuple(DAMAGES)), max_size=MOST_DAMAGES))
+    names = draw(some_of(DAMAGES, MOST_DAMAGES, kind))
     for name in names:
         text = DAMAGES[name](draw, text)
-    return text, tuple(names)
+    return text, names
+
+
+def some_of(
+    damages: Mapping[str, object], most: int, kind: str | None
+) -> st.SearchStrategy[tuple[str, ...]]:
+    """Draw some kinds of damage, or the one that is asked for, if it is among them."""
+    if kind is not None:
+        return st.just((kind,) if kind in damages else ())
+    return st.lists(st.sampled_from(tuple(damages)), max_size=most).map(tuple)

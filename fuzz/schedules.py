@@ -5,6 +5,7 @@ belong here: what must come of it (see ``truths``).
 """
 
 import time
+import traceback
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,12 +17,20 @@ from typing import Final
 from fuzz.grounds import DATABASES, Ground, open_ground
 from fuzz.guards import guarded_files
 from fuzz.nights import Ledger, Night
-from fuzz.specimens import ARRIVED, MODELS, REJECTED, SPECIMENS, Specimen
+from fuzz.specimens import ALL, ARRIVED, GROWN, MODELS, QUIET, REJECTED, SMALL, Specimen
 from fuzz.steps import Worker
 from fuzz.tally import Tally
 from fuzz.truths import Truths, look, look_at_lake
 
-ALL: Final = (*SPECIMENS, REJECTED)
+MIXTURES: Final[Mapping[tuple[Specimen, ...], int]] = {
+    (QUIET, REJECTED): 6,
+    (SMALL, REJECTED): 4,
+    (GROWN, REJECTED): 1,
+    (SMALL, GROWN): 5,
+    (SMALL, GROWN, REJECTED): 2,
+    ALL: 2,
+}
+"""Which batches meet in a schedule, and how often. Guesses: the smaller ones are the quicker."""
 
 MOST_FAILURES: Final = 3
 """Of one database; more of them are seldom of another kind. A guess."""
@@ -100,11 +109,9 @@ class Report:
 
 def draw_temper(random: Random) -> Temper:
     """Draw how a schedule goes about it; all its numbers are guesses, and small."""
-    workers = random.choices((2, 3, 4), weights=(16, 3, 1))[0]
-    scored = random.sample(SPECIMENS, random.choices((1, 2, 3), weights=(14, 5, 1))[0])
     return Temper(
-        workers=workers,
-        specimens=(*scored, REJECTED),
+        workers=random.choices((2, 3, 4), weights=(16, 3, 1))[0],
+        specimens=random.choices(tuple(MIXTURES), weights=tuple(MIXTURES.values()))[0],
         change_ratio=random.choice((0.05, 0.25, 0.8)),
         crash_ratio=random.choice((0.0, 0.002, 0.004, 0.008)),
         zombie_ratio=random.choice((0.0, 0.0, 0.01, 0.02)),
@@ -246,12 +253,14 @@ class Schedule:
 
     def _wake(self, alive: list[Worker]) -> bool:
         """Wake who sleeps for a while; or say that the others wait for each other."""
-        waiting = [worker.name for worker in alive if worker not in self.asleep]
+        waiting = [worker for worker in alive if self.asleep.get(worker, 0) <= self.turn]
         soon = [worker for worker in alive if self.turn < self.asleep.get(worker, 0) < NEVER]
         if soon:
             del self.asleep[soon[0]]
         elif waiting:
-            self.ledger.faults.append(f"{waiting} wait for each other")
+            self.ledger.faults.append(f"{[each.name for each in waiting]} wait for each other")
+            for worker in waiting:
+                self.ground.strike(worker)
         return bool(soon)
 
     def _chance(self, ratio: float) -> bool:
@@ -296,7 +305,8 @@ class Schedule:
         kind = worker.next.kind
         worker.switch()
         if worker.error is not None:
-            raise worker.error
+            said = "".join(traceback.format_exception(worker.error))
+            self.ledger.faults.append(f"{worker.name} ended with {said}")
         if kind == "commit":
             self._look()
         elif kind in SHOWING:

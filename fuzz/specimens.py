@@ -94,8 +94,8 @@ class Specimen:
         return tuple(range(first, self.rows + 1))
 
 
-_SMALL: Final = Specimen(
-    name="four",
+SMALL: Final = Specimen(
+    name="small",
     rows=4,
     quarantined=(2, 4),
     flagged={"a": (1,), "b": (1, 3)},
@@ -103,25 +103,25 @@ _SMALL: Final = Specimen(
     facts=2,
 )
 
+QUIET: Final = Specimen(name="quiet", rows=3, quarantined=(3,), flagged={"a": (), "b": ()}, facts=1)
+"""Nothing is flagged, so there are no reasons; its drift is not measured either."""
+
+GROWN: Final = Specimen(
+    name="grown",
+    rows=6,
+    quarantined=(2, 4),
+    flagged={"a": (1, 6), "b": (5,)},
+    has_drift=True,
+    facts=1,
+    beginning=SMALL,
+)
+"""The first one's file, come again with more rows."""
+
 REJECTED: Final = Specimen(
     name="rejected", rows=3, flagged={"a": (), "b": ()}, is_rejected=True, facts=3
 )
 
-SPECIMENS: Final = (
-    _SMALL,
-    # Nothing flagged, so no reasons; no drift either.
-    Specimen(name="quiet", rows=3, quarantined=(3,), flagged={"a": (), "b": ()}, facts=1),
-    # The first one's file, grown.
-    Specimen(
-        name="grown",
-        rows=6,
-        quarantined=(2, 4),
-        flagged={"a": (1, 6), "b": (5,)},
-        has_drift=True,
-        facts=1,
-        beginning=_SMALL,
-    ),
-)
+ALL: Final = (SMALL, QUIET, GROWN, REJECTED)
 
 
 @cache

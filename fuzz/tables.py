@@ -12,6 +12,7 @@ import polars as pl
 from hypothesis import strategies as st
 
 from expectations.nsl_kdd import NSL_KDD
+from fuzz.damage import some_of
 from fuzz.hostile import HOSTILE_CELLS, HOSTILE_NAMES
 from fuzz.originals import Original, Slice, slices
 
@@ -46,16 +47,16 @@ MOST_DAMAGES: Final = 3
 
 @st.composite
 def tables(
-    draw: st.DrawFn, originals: tuple[Original, ...]
+    draw: st.DrawFn, originals: tuple[Original, ...], kind: str | None = None
 ) -> tuple[pl.DataFrame, tuple[str, ...]]:
     """Draw a table with some damage, and the names of what was done to it."""
     frame = _read_slice(draw(slices(originals)))
     if draw(st.booleans()):
         frame = _infer_types(frame)
-    names = draw(st.lists(st.sampled_from(tuple(DAMAGES)), max_size=MOST_DAMAGES))
+    names = draw(some_of(DAMAGES, MOST_DAMAGES, kind))
     for name in names:
         frame = DAMAGES[name](draw, frame)
-    return frame, tuple(names)
+    return frame, names
 
 
 def _read_slice(original: Slice) -> pl.DataFrame:

@@ -118,6 +118,8 @@ class Truths:
         if row["status"] == "received":
             return []
         batch_id = row["batch_id"]
+        if batch_id not in ledger.commits:
+            return [f"batch {batch_id[:8]} is stored, and nobody was told"]
         told = ledger.commits[batch_id][-1]
         expected = self._expected.get((batch_id, told.version, told.known))
         if expected is None:

@@ -209,10 +209,10 @@ def check_work(engine: Engine, lake: Path) -> Iterator[Finding]:
 
 def check_models(engine: Engine, models: Path) -> Iterator[Finding]:
     """Compare every model version's files with those that were registered."""
+    folders, trouble = _list(models)  # before the versions are asked for: one may come meanwhile
     versions = {known.version: known for known in list_versions(engine)}
     for known in versions.values():
         yield from _check_model(models, known)
-    folders, trouble = _list(models)
     yield from trouble
     for folder in folders:
         if folder.name in versions:
@@ -222,7 +222,9 @@ def check_models(engine: Engine, models: Path) -> Iterator[Finding]:
             severity="note",
             subject=str(folder),
             problem="left by a training that was killed" if is_leftover else "no model known here",
-            advice="nothing: the next training removes it" if is_leftover else "remove it",
+            advice="nothing: the next training removes it"
+            if is_leftover
+            else "remove it, unless a training is running",
         )
 
 
@@ -244,27 +246,28 @@ def _check_model(models: Path, known: ModelVersion) -> Iterator[Finding]:
 
 def check_lake(engine: Engine, lake: Path) -> Iterator[Finding]:
     """Compare the files of every finished batch with the receipts of the stages that made them."""
+    folders: list[Path] = []  # before the batches are asked for: one may come meanwhile
+    contracts, trouble = _list(lake)
+    for contract in contracts:
+        if contract.name != "training" and contract.is_dir():  # whose stages each training tidies
+            listed, more = _list(contract)
+            folders += listed
+            trouble += more
+    yield from trouble
     query = sa.select(batch.c.batch_id, batch.c.contract, batch.c.status)
     with available(engine), engine.connect() as connection:
         known = {(contract, name): status for name, contract, status in connection.execute(query)}
-    contracts, trouble = _list(lake)
-    yield from trouble
-    for contract in contracts:
-        if contract.name == "training" or not contract.is_dir():
-            continue  # the stages of trainings are tidied and redone by each
-        folders, trouble = _list(contract)
-        yield from trouble
-        for folder in folders:
-            status = known.get((contract.name, folder.name))
-            if status is None:
-                yield Finding(
-                    severity="note",
-                    subject=str(folder),
-                    problem="the lake has a batch that the database does not know",
-                    advice="remove it, or restore the database that it belongs to",
-                )
-            elif status != "received":
-                yield from _check_folder(folder)
+    for folder in folders:
+        status = known.get((folder.parent.name, folder.name))
+        if status is None:
+            yield Finding(
+                severity="note",
+                subject=str(folder),
+                problem="the lake has a batch that the database does not know",
+                advice="remove it, or restore the database that it belongs to",
+            )
+        elif status != "received":
+            yield from _check_folder(folder)
 
 
 def _check_folder(folder: Path) -> Iterator[Finding]:

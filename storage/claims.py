@@ -23,6 +23,7 @@ from sqlalchemy.exc import DBAPIError
 from expectations.errors import ServiceUnavailableError
 from storage.database import available, write
 from storage.growth import KnownRows, find_known, relatives
+from storage.lake import room_on_disk
 from storage.schema import batch
 
 
@@ -132,9 +133,10 @@ def _open_locked(folder: Path) -> int | None:
 
 def _open_made(folder: Path) -> int:
     """Open a folder, made as often as it is absent."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    with room_on_disk(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
     while True:
-        with suppress(FileExistsError):
+        with suppress(FileExistsError), room_on_disk(folder):
             folder.mkdir()
         try:
             return os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

@@ -32,6 +32,9 @@ ATTEMPT: Final = ".attempt-"
 FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 """The system's numbers for a full disk, and for a user's full share of it."""
 
+FORBIDDEN: Final = (errno.EROFS, errno.EACCES, errno.EPERM)
+"""And for a disk, or a folder, in which this user may not write."""
+
 S = TypeVar("S", bound=BaseModel)
 
 
@@ -103,10 +106,11 @@ def _do_stage(
 
 @contextmanager
 def room_on_disk(folder: Path) -> Iterator[None]:
-    """Tell a full disk from a bug, whoever met it first.
+    """Tell a disk that is full, or may not be written, from a bug, whoever met it first.
 
     Raises:
-        ServiceUnavailableError: the disk, or the user's share of it, was full.
+        ServiceUnavailableError: the disk, or the user's share of it, was full, or this user may
+            not write there.
     """
     try:
         yield
@@ -117,6 +121,12 @@ def room_on_disk(folder: Path) -> Iterator[None]:
             message = (
                 f"Cannot write in {folder}: no room is left on the disk. Free some and run it "
                 "again."
+            )
+            raise ServiceUnavailableError(message) from error
+        if isinstance(error, OSError) and error.errno in FORBIDDEN:
+            message = (
+                f"Cannot use {error.filename or folder}: {error.strerror}. Let this user write in"
+                " NOCTULE_HOME and run it again."
             )
             raise ServiceUnavailableError(message) from error
         raise

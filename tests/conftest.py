@@ -264,7 +264,7 @@ def _use_home(patch: pytest.MonkeyPatch, home: Path, **settings: object) -> None
     """Make a home Noctule's, whatever the environment of the developer holds."""
     for name in [name for name in os.environ if name.startswith("NOCTULE_")]:
         patch.delenv(name)
-    for name, value in {"home": home, **settings}.items():
+    for name, value in {"home": home, "database_wait_s": 0, **settings}.items():
         patch.setenv(f"NOCTULE_{name.upper()}", str(value))
 
 

@@ -28,6 +28,7 @@ import sqlalchemy as sa
 from prefect.client.schemas.objects import State
 from pydantic import BaseModel
 from sqlalchemy import Engine
+from sqlalchemy.engine import make_url
 
 from expectations.errors import ModelRefusedError, ServiceUnavailableError
 from flows import batch
@@ -313,6 +314,22 @@ def test_a_home_that_may_not_be_written_ends_with_4_and_is_left_as_it_was(
     assert (home / "noctule.db").read_bytes() == before
 
 
+def test_a_lake_that_may_not_be_written_is_no_bug(
+    home: Path,
+    source: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    locked: Callable[..., AbstractContextManager[None]],
+) -> None:
+    database = home.parent / "noctule.db"
+    (home / "noctule.db").rename(database)
+    monkeypatch.setenv("NOCTULE_DATABASE_URL", f"sqlite:///{database}")
+    refused = pytest.raises(ServiceUnavailableError, match="Permission denied")
+    with without_prefect(), locked(home), refused:
+        score(source)
+    with without_prefect():
+        assert score(source).status == "scored"
+
+
 # Files that somebody altered
 
 
@@ -365,7 +382,7 @@ def test_a_stage_altered_after_the_commit_is_told_by_the_check_and_by_nothing_el
 
 
 def test_a_model_that_was_altered_scores_nothing_until_it_is_restored(
-    home: Path, source: Path, expected: Rows, noctule: "Callable[..., Ended]"
+    home: Path, staged: Path, source: Path, expected: Rows, noctule: "Callable[..., Ended]"
 ) -> None:
     (model,) = (home / "models").iterdir()
     altered = next(path for path in sorted(model.rglob("*")) if path.suffix == ".txt")
@@ -557,6 +574,14 @@ class Postgres:
         """Start it, and return when it answers."""
         self._server.ensure_postgres_running()
 
+    def ask_for_password(self, role: str, password: str) -> None:
+        """Make a role that gets in with its password only."""
+        with psycopg.connect(self.address, autocommit=True) as connection:
+            connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{password}'".encode())
+        rules = Path(self._server.pgdata) / "pg_hba.conf"
+        rules.write_text(f"local all {role} scram-sha-256\n{rules.read_text()}")
+        self.restart()
+
     def restart(self) -> None:
         """Let it crash and come back."""
         self.stop()
@@ -695,3 +720,38 @@ def test_a_server_that_comes_up_meanwhile_is_reached(
     with engine.connect() as connection:
         assert connection.scalar(sa.text("SELECT 1")) == 1
     engine.dispose()
+
+
+def test_a_password_that_a_server_does_not_take_is_not_waited_for(
+    postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    postgres.ask_for_password("stranger", "right")
+    waiting = SimpleNamespace(sleep=pytest.fail, monotonic=time.monotonic)
+    monkeypatch.setattr("storage.database.time", waiting)
+    address = make_url(postgres.address).set(username="stranger")
+
+    def reach(password: str) -> Engine:
+        url = address.set(password=password).render_as_string(hide_password=False)
+        return connect(url, tmp_path, wait_s=60)
+
+    with pytest.raises(ServiceUnavailableError, match="password authentication failed") as refused:
+        reach("wrong")
+    assert "wrong" not in str(refused.value)
+    reach("right").dispose()
+
+
+def test_a_command_waits_for_its_database_as_long_as_it_is_told_and_ends_with_4(
+    home: Path, noctule: "Callable[..., Ended]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+    now = iter(range(1_000))
+    waiting = SimpleNamespace(sleep=pauses.append, monotonic=lambda: next(now))
+    monkeypatch.setattr("storage.database.time", waiting)
+    monkeypatch.setenv("NOCTULE_DATABASE_URL", "postgresql://u:secret@127.0.0.1:1/x")
+    monkeypatch.setenv("NOCTULE_DATABASE_WAIT_S", "3")  # of a clock that a look takes a second
+    ended = noctule("run")
+    assert pauses == [0.5, 1]
+    assert (ended.code, ended.out) == (4, "")
+    assert ended.err.startswith(
+        "noctule: Cannot reach the database at postgresql://u:***@127.0.0.1"
+    )

@@ -14,8 +14,8 @@ from sqlalchemy import Connection, Engine, RowMapping
 
 from fuzz import nights
 from fuzz.grounds import Ground, open_ground
-from fuzz.schedules import ALL, Report, Schedule, tell
-from fuzz.specimens import Made
+from fuzz.schedules import Report, Schedule, tell
+from fuzz.specimens import ALL, Made
 from fuzz.truths import Truths
 from storage import batches, claims, lake
 from storage.claims import Claim

@@ -3,7 +3,7 @@
 import json
 import shutil
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -311,6 +311,20 @@ def test_what_a_killed_run_left_and_a_batch_of_another_database_are_noted(
         ("note", str(left), "left by a run that was killed"),
         ("note", str(strange), "the lake has a batch that the database does not know"),
     ]
+
+
+def test_a_batch_that_comes_while_the_lake_is_looked_through_is_not_taken_for_a_strange_one(
+    example: SimpleNamespace, lake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def deliver_first(folder: Path) -> Iterator[Path]:
+        if folder == lake / "nsl_kdd":
+            example.deliver("c" * 64)
+            (folder / ("c" * 64)).mkdir()
+        yield from listed(folder)
+
+    listed = Path.iterdir
+    monkeypatch.setattr(Path, "iterdir", deliver_first)
+    assert lake_of(example, lake) == []
 
 
 def test_what_is_not_finished_and_what_trainings_keep_is_left_alone(
