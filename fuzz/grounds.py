@@ -107,9 +107,7 @@ class Ground(ABC):
     def reset(self) -> None:
         """Undo whatever workers have left here."""
         shutil.rmtree(self.lake, ignore_errors=True)
-        deletes = [f"DELETE FROM {name}" for name in self._filled]  # noqa: S608 - the schema's names
-        for statement in ("BEGIN", *deletes, "COMMIT"):
-            self.ask(statement)
+        self.change([f"DELETE FROM {name}" for name in self._filled])  # noqa: S608 - the schema's names
 
     def strike(self, worker: Worker) -> None:
         """Kill a worker: whatever it holds is taken back, then its stack is unwound."""
@@ -127,6 +125,10 @@ class Ground(ABC):
     @abstractmethod
     def ask(self, statement: str) -> list[tuple[Any, ...]]:
         """Ask the database from outside the schedule, without SQLAlchemy's share of the time."""
+
+    @abstractmethod
+    def change(self, statements: Sequence[str]) -> None:
+        """Change the database from outside the schedule, in one transaction."""
 
     @abstractmethod
     def take_locks(self, worker: Worker) -> None:
@@ -162,6 +164,10 @@ class SqliteGround(Ground):
     def ask(self, statement: str) -> list[tuple[Any, ...]]:
         """Ask through a connection of its own."""
         return self._watch.execute(statement).fetchall()
+
+    def change(self, statements: Sequence[str]) -> None:
+        """Change it through that connection."""
+        self._watch.executescript("; ".join(["BEGIN", *statements, "COMMIT"]))
 
     def take_locks(self, worker: Worker) -> None:
         """Unlock the folders it has locked."""
@@ -213,6 +219,10 @@ class PostgresqlGround(Ground):
         """Ask through a session of its own."""
         answer = self._watch.execute(statement.encode())
         return answer.fetchall() if answer.description else []
+
+    def change(self, statements: Sequence[str]) -> None:
+        """Change it through that session, in one message, which is one transaction."""
+        self.ask("; ".join(statements))
 
     def take_locks(self, worker: Worker) -> None:
         """End the sessions that hold its claim and its life."""

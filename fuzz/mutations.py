@@ -36,7 +36,7 @@ SLICE_FILES: Final = 250
 """Files drawn from one seed: a few seconds of work, and what has to be done again to see a failure
 come about."""
 PROCESSES: Final = 2
-"""One tries some 25 files a second on a core of its own (measured)."""
+"""One tries some 25 files a second on a core of its own (estimated from CPU time)."""
 MOST_SLICES: Final = 1_000_000
 """Seeds that one process may use up."""
 SHRINK_S: Final = 10.0

@@ -73,12 +73,12 @@ class Ledger:
         if alive:
             self.faults.append(f"{worker.name} was given batch {batch_id[:8]}, which {alive} holds")
         holders.append(worker)
-        worker.claimed = None if held.is_finished else batch_id
+        worker.is_holding, worker.claimed = True, None if held.is_finished else batch_id
         try:
             yield
         finally:
             holders.remove(worker)
-            worker.claimed, worker.is_zombie = None, False
+            worker.is_holding, worker.claimed, worker.is_zombie = False, None, False
 
     def receive(self, told: PendingEvent) -> None:
         """Take an event, or drop it as one that was taken before."""

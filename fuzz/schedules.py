@@ -302,12 +302,12 @@ class Schedule:
         """Let a worker take its step."""
         self.steps += 1
         self._note(worker, "")
-        kind = worker.next.kind
+        kind, is_of_batch = worker.next.kind, worker.is_holding
         worker.switch()
         if worker.error is not None:
             said = "".join(traceback.format_exception(worker.error))
             self.ledger.faults.append(f"{worker.name} ended with {said}")
-        if kind == "commit":
+        if kind == "commit" and is_of_batch:
             self._look()
         elif kind in SHOWING:
             self.ledger.faults += look_at_lake(self.ground, is_thorough=False)

@@ -67,6 +67,8 @@ class Worker(greenlet):  # type: ignore[misc]  # has no types
         self.is_struck = False
         self.is_waiting = False
         """Whether it waits for a lock of the database that another worker has."""
+        self.is_holding = False
+        """Whether it holds a batch, finished or not."""
         self.claimed: str | None = None
         """The batch that it holds and has not finished."""
         self.is_zombie = False

@@ -43,7 +43,7 @@ from tasks.store import StageSummaries, store_known, store_rejected, store_score
 MEMORY: Final = Path("/dev/shm")  # noqa: S108 - folders in it are made by mkdtemp
 NIGHT: Final = date(2026, 11, 20)
 NOW: Final = datetime(2026, 11, 21, 4, 30, tzinfo=UTC)
-DATABASE_FILES: Final = 200
+DATABASE_FILES: Final = 100
 """Files after which the database is begun anew: each arrival looks at every batch there is, of
 which it might be the continuation."""
 EXPLAINED: Final = 3

@@ -218,10 +218,10 @@ def count_rows(source: Path, contract: Contract) -> int:
         if is_parquet(source):
             return count_records(source)
         for block in cut_blocks(read_content(source)):
-            lines = [line for line in block.split(b"\n") if line.rstrip(b"\r")]
+            lines = [line for line in block.split(b"\n") if line.removesuffix(b"\r")]
             if lines and not has_begun:
                 has_begun = True
-                first = lines[0].decode(errors="replace").rstrip("\r")
+                first = lines[0].decode(errors="replace").removesuffix("\r")
                 rows -= is_header(read_names(first), contract)
             rows += len(lines)
     except InputRejectedError:

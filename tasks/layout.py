@@ -17,7 +17,6 @@ from expectations.errors import InputRejectedError
 from storage.text import printable
 from tasks.lines import BYTE_ORDER_MARK
 from tasks.reasons import VALUE_CHARACTERS
-from tasks.sources import PARQUET_MAGIC
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -110,9 +109,6 @@ def recognise_layout(head: bytes, contract: Contract, source: Path) -> Layout:
     Raises:
         InputRejectedError: empty, or of no shape the contract knows.
     """
-    if head.startswith(PARQUET_MAGIC):
-        msg = f"Cannot read {source}: it is compressed Parquet. Decompress it and deliver it again."
-        raise InputRejectedError(msg)
     if _is_utf16(head):
         msg = (
             f"Cannot read {source}: by its bytes it is UTF-16 text. Noctule reads UTF-8. Convert"

@@ -136,7 +136,10 @@ def read_content(source: Path, piece_bytes: int = PIECE_BYTES) -> Iterator[bytes
             raise SourceUnavailableError(msg)
         with source.open("rb") as file:
             before = os.fstat(file.fileno())
-            yield from _decompress(file, source, piece_bytes)
+            content = _decompress(file, source, piece_bytes)
+            yield from (
+                content if _compression_of(file) is None else _refuse_parquet(content, source)
+            )
             after = os.fstat(file.fileno())
     except FileNotFoundError as error:
         msg = f"Cannot read {source}: there is no such file."
@@ -183,6 +186,22 @@ def _compression_of(file: BinaryIO) -> str | None:
     if magic == _ZSTD_MAGIC or magic in _ZSTD_SKIPPABLE:
         return "zstandard"
     return None
+
+
+def _refuse_parquet(content: Iterator[bytes], source: Path) -> Iterator[bytes]:
+    """Pass on what was decompressed, unless it is Parquet, which is read as it lies in a file.
+
+    It must not be known by its content: that is the one of the file that may well be read.
+    """
+    start = b""
+    while len(start) < len(PARQUET_MAGIC) and (piece := next(content, b"")):
+        start += piece
+    if start.startswith(PARQUET_MAGIC):
+        msg = f"Cannot read {source}: it is compressed Parquet. Decompress it and deliver it again."
+        raise DamagedContentError(msg)
+    if start:
+        yield start
+    yield from content
 
 
 def _decompress(file: BinaryIO, source: Path, piece_bytes: int) -> Iterator[bytes]:

@@ -29,6 +29,7 @@ from tasks.score import ScoreOptions, ScoreSummary, score_batch
 from tasks.shown import ID_DIGITS
 from tasks.sources import (
     CONTENT_BYTES,
+    DamagedContentError,
     SourceChangedError,
     SourceUnavailableError,
     hash_content,
@@ -154,10 +155,18 @@ def ingest(job: FileJob, damage: str | None) -> IngestSummary | Refusal:
         raise
     except InputRejectedError as error:
         refusal = Refusal(reason=str(error), rows_read=count_rows(job.source, job.declared))
-        if hash_content(job.source, limit_bytes=job.max_file_bytes).sha256 != job.content:
+        if not _is_as_received(job):
             # What was refused is not what was received: nothing is known of that yet.
             raise SourceChangedError.of(job.source) from error
         return refusal
+
+
+def _is_as_received(job: FileJob) -> bool:
+    """Tell whether the source still holds the content that the batch is known by."""
+    try:
+        return hash_content(job.source, limit_bytes=job.max_file_bytes).sha256 == job.content
+    except DamagedContentError:
+        return False  # it was whole when it was received
 
 
 def validate(job: FileJob, ingested: IngestSummary) -> ValidationSummary | Refusal:

@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
+from fuzz import homes
 from fuzz.databases import (
     database_address,
     debian_server,
@@ -184,49 +185,14 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def quick_options() -> dict[str, Any]:
     """Give the training options of a model that is fitted in two seconds."""
-    from tasks.detectors.autoencoder_training import AutoencoderOptions
-    from tasks.detectors.classifier import ClassifierOptions
-
-    return {
-        "folds": 2,
-        "classifier": ClassifierOptions(trees=20, leaves=15),
-        "autoencoder": AutoencoderOptions(layers=(16, 4), epochs=3, batch_rows=256),
-    }
+    return homes.quick_options()
 
 
 @pytest.fixture(scope="session")
-def trained_home(quick_options: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Train a small model on ``labelled.csv`` in a home to be copied, which has no lake yet."""
-    from tasks.holdout import TrainingOptions
-    from tasks.simulate import simulate_night
-    from tasks.sources import hash_content
-    from tasks.stages import FileJob, ingest
-    from tasks.train import train_model
-
-    workshop, home = tmp_path_factory.mktemp("training"), tmp_path_factory.mktemp("trained")
-    source = home / "labelled.csv"
-    simulate_night(source, rows=6_000, seed=1, night=date(2026, 11, 1), labelled=True)
-    job = FileJob(
-        source=source,
-        batch_id=hash_content(source).sha256,
-        contract="nsl_kdd",
-        folder=workshop,
-        chunk_rows=250_000,
-        max_quarantine_ratio=0.5,
-    )
-    engine = connect(None, home)
-    upgrade(engine)
-    train_model(
-        engine,
-        home / "models",
-        [workshop / part for part in ingest(job, None).parts],
-        "nsl_kdd",
-        TrainingOptions(**quick_options),
-        datetime(2026, 11, 1, 6, tzinfo=UTC),
-        sources={job.batch_id: source.name},
-        rows_quarantined=0,
-    )
-    engine.dispose()
+    home = tmp_path_factory.mktemp("trained")
+    homes.train_home(home, tmp_path_factory.mktemp("training"))
     return home
 
 

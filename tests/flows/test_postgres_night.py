@@ -1,6 +1,5 @@
 """The same night ends in the same rows on PostgreSQL."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,8 +8,8 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import Engine
 
-from storage.database import connect, show_address
-from storage.model_store import champion, register_model
+from fuzz.homes import move_to_postgres
+from storage.database import show_address
 from storage.queries import (
     batch_rows,
     drift_rows,
@@ -19,7 +18,6 @@ from storage.queries import (
     quarantine_rows,
     validation_rows,
 )
-from storage.revisions import upgrade
 from storage.schema import outbox, prediction, reason, scoring
 
 if TYPE_CHECKING:
@@ -33,25 +31,7 @@ TIMES = {"received_at", "started_at", "finished_at"}
 @pytest.fixture
 def on_postgres(postgres_url: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
     """Register the trained model in a PostgreSQL database, and make it Noctule's."""
-    trained, engine = connect(None, home), connect(postgres_url, home)
-    known = champion(trained, "nsl_kdd")
-    trained.dispose()
-    upgrade(engine)
-    files = home / "trained"
-    shutil.move(home / "models" / known.version, files)
-    register_model(
-        engine,
-        home / "models",
-        files,
-        contract=known.contract,
-        content_hash=known.content_hash,
-        rows_trained=known.rows_trained,
-        training=known.training,
-        metrics=known.metrics,
-        registered_at=known.registered_at,
-        registered_by="noctule train",
-    )
-    (home / "noctule.db").unlink()
+    engine = move_to_postgres(home, postgres_url)
     monkeypatch.setenv("NOCTULE_DATABASE_URL", postgres_url)
     monkeypatch.setenv("NOCTULE_CHUNK_ROWS", "1000")
     yield engine

@@ -7,23 +7,19 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, Phase, assume, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 
 from expectations.nsl_kdd import NSL_KDD
-from fuzz.file_oracle import decompress, truth_of_frame, truth_of_text
+from fuzz.file_oracle import truth_of_frame, truth_of_text
 from fuzz.forms import KINDS, Case, Delivery, cases
 from fuzz.mutations import Search
 from fuzz.originals import Original, read_real, simulate
 from fuzz.promises import BrokenPromiseError, try_case
 from fuzz.workbench import Workbench, open_workbench
-
-wrong = partial(pytest.mark.xfail, strict=True, raises=BrokenPromiseError)
-"""Marks what is known to be wrong; the mark has to go when it is put right."""
 
 KIND_FILES = 4
 FILES = 30
@@ -59,20 +55,9 @@ def try_many(
     )
     @given(cases(originals, kind))
     def tried(case: Case) -> None:
-        assume(not is_open(case))
         try_case(bench, replace(case, asks_suite=suite))
 
     tried()
-
-
-def is_open(case: Case) -> bool:
-    """Tell whether a file is of a kind known to be treated wrongly: see what fails below."""
-    content = decompress(case.stored) or b""
-    return (
-        case.form == "Parquet in gzip"
-        or any(line and not line.strip(b"\r") for line in content.split(b"\n"))
-        or (case.trouble is not None and case.form != "plain")
-    )
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -148,23 +133,13 @@ def test_a_quarantined_line_keeps_the_blanks_around_it(bench: Workbench, bad: by
     try_case(bench, text_case(b"\n".join([HEADER, ROW, b" " + bad + b"\t", ROW])))
 
 
-@pytest.mark.parametrize(
-    "names",
-    [
-        HEADER,
-        pytest.param(
-            MISSPELT, marks=wrong(reason="count_rows takes a line of carriage returns for blank")
-        ),
-    ],
-    ids=["scored", "refused"],
-)
+@pytest.mark.parametrize("names", [HEADER, MISSPELT], ids=["scored", "refused"])
 def test_a_line_of_a_carriage_return_is_counted_alike_whether_the_file_is_refused_or_not(
     bench: Workbench, names: bytes
 ) -> None:
     try_case(bench, text_case(b"\n".join([names, ROW, ROW, b"\r\r", ROW, b""])))
 
 
-@wrong(reason="compressed or not, it is one content, and the batch stays rejected")
 def test_parquet_that_was_refused_for_its_compression_is_scored_when_it_comes_without(
     bench: Workbench,
 ) -> None:
@@ -221,14 +196,8 @@ def test_damaged_parquet_does_not_end_the_process(tmp_path: Path) -> None:
         ("grows", bytes),
         ("is replaced", bytes),
         ("is replaced", gzip.compress),
-        *(
-            pytest.param(
-                trouble,
-                gzip.compress,
-                marks=wrong(reason="ingest hashes it again, and finds it damaged"),
-            )
-            for trouble in ("is cut", "grows")
-        ),
+        ("is cut", gzip.compress),
+        ("grows", gzip.compress),
     ],
 )
 def test_a_file_that_changes_while_it_is_worked_on_is_left_for_the_next_run(
