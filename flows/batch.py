@@ -78,7 +78,8 @@ def finish_batch(
             return end_unchanged(known, arrival, is_busy=held is None)
         require_room(settings, arrival.content_bytes)
         discard_attempts(folder)
-        arrival = take_rows_task(engine, folder, arrival) if arrival.is_selection else arrival
+        if arrival.is_selection:
+            arrival = take_rows_task(engine, folder, arrival, settings.max_line_bytes)
         job = plan_batch(settings, engine, arrival, held)
         ingested = ingest_task(job, arrival.damage)
         if isinstance(ingested, Refusal):

@@ -37,7 +37,7 @@ def main() -> None:
     """Run the parts named on the command line, or all."""
     parser = argparse.ArgumentParser(prog="python -m fuzz", description=main.__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
-    parser.add_argument("--seconds", type=float, help="for how long each; 0 for one trial")
+    parser.add_argument("--seconds", type=float, help="for how long, each part")
     parser.add_argument("--seed", type=int, default=0, help="the first; the next ones follow")
     parser.add_argument("--database", choices=("sqlite", "postgresql", "postgresql15"))
     asked = parser.parse_args()

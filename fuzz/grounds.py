@@ -11,8 +11,8 @@ import select
 import shutil
 import sqlite3
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,7 +22,7 @@ import psycopg
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine
 
-from fuzz.databases import debian_server, embedded_server, fresh_database
+from fuzz.databases import debian_server, embedded_server, fresh_database, has_debian_server
 from fuzz.guards import guard_driver, guard_engine
 from fuzz.specimens import CONTRACT, MODELS
 from fuzz.steps import Holdings, Worker
@@ -31,8 +31,10 @@ from storage.model_store import promote, register_model
 from storage.revisions import upgrade
 from storage.schema import metadata
 
-SERVERS: Final = {"postgresql": embedded_server, "postgresql15": debian_server}
-DATABASES: Final = ("sqlite", *SERVERS)
+SERVERS: Final[Mapping[str, Callable[[], AbstractContextManager[str]]]] = {
+    "postgresql": embedded_server,
+    "postgresql15": debian_server,
+}
 
 MEMORY: Final = Path("/dev/shm")  # noqa: S108 - files in it have names of their own
 """Where Linux keeps files in memory, which halves the time of a schedule."""
@@ -289,12 +291,21 @@ def _session(connection: Connection) -> psycopg.pq.abc.PGconn:
     return session
 
 
+def available_databases() -> tuple[str, ...]:
+    """Name the databases that a ground can be made in on this machine."""
+    return tuple(
+        name
+        for name in ("sqlite", *SERVERS)
+        if SERVERS.get(name) is not debian_server or has_debian_server()
+    )
+
+
 @contextmanager
 def open_ground(database: str, server: str | None = None) -> Iterator[Ground]:
     """Make a ground, and remove all of it afterwards.
 
     Args:
-        database: one of ``DATABASES``.
+        database: ``sqlite``, or one of ``SERVERS``.
         server: the address of its server, if one runs already.
     """
     with ExitStack() as stack:

@@ -126,13 +126,14 @@ class Night:
     def work(self, worker: Worker) -> None:
         """Do all of it."""
         close_killed_runs(self.ground.engine, self.started_at)
+        received: set[Specimen] = set()
         for specimen in self.specimens:
             arrived = specimen.delivery(self._inbox, self.started_at, ())
             known = find_delivery(
                 self.ground.engine, arrived.source, arrived.size_bytes, arrived.modified_at
             )
             if known is None or not known.is_finished or not self.is_hasty:
-                self._receive(specimen)
+                self._receive(specimen, received)
                 worker.step("call", f"run {specimen.name}")
                 self._run(worker, specimen)
         self._publish(worker)  # any left by an earlier night
@@ -141,11 +142,14 @@ class Night:
     def _inbox(self) -> Path:
         return self.ground.home / "inbox"
 
-    def _receive(self, specimen: Specimen) -> None:
+    def _receive(self, specimen: Specimen, received: set[Specimen]) -> None:
         """Record the delivery of a batch, after that of its beginning: a file grows at its end."""
+        if specimen in received:
+            return
+        received.add(specimen)
         beginnings: tuple[str, ...] = ()
         if specimen.beginning is not None:
-            self._receive(specimen.beginning)
+            self._receive(specimen.beginning, received)
             known = {
                 each.batch_id
                 for same_size in find_beginnings(self.ground.engine, CONTRACT).values()

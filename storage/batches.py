@@ -20,7 +20,7 @@ from sqlalchemy import Connection, Engine
 from expectations.errors import UsageError
 from storage.claims import Claim, check_fence
 from storage.database import insert_or_update, read, refresh_statistics, write
-from storage.growth import record_beginnings, record_replays_of_file
+from storage.growth import has_new_beginning, record_beginnings, record_replays_of_file
 from storage.outbox import OutboxEvent, announce
 from storage.replays import insert_corrections
 from storage.schema import batch, delivery, quarantined_row, validation_result
@@ -30,6 +30,10 @@ from storage.text import dump_json, readable
 RECEIVED: Final = "received"
 SCORED: Final = "scored"
 REJECTED: Final = "rejected"
+
+
+class NewBeginningError(Exception):
+    """A content was recorded while another was hashed that may begin with it: look again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +57,8 @@ class Delivery:
     """When it was first seen."""
     beginnings: tuple[str, ...] = ()
     """Batches whose content is the beginning of this one."""
+    considered: frozenset[int] | None = None
+    """The sizes of the contents that were considered for it; None if nobody looked."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,8 +162,15 @@ def record_delivery(engine: Engine, arrived: Delivery) -> BatchRecord:
 
     Returns:
         The batch, as it is now.
+
+    Raises:
+        NewBeginningError: a content that this one may begin with was recorded meanwhile.
     """
     with write(engine) as connection:
+        if arrived.considered is not None and has_new_beginning(
+            connection, arrived.contract, arrived.content_bytes, arrived.considered
+        ):
+            raise NewBeginningError
         made = insert_or_update(connection, batch).values(
             batch_id=arrived.batch_id,
             contract=arrived.contract,

@@ -74,8 +74,9 @@ SQLITE_OUT_OF_SERVICE: Final = frozenset(
     }
 )
 
-POSTGRESQL_OUT_OF_SERVICE: Final = frozenset({"08", "53", "57", "58"})
-"""Classes of its error codes: connection, resources (a full disk), operator, system."""
+POSTGRESQL_OUT_OF_SERVICE: Final = frozenset({"08", "40", "53", "57", "58"})
+"""Classes of its error codes: connection, rollback (a deadlock), resources (a full disk), operator,
+system."""
 
 POSTGRESQL_NAMES: Final = frozenset({"postgresql", "postgres", "postgresql+psycopg"})
 

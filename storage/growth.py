@@ -9,14 +9,14 @@ its beginning, byte by byte, is a batch that came before. The rows of that begin
 they were scored or quarantined there, and are only counted here.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine
 
-from storage.database import insert_or_update, read
+from storage.database import insert_or_update, read, serialise
 from storage.schema import batch, batch_prefix
 
 SHORTEST_BEGINNING_BYTES: Final = 16_384
@@ -39,25 +39,51 @@ class Beginning:
     """A content that another may begin with."""
 
     batch_id: str
+    sha256: str
+    """Of the content."""
     file_name: str
 
 
 def find_beginnings(engine: Engine, contract: str) -> Mapping[int, tuple[Beginning, ...]]:
     """List the contents that a file of a contract may begin with, by their size in bytes.
 
-    Replays are not among them: their content never lay in a file that grows.
+    Replays of some rows are not among them: these are no file's content.
     """
-    query = sa.select(batch.c.size_bytes, batch.c.batch_id, batch.c.file_name).where(
-        batch.c.contract == contract,
-        batch.c.size_bytes > 0,
-        batch.c.replayed_batch_id.is_(None),
-    )
+    query = sa.select(
+        batch.c.size_bytes,
+        batch.c.batch_id,
+        sa.func.coalesce(batch.c.content_sha256, batch.c.batch_id).label("sha256"),
+        batch.c.file_name,
+    ).where(_is_file(contract))
     found: dict[int, tuple[Beginning, ...]] = {}
     with read(engine) as connection:
-        for size_bytes, batch_id, file_name in connection.execute(query):
-            one = Beginning(batch_id=batch_id, file_name=file_name)
+        for size_bytes, batch_id, sha256, file_name in connection.execute(query):
+            one = Beginning(batch_id=batch_id, sha256=sha256, file_name=file_name)
             found[size_bytes] = (*found.get(size_bytes, ()), one)
     return found
+
+
+def has_new_beginning(
+    connection: Connection, contract: str, size_bytes: int, considered: Collection[int]
+) -> bool:
+    """Tell whether a shorter content was recorded since those of some sizes were considered.
+
+    No other content is recorded from here to the end of the transaction.
+    """
+    serialise(connection, f"contents of {contract}")
+    sizes = connection.scalars(
+        sa.select(batch.c.size_bytes).where(_is_file(contract), batch.c.size_bytes < size_bytes)
+    )
+    return not set(considered).issuperset(sizes)
+
+
+def _is_file(contract: str) -> sa.ColumnElement[bool]:
+    """Whether a batch has the content of a file, and one that another may begin with."""
+    return sa.and_(
+        batch.c.contract == contract,
+        batch.c.size_bytes > 0,
+        batch.c.replayed_batch_id.is_(None) | batch.c.content_sha256.is_not(None),
+    )
 
 
 def record_beginnings(connection: Connection, batch_id: str, beginnings: tuple[str, ...]) -> None:
@@ -90,7 +116,7 @@ def record_file_of_replay(connection: Connection, batch_id: str) -> None:
 
 def _relate(connection: Connection, pairs: Sequence[tuple[str, str]]) -> None:
     """Insert pairs of a batch and its beginning; those known stay as they are."""
-    for batch_id, prefix in pairs:
+    for batch_id, prefix in sorted(pairs):  # in the order in which a commit locks them
         connection.execute(
             insert_or_update(connection, batch_prefix)
             .values(batch_id=batch_id, prefix_batch_id=prefix)
@@ -134,12 +160,16 @@ def find_known(connection: Connection, batch_id: str) -> KnownRows | None:
     return KnownRows(batch_id=beginning.batch_id, size_bytes=beginning.size_bytes)
 
 
-def find_longer(connection: Connection, batch_id: str) -> str | None:
+def find_longer(connection: Connection, batch_id: str, other_than: str = "") -> str | None:
     """Find a file that was scored and begins with all of a batch; the shortest there is."""
     longer = (
         sa.select(batch.c.batch_id)
         .join(batch_prefix, batch_prefix.c.batch_id == batch.c.batch_id)
-        .where(batch_prefix.c.prefix_batch_id == batch_id, batch.c.status == "scored")
+        .where(
+            batch_prefix.c.prefix_batch_id == batch_id,
+            batch.c.status == "scored",
+            batch.c.batch_id != other_than,
+        )
         .order_by(batch.c.size_bytes, batch.c.batch_id)
         .limit(1)
     )

@@ -38,7 +38,7 @@ class ReplayTarget:
     rows_read: int
     rows_open: int
     rows_lost: int
-    """Quarantined rows past the limit of what is kept: they can be told from a whole file only."""
+    """Quarantined rows past the limit of what is kept: they cannot be replayed."""
     field_names: tuple[str, ...] | None
     """What the fields of its lines are called; None where that was never found out."""
     corrected_by: str | None
@@ -141,10 +141,22 @@ def _open_rows(batch_id: str) -> sa.Select[tuple[int, int, bytes]]:
     )
 
 
-def read_open_rows(engine: Engine, batch_id: str) -> Iterator[tuple[int, int, bytes]]:
-    """Yield the open rows of a scored batch: row number, line number, the line as it came."""
+def read_open_rows(
+    engine: Engine, batch_id: str, *, is_whole: bool = False
+) -> Iterator[tuple[int, int, bytes]]:
+    """Yield the open rows of a scored batch: row number, line number, the line as it came.
+
+    Args:
+        engine: the database.
+        batch_id: the batch.
+        is_whole: leave out lines that were too long and of which only the beginning is kept.
+    """
+    query = _open_rows(batch_id)
+    if is_whole:
+        reasons = sa.cast(quarantined_row.c.reasons, sa.Text)
+        query = query.where(reasons.not_like("%NOCTULE_MAX_LINE_BYTES%"))
     with read(engine) as connection:
-        found = connection.execution_options(yield_per=SLICE_ROWS).execute(_open_rows(batch_id))
+        found = connection.execution_options(yield_per=SLICE_ROWS).execute(query)
         for row_number, line_number, raw in found:
             yield row_number, line_number, bytes(raw)
 
@@ -156,6 +168,7 @@ def record_replay(
     file_name: str,
     now: datetime,
     content_sha256: str | None = None,
+    content_bytes: int = 0,
     beginnings: tuple[str, ...] = (),
 ) -> None:
     """Record a replay as a batch to be worked on; one that is recorded stays as it is.
@@ -167,6 +180,7 @@ def record_replay(
         file_name: what it is shown as.
         now: when it was asked for.
         content_sha256: of the file that is read; None where only some rows are.
+        content_bytes: its size, decompressed.
         beginnings: batches whose content is the beginning of that file.
     """
     with write(engine) as connection:
@@ -177,7 +191,7 @@ def record_replay(
                 contract=target.contract,
                 batch_date=target.batch_date,
                 file_name=file_name,
-                size_bytes=0,  # it is no file's content
+                size_bytes=content_bytes,
                 status="received",
                 received_at=now,
                 replayed_batch_id=target.batch_id,
@@ -212,7 +226,7 @@ def insert_corrections(
             batch.c.batch_id != batch_id,
         )
         is_replayed = connection.scalar(others.limit(1)) is not None
-        if is_replayed or find_longer(connection, replayed_batch_id):
+        if is_replayed or find_longer(connection, replayed_batch_id, other_than=batch_id):
             raise _overtaken(replayed_batch_id)
         return
     for frame in read_slices(rows):
@@ -247,7 +261,7 @@ def insert_corrections(
 
 def _overtaken(batch_id: str) -> OvertakenError:
     return OvertakenError(
-        f"Cannot store the replay of batch {batch_id[:16]}: another replay has scored some of the"
-        " same rows since. Nothing was stored by this one; run it again, and it takes what is"
-        " still open."
+        f"Cannot store the replay of batch {batch_id[:16]}: another replay, or a longer file, has"
+        " scored some of the same rows since. Nothing was stored by this one; run it again, and it"
+        " takes what is still open."
     )

@@ -174,7 +174,7 @@ def pass_lines(
     if beginning.is_open:
         if after.startswith((b"\n", b"\r\n")):
             after = after[after.index(b"\n") + 1 :]
-        elif after:
+        elif after and lines:
             lines, rows = lines - 1, rows - int(is_row[-1])
             after = last + after
     return PassedLines(lines, rows, chain([after] if after else [], pieces))

@@ -14,7 +14,13 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from storage.batches import BatchRecord, Delivery, find_delivery, record_delivery
+from storage.batches import (
+    BatchRecord,
+    Delivery,
+    NewBeginningError,
+    find_delivery,
+    record_delivery,
+)
 from storage.growth import SHORTEST_BEGINNING_BYTES, Beginning, find_beginnings
 from storage.replays import ReplayTarget
 from storage.text import storable
@@ -66,6 +72,8 @@ class Content:
     """Why its content cannot be read; None where it can."""
     beginnings: tuple[str, ...]
     """Batches whose content is the beginning of it."""
+    considered: frozenset[int]
+    """The sizes of the contents that were looked for."""
     file_bytes: int
     """Size of the file itself."""
     modified_at: datetime
@@ -168,10 +176,9 @@ def receive_file(
         InputRejectedError: it is no file, may not be read, or changed while it was read.
         ServiceUnavailableError: the database cannot be reached.
     """
-    content = identify(engine, source, contract, limit_bytes)
-    record = record_delivery(
-        engine,
-        Delivery(
+    while True:  # one more turn for each shorter content that came meanwhile
+        content = identify(engine, source, contract, limit_bytes)
+        arrived = Delivery(
             batch_id=content.sha256,
             contract=contract,
             batch_date=night,
@@ -181,8 +188,13 @@ def receive_file(
             modified_at=content.modified_at,
             arrived_at=now,
             beginnings=content.beginnings,
-        ),
-    )
+            considered=content.considered,
+        )
+        try:
+            record = record_delivery(engine, arrived)
+            break
+        except NewBeginningError:
+            continue
     return Arrival(
         record=record,
         source=source,
@@ -225,6 +237,7 @@ def identify(engine: Engine, source: Path, contract: str, limit_bytes: int) -> C
         size_bytes=content.size_bytes,
         damage=damage,
         beginnings=_beginnings(source.name, content, candidates),
+        considered=frozenset(candidates),
         file_bytes=status.st_size,
         modified_at=datetime.fromtimestamp(status.st_mtime, UTC),
     )
@@ -241,7 +254,7 @@ def _beginnings(
         one.batch_id
         for size_bytes, sha256 in content.beginnings.items()
         for one in candidates[size_bytes]
-        if one.batch_id == sha256
+        if one.sha256 == sha256
         and (
             size_bytes >= SHORTEST_BEGINNING_BYTES
             or _plain_name(one.file_name) == _plain_name(name)

@@ -82,6 +82,8 @@ def plan_replay(
         found = identify(engine, source, target.contract, limits.max_file_bytes)
         if corrected is None and target.batch_id not in {found.sha256, hash_raw(source).sha256}:
             raise _gone(target, source)
+        if corrected is not None:
+            _require_all_rows(corrected, contract, target)
         what, beginnings = found.sha256, found.beginnings
     else:
         open_rows = hashlib.sha256()
@@ -96,27 +98,29 @@ def plan_replay(
     )  # fmt: skip
     name = target.file_name if corrected is None else corrected.name
     content = None if found is None else found.sha256
-    record_replay(engine, batch_id, target, name, now, content, beginnings)
+    size_bytes = 0 if found is None else found.size_bytes
+    record_replay(engine, batch_id, target, name, now, content, size_bytes, beginnings)
     return Arrival(
         record=find_batch(engine, batch_id),
         source=source or Path(name),
         name=name,
         damage=None if found is None else found.damage,
         received_at=now,
-        content_bytes=0 if found is None else found.size_bytes,
+        content_bytes=size_bytes,
         content_sha256=content,
         replays=target,
         corrected=corrected,
     )
 
 
-def take_rows(engine: Engine, folder: Path, arrival: Arrival) -> Arrival:
+def take_rows(engine: Engine, folder: Path, arrival: Arrival, line_bytes: int) -> Arrival:
     """Write the lines of a replay of quarantined rows.
 
     Args:
         engine: the database.
         folder: the replay's folder in the lake; its claim is held.
         arrival: as ``plan_replay`` returned it.
+        line_bytes: longest line that is read of a corrected file.
 
     Raises:
         InputRejectedError: the corrected file does not hold these rows.
@@ -129,7 +133,7 @@ def take_rows(engine: Engine, folder: Path, arrival: Arrival) -> Arrival:
         STAGE,
         {"replay": arrival.record.batch_id},
         ReplayedRows,
-        lambda out: _write_rows(engine, target, arrival.corrected, out),
+        lambda out: _write_rows(engine, target, arrival.corrected, line_bytes, out),
     )
     return replace(
         arrival,
@@ -141,18 +145,20 @@ def take_rows(engine: Engine, folder: Path, arrival: Arrival) -> Arrival:
 
 
 def _write_rows(
-    engine: Engine, target: ReplayTarget, corrected: Path | None, out: Path
+    engine: Engine, target: ReplayTarget, corrected: Path | None, line_bytes: int, out: Path
 ) -> ReplayedRows:
     """Write the open rows of a scored batch as a file with a header, and which row is which."""
     contract = get_contract(target.contract)
-    rows = [row_number for row_number, _, _ in read_open_rows(engine, target.batch_id)]
-    lines: Iterator[bytes]
+    names = target.field_names
+    lines: Iterator[tuple[int, bytes]]
     if corrected is None:
-        names = target.field_names
-        lines = (raw for _, _, raw in read_open_rows(engine, target.batch_id))
+        kept = read_open_rows(engine, target.batch_id, is_whole=True)
+        lines = ((row_number, raw) for row_number, _, raw in kept)
     else:
-        names = _find_names(corrected, contract) or target.field_names
-        lines = _choose_lines(corrected, contract, target, rows)
+        names = _find_names(corrected, contract) or names
+        rows = [row_number for row_number, _, _ in read_open_rows(engine, target.batch_id)]
+        chosen = _choose_lines(corrected, contract, target, rows, line_bytes)
+        lines = zip(rows, chosen, strict=True)
     if names is None:
         message = (
             f"Cannot replay batch {target.batch_id[:ID_DIGITS]}: it was stored before the names of"
@@ -162,19 +168,48 @@ def _write_rows(
         raise UsageError(message)
     source = out / f"{target.batch_id[:ID_DIGITS]}-quarantined.csv"
     digest, size_bytes = hashlib.sha256(), 0
+    written: list[int] = []
     with source.open("wb") as file:
-        for raw in (join_names(names).encode(), *lines):
-            # What ends in a carriage return needs a line end of its own to keep it.
-            line = raw + (b"\r\n" if raw.endswith(b"\r") else b"\n")
+        for row_number, raw in chain([(0, join_names(names).encode())], lines):
+            # What ends in a carriage return needs a line end of its own to keep it. A record of
+            # Parquet may have a line end within it, which no line of text has.
+            plain = raw.replace(b"\n", b" ")
+            line = plain + (b"\r\n" if plain.endswith(b"\r") else b"\n")
             digest.update(line)
             size_bytes += file.write(line)
+            written.append(row_number)
+    if len(written) == 1:
+        message = (
+            f"Cannot replay batch {target.batch_id[:ID_DIGITS]}: of the lines that are open only"
+            " the beginnings are kept. Give them in a file: noctule replay BATCH FILE"
+        )
+        raise UsageError(message)
     pl.DataFrame(
-        {"row_number": range(1, len(rows) + 1), "corrected_row_number": rows},
+        {"row_number": range(1, len(written)), "corrected_row_number": written[1:]},
         schema={"row_number": pl.Int64, "corrected_row_number": pl.Int64},
     ).write_parquet(out / CORRECTIONS)
     return ReplayedRows(
-        source=source.name, content_sha256=digest.hexdigest(), size_bytes=size_bytes, rows=len(rows)
+        source=source.name,
+        content_sha256=digest.hexdigest(),
+        size_bytes=size_bytes,
+        rows=len(written) - 1,
     )
+
+
+def _require_all_rows(corrected: Path, contract: Contract, target: ReplayTarget) -> None:
+    """Refuse a file in place of a rejected one that has fewer rows: the others would be lost.
+
+    Raises:
+        InputRejectedError: it has fewer; by one more than a header that was counted as a row.
+    """
+    count = count_rows(corrected, contract)
+    if count < target.rows_read - 1:
+        message = (
+            f"Cannot replay batch {target.batch_id[:ID_DIGITS]} with {corrected.name}: it was"
+            f" rejected whole, with {plural(target.rows_read, 'row')}, and the file has"
+            f" {plural(count, 'row')}. Give all of them; nothing was stored."
+        )
+        raise InputRejectedError(message)
 
 
 def _find_names(corrected: Path, contract: Contract) -> tuple[str, ...] | None:
@@ -189,7 +224,7 @@ def _find_names(corrected: Path, contract: Contract) -> tuple[str, ...] | None:
 
 
 def _choose_lines(
-    corrected: Path, contract: Contract, target: ReplayTarget, rows: list[int]
+    corrected: Path, contract: Contract, target: ReplayTarget, rows: list[int], line_bytes: int
 ) -> Iterator[bytes]:
     """Yield the corrected form of some rows: all of a file of just them, or those of a whole one.
 
@@ -210,11 +245,11 @@ def _choose_lines(
         )
         raise InputRejectedError(message)
     if is_parquet(corrected):
-        yield from read_rendered(corrected, wanted).values()
+        yield from read_rendered(corrected, wanted, line_bytes).values()
         return
     lines = (
         line.removesuffix(b"\r")
-        for block in cut_blocks(read_content(corrected))
+        for block in cut_blocks(read_content(corrected), line_bytes=line_bytes)
         for line in block.split(b"\n")
     )
     filled: Iterator[bytes] = (line for line in lines if line)

@@ -189,6 +189,12 @@ def test_what_cannot_be_replayed_is_refused_in_words(
     gone = noctule("replay", empty["batch_id"])
     assert gone.code == 3
     assert "Give the file, or a corrected one: noctule replay BATCH FILE" in gone.out + gone.err
+    twenty = write(spoilt.with_name("few.csv"), lines[:20])
+    bad = [lines[0], *(change(line, protocol_type="gre") for line in lines[1:])]
+    refused = outcome("run", write(spoilt.with_name("bad.csv"), bad), code=3)
+    few = noctule("replay", refused["batch_id"], twenty)
+    assert few.code == 3
+    assert "rejected whole, with 60 rows, and the file has 19 rows" in few.out + few.err
     came = outcome("run", spoilt)
     wrong = noctule("replay", came["batch_id"], write(spoilt.with_name("two.csv"), lines[:3]))
     assert wrong.code == 3

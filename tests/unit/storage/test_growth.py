@@ -6,7 +6,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from storage.batches import BatchRejection, commit_batch, find_batch, reject_batch
+from storage.batches import (
+    BatchRejection,
+    NewBeginningError,
+    commit_batch,
+    find_batch,
+    reject_batch,
+)
 from storage.claims import OvertakenError, claim
 from storage.database import read
 from storage.growth import Beginning, KnownRows, find_beginnings, find_known
@@ -57,7 +63,7 @@ def test_contents_that_another_may_begin_with_are_listed_by_size(
     example.deliver("8" * 64, content_bytes=0)
     example.deliver("9" * 64, contract="zeek", content_bytes=100)
     found = find_beginnings(example.engine, "nsl_kdd")
-    assert found[100] == (Beginning(batch_id=SHORT, file_name="5.csv"),)
+    assert found[100] == (Beginning(batch_id=SHORT, sha256=SHORT, file_name="5.csv"),)
     assert set(found) == {100, 200, 400}, "the example's own has 400; empty ones begin nothing"
 
 
@@ -136,6 +142,31 @@ def test_of_two_files_with_the_same_rows_the_second_to_commit_is_refused_and_sco
     with example.claim(mine) as again:
         assert again.known is not None
         assert again.known.batch_id == other
+
+
+def test_the_file_of_a_replay_may_be_what_another_begins_with(
+    example: SimpleNamespace, files: Callable[..., None]
+) -> None:
+    files(SHORT)
+    reject(example, SHORT)
+    target = find_target(example.engine, SHORT)
+    assert target is not None
+    record_replay(example.engine, "a" * 64, target, "fixed.csv", NOW, "f" * 64, 150)
+    found = find_beginnings(example.engine, "nsl_kdd")
+    assert found[150] == (Beginning(batch_id="a" * 64, sha256="f" * 64, file_name="fixed.csv"),)
+    example.deliver(LONG, content_bytes=300, beginnings=("a" * 64,))
+    example.commit("a" * 64)
+    assert known(example, LONG) == KnownRows(batch_id="a" * 64, size_bytes=150)
+
+
+def test_a_content_that_came_while_another_was_hashed_is_looked_for_as_well(
+    example: SimpleNamespace, files: Callable[..., None]
+) -> None:
+    files(SHORT)
+    with pytest.raises(NewBeginningError):
+        example.deliver(LONG, content_bytes=300, considered=frozenset())
+    example.deliver(LONG, content_bytes=300, considered=frozenset({100}))
+    assert find_batch(example.engine, LONG).status == "received"
 
 
 def test_a_commit_that_is_repeated_is_not_overtaken_by_what_came_after_it(

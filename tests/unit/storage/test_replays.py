@@ -101,7 +101,7 @@ def test_a_row_that_was_scored_by_one_replay_is_not_scored_by_another(
     record(scored, OTHER)
     scored.commit(REPLAY, corrections=pairs(scored.folder, {1: 2}))
     before = scored.read_all()
-    with pytest.raises(OvertakenError, match="another replay has scored some of the same rows"):
+    with pytest.raises(OvertakenError, match="has scored some of the same rows"):
         scored.commit(OTHER, corrections=pairs(scored.folder, {1: 2, 3: 4}))
     assert {**scored.read_all(), "batch": 0} == {**before, "batch": 0}, "but for its claim"
 
@@ -147,7 +147,7 @@ def test_of_two_replays_of_a_rejected_batch_one_is_stored(rejected: SimpleNamesp
     record(rejected, REPLAY)
     record(rejected, OTHER)
     rejected.commit(REPLAY)
-    with pytest.raises(OvertakenError, match="another replay has scored"):
+    with pytest.raises(OvertakenError, match="has scored some of the same rows"):
         rejected.commit(OTHER)
     assert find_batch(rejected.engine, OTHER).status == "received"
 
@@ -175,7 +175,7 @@ def test_a_corrected_file_that_also_comes_by_itself_is_scored_once(
     def replay() -> None:
         target = find_target(rejected.engine, BATCH_ID)
         assert target is not None
-        record_replay(rejected.engine, REPLAY, target, "fixed.csv", NOW, OTHER)
+        record_replay(rejected.engine, REPLAY, target, "fixed.csv", NOW, OTHER, 900)
 
     first, second = (OTHER, REPLAY) if is_file_first else (REPLAY, OTHER)
     for record_it in (come, replay) if is_file_first else (replay, come):
@@ -183,6 +183,34 @@ def test_a_corrected_file_that_also_comes_by_itself_is_scored_once(
     rejected.commit(first)
     with rejected.claim(second) as held:
         assert held.known == KnownRows(batch_id=first, size_bytes=900)
+
+
+def test_a_rejected_batch_is_replayed_by_the_file_that_has_grown_since(
+    rejected: SimpleNamespace,
+) -> None:
+    target = find_target(rejected.engine, BATCH_ID)
+    assert target is not None
+    record_replay(rejected.engine, REPLAY, target, "night.csv", NOW, OTHER, 900, (BATCH_ID,))
+    rejected.commit(REPLAY)
+    assert find_batch(rejected.engine, REPLAY).status == "scored"
+
+
+def test_lines_of_which_only_the_beginning_is_kept_are_told_apart(
+    example: SimpleNamespace,
+) -> None:
+    cut = example.folder / "cut.parquet"
+    pl.DataFrame(
+        {
+            "row_number": [2, 4],
+            "line_number": [3, 5],
+            "stage": ["ingest"] * 2,
+            "reasons": [["longer than the 8 bytes of NOCTULE_MAX_LINE_BYTES"], ["no number"]],
+            "raw": [b"012345678", b"x"],
+        }
+    ).write_parquet(cut)
+    example.commit(quarantine=(cut,))
+    assert open_rows(example) == [2, 4]
+    assert [row for row, _, _ in read_open_rows(example.engine, BATCH_ID, is_whole=True)] == [4]
 
 
 def test_a_batch_that_is_not_finished_has_nothing_to_replay(example: SimpleNamespace) -> None:

@@ -93,8 +93,19 @@ def test_lines_that_are_passed_and_those_after_them_are_all_lines_once(
         (b"h\n1\n\n", b"\n", 1, b"\n"),
         (b"\xef\xbb\xbfh\n1", b"1\n", 0, b"11\n"),
         (b"\xef\xbb\xbf1", b"1\n", 0, b"11\n"),
+        (b"\xef\xbb\xbf", b"1\n", 0, b"1\n"),
     ],
-    ids=["whole", "end to come", "CRLF to come", "half", "all", "blank", "marked", "first line"],
+    ids=[
+        "whole",
+        "end to come",
+        "CRLF to come",
+        "half",
+        "all",
+        "blank",
+        "marked",
+        "first line",
+        "only a mark",
+    ],
 )
 def test_a_half_last_line_is_left_to_be_read_whole(
     known: bytes, new: bytes, rows: int, rest: bytes
