@@ -14,6 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -64,11 +65,10 @@ class Ground(ABC):
         """
         self.home, self.lake, self.models = home, home / "lake", home / "models"
         self.engine = connect(url, home)
-        self._reading = {
-            table.name: sa.select(table).order_by(*table.primary_key)
-            for table in metadata.sorted_tables
-        }
         upgrade(self.engine)
+        guard_engine(self.engine)
+        self._prepare(url)
+        self.engine.dispose()  # what it opens from now on is as it was prepared
         self.versions = {content: self._register(content) for content in MODELS}
         last = self.versions[MODELS[-1]]
         promote(self.engine, self.models, last, who="fuzz", reason="none", now=REGISTERED)
@@ -78,7 +78,6 @@ class Ground(ABC):
             for table in reversed(metadata.sorted_tables)
             if table.name not in self.template
         ]
-        guard_engine(self.engine)
 
     def _register(self, content: str) -> str:
         """Register a model that is good for nothing but its name."""
@@ -99,12 +98,14 @@ class Ground(ABC):
         ).version
 
     def read_all(self) -> dict[str, list[dict[str, Any]]]:
-        """Read every table, in the order of its key."""
-        with self.engine.connect() as connection:
-            return {
-                name: [dict(row) for row in connection.execute(query).mappings()]
-                for name, query in self._reading.items()
-            }
+        """Read every table, in the order of its key, as the driver gives it."""
+        return {
+            table.name: [
+                dict(zip(table.columns.keys(), row, strict=True))
+                for row in self.ask(_read_whole(table))
+            ]
+            for table in metadata.sorted_tables
+        }
 
     def reset(self) -> None:
         """Undo whatever workers have left here."""
@@ -123,6 +124,10 @@ class Ground(ABC):
     def close(self) -> None:
         """Give up every connection."""
         self.engine.dispose()
+
+    @abstractmethod
+    def _prepare(self, url: str | None) -> None:
+        """Open a connection to ask through, and see to those that workers will open."""
 
     @abstractmethod
     def ask(self, statement: str) -> list[tuple[Any, ...]]:
@@ -145,18 +150,21 @@ class Ground(ABC):
         """End sessions that live on when their client is dead, and all that they have begun."""
 
 
+@cache
+def _read_whole(table: sa.Table) -> str:
+    return str(sa.select(table).order_by(*table.primary_key))
+
+
 class SqliteGround(Ground):
     """SQLite in the home."""
 
-    def __init__(self, home: Path) -> None:
-        """Make it ready."""
-        super().__init__(None, home)
+    def _prepare(self, url: str | None) -> None:  # noqa: ARG002 - PostgreSQL's
+        """Open another connection to the file."""
         file = str(self.engine.url.database)
         self._runs = Path(f"{file}-runs")
         self._watch = sqlite3.connect(file, isolation_level=None)
         _leave_to_the_system(self._watch)
         sa.event.listen(self.engine, "connect", _leave_to_the_system)
-        self.engine.dispose()  # what it opens from now on is so too
 
     def reset(self) -> None:
         """Undo whatever workers have left here."""
@@ -199,14 +207,12 @@ def _leave_to_the_system(driver: sqlite3.Connection, *_: object) -> None:
 class PostgresqlGround(Ground):
     """A database of a PostgreSQL server, which nothing else uses."""
 
-    def __init__(self, url: str, home: Path) -> None:
-        """Make it ready."""
-        super().__init__(url, home)
-        self._watch = psycopg.connect(url, autocommit=True)
+    def _prepare(self, url: str | None) -> None:
+        """Open another session."""
+        self._watch = psycopg.connect(url or "", autocommit=True)
         self._watch.execute(f"SET statement_timeout = '{WATCH_TIMEOUT}'".encode())
         guard_driver(self.engine, self._is_waiting)
         _keep_sessions(self.engine)
-        self.engine.dispose()  # what it opens from now on is guarded
 
     def reset(self) -> None:
         """Undo whatever workers have left here.
@@ -313,7 +319,7 @@ def open_ground(database: str, server: str | None = None) -> Iterator[Ground]:
         home = Path(stack.enter_context(TemporaryDirectory(prefix="noctule-", dir=place)))
         ground: Ground
         if database == "sqlite":
-            ground = SqliteGround(home)
+            ground = SqliteGround(None, home)
         else:
             server = server or stack.enter_context(SERVERS[database]())
             ground = PostgresqlGround(stack.enter_context(fresh_database(server)), home)

@@ -257,10 +257,15 @@ def by_batch(tables: Tables) -> Mapping[str, Mapping[str, list[str]]]:
                 told["scoring_id"] = scored.get(row["scoring_id"], "none")
             batch_id = row.get("batch_id") or told.get("scoring_id")
             if name == "outbox":
-                batch_id = row["payload"]["batch_id"]
+                batch_id = _teller(row)
             if batch_id is not None:
                 found[batch_id][name].append(json.dumps(told, sort_keys=True, default=repr))
     return found
+
+
+def _teller(event: Mapping[str, Any]) -> str:
+    """Name the batch that an event tells of."""
+    return str(event["event_key"]).partition(":")[0]
 
 
 def _check_growth(ledger: Ledger, specimens: tuple[Specimen, ...]) -> list[str]:
@@ -302,7 +307,7 @@ def _check_times(tables: Tables) -> list[str]:
         *((row["batch_id"], "delivery", row["arrived_at"], 0) for row in tables["delivery"]),
         *((row["batch_id"], "scoring", row["started_at"], 1) for row in tables["scoring"]),
         *((row["batch_id"], "scoring", row["finished_at"], 2) for row in tables["scoring"]),
-        *((row["payload"]["batch_id"], "event", row["created_at"], 2) for row in tables["outbox"]),
+        *((_teller(row), "event", row["created_at"], 2) for row in tables["outbox"]),
     ]
     return [
         f"batch {batch_id[:8]} and its {what} are of different workers"

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
+from random import Random
 
 import pytest
 import sqlalchemy as sa
@@ -14,11 +15,15 @@ from sqlalchemy import Connection, Engine, RowMapping
 
 from fuzz import nights
 from fuzz.grounds import Ground, open_ground
+from fuzz.guards import guarded_files
+from fuzz.nights import Ledger, Night
 from fuzz.schedules import Report, Schedule, tell
-from fuzz.specimens import ALL, Made
+from fuzz.specimens import ALL, ARRIVED, CONTRACT, SMALL, Made
+from fuzz.steps import Worker
 from fuzz.truths import Truths
 from storage import batches, claims, lake
-from storage.claims import Claim
+from storage.claims import Claim, claim
+from storage.lake import batch_folder
 from storage.outbox import PendingEvent, mark_published, pending_events
 from storage.schema import batch
 
@@ -70,6 +75,39 @@ def test_every_schedule_ends_in_the_rows_of_an_undisturbed_night(
 def test_a_schedule_is_the_same_each_time(ground: tuple[str, Ground], truths: Truths) -> None:
     seed = next(seed for seed in count() if run(ground[1], truths, seed).struck.total() > 2)
     assert run(ground[1], truths, seed) == run(ground[1], truths, seed)
+
+
+@pytest.mark.parametrize("kind", ["write", "delete", "commit"])
+def test_a_worker_that_is_struck_leaves_all_as_it_lies(
+    kind: str, ground: tuple[str, Ground]
+) -> None:
+    _, place = ground
+    place.reset()
+    folder = batch_folder(place.lake, CONTRACT, SMALL.batch_id)
+    night = Night(
+        ground=place,
+        ledger=Ledger(),
+        specimens=(SMALL,),
+        model="a",
+        version=place.versions["a"],
+        started_at=ARRIVED,
+        is_hasty=True,
+        is_repeated=False,
+    )
+    with guarded_files(place.home, Random(0)):
+        worker = Worker("a", night.work)
+        while not worker.claimed or worker.next.kind != kind:
+            worker.switch()
+        files = {path: path.stat().st_size for path in place.lake.rglob("*") if path.is_file()}
+        place.strike(worker)
+    assert {path: path.stat().st_size for path in files} == files  # torn, but there
+    assert bool(list(folder.glob(".attempt-*"))) == (kind == "write")
+    found = place.read_all()
+    assert found["scoring"] == found["quarantined_row"] == found["outbox"] == []
+    assert [row["state"] for row in found["run"]] == ["running"]
+    with claim(place.engine, folder, SMALL.batch_id) as held:
+        assert held is not None
+        assert (held.token, held.status) == (2, "received")
 
 
 def commits_without_fence(patch: pytest.MonkeyPatch) -> None:
