@@ -159,7 +159,10 @@ def kill_at(place: Place, source: Path, point: Point, random: Random) -> bool:
 def _is_reached(place: Place, point: Point, engine: Engine) -> bool:
     """Look for the one batch there is, and whether it is as far as the point."""
     folders = (place.home / "lake" / "nsl_kdd").glob("*")
-    return any(point.is_reached(folder, engine) for folder in folders)
+    try:
+        return any(point.is_reached(folder, engine) for folder in folders)
+    except FileNotFoundError:  # a folder was renamed or removed under our eyes: look again
+        return False
 
 
 def read_rows(engine: Engine) -> dict[str, list[str]]:
