@@ -118,14 +118,17 @@ class Night:
     version: str
     """Its model version."""
     started_at: datetime
+    is_whole: bool
+    """Whether it begins and ends as the nightly flow, or is the flow of each file alone."""
     is_hasty: bool
-    """Whether files whose batch is finished are left alone, as by a night, or gone through."""
+    """Whether files whose batch is finished are left alone, as by a night, or run again."""
     is_repeated: bool
     """Whether each commit is made again, as by a task that did not hear of its success."""
 
     def work(self, worker: Worker) -> None:
         """Do all of it."""
-        close_killed_runs(self.ground.engine, self.started_at)
+        if self.is_whole:
+            close_killed_runs(self.ground.engine, self.started_at)
         received: set[Specimen] = set()
         for specimen in self.specimens:
             arrived = specimen.delivery(self._inbox, self.started_at, ())
@@ -136,7 +139,8 @@ class Night:
                 self._receive(specimen, received)
                 worker.step("call", f"run {specimen.name}")
                 self._run(worker, specimen)
-        self._publish(worker)  # any left by an earlier night
+        if self.is_whole:
+            self._publish(worker)  # any left by an earlier night
 
     @property
     def _inbox(self) -> Path:

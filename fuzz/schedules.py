@@ -7,7 +7,7 @@ belong here: what must come of it (see ``truths``).
 import time
 import traceback
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import count
@@ -17,19 +17,12 @@ from typing import Final
 from fuzz.grounds import Ground, available_databases, open_ground
 from fuzz.guards import guarded_files
 from fuzz.nights import Ledger, Night
-from fuzz.specimens import ALL, ARRIVED, GROWN, MODELS, QUIET, REJECTED, SMALL, Specimen
+from fuzz.sights import look, look_at_lake
+from fuzz.specimens import ALL, ARRIVED, MODELS
 from fuzz.steps import Worker
 from fuzz.tally import Tally
-from fuzz.truths import Truths, look, look_at_lake
-
-MIXTURES: Final[Mapping[tuple[Specimen, ...], int]] = {
-    (QUIET, REJECTED): 8,
-    (SMALL, REJECTED): 5,
-    (SMALL, GROWN): 5,
-    (SMALL, GROWN, REJECTED): 1,
-    ALL: 1,
-}
-"""Which batches meet in a schedule, and how often. Guesses: the smaller ones are the quicker."""
+from fuzz.tempers import WEIGHTS, draw_temper
+from fuzz.truths import Truths
 
 MOST_FAILURES: Final = 3
 """Of one database; more of them are seldom of another kind. A guess."""
@@ -40,52 +33,11 @@ MOST_WORKERS: Final = 12
 NEVER: Final = 1 << 30
 """A turn that is not reached."""
 
-WEIGHTS: Final[Mapping[str, int]] = {
-    "analyze": 3,
-    "copy": 4,
-    "delete": 3,
-    "deliver": 10,
-    "flock": 2,
-    "open": 3,
-    "rename": 3,
-    "rmdir": 4,
-    "unlink": 12,
-    "wait": 10,
-    "write": 3,
-}
-"""How much more often than others a step is struck that is rare; guesses, to be struck at all."""
-
 SHOWING: Final = frozenset({"mkdir", "rename"})
 """Kinds of steps after which something new can be seen in the lake."""
 
-THOROUGH: Final = 10
-"""One schedule in so many ends with all checks there are: they take as long as a third of it."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Temper:
-    """How a schedule goes about it."""
-
-    workers: int
-    specimens: tuple[Specimen, ...]
-    change_ratio: float
-    """How often another worker goes on than the one before."""
-    crash_ratio: float
-    """How often a step is struck."""
-    zombie_ratio: float
-    """How often a worker that holds a batch loses its locks."""
-    elsewhere_ratio: float = 0.1
-    """How often it is another worker that is struck than the one that is to go on."""
-    again_ratio: float = 0.5
-    """How often a worker that was struck is begun again at once."""
-    late_ratio: float = 0.3
-    """How often a worker that lost its locks sleeps until all is done."""
-    hasty_ratio: float = 0.85
-    """How often a worker leaves finished files alone."""
-    repeated_ratio: float = 0.2
-    """How often a worker makes each commit twice."""
-    longest_sleep: int = 200
-    """Turns that a worker which lost its locks may sleep else."""
+THOROUGH: Final = 40
+"""One schedule in so many ends with all checks there are: they take as long as it does."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,17 +56,6 @@ class Report:
     """What was not as it must be; empty if all was."""
     trace: tuple[str, ...]
     """Every step, in order."""
-
-
-def draw_temper(random: Random) -> Temper:
-    """Draw how a schedule goes about it; all its numbers are guesses, and small."""
-    return Temper(
-        workers=random.choices((2, 3, 4), weights=(17, 2, 1))[0],
-        specimens=random.choices(tuple(MIXTURES), weights=tuple(MIXTURES.values()))[0],
-        change_ratio=random.choice((0.05, 0.25, 0.8)),
-        crash_ratio=random.choice((0.0, 0.002, 0.004, 0.008)),
-        zombie_ratio=random.choice((0.0, 0.0, 0.01, 0.02)),
-    )
 
 
 def run(seconds: float, seed: int, databases: Sequence[str] = ()) -> Tally:
@@ -211,7 +152,7 @@ class Schedule:
             trace=tuple(self.trace),
         )
 
-    def _begin(self, name: str) -> None:
+    def _begin(self, name: str, *, is_last: bool = False) -> None:
         """Begin a worker with all of the batches, in an order of its own."""
         specimens = list(self.temper.specimens)
         self.random.shuffle(specimens)
@@ -223,7 +164,8 @@ class Schedule:
             model=model,
             version=self.ground.versions[model],
             started_at=ARRIVED + timedelta(hours=len(self.workers) + 1),
-            is_hasty=self._chance(self.temper.hasty_ratio),
+            is_whole=is_last or self._chance(self.temper.whole_ratio),
+            is_hasty=is_last or self._chance(self.temper.hasty_ratio),
             is_repeated=self._chance(self.temper.repeated_ratio),
         )
         self.workers.append(Worker(f"{name}{len(self.workers) + 1}", night.work))
@@ -320,7 +262,7 @@ class Schedule:
     def _finish(self) -> None:
         """Let one undisturbed worker finish all, and wake who still sleeps."""
         self.asleep = dict.fromkeys((each for each in self.workers if not each.dead), NEVER)
-        self._begin("z")
+        self._begin("z", is_last=True)
         last, self.asleep = self.workers[-1], {}
         for worker in (last, *self.workers[:-1]):
             while not worker.dead:

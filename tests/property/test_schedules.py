@@ -69,7 +69,8 @@ def test_every_schedule_ends_in_the_rows_of_an_undisturbed_night(
         struck.update(report.struck)
         counts.update(zombies=report.zombies, repeats=report.repeats)
     assert KINDS[name] - struck.keys() == set()
-    assert min(counts.values()) > 0
+    assert counts["zombies"] > 0
+    assert counts["repeats"] > 0 or not KINDS[name]
 
 
 def test_a_schedule_is_the_same_each_time(ground: tuple[str, Ground], truths: Truths) -> None:
@@ -91,10 +92,11 @@ def test_a_worker_that_is_struck_leaves_all_as_it_lies(
         model="a",
         version=place.versions["a"],
         started_at=ARRIVED,
+        is_whole=True,
         is_hasty=True,
         is_repeated=False,
     )
-    with guarded_files(place.home, Random(0)):
+    with guarded_files(place.home, Random(0)):  # noqa: S311 - names of files
         worker = Worker("a", night.work)
         while not worker.claimed or worker.next.kind != kind:
             worker.switch()

@@ -1,0 +1,95 @@
+"""Sights: what must be seen at every moment of a schedule, by whoever reads.
+
+Belongs here: the batch that is there in part, in the database or in the lake. Does not belong here:
+whether it is the right one (see ``truths``).
+"""
+
+from collections.abc import Mapping
+from functools import cache
+
+import sqlalchemy as sa
+
+from fuzz.grounds import Ground
+from fuzz.specimens import Specimen
+from storage.lake import RECEIPT, find_fault
+from storage.schema import (
+    batch,
+    flagged_connection,
+    outbox,
+    prediction,
+    quarantined_row,
+    scoring,
+    validation_result,
+)
+
+
+def look(ground: Ground, specimens: Mapping[str, Specimen]) -> list[str]:
+    """Say which batches a reader sees half committed at this moment."""
+    faults = []
+    for row in ground.ask(_seen(ground.engine.dialect)):
+        batch_id, status, read, said, put_aside, scores, flags, flagged, kept, facts, told = row
+        specimen = specimens[batch_id]
+        is_finished = status != "received"
+        found = (read, said or 0, put_aside or 0, flags, facts, told)
+        expected = (
+            specimen.rows if is_finished else None,
+            scores,
+            kept,
+            flagged,
+            specimen.facts if is_finished else 0,
+            int(is_finished),
+        )
+        if found != expected:
+            faults.append(
+                f"batch {batch_id[:8]} is seen half {status}: read, scored, quarantined,"
+                f" flagged, facts, events are {found}, its rows say {expected}"
+            )
+    return faults
+
+
+def look_at_lake(ground: Ground, *, is_thorough: bool) -> list[str]:
+    """Say which stages of a batch are there in part: one that can be seen is whole.
+
+    Args:
+        ground: whose lake.
+        is_thorough: whether to look into the files, or at their receipts only.
+    """
+    return [
+        f"stage {stage.relative_to(ground.lake)} is not whole"
+        for stage in ground.lake.glob("*/*/[!.]*")
+        if not (stage / RECEIPT).exists() or (is_thorough and find_fault(stage) is not None)
+    ]
+
+
+@cache
+def _seen(dialect: sa.Dialect) -> str:
+    """Write the query for what each batch says of itself, and how many rows it has."""
+    of_live = (scoring.c.batch_id == batch.c.batch_id) & (scoring.c.purpose == "live")
+    query = sa.select(
+        batch.c.batch_id,
+        batch.c.status,
+        batch.c.rows_read,
+        batch.c.rows_scored,
+        batch.c.rows_quarantined,
+        _count(prediction, of_live & (prediction.c.scoring_id == scoring.c.scoring_id)),
+        _count(flagged_connection, flagged_connection.c.batch_id == batch.c.batch_id),
+        sa.select(sa.func.coalesce(sa.func.sum(scoring.c.rows_flagged), 0))
+        .where(of_live)
+        .correlate(batch)
+        .scalar_subquery(),
+        _count(quarantined_row, quarantined_row.c.batch_id == batch.c.batch_id),
+        _count(validation_result, validation_result.c.batch_id == batch.c.batch_id),
+        _count(outbox, sa.func.substr(outbox.c.event_key, 1, 64) == batch.c.batch_id),
+    )
+    return str(query.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
+
+
+def _count(table: sa.Table, condition: sa.ColumnElement[bool]) -> sa.ScalarSelect[int]:
+    """Count the rows of a table that belong to a batch."""
+    return (
+        sa.select(sa.func.count())
+        .select_from(table)
+        .where(condition)
+        .correlate(batch)
+        .scalar_subquery()
+    )
