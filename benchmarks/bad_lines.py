@@ -25,10 +25,10 @@ from benchmarks.bench import Bench, console, judge, ratios, spread
 from benchmarks.data import SEED, resample
 from expectations.nsl_kdd import NSL_KDD
 from storage.cost import Cost, measured
-from tasks.csv_blocks import parse_block
+from tasks.csv_blocks import number_lines, parse_lines
 from tasks.ingest import ingest_file
 from tasks.layout import read_head, recognise_layout
-from tasks.lines import count_lines, cut_blocks
+from tasks.lines import cut_blocks
 from tasks.simulation.damage import WAYS
 from tasks.sources import hash_content, read_content
 
@@ -122,8 +122,9 @@ def parse(source: Path) -> tuple[int, int]:
     layout = recognise_layout(head, NSL_KDD, source)
     line, good, bad = 1, 0, 0
     for block in cut_blocks(pieces):
-        rows = parse_block(block, layout, line, good + bad + 1)
-        line += count_lines(block)
+        numbered = number_lines(block, layout, line, good + bad + 1)
+        rows = parse_lines(numbered, layout)
+        line = numbered.next_line
         good, bad = good + rows.parsed.height, bad + rows.unparsed.height
     return good, bad
 

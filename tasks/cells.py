@@ -47,8 +47,9 @@ def cast_cells(cells: pl.DataFrame, columns: Sequence[Column], source: str) -> p
     Raises:
         InputRejectedError: a whole column is of a type that cannot hold such values.
     """
+    held = cells.schema  # made anew each time it is asked for
     return cells.select(
-        _cast(column, cells.schema[column.name], source).alias(column.name) for column in columns
+        _cast(column, held[column.name], source).alias(column.name) for column in columns
     )
 
 

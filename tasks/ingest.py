@@ -8,16 +8,19 @@ block is parsed (``tasks.csv_blocks``, ``tasks.parquet_records``), or whether va
 
 import hashlib
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict
 
 from expectations.contract import Contract
 from expectations.errors import InputRejectedError
-from tasks.csv_blocks import ParsedRows, parse_block
+from tasks.csv_blocks import ParsedRows, number_lines, parse_lines
 from tasks.layout import Layout, is_header, read_head, read_names, recognise_layout
 from tasks.lines import (
     BLOCK_BYTES,
@@ -39,6 +42,12 @@ from tasks.sources import (
     is_parquet,
     read_content,
 )
+
+T = TypeVar("T")
+
+PARSERS = 2
+"""Blocks parsed at once, each by a thread: one a core of the smallest machine that Noctule is
+meant for. A second one took .08 s of 1.13 for a million lines, and 70 MB."""
 
 STAGE = "ingest"
 """The stage's folder in the batch's folder."""
@@ -170,7 +179,7 @@ def ingest_file(
     parts = _PartWriter(out, options.chunk_rows)
     quarantine = QuarantineWriter(out)
     blank_lines = 0
-    for stretch in stretches:
+    for stretch in _ahead(stretches):
         parts.add(stretch.parsed)
         quarantine.add(stretch.unparsed)
         blank_lines += stretch.blank_lines
@@ -289,16 +298,36 @@ def _pass_through(pieces: Iterator[bytes], digest: "hashlib._Hash") -> Iterator[
 def _parse_text(
     passed: PassedLines, layout: Layout, options: IngestOptions
 ) -> Iterator[ParsedRows]:
-    """Yield a text's rows block by block, numbered through from those that were passed."""
+    """Yield a text's rows block by block, numbered through from those that were passed.
+
+    A few blocks are parsed at once, and so many parsed ones are in memory.
+    """
     line, row = passed.lines + 1, passed.rows + 1
     blocks = cut_blocks(
         passed.rest, options.block_bytes, options.line_bytes, is_beginning=not passed.lines
     )
-    for block in blocks:
-        parsed = parse_block(block, layout, line, row, options.line_bytes)
-        yield parsed
-        line += count_lines(block)
-        row += parsed.parsed.height + parsed.unparsed.height
+    parsing: deque[Future[ParsedRows]] = deque()
+    with ThreadPoolExecutor(PARSERS) as pool:
+        for block in blocks:
+            numbered = number_lines(block, layout, line, row)
+            line, row = numbered.next_line, numbered.next_row
+            parsing.append(pool.submit(parse_lines, numbered, layout, options.line_bytes))
+            if len(parsing) > PARSERS:
+                yield parsing.popleft().result()
+        while parsing:
+            yield parsing.popleft().result()
+
+
+def _ahead(items: Iterator[T]) -> Iterator[T]:
+    """Yield items, while a thread makes the next one: reading, parsing and writing go on at once.
+
+    One item more is in memory. What an item raises is raised where it would have been yielded.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, items, None)
+        while (item := coming.result()) is not None:
+            coming = pool.submit(next, items, None)
+            yield item
 
 
 class _PartWriter:

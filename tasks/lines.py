@@ -43,19 +43,16 @@ def cut_blocks(
     """
     waiting: list[bytes] = []
     waiting_bytes = 0
-    has_line_end = False
     mark = BYTE_ORDER_MARK if is_beginning else b""
     for piece in cut_long_lines(pieces, line_bytes):
-        waiting.append(piece)
         waiting_bytes += len(piece)
-        has_line_end = has_line_end or b"\n" in piece
-        if waiting_bytes < block_bytes or not has_line_end:
+        end = piece.rfind(b"\n") + 1
+        if waiting_bytes < block_bytes or not end:
+            waiting.append(piece)
             continue
-        text = b"".join(waiting)
-        end = text.rfind(b"\n") + 1
-        yield text[:end].removeprefix(mark)
+        yield b"".join([*waiting, piece[:end]]).removeprefix(mark)
         mark = b""
-        waiting, waiting_bytes, has_line_end = [text[end:]], len(text) - end, False
+        waiting, waiting_bytes = [piece[end:]], len(piece) - end
     rest = b"".join(waiting).removeprefix(mark)
     if rest:
         yield rest if rest.endswith(b"\n") else rest + b"\n"

@@ -9,16 +9,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import polars as pl
 import zstandard
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from expectations.contract import Column, Contract
-from tasks.csv_blocks import parse_block
+from tasks.csv_blocks import number_lines, parse_lines
 from tasks.ingest import IngestOptions, ingest_file, read_raw_lines
 from tasks.layout import Layout
-from tasks.lines import count_lines, cut_blocks
+from tasks.lines import cut_blocks
 from tasks.sources import hash_content
 
 SMALL = Contract(
@@ -256,7 +257,8 @@ def test_every_line_has_the_fate_plain_python_gives_it_wherever_blocks_are_cut(
     line = row = 1
     found = Fate()
     for block in cut_blocks(pieces, block_bytes):
-        rows = parse_block(block, layout, line, row)
+        numbered = number_lines(block, layout, line, row)
+        rows = parse_lines(numbered, layout)
         assert rows.parsed.schema == {
             "row_number": pl.Int64,
             "line_number": pl.Int64,
@@ -266,8 +268,8 @@ def test_every_line_has_the_fate_plain_python_gives_it_wherever_blocks_are_cut(
         found.rows += fate.rows
         found.unparsed += fate.unparsed
         found.blank_lines += fate.blank_lines
-        line += count_lines(block)
-        row += rows.parsed.height + rows.unparsed.height
+        line, row = numbered.next_line, numbered.next_row
+        assert rows.parsed.height + rows.unparsed.height == np.count_nonzero(numbered.is_row)
     assert found == fate_of(content, layout)
 
 

@@ -13,7 +13,7 @@ from expectations.contract import Column, Contract
 from expectations.errors import InputRejectedError
 from expectations.nsl_kdd import NSL_KDD
 from storage.cost import measured
-from tasks.csv_blocks import parse_block
+from tasks.csv_blocks import number_lines, parse_lines
 from tasks.ingest import IngestOptions, IngestSummary, ingest_file, read_raw_lines
 from tasks.layout import Layout, recognise_layout
 from tasks.quarantine import QUARANTINE_SCHEMA
@@ -249,7 +249,8 @@ def test_a_file_of_bad_lines_only_has_no_part(ingest: Ingest) -> None:
 def test_a_quoted_nothing_in_a_file_of_one_column_is_a_row_but_a_blank_line_is_not() -> None:
     service = SMALL.by_name["service"]
     layout = Layout(columns=(service,), positions=(0,), names=("service",), extra=(), header_line=0)
-    rows = parse_block(b'"ftp"\n""\n\n"http"\n', layout, first_line=1, first_row=1)
+    numbered = number_lines(b'"ftp"\n""\n\n"http"\n', layout, first_line=1, first_row=1)
+    rows = parse_lines(numbered, layout)
     assert rows.parsed.rows() == [(1, 1, "ftp"), (3, 4, "http")]
     assert rows.unparsed.rows() == [(2, 2, "ingest", ["service: empty"], b'""')]
     assert rows.blank_lines == 1
