@@ -21,6 +21,7 @@ from storage.database import available
 from storage.invariants import BY_HAND, RESTORE, RULES, WITH_COUNTED, Rule
 from storage.lake import batch_folder, is_attempt
 from storage.model_store import LEFTOVER, ModelVersion, find_fault, list_versions
+from storage.replays import find_target
 from storage.runs import is_over
 from storage.schema import batch, delivery, model_version, outbox, promotion, run
 
@@ -168,7 +169,12 @@ def check_work(engine: Engine, lake: Path) -> Iterator[Finding]:
         .scalar_subquery()
     )
     query = sa.select(
-        batch.c.batch_id, batch.c.contract, batch.c.received_at, batch.c.replayed_batch_id, source
+        batch.c.batch_id,
+        batch.c.contract,
+        batch.c.file_name,
+        batch.c.received_at,
+        batch.c.replayed_batch_id,
+        source,
     ).where(batch.c.status == "received")
     with available(engine), engine.connect() as connection:
         unfinished = connection.execute(query.order_by(batch.c.received_at)).all()
@@ -178,17 +184,15 @@ def check_work(engine: Engine, lake: Path) -> Iterator[Finding]:
         waiting = connection.scalar(
             sa.select(sa.func.count()).where(outbox.c.published_at.is_(None))
         )
-    for batch_id, contract, received_at, replayed, path in unfinished:
+    for batch_id, contract, name, received_at, replayed, path in unfinished:
         if is_held(engine, batch_folder(lake, contract, batch_id), batch_id):
             continue  # somebody is at it
-        again = f"noctule run {'FILE' if path is None else shlex.quote(path)}"
-        if replayed is not None:
-            again = f"noctule replay {replayed}"
+        again = f"run it again: noctule run {'FILE' if path is None else shlex.quote(path)}"
         yield Finding(
             severity="note",
             subject=f"batch {batch_id}",
             problem=f"it came at {received_at:%Y-%m-%d %H:%M} UTC and is not finished",
-            advice=f"run it again: {again}",
+            advice=again if replayed is None else _advise_replay(engine, replayed, name),
         )
     for run_id, kind in open_runs:
         if is_over(engine, run_id):
@@ -205,6 +209,21 @@ def check_work(engine: Engine, lake: Path) -> Iterator[Finding]:
             problem=f"{waiting:,} events were not yet taken by a Prefect server",
             advice="nothing: the next night sends them",
         )
+
+
+def _advise_replay(engine: Engine, replayed: str, file_name: str) -> str:
+    """Say how a replay that was not finished is, if anything of its batch is still open.
+
+    Args:
+        engine: the database.
+        replayed: the batch whose rows it was to put through again.
+        file_name: what the replay is shown as: the name of the corrected file, if it had one.
+    """
+    target = find_target(engine, replayed)
+    if target is None or not target.rows_open:
+        return "nothing: its rows were scored by another batch since"
+    file = "" if file_name == target.file_name else f" {shlex.quote(file_name)}"
+    return f"run it again: noctule replay {replayed}{file}"
 
 
 def check_models(engine: Engine, models: Path) -> Iterator[Finding]:

@@ -95,7 +95,8 @@ class Arrival:
     content_bytes: int = 0
     """Size of its decompressed content."""
     content_sha256: str | None = None
-    """What the content is known by, where that is not the batch id: of a replay."""
+    """What the content of the file that is read is known by, where that is not the batch id: of a
+    replay; None where that file is yet to be written."""
     replays: ReplayTarget | None = None
     """Of a replay, the batch whose rows it puts through again."""
     corrected: Path | None = None

@@ -76,6 +76,7 @@ def plan_replay(
     """
     contract = get_contract(target.contract)
     source = corrected or target.source
+    content: str | None
     if target.is_rejected:
         if source is None or (corrected is None and not source.exists()):
             raise _gone(target, source)
@@ -84,22 +85,22 @@ def plan_replay(
             raise _gone(target, source)
         if corrected is not None:
             _require_all_rows(corrected, contract, target)
-        what, beginnings = found.sha256, found.beginnings
+        what, content, beginnings = found.sha256, found.sha256, found.beginnings
     else:
         open_rows = hashlib.sha256()
         for row_number, _, _ in read_open_rows(engine, target.batch_id):
             open_rows.update(b"%d " % row_number)
-        file = "" if corrected is None else hash_content(corrected).sha256
-        what, beginnings = f"{open_rows.hexdigest()} {file}", ()
+        content = None if corrected is None else hash_content(corrected).sha256
+        what, beginnings = f"{open_rows.hexdigest()} {content or ''}", ()
         found = None
     batch_id = hash_text(
         "replay", target.batch_id, what, contract.fingerprint, code_fingerprint(),
         str(limits.max_quarantine_ratio), str(limits.max_line_bytes), str(limits.max_file_bytes),
     )  # fmt: skip
     name = target.file_name if corrected is None else corrected.name
-    content = None if found is None else found.sha256
+    stored = None if found is None else found.sha256
     size_bytes = 0 if found is None else found.size_bytes
-    record_replay(engine, batch_id, target, name, now, content, size_bytes, beginnings)
+    record_replay(engine, batch_id, target, name, now, stored, size_bytes, beginnings)
     return Arrival(
         record=find_batch(engine, batch_id),
         source=source or Path(name),
@@ -123,7 +124,7 @@ def take_rows(engine: Engine, folder: Path, arrival: Arrival, line_bytes: int) -
         line_bytes: longest line that is read of a corrected file.
 
     Raises:
-        InputRejectedError: the corrected file does not hold these rows.
+        InputRejectedError: the corrected file does not hold these rows, or changed meanwhile.
         UsageError: nothing is known of the lines' fields.
     """
     target = arrival.replays
@@ -133,7 +134,7 @@ def take_rows(engine: Engine, folder: Path, arrival: Arrival, line_bytes: int) -
         STAGE,
         {"replay": arrival.record.batch_id},
         ReplayedRows,
-        lambda out: _write_rows(engine, target, arrival.corrected, line_bytes, out),
+        lambda out: _write_rows(engine, target, arrival, line_bytes, out),
     )
     return replace(
         arrival,
@@ -145,11 +146,11 @@ def take_rows(engine: Engine, folder: Path, arrival: Arrival, line_bytes: int) -
 
 
 def _write_rows(
-    engine: Engine, target: ReplayTarget, corrected: Path | None, line_bytes: int, out: Path
+    engine: Engine, target: ReplayTarget, arrival: Arrival, line_bytes: int, out: Path
 ) -> ReplayedRows:
     """Write the open rows of a scored batch as a file with a header, and which row is which."""
     contract = get_contract(target.contract)
-    names = target.field_names
+    names, corrected = target.field_names, arrival.corrected
     lines: Iterator[tuple[int, bytes]]
     if corrected is None:
         kept = read_open_rows(engine, target.batch_id, is_whole=True)
@@ -178,6 +179,8 @@ def _write_rows(
             digest.update(line)
             size_bytes += file.write(line)
             written.append(row_number)
+    if corrected is not None and hash_content(corrected).sha256 != arrival.content_sha256:
+        raise SourceChangedError.of(corrected)
     if len(written) == 1:
         message = (
             f"Cannot replay batch {target.batch_id[:ID_DIGITS]}: of the lines that are open only"

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import sqlalchemy as sa
 
+from expectations.contract import Contract
 from expectations.nsl_kdd import NSL_KDD
 from storage.database import connect
 from storage.queries import batch_rows, flagged_rows, quarantine_rows
 from storage.schema import batch, correction
+from tasks import replay
 from tasks.simulate import simulate_night
 
 if TYPE_CHECKING:
@@ -125,6 +127,33 @@ def test_of_a_whole_corrected_file_only_the_open_rows_are_read(
     rest = outcome("replay", done["batch_id"], write(spoilt.with_name("row.csv"), [lines[5]]))
     assert (rest["rows_read"], rest["rows_scored"]) == (1, 1), "without a header, by the file's own"
     assert all(corrected_by for _, corrected_by in quarantined(home, came["batch_id"]))
+
+
+def test_a_corrected_file_that_changes_once_it_is_known_is_not_read(
+    home: Path,
+    outcome: Replay,
+    noctule: "Callable[..., Ended]",
+    spoilt: Path,
+    lines: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    came = outcome("run", spoilt)
+    fixed = write(spoilt.with_name("fixed.csv"), [lines[0], lines[2], lines[5], lines[9]])
+
+    find_really = replay._find_names
+
+    def find_names(corrected: Path, contract: Contract) -> tuple[str, ...] | None:
+        write(fixed, [lines[0], lines[2], lines[5], lines[10]])
+        return find_really(corrected, contract)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("tasks.replay._find_names", find_names)
+        refused = noctule("replay", came["batch_id"], fixed)
+    assert refused.code == 3
+    assert "fixed.csv changed while it was worked on" in refused.out + refused.err
+    assert {corrected_by for _, corrected_by in quarantined(home, came["batch_id"])} == {None}
+    done = outcome("replay", came["batch_id"], fixed)
+    assert (done["rows_read"], done["rows_scored"]) == (3, 3)
 
 
 def test_rows_are_read_again_as_they_came_once_the_contract_admits_them(

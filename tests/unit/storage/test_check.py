@@ -131,6 +131,30 @@ def test_a_replay_that_was_not_finished_is_noted_with_its_own_command(
     )
 
 
+def test_a_replay_with_a_corrected_file_is_noted_with_the_files_name(
+    example: SimpleNamespace, tmp_path: Path
+) -> None:
+    example.commit(events=())
+    target = find_target(example.engine, BATCH_ID)
+    assert target is not None
+    record_replay(example.engine, REPLAY, target, "fixed rows.csv", NOW)
+    (noted,) = check_work(example.engine, tmp_path)
+    assert noted.advice == f"run it again: noctule replay {BATCH_ID} 'fixed rows.csv'"
+
+
+def test_a_replay_of_which_nothing_is_open_any_more_needs_nothing(
+    example: SimpleNamespace, tmp_path: Path
+) -> None:
+    example.commit(events=())
+    target = find_target(example.engine, BATCH_ID)
+    assert target is not None
+    record_replay(example.engine, REPLAY, target, "night.csv", NOW)
+    with write(example.engine) as connection:
+        connection.execute(sa.delete(schema.quarantined_row))
+    (noted,) = check_work(example.engine, tmp_path)
+    assert noted.advice == "nothing: its rows were scored by another batch since"
+
+
 def test_a_batch_whose_delivery_is_lost_is_noted_all_the_same(
     example: SimpleNamespace, tmp_path: Path
 ) -> None:
