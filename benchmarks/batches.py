@@ -28,7 +28,7 @@ from tasks.explain import REASONS_FILE, REASONS_SCHEMA, ExplainOptions, record_o
 from tasks.ingest import IngestOptions
 
 FIRST_NIGHT = date(2026, 11, 1)
-RAW_SCORES = {"classifier_score": (-6.0, 3.0), "autoencoder_score": (0.002, 0.002)}
+RAW_SCORES = {"classifier_score": (-6.0, 3.0), "one_class_score": (0.002, 0.002)}
 """Mean and standard deviation of what the detectors give: guesses, of no weight in any figure."""
 
 
@@ -154,7 +154,7 @@ def draw_scores(rng: np.random.Generator, night: Night) -> pl.DataFrame:
             "row_number": np.arange(1, night.rows + 1),
             **{name: rng.normal(*shape, night.rows) for name, shape in RAW_SCORES.items()},
             "classifier_tail": tails[0],
-            "autoencoder_tail": tails[1],
+            "one_class_tail": tails[1],
             "anomaly_score": total,
             "is_flagged": total > threshold,
         }

@@ -20,9 +20,9 @@ import tasks.encode
 from benchmarks.data import TRAIN
 from expectations.nsl_kdd import NSL_KDD
 from tasks.detectors.autoencoder_training import AutoencoderOptions
-from tasks.detectors.classifier import ClassifierOptions
+from tasks.detectors.gradient_boosting import LightGBMOptions
 from tasks.encode import Mask
-from tasks.holdout import TrainingOptions, fit_encoder, fit_network, fit_trees
+from tasks.holdout import TrainingOptions, fit_encoder, fit_supervised, fit_unsupervised
 from tasks.training_data import TrainingRows, assign_folds, read_training_rows
 
 SEEDS = (42, 43, 44)
@@ -39,8 +39,8 @@ def main() -> None:
         part = Path(folder) / "rows.parquet"
         pl.read_csv(TRAIN, schema_overrides=dict(NSL_KDD.schema)).write_parquet(part)
         rows = read_training_rows([part], NSL_KDD)
-    trees = {f"{count} trees": ClassifierOptions(trees=count) for count in (150, 200, 250, 300)}
-    trees["250 trees, all inputs"] = ClassifierOptions(trees=250, feature_fraction=1.0)
+    trees = {f"{count} trees": LightGBMOptions(trees=count) for count in (150, 200, 250, 300)}
+    trees["250 trees, all inputs"] = LightGBMOptions(trees=250, feature_fraction=1.0)
     show(
         "Rows on the wrong side of even odds",
         {
@@ -76,7 +76,7 @@ def count_errors(rows: TrainingRows, options: TrainingOptions) -> float:
     """Count the rows that a classifier fitted on the other folds takes for the other class."""
     errors = 0
     for judged in folds_of(rows, options):
-        model = fit_trees(rows, ~judged, options)
+        model = fit_supervised(rows, ~judged, options)
         scores = model.score(model.encoder.encode(rows.features.filter(judged)))
         errors += int(((scores > 0) != rows.is_attack[judged]).sum())
     return errors
@@ -84,12 +84,12 @@ def count_errors(rows: TrainingRows, options: TrainingOptions) -> float:
 
 def judge_network(rows: TrainingRows, seed: int, batch_rows: int, clip: float) -> float:
     """Return the mean ROC AUC over the folds of a network fitted on the normals of the others."""
-    options = TrainingOptions(seed=seed, autoencoder=AutoencoderOptions(batch_rows=batch_rows))
+    options = TrainingOptions(seed=seed, one_class=AutoencoderOptions(batch_rows=batch_rows))
     found = []
     with clipped_at(clip):
         for judged in folds_of(rows, options):
             encoder = fit_encoder(rows, ~judged)
-            served = fit_network(rows, ~judged, encoder, options).served
+            served = fit_unsupervised(rows, ~judged, encoder, options)
             scores = served.score(encoder.encode(rows.features.filter(judged)))
             found.append(roc_auc_score(rows.is_attack[judged], scores))
     return float(np.mean(found))

@@ -31,14 +31,14 @@ def score_file(source: Path, model_folder: Path, database: Path) -> None:
     scores = model.score(frame)
     flagged = scores["anomaly_score"] > model.threshold("default")
     parts["encode and score"], clock = time.process_time() - clock, time.process_time()
-    table = scores.select("classifier_score", "autoencoder_score", "anomaly_score").with_columns(
+    table = scores.select("classifier_score", "one_class_score", "anomaly_score").with_columns(
         flagged.alias("is_flagged")
     )
     connection = sqlite3.connect(database)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute(
         "CREATE TABLE prediction (row_number INTEGER PRIMARY KEY, classifier_score REAL, "
-        "autoencoder_score REAL, anomaly_score REAL, is_flagged INTEGER)"
+        "one_class_score REAL, anomaly_score REAL, is_flagged INTEGER)"
     )
     for offset in range(0, table.height, SLICE_ROWS):
         rows = table.slice(offset, SLICE_ROWS).with_row_index("row_number", offset + 1).rows()

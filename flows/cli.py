@@ -16,6 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from flows.printing import print_json, say
+from tasks.detectors.names import ClassifierName, OneClassName, SelectionName
 
 if TYPE_CHECKING:
     from flows.read import Form
@@ -169,29 +170,37 @@ def train(
     files: Annotated[list[Path], typer.Argument(help="Labelled files, or folders of them.")],
     *,
     selection: Annotated[
-        Literal["none", "forest"],
-        typer.Option("--select", help="forest: keep the columns a random forest ranks highest."),
+        SelectionName,
+        typer.Option("--select", help="What the classifier reads instead of all features."),
     ] = "none",
     top_k: Annotated[
         int | None,
-        typer.Option(min=1, help="Encoded columns that forest keeps.", show_default="50"),
+        typer.Option(
+            min=1, help="Columns that the selection gives.", show_default="50; of autoencoder 25"
+        ),
     ] = None,
+    classifier: Annotated[
+        ClassifierName, typer.Option(help="The detector that learns attacks and normals.")
+    ] = "lightgbm",
+    one_class: Annotated[
+        OneClassName, typer.Option(help="The detector that learns normals only.")
+    ] = "autoencoder",
     as_json: AsJson = False,
 ) -> None:
     """Fit, evaluate and register a model; the first one becomes champion."""
     from expectations.errors import UsageError
 
-    if top_k is not None and selection != "forest":
+    if top_k is not None and selection in {"none", "uncorrelated"}:
         message = (
             f"Cannot use --top-k {top_k} with --select {selection}: it is how many columns "
-            "--select forest keeps. Add that, or leave out --top-k"
+            "--select forest, rfe, pca or autoencoder gives. Add one of them, or leave out --top-k"
         )
         raise UsageError(message)
     settings = _settings_of_flows()
     from flows.run import run_training
     from flows.tables import show_training
 
-    outcome = run_training(settings, files, selection, top_k)
+    outcome = run_training(settings, files, selection, top_k, classifier, one_class)
     if as_json:
         print_json(outcome.model_dump(mode="json"))
     else:

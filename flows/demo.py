@@ -51,7 +51,7 @@ def run_demo(settings: Settings) -> None:
     with prefect_api(settings.home) as address:
         say(f"Prefect UI while this runs: {address.removesuffix('/api')}")
         show_heading("Training on a labelled night")
-        show_training(run_training(settings, [labelled], "none", top_k=50))
+        show_training(run_training(settings, [labelled]))
         show_heading(f"Three nights: {', '.join(NIGHTS)}")
         outcome = run_night(settings, nights, None)
         show_night(outcome, settings)

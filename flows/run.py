@@ -7,7 +7,7 @@ Does not belong here: the flows themselves.
 import tempfile
 from datetime import date
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from prefect import tags
 from prefect.client.schemas.objects import State
@@ -24,8 +24,8 @@ from flows.train import train
 from storage.model_store import champion, load_verified
 from storage.queries import training_sources
 from tasks import stages
+from tasks.detectors.names import ClassifierName, OneClassName, SelectionName
 from tasks.evaluate import Evaluation, evaluate_batch
-from tasks.holdout import TOP_K
 from tasks.outcomes import FileOutcome, NightOutcome
 from tasks.sources import hash_content
 from tasks.train import TrainingOutcome
@@ -73,16 +73,20 @@ def run_replay(settings: Settings, batch: str, corrected: Path | None) -> NightO
 def run_training(
     settings: Settings,
     files: list[Path],
-    selection: Literal["none", "forest"],
+    selection: SelectionName = "none",
     top_k: int | None = None,
+    classifier: ClassifierName = "lightgbm",
+    one_class: OneClassName = "autoencoder",
 ) -> TrainingOutcome:
     """Run the training flow once and return what it came to.
 
     Args:
         settings: where things are.
         files: labelled files, or folders of them.
-        selection: which columns the classifier reads.
-        top_k: how many ``forest`` keeps; the default if None.
+        selection: what the classifier reads instead of all features.
+        top_k: how many columns the selection gives; its own default if None.
+        classifier: the supervised detector.
+        one_class: the detector that knows only normal traffic.
 
     Raises:
         NoctuleError: no model could be fitted on these files, or the database is unreachable.
@@ -95,7 +99,7 @@ def run_training(
         prefect_api(settings.home),
         tags("noctule", settings.contract),
     ):
-        outcome = _result(train(files, selection, top_k or TOP_K, return_state=True))
+        outcome = _result(train(files, selection, top_k, classifier, one_class, return_state=True))
     if not isinstance(outcome, TrainingOutcome):
         message = f"Cannot train: there is no file in {', '.join(map(str, files))}."
         raise UsageError(message)

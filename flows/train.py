@@ -5,7 +5,6 @@ Belongs here: which files, and what a training came to. Does not belong here: fi
 """
 
 from pathlib import Path
-from typing import Literal
 
 from prefect import flow
 from prefect.client.schemas.objects import State
@@ -20,6 +19,7 @@ from storage.claims import lock_folder
 from storage.lake import discard_attempts
 from storage.model_store import discard_unfinished
 from storage.text import printable
+from tasks.detectors.names import ClassifierName, OneClassName, SelectionName
 from tasks.holdout import TrainingOptions
 from tasks.inbox import pending_files
 from tasks.publish import publish_training_task
@@ -38,22 +38,31 @@ def name_training() -> str:
 @flow(name="train", flow_run_name=name_training, persist_result=False)
 def train(
     files: list[Path] | None = None,
-    selection: Literal["none", "forest"] = "none",
-    top_k: int = 50,
+    selection: SelectionName = "none",
+    top_k: int | None = None,
+    classifier: ClassifierName = "lightgbm",
+    one_class: OneClassName = "autoencoder",
 ) -> State[TrainingOutcome | None]:
     """Fit, evaluate and register a model.
 
     Args:
         files: labelled files, or folders of them; the training folder if None.
-        selection: ``forest`` keeps the ``top_k`` encoded columns a random forest ranks highest.
-        top_k: see ``selection``.
+        selection: what the classifier reads instead of all features; see ``tasks.select``.
+        top_k: how many columns the selection gives; its own default if None.
+        classifier: the supervised detector, with its default options.
+        one_class: the detector that knows only normal traffic, likewise.
 
     Returns:
         Completed with the version, or with nothing where there is no labelled file.
     """
     settings = load_settings()
     options = TrainingOptions(
-        seed=settings.seed, threads=settings.threads, selection=selection, top_k=top_k
+        seed=settings.seed,
+        threads=settings.threads,
+        selection=selection,
+        top_k=top_k,
+        classifier={"kind": classifier},
+        one_class={"kind": one_class},
     )
     with (
         untagged(),

@@ -22,12 +22,12 @@ LABELLED = "labelled.csv"
 def quick_options() -> dict[str, Any]:
     """Give the training options of a model that is fitted in two seconds."""
     from tasks.detectors.autoencoder_training import AutoencoderOptions
-    from tasks.detectors.classifier import ClassifierOptions
+    from tasks.detectors.gradient_boosting import LightGBMOptions
 
     return {
         "folds": 2,
-        "classifier": ClassifierOptions(trees=20, leaves=15),
-        "autoencoder": AutoencoderOptions(layers=(16, 4), epochs=3, batch_rows=256),
+        "classifier": LightGBMOptions(trees=20, leaves=15),
+        "one_class": AutoencoderOptions(layers=(16, 4), epochs=3, batch_rows=256),
     }
 
 

@@ -155,7 +155,7 @@ def scored(specimen: Specimen, known: str | None, model: str) -> tuple[Made, Map
             {
                 "row_number": rows,
                 "classifier_score": [score - 1 for score in scores],
-                "autoencoder_score": [score / 2 for score in scores],
+                "one_class_score": [score / 2 for score in scores],
                 "anomaly_score": scores,
                 "is_flagged": [number in flagged for number in rows],
             }

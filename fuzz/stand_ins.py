@@ -88,9 +88,10 @@ class Attribution:
 
 
 @dataclass(frozen=True)
-class HashingDetector:
+class HashingMember:
     """One of the model's two detectors; it holds against a row what its position says."""
 
+    role: str
     name: str
 
     def attribute(self, encoded: pl.DataFrame) -> Attribution:
@@ -134,7 +135,7 @@ class HashingModel:
     card = PlainCard()
     encoder = PlainEncoder()
     features = NSL_KDD.feature_names
-    detectors = (HashingDetector("classifier"), HashingDetector("autoencoder"))
+    members = (HashingMember("classifier", "classifier"), HashingMember("one_class", "autoencoder"))
 
     def threshold(self, operating_point: str) -> float:  # noqa: ARG002
         """Return the score above which a row is flagged."""
@@ -147,9 +148,9 @@ class HashingModel:
         return pl.DataFrame(
             {
                 "classifier_score": share * 10 - 5,
-                "autoencoder_score": share,
+                "one_class_score": share,
                 "classifier_tail": share * 4,
-                "autoencoder_tail": share * 4,
+                "one_class_tail": share * 4,
                 "anomaly_score": share * 8,
             }
         )

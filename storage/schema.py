@@ -216,7 +216,7 @@ prediction = Table(
     Column("scoring_id", SurrogateKey, nullable=False),
     Column("row_number", RowCount, nullable=False),
     Column("classifier_score", Double, nullable=False),  # log-odds
-    Column("autoencoder_score", Double, nullable=False),  # mean squared error
+    Column("one_class_score", Double, nullable=False),  # in its own unit
     Column("anomaly_score", Double, nullable=False),  # decades of surprise
     Column("is_flagged", Boolean, nullable=False),
     PrimaryKeyConstraint("batch_date", "scoring_id", "row_number"),

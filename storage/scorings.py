@@ -36,7 +36,7 @@ class ScoringResult:
     rows_scored: int
     rows_flagged: int
     scores: tuple[Path, ...]
-    """Grain: one scored row. ``row_number``, ``classifier_score``, ``autoencoder_score``,
+    """Grain: one scored row. ``row_number``, ``classifier_score``, ``one_class_score``,
     ``anomaly_score``, ``is_flagged``; further columns stay in the lake."""
     flagged: tuple[Path, ...]
     """Grain: one flagged row. ``row_number``, ``line_number``, ``anomaly_score``, ``record`` (JSON

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tasks.detectors.hybrid import Thresholds, sum_tails
+from tasks.detectors.member import Role
 from tasks.detectors.tails import Tail
 from tasks.encode import Floats, Mask
 from tasks.holdout import KindScores, OutOfFold
@@ -30,7 +31,7 @@ class Evidence:
 class Calibration:
     """What turns raw scores into flags."""
 
-    tails: Mapping[str, Tail]
+    tails: Mapping[Role, Tail]
     """A tail for each detector, by its name."""
     thresholds: Thresholds
 
@@ -55,26 +56,26 @@ def calibrate(evidence: Evidence, keep: Mask) -> Calibration:
     """
     raw, is_attack = evidence.out_of_fold, evidence.is_attack
     normal = keep & ~is_attack
-    tails = {
+    tails: dict[Role, Tail] = {
         "classifier": Tail.fit(raw.classifier[normal]),
-        "autoencoder": Tail.fit(raw.autoencoder[normal], is_logarithmic=True),
+        "one_class": Tail.fit(raw.one_class[normal], is_logarithmic=True),
     }
     score = _join(tails, raw)
     novel = {
-        name: score_kind(kind, raw, tails["autoencoder"], keep)
+        name: score_kind(kind, raw, tails["one_class"], keep)
         for name, kind in evidence.kinds.items()
         if keep[kind.rows].any()
     }
     return Calibration(tails, choose_thresholds(score[normal], score[keep & is_attack], novel))
 
 
-def score_kind(kind: KindScores, raw: OutOfFold, autoencoder_tail: Tail, keep: Mask) -> Floats:
+def score_kind(kind: KindScores, raw: OutOfFold, one_class_tail: Tail, keep: Mask) -> Floats:
     """Return the anomaly scores of a held-out kind of attack, (n_kept_of_kind,).
 
     Args:
         kind: raw scores by the classifier that was not fitted on the kind.
-        raw: of all training rows; the autoencoder's, with the kind's own categories hidden.
-        autoencoder_tail: the tail of those.
+        raw: of all training rows; the one-class detector's, with the kind's own categories hidden.
+        one_class_tail: the tail of those.
         keep: (n_rows,), the rows of the kind to score, and the normals to fit the classifier's tail
             to; see ``KindScores.normals``.
     """
@@ -83,15 +84,15 @@ def score_kind(kind: KindScores, raw: OutOfFold, autoencoder_tail: Tail, keep: M
     return sum_tails(
         {
             "classifier": tail.decades(kind.classifier[kept]),
-            "autoencoder": autoencoder_tail.decades(raw.autoencoder_as_new[kind.rows[kept]]),
+            "one_class": one_class_tail.decades(raw.one_class_as_new[kind.rows[kept]]),
         }
     )
 
 
-def _join(tails: Mapping[str, Tail], raw: OutOfFold) -> Floats:
+def _join(tails: Mapping[Role, Tail], raw: OutOfFold) -> Floats:
     return sum_tails(
         {
             "classifier": tails["classifier"].decades(raw.classifier),
-            "autoencoder": tails["autoencoder"].decades(raw.autoencoder),
+            "one_class": tails["one_class"].decades(raw.one_class),
         }
     )

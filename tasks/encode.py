@@ -230,26 +230,42 @@ class Encoder(BaseModel):
             first += len(category.values) + 1
         return decoded
 
-    def clip(self, neural: Matrix) -> Matrix:
-        """Bring the quantities of neural rows into the range that ``encode`` gives."""
-        clipped = neural.copy()
-        clipped[:, : len(self.quantities)].clip(-CLIP, CLIP, out=clipped[:, : len(self.quantities)])
-        return clipped
-
-    def fold(self, weights: Floats, inputs: npt.NDArray[np.intp]) -> Floats:
-        """Sum weights of model inputs into the features they come from.
+    def find_typical(self, normal: pl.DataFrame) -> dict[str, Value]:
+        """Return the median of each quantity and the commonest name of each category.
 
         Args:
-            weights: (n_rows, n_inputs).
-            inputs: (n_inputs,), each input's position in ``features``.
-
-        Returns:
-            (n_rows, n_features).
+            normal: normal training rows, at least one, with every feature.
         """
-        membership = np.zeros((len(inputs), len(self.features)))
-        membership[np.arange(len(inputs)), inputs] = 1.0
-        folded: Floats = weights @ membership
-        return folded
+        typical: dict[str, Value] = {}
+        for name in self.features:
+            known = normal[name].drop_nulls()
+            if name in self._names:
+                commonest = known.value_counts(sort=True, name="rows").sort(
+                    ["rows", name], descending=[True, False]
+                )
+                typical[name] = commonest[name][0] if commonest.height else UNSEEN
+            else:
+                median = known.cast(pl.Float64).drop_nans().median()
+                typical[name] = float(median) if isinstance(median, float) else 0.0
+        return typical
+
+    def frame_of(self, values: Mapping[str, Value]) -> pl.DataFrame:
+        """Make one row of a value for each feature."""
+        return pl.DataFrame(
+            {name: [values[name]] for name in self.features},
+            schema={
+                name: pl.String if name in self._names else pl.Float64 for name in self.features
+            },
+        )
+
+    def name_values(self, ordinal: Sequence[float]) -> dict[str, Value]:
+        """Name the categories of one row in the form of ``Encoded.ordinal``."""
+        return {
+            name: value
+            if name not in self._names
+            else (UNSEEN if value < 0 else self._names[name][int(value)])
+            for name, value in zip(self.features, ordinal, strict=True)
+        }
 
     def render(self, feature: str, value: float) -> str:
         """Write a decoded value for people: a category's name, or a short number."""

@@ -96,7 +96,7 @@ def explain_batch(
     for index, (part, name) in enumerate(zip(parts, scores, strict=True)):
         is_flagged = pl.read_parquet(
             folder / name,
-            columns=["anomaly_score", "is_flagged", "classifier_tail", "autoencoder_tail"],
+            columns=["anomaly_score", "is_flagged", "classifier_tail", "one_class_tail"],
         )
         rows = pl.read_parquet(folder / part.path).hstack(is_flagged).filter("is_flagged")
         rows = rows.with_columns(pl.col("row_number").is_in(chosen.implode()).alias("is_explained"))
@@ -155,15 +155,15 @@ def explain_rows(rows: pl.DataFrame, model: Model, reasons: int) -> pl.DataFrame
 
     Returns:
         One row per reason, by row number and rank from 1; columns of ``REASONS_SCHEMA``. Expected
-        is what the autoencoder rebuilt, or for the classifier the ordinary value among normals.
+        is what an autoencoder rebuilt, or for other detectors the ordinary value among normals.
     """
     encoded = model.encoder.encode(rows)
     features = model.features
-    attributions = [detector.attribute(encoded) for detector in model.detectors]
+    attributions = [member.attribute(encoded) for member in model.members]
     contributions = np.hstack(
         [
-            attribution.shares * rows[f"{detector.name}_tail"].to_numpy()[:, np.newaxis]
-            for detector, attribution in zip(model.detectors, attributions, strict=True)
+            attribution.shares * rows[f"{member.role}_tail"].to_numpy()[:, np.newaxis]
+            for member, attribution in zip(model.members, attributions, strict=True)
         ]
     )
     order = np.argsort(-contributions, axis=1, kind="stable")[:, :reasons]
@@ -178,7 +178,7 @@ def explain_rows(rows: pl.DataFrame, model: Model, reasons: int) -> pl.DataFrame
                 (
                     number,
                     rank,
-                    model.detectors[which].name,
+                    model.members[which].name,
                     feature,
                     render_value(rows[feature][row]),
                     model.encoder.render(feature, expected),

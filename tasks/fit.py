@@ -15,13 +15,15 @@ from pydantic import BaseModel, ConfigDict
 
 from expectations.contract import Contract
 from tasks.calibration import Evidence, calibrate
+from tasks.detectors.autoencoder import Autoencoder
+from tasks.detectors.autoencoder_training import save_network
 from tasks.detectors.hybrid import Model, ModelCard, Thresholds, hash_content, write_json
 from tasks.drift import build_reference
 from tasks.holdout import (
     TrainingOptions,
     divide_attacks,
-    fit_network,
-    fit_trees,
+    fit_supervised,
+    fit_unsupervised,
     score_held_out_kinds,
     score_out_of_fold,
 )
@@ -92,17 +94,22 @@ def fit_model(
     calibration = calibrate(evidence, everything)
 
     steps.begin("fitting on all rows")
-    classifier = fit_trees(rows, everything, options)
-    network = fit_network(rows, everything, classifier.encoder, options)
-    card = ModelCard(contract=contract.name, thresholds=calibration.thresholds)
-    Model(card, classifier.encoder, classifier, network.served, calibration.tails).save(out)
-    network.save(out)
+    classifier = fit_supervised(rows, everything, options)
+    one_class = fit_unsupervised(rows, everything, classifier.encoder, options)
+    typical = classifier.encoder.find_typical(rows.features.filter(~rows.is_attack))
+    card = ModelCard(contract=contract.name, thresholds=calibration.thresholds, typical=typical)
+    Model(card, classifier.encoder, (classifier, one_class), calibration.tails).save(out)
+    history: tuple[dict[str, float], ...] = ()
+    if isinstance(one_class.detector, Autoencoder) and one_class.detector.network is not None:
+        save_network(one_class.detector.network, out)
+        history = one_class.detector.history
 
     steps.begin("keeping metrics and the drift reference")
     metrics = judge_fit(rows, contract, evidence, kinds, card, options)
     write_json(out / METRICS_FILE, metrics.model_dump(mode="json"))
-    history = {"options": options.model_dump(mode="json"), "autoencoder": network.history}
-    write_json(out / TRAINING_FILE, history)
+    write_json(
+        out / TRAINING_FILE, {"options": options.model_dump(mode="json"), "autoencoder": history}
+    )
     anomaly_score = calibration.score(out_of_fold)
     reference = rows.features.with_columns(pl.Series("anomaly_score", anomaly_score))
     build_reference(reference, contract, out / REFERENCE_FOLDER, options.seed)

@@ -15,15 +15,20 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from expectations.contract import Contract
 from expectations.errors import UsageError
-from tasks.detectors.autoencoder_training import (
-    AutoencoderOptions,
-    TrainedAutoencoder,
-    fit_autoencoder,
+from tasks.detectors.autoencoder_training import AutoencoderOptions
+from tasks.detectors.gradient_boosting import LightGBMOptions
+from tasks.detectors.member import Member, form_of
+from tasks.detectors.names import SelectionName
+from tasks.detectors.registry import (
+    CLASSIFIERS,
+    ClassifierOptions,
+    OneClassOptions,
+    fit_classifier,
+    fit_one_class,
 )
-from tasks.detectors.classifier import Classifier, ClassifierOptions, fit_classifier
-from tasks.encode import Encoder, Floats, Mask
+from tasks.encode import Encoded, Encoder, Floats, Mask
 from tasks.labels import family_of
-from tasks.select import select_by_forest
+from tasks.select import SIZES, fit_selection
 from tasks.training_data import TrainingRows
 
 KIND_MIN_ROWS = 30
@@ -45,10 +50,6 @@ in the literature."""
 CLUSTER_SAMPLE = 5_000
 """Attacks that clustering learns from; the others join the nearest centre."""
 
-TOP_K = 50
-"""Encoded columns that forest keeps unless told otherwise: as many as for the method's figures."""
-
-
 KindSource = Literal["family", "attack", "cluster"]
 
 
@@ -64,21 +65,22 @@ class TrainingOptions(BaseModel):
     folds: int = Field(default=4, ge=2, le=10)
     """Parts the rows are dealt into; each is scored by models fitted on the others. At most ten, so
     that a part of the smallest training file still holds five different normals."""
-    selection: Literal["none", "forest"] = "none"
-    """``forest``: the classifier reads the ``top_k`` encoded columns a random forest ranks highest,
-    instead of all features."""
-    top_k: int = Field(default=TOP_K, ge=1)
-    """Columns kept by ``selection="forest"``."""
-    classifier: ClassifierOptions = ClassifierOptions()
-    autoencoder: AutoencoderOptions = AutoencoderOptions()
+    selection: SelectionName = "none"
+    """What the classifier reads instead of all features; see ``tasks.select``."""
+    top_k: int | None = Field(default=None, ge=1)
+    """Columns the selection gives; None for as many as it gives by itself."""
+    classifier: ClassifierOptions = LightGBMOptions()
+    """The supervised detector, and how it is fitted."""
+    one_class: OneClassOptions = AutoencoderOptions()
+    """The detector that knows only normal traffic, and how it is fitted."""
 
     @model_validator(mode="after")
     def _require_selection(self) -> "TrainingOptions":
         """Refuse a number of columns that nothing would follow, and provenance would tell of."""
-        if self.selection == "none" and self.top_k != TOP_K:
+        if self.top_k is not None and self.selection not in SIZES:
             message = (
-                f"Cannot train with top_k={self.top_k} and selection='none': it is how many "
-                "columns selection='forest' keeps. Set that, or leave out top_k"
+                f"Cannot train with top_k={self.top_k} and selection={self.selection!r}: it is how "
+                f"many columns {', '.join(SIZES)} give. Select by one of them, or leave out top_k"
             )
             raise UsageError(message)
         return self
@@ -110,11 +112,11 @@ class OutOfFold:
 
     classifier: Floats
     """Log-odds."""
-    autoencoder: Floats
-    """Mean squared errors."""
-    autoencoder_as_new: Floats
-    """For attacks of a held-out kind: the error where category names that nothing but that kind
-    has count as unseen. For all other rows ``autoencoder``."""
+    one_class: Floats
+    """In the detector's own unit."""
+    one_class_as_new: Floats
+    """For attacks of a held-out kind: the score where category names that nothing but that kind
+    has count as unseen. For all other rows ``one_class``."""
 
 
 @dataclass(frozen=True)
@@ -131,27 +133,50 @@ class KindScores:
     """(n_normals,), their log-odds: what the tail of this classifier is fitted to."""
 
 
-def fit_trees(rows: TrainingRows, keep: Mask, options: TrainingOptions) -> Classifier:
+def fit_supervised(rows: TrainingRows, keep: Mask, options: TrainingOptions) -> Member:
     """Fit the encoder, the selection and the classifier on some of the rows."""
     features, is_attack = rows.features.filter(keep), rows.is_attack[keep]
     encoder = fit_encoder(rows, keep)
     encoded = encoder.encode(features)
+    reads = CLASSIFIERS[options.classifier.kind].reads
     selection = None
-    if options.selection == "forest":
-        selection = select_by_forest(
-            encoded.neural, is_attack, encoder, options.top_k, options.seed, options.threads
+    if options.selection != "none":
+        reads = "neural"
+        selection = fit_selection(
+            options.selection,
+            encoded.neural,
+            is_attack,
+            encoder.column_names,
+            options.seed,
+            options.top_k,
+            options.threads,
         )
-    return fit_classifier(
-        encoded, is_attack, encoder, selection, options.classifier, options.seed, options.threads
+    matrix = form_of(encoded, reads)
+    detector = fit_classifier(
+        options.classifier,
+        matrix if selection is None else selection.transform(matrix),
+        is_attack,
+        options.seed,
+        options.threads,
     )
+    typical = encode_typical(encoder, features.filter(pl.Series(~is_attack)))
+    return Member("classifier", detector, encoder, reads, typical, selection)
 
 
-def fit_network(
+def fit_unsupervised(
     rows: TrainingRows, keep: Mask, encoder: Encoder, options: TrainingOptions
-) -> TrainedAutoencoder:
-    """Fit the autoencoder on the normal ones among some of the rows."""
-    normal = encoder.encode(rows.features.filter(keep & ~rows.is_attack)).neural
-    return fit_autoencoder(normal, encoder, options.autoencoder, options.seed, options.threads)
+) -> Member:
+    """Fit the one-class detector on the normal ones among some of the rows."""
+    normal = rows.features.filter(keep & ~rows.is_attack)
+    detector = fit_one_class(
+        options.one_class, encoder.encode(normal).neural, options.seed, options.threads
+    )
+    return Member("one_class", detector, encoder, "neural", encode_typical(encoder, normal))
+
+
+def encode_typical(encoder: Encoder, normal: pl.DataFrame) -> Encoded:
+    """Encode the ordinary one of some normal rows."""
+    return encoder.encode(encoder.frame_of(encoder.find_typical(normal)))
 
 
 def fit_encoder(rows: TrainingRows, keep: Mask) -> Encoder:
@@ -168,10 +193,10 @@ def score_out_of_fold(
 ) -> OutOfFold:
     """Score every row by detectors that were fitted, encoder included, on the other folds.
 
-    The autoencoder learns from normal rows, and so do the centres and scales of its inputs. Of
-    attacks it knows nothing but category names, as columns that are zero in every row it learns
-    from; for ``autoencoder_as_new`` a kind's own names are hidden as well. All that is then left of
-    a kind in the network that scores it is how many columns its initial weights were drawn for.
+    The one-class detector learns from normal rows, and so do the centres and scales of its inputs.
+    Of attacks it knows nothing but category names, as columns that are zero in every row it learns
+    from; for ``one_class_as_new`` a kind's own names are hidden as well. All that is then left of a
+    kind in a network that scores it is how many columns its initial weights were drawn for.
 
     Args:
         rows: all training rows.
@@ -183,21 +208,21 @@ def score_out_of_fold(
     Returns:
         The scores.
     """
-    trees, errors, as_new = (np.empty(rows.count) for _ in range(3))
+    odds, errors, as_new = (np.empty(rows.count) for _ in range(3))
     for held_out in range(options.folds):
         progress(f"scoring part {held_out + 1} of {options.folds} with a model of the others")
         judged = fold == held_out
-        classifier = fit_trees(rows, ~judged, options)
-        network = fit_network(rows, ~judged, classifier.encoder, options).served
+        classifier = fit_supervised(rows, ~judged, options)
+        one_class = fit_unsupervised(rows, ~judged, classifier.encoder, options)
         encoded = classifier.encoder.encode(rows.features.filter(judged))
-        trees[judged] = classifier.score(encoded)
-        errors[judged] = as_new[judged] = network.score(encoded)
+        odds[judged] = classifier.score(encoded)
+        errors[judged] = as_new[judged] = one_class.score(encoded)
         for kind in kinds.held_out:
             is_kind = kinds.of_row == kind
             others = rows.features.filter(~judged & ~kinds.may_be(kind, rows.is_attack))
             alien = _hide_unknown(rows.features.filter(judged & is_kind), others, rows)
-            as_new[judged & is_kind] = network.score(classifier.encoder.encode(alien))
-    return OutOfFold(trees, errors, as_new)
+            as_new[judged & is_kind] = one_class.score(classifier.encoder.encode(alien))
+    return OutOfFold(odds, errors, as_new)
 
 
 def score_held_out_kinds(
@@ -213,7 +238,7 @@ def score_held_out_kinds(
 
     Each of these classifiers is also kept from one fold, whose normals its tail can be fitted to:
     the same steps as for the final model, with one kind of attack erased from the past. The
-    autoencoder needs no such fit; see ``score_out_of_fold``.
+    one-class detector needs no such fit; see ``score_out_of_fold``.
 
     Args:
         rows: all training rows.
@@ -230,7 +255,7 @@ def score_held_out_kinds(
         progress(f"scoring {kind} attacks with a classifier that never saw any")
         is_kind = kinds.of_row == kind
         judged = fold == index % options.folds
-        classifier = fit_trees(rows, ~kinds.may_be(kind, rows.is_attack) & ~judged, options)
+        classifier = fit_supervised(rows, ~kinds.may_be(kind, rows.is_attack) & ~judged, options)
         normal = judged & ~rows.is_attack
         scores[kind] = KindScores(
             rows=np.flatnonzero(is_kind),
@@ -241,7 +266,7 @@ def score_held_out_kinds(
     return scores
 
 
-def _score(classifier: Classifier, rows: TrainingRows, keep: Mask) -> Floats:
+def _score(classifier: Member, rows: TrainingRows, keep: Mask) -> Floats:
     return classifier.score(classifier.encoder.encode(rows.features.filter(keep)))
 
 

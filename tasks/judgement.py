@@ -25,12 +25,12 @@ choose nearly as all of them do, and a choice takes well under a second."""
 class HeldOutKind(BaseModel):
     """How a kind of attack fares by a classifier that never met it.
 
-    The classifier that scores it was fitted without it, the autoencoder on normals only, and no
-    row of it is among those that chose the thresholds. It is not erased from the past altogether:
-    the classifiers that scored the rows that did choose (by fold, or without another kind) were
-    fitted on it, so the thresholds may lie a little better for it than for a kind never met at
-    all. Only a fit for each kind and fold and for each pair of kinds could avoid that: with four
-    folds and four kinds 22 more of the classifier, beside the nine there are.
+    The classifier that scores it was fitted without it, the one-class detector on normals only, and
+    no row of it is among those that chose the thresholds. It is not erased from the past
+    altogether: the classifiers that scored the rows that did choose (by fold, or without another
+    kind) were fitted on it, so the thresholds may lie a little better for it than for a kind never
+    met at all. Only a fit for each kind and fold and for each pair of kinds could avoid that: with
+    four folds and four kinds 22 more of the classifier, beside the nine there are.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -140,7 +140,7 @@ def _judge_kinds(evidence: Evidence, kinds: Kinds) -> dict[str, HeldOutKind]:
     judged = {}
     for name, kind in evidence.kinds.items():
         calibration = calibrate(evidence, ~kinds.may_be(name, evidence.is_attack))
-        scores = score_kind(kind, evidence.out_of_fold, calibration.tails["autoencoder"], every)
+        scores = score_kind(kind, evidence.out_of_fold, calibration.tails["one_class"], every)
         judged[name] = HeldOutKind(
             rows=len(scores),
             recall_default=_share_above(scores, calibration.thresholds.default),

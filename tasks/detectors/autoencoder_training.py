@@ -3,19 +3,15 @@
 Belongs here: everything that needs Keras. Does not belong here: serving (see ``autoencoder``).
 """
 
-import os
-import sys
-from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from expectations.errors import UsageError
-from tasks.detectors.autoencoder import Autoencoder, build_graph
-from tasks.encode import Encoder, Matrix
+from tasks.detectors.autoencoder import Autoencoder
+from tasks.detectors.network_training import fold_network, import_keras
+from tasks.encode import Matrix
 
 if TYPE_CHECKING:
     import keras
@@ -29,6 +25,12 @@ class AutoencoderOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    kind: Literal["autoencoder"] = "autoencoder"
+    recipe: Literal["default", "as_described"] = "default"
+    """``default``: mean squared error, Adam, no dropout, a linear output. ``as_described``: as the
+    second of the two works says: dropout, RMSprop, a sigmoid output and binary cross-entropy. Of
+    standardised inputs that loss is ill-posed: it has no least value where an input is not within
+    [0, 1], and falls below zero."""
     layers: tuple[int, ...] = Field(default=(128, 64, 32, 8), min_length=1)
     """Widths of the encoder's layers; the last is the bottleneck."""
     epochs: int = Field(default=40, ge=1)
@@ -44,42 +46,29 @@ class AutoencoderOptions(BaseModel):
     """Adam's step, for this batch size."""
     patience: int = Field(default=5, ge=1)
     """Epochs without a better held-out error before training stops."""
+    dropout: float = Field(default=0.2, ge=0, lt=1)
+    """Share of the units that a step leaves out after each layer of the encoder; only of
+    ``as_described``, which has it from the second work."""
     held_out_fraction: float = Field(default=0.1, gt=0, lt=1)
     """Share of the normal rows that only early stopping sees."""
 
 
-@dataclass(frozen=True)
-class TrainedAutoencoder:
-    """A network that was trained here and now."""
-
-    network: "keras.Sequential"
-    served: Autoencoder
-    history: tuple[dict[str, float], ...]
-    """For each epoch: ``loss`` on the training rows and ``held_out_loss``, mean squared errors."""
-
-    def save(self, folder: Path) -> None:
-        """Write the Keras configuration and weights: what training can be continued from."""
-        (folder / CONFIG_FILE).write_text(self.network.to_json(sort_keys=True) + "\n")
-        self.network.save_weights(folder / WEIGHTS_FILE)
-
-
 def fit_autoencoder(
-    normal: Matrix, encoder: Encoder, options: AutoencoderOptions, seed: int, threads: int = 1
-) -> TrainedAutoencoder:
+    normal: Matrix, options: AutoencoderOptions, seed: int, threads: int = 1
+) -> Autoencoder:
     """Train a network to reproduce normal connections.
 
-    Mean squared error, Adam, no dropout; a held-out part of the rows stops the training and the
-    weights of its best epoch are kept. Seeds the random generators of this process.
+    A held-out part of the rows stops the training and the weights of its best epoch are kept.
+    Seeds the random generators of this process.
 
     Args:
         normal: (n_rows, width), encoded normal connections, at least 2.
-        encoder: the one that encoded them.
         options: shape and training.
         seed: of the weights, the held-out part and the order of the rows.
         threads: used to serve the result; training runs on one thread, to be repeatable.
 
     Returns:
-        The network, and the graph that serves in its place.
+        The graph that serves, with the network and the history of its training.
 
     Source: Sakurada & Yairi 2014, section 3, for the reconstruction error as a score.
     """
@@ -89,7 +78,12 @@ def fit_autoencoder(
     held_out_rows = max(1, round(options.held_out_fraction * len(normal)))
     held_out, training = normal[order[:held_out_rows]], normal[order[held_out_rows:]]
     network = build_network(normal.shape[1], options)
-    network.compile(optimizer=keras.optimizers.Adam(options.learning_rate), loss="mse")
+    is_described = options.recipe == "as_described"
+    optimizer = keras.optimizers.RMSprop if is_described else keras.optimizers.Adam
+    network.compile(
+        optimizer=optimizer(options.learning_rate),
+        loss="binary_crossentropy" if is_described else "mse",
+    )
     steps_per_epoch = -(-len(training) // options.batch_rows)
     fitted = network.fit(
         training,
@@ -103,51 +97,31 @@ def fit_autoencoder(
         verbose=0,
     )
     losses = zip(fitted.history["loss"], fitted.history["val_loss"], strict=True)
-    return TrainedAutoencoder(
+    return Autoencoder(
+        graph=fold_network(network, threads, keeps_sigmoid=is_described),
         network=network,
-        served=Autoencoder(build_graph(network.get_weights()), encoder, threads),
         history=tuple({"loss": float(a), "held_out_loss": float(b)} for a, b in losses),
     )
 
 
 def build_network(width: int, options: AutoencoderOptions) -> "keras.Sequential":
-    """Build the untrained network: dense Relu layers down, up again, and a linear output."""
+    """Build the untrained network: dense Relu layers down, up again, and the output."""
     keras = import_keras()
-    hidden = (*options.layers, *options.layers[-2::-1])
-    return keras.Sequential(
-        [
-            keras.Input((width,), name="connection"),
-            *(
-                keras.layers.Dense(units, activation="relu", name=f"dense_{index}")
-                for index, units in enumerate(hidden)
-            ),
-            keras.layers.Dense(width, name="reconstruction"),
-        ],
-        name="autoencoder",
-    )
-
-
-def import_keras() -> ModuleType:
-    """Import Keras on JAX, on the CPU and one thread, which makes training repeatable.
-
-    Raises:
-        UsageError: this process has already imported Keras with another backend.
-    """
-    if "jax" not in sys.modules:
-        os.environ.setdefault("JAX_PLATFORMS", "cpu")
-        single = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
-        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {single}".strip()
-    if "keras" not in sys.modules:
-        os.environ["KERAS_BACKEND"] = "jax"
-    import keras
-
-    backend = keras.backend.backend()
-    if backend != "jax":
-        message = (
-            f"Cannot train the autoencoder: it needs Keras on JAX, but this process imported Keras "
-            f"on {backend}. Train in a process of its own, or set KERAS_BACKEND=jax before Keras "
-            "is imported."
+    is_described = options.recipe == "as_described"
+    layers = [keras.Input((width,), name="connection")]
+    for index, units in enumerate((*options.layers, *options.layers[-2::-1])):
+        layers.append(keras.layers.Dense(units, activation="relu", name=f"dense_{index}"))
+        if is_described and index < len(options.layers):
+            layers.append(keras.layers.Dropout(options.dropout, name=f"dropout_{index}"))
+    layers.append(
+        keras.layers.Dense(
+            width, activation="sigmoid" if is_described else None, name="reconstruction"
         )
-        raise UsageError(message)
-    module: ModuleType = keras
-    return module
+    )
+    return keras.Sequential(layers, name="autoencoder")
+
+
+def save_network(network: "keras.Sequential", folder: Path) -> None:
+    """Write the Keras configuration and weights: what training can be continued from."""
+    (folder / CONFIG_FILE).write_text(network.to_json(sort_keys=True) + "\n")
+    network.save_weights(folder / WEIGHTS_FILE)

@@ -1,4 +1,4 @@
-"""The model that scores a night: an encoder, two detectors, their tails and the thresholds.
+"""The model that scores a night: an encoder, its detectors, their tails and the thresholds.
 
 Belongs here: joining the detectors' scores, and the model folder. Does not belong here: fitting
 (see ``tasks.fit``), or the manifest and the register of versions (see ``storage``).
@@ -6,33 +6,38 @@ Belongs here: joining the detectors' scores, and the model folder. Does not belo
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import polars as pl
 from pydantic import BaseModel, ConfigDict
 
 from expectations.errors import ModelRefusedError, UsageError
-from tasks.detectors.autoencoder import GRAPH_FILE, Autoencoder
-from tasks.detectors.base import Detector
-from tasks.detectors.classifier import MODEL_FILE, STATE_FILE, Classifier
+from tasks.detectors.member import Member, MemberCard, Role
 from tasks.detectors.tails import Tail
-from tasks.encode import Encoded, Encoder, Floats
+from tasks.encode import Encoded, Encoder, Floats, Value
 
 MODEL = "model.json"
 ENCODER_FILE = "encoder.json"
 TAILS_FILE = "tails.json"
 
-CONTENT_FILES = (MODEL, ENCODER_FILE, TAILS_FILE, MODEL_FILE, STATE_FILE, GRAPH_FILE)
-"""What a model is: weights, trees and sorted JSON, written the same way every time. The Keras
-files, metrics and reference beside them carry times or follow from the data."""
+BESIDE = (
+    "manifest.json",
+    "metrics.json",
+    "training.json",
+    "autoencoder.json",
+    "autoencoder.weights.h5",
+)
+"""Files of a model folder that are no part of what the model is: they carry times, or follow from
+the data."""
 
-FORMAT = 1
+FORMAT = 2
 """Of the model folder; a change that an older version would misread counts it up. A field that is
-optional, and that older versions do well to ignore, is no such change."""
+optional, and that older versions do well to ignore, is no such change. Format 1, of models that are
+LightGBM on all features beside an autoencoder, is read as well."""
 
 ROWS_AT_ONCE = 16_384
 """Rows encoded at a time: 8 MB of one-hot columns, which a processor's cache still helps with."""
@@ -69,6 +74,10 @@ class ModelCard(BaseModel):
     contract: str
     """The data source whose connections the model reads."""
     thresholds: Thresholds
+    members: dict[Role, MemberCard] = {}
+    """The detectors, by what they are for."""
+    typical: dict[str, Value] = {}
+    """The ordinary value of each feature among normal training rows: median, or commonest name."""
 
     def threshold(self, operating_point: str) -> float:
         """Return the score above which the operating point flags; see ``cut_column``.
@@ -99,15 +108,10 @@ class Model:
 
     card: ModelCard
     encoder: Encoder
-    classifier: Classifier
-    autoencoder: Autoencoder
-    tails: Mapping[str, Tail]
-    """A tail for each detector, by its name."""
-
-    @property
-    def detectors(self) -> tuple[Detector, ...]:
-        """The detectors, in the order of their columns."""
-        return (self.classifier, self.autoencoder)
+    members: Sequence[Member]
+    """The detectors, in the order of their columns."""
+    tails: Mapping[Role, Tail]
+    """Of each of them."""
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -122,8 +126,8 @@ class Model:
 
         Returns:
             One row per connection, in order, all float64 and higher for the more anomalous:
-            ``classifier_score`` (log-odds), ``autoencoder_score`` (mean squared error),
-            ``classifier_tail`` and ``autoencoder_tail`` (decades of surprise), and
+            ``classifier_score`` (log-odds), ``one_class_score`` (in the detector's own unit),
+            ``classifier_tail`` and ``one_class_tail`` (decades of surprise), and
             ``anomaly_score``, their sum. A row's scores do not depend on the other rows, bit for
             bit.
 
@@ -137,10 +141,10 @@ class Model:
         return pl.concat(slices, rechunk=True)
 
     def _score_encoded(self, encoded: Encoded) -> pl.DataFrame:
-        raw = {detector.name: detector.score(encoded) for detector in self.detectors}
-        tails = {name: self.tails[name].decades(scores) for name, scores in raw.items()}
-        columns = {f"{name}_score": scores for name, scores in raw.items()}
-        columns |= {f"{name}_tail": decades for name, decades in tails.items()}
+        raw = {member.role: member.score(encoded) for member in self.members}
+        tails = {role: self.tails[role].decades(scores) for role, scores in raw.items()}
+        columns = {f"{role}_score": scores for role, scores in raw.items()}
+        columns |= {f"{role}_tail": decades for role, decades in tails.items()}
         return pl.DataFrame({**columns, "anomaly_score": sum_tails(tails)})
 
     def threshold(self, operating_point: str) -> float:
@@ -153,16 +157,16 @@ class Model:
 
     def save(self, folder: Path) -> None:
         """Write the content files into an existing folder."""
-        write_json(folder / MODEL, self.card.model_dump(mode="json"))
+        cards = {member.role: member.save(folder) for member in self.members}
+        card = self.card.model_copy(update={"members": cards})
+        write_json(folder / MODEL, card.model_dump(mode="json"))
         write_json(folder / ENCODER_FILE, self.encoder.model_dump(mode="json"))
-        tails = {name: tail.model_dump(mode="json") for name, tail in self.tails.items()}
+        tails = {role: tail.model_dump(mode="json") for role, tail in self.tails.items()}
         write_json(folder / TAILS_FILE, tails)
-        for detector in self.detectors:
-            detector.save(folder)
 
 
 def load_model(folder: Path, *, threads: int = 1) -> Model:
-    """Read a stored model; needs numpy, polars, LightGBM and onnxruntime, not Keras.
+    """Read a stored model; needs what its detectors serve with, and never Keras.
 
     Whether the folder is the one that was registered is checked before, against its manifest.
 
@@ -179,14 +183,22 @@ def load_model(folder: Path, *, threads: int = 1) -> Model:
     card = read_card(folder)
     try:
         encoder = Encoder.model_validate_json((folder / ENCODER_FILE).read_bytes())
-        tails = json.loads((folder / TAILS_FILE).read_bytes())
+        tails: dict[str, Any] = json.loads((folder / TAILS_FILE).read_bytes())
+        if card.format == 1:
+            card = read_first_format(folder, card, encoder)
+            tails["one_class"] = tails.pop("autoencoder")
+        typical = encoder.encode(encoder.frame_of(card.typical))
         return Model(
             card=card,
             encoder=encoder,
-            classifier=Classifier.load(folder, encoder, threads),
-            autoencoder=Autoencoder.load(folder, encoder, threads),
-            tails={name: Tail.model_validate(tail) for name, tail in tails.items()},
+            members=[
+                Member.load(folder, role, member, encoder, typical, threads)
+                for role, member in card.members.items()
+            ],
+            tails={role: Tail.model_validate(tails[role]) for role in card.members},
         )
+    except ModelRefusedError:
+        raise
     except Exception as error:  # LightGBM and ONNX Runtime raise classes of their own
         raise _refusal(folder, error) from error
 
@@ -200,49 +212,69 @@ def read_card(folder: Path) -> ModelCard:
     try:
         card = json.loads((folder / MODEL).read_bytes())
         stored = card["format"]
-        if stored == FORMAT:
+        if stored in {1, FORMAT}:
             return ModelCard.model_validate(card)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise _refusal(folder, error) from error
     raise _refusal(folder, f"format {stored}; this version of Noctule reads {FORMAT}")
 
 
+def read_first_format(folder: Path, card: ModelCard, encoder: Encoder) -> ModelCard:
+    """Complete the card of a model of format 1 by what its other files say.
+
+    Raises:
+        ModelRefusedError: it reads selected columns, which are stored in another way now.
+    """
+    state = json.loads((folder / "classifier.json").read_bytes())
+    if state["selection"] is not None:
+        raise _refusal(folder, "a selection in format 1")
+    members: dict[Role, MemberCard] = {
+        "classifier": MemberCard(kind="lightgbm", stem="classifier", reads="ordinal"),
+        "one_class": MemberCard(kind="autoencoder", stem="autoencoder", reads="neural"),
+    }
+    typical = encoder.name_values(state["typical"])
+    return card.model_copy(update={"members": members, "typical": typical})
+
+
 def _refusal(folder: Path, cause: object) -> ModelRefusedError:
     message = (
-        f"Cannot load the model in {folder}: expected {', '.join(CONTENT_FILES)} as "
-        f"`noctule train` writes them, got: {cause}. Restore the folder or train again."
+        f"Cannot load the model in {folder}: expected {MODEL}, {ENCODER_FILE}, {TAILS_FILE} and "
+        "the files of its detectors as `noctule train` writes them, got: "
+        f"{cause}. Restore the folder or train again."
     )
     return ModelRefusedError(message)
 
 
 def hash_content(folder: Path) -> str:
-    """Return the identity of a stored model: SHA-256 over its content files.
+    """Return the identity of a fitted model: SHA-256 over its content files.
 
-    Equal data, options and seed give an equal hash on one machine, whatever the time.
+    Those are all files of the folder but those ``BESIDE``: weights, trees and sorted JSON, written
+    the same way every time. Equal data, options and seed give an equal hash on one machine,
+    whatever the time.
 
     Raises:
-        ModelRefusedError: a content file is missing.
+        ModelRefusedError: it holds no model.
     """
+    if not (folder / MODEL).is_file():
+        message = (
+            f"Cannot identify the model in {folder}: {MODEL} is missing. Restore the folder or "
+            "train again."
+        )
+        raise ModelRefusedError(message)
     digest = hashlib.sha256()
-    for name in CONTENT_FILES:
-        try:
-            content = (folder / name).read_bytes()
-        except FileNotFoundError as error:
-            message = (
-                f"Cannot identify the model in {folder}: {name} is missing. Restore the folder "
-                "or train again."
-            )
-            raise ModelRefusedError(message) from error
-        digest.update(f"{name}\0{len(content)}\0".encode())
+    files = (path for path in folder.iterdir() if path.is_file() and path.name not in BESIDE)
+    for path in sorted(files):
+        content = path.read_bytes()
+        digest.update(f"{path.name}\0{len(content)}\0".encode())
         digest.update(content)
     return digest.hexdigest()
 
 
-def sum_tails(tails: Mapping[str, Floats]) -> Floats:
+def sum_tails(tails: Mapping[Role, Floats]) -> Floats:
     """Add up decades of surprise, each detector with the same weight.
 
     On traffic like the training data the classifier's tail decides, for it reaches further; on
-    attacks of a new kind, where the classifier is silent, the autoencoder's does.
+    attacks of a new kind, where the classifier is silent, the one-class detector's does.
 
     Source: Fisher 1925, section 21.1, for summing logarithms of tail probabilities.
     """

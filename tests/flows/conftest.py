@@ -5,7 +5,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -72,10 +71,16 @@ def settled(home: Path, prefect_server: str, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.fixture
 def quick(quick_options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fit small models: the flow itself sets the seed, threads and selection."""
+    """Fit small models: the flow itself sets the seed, threads, selection and kinds."""
     from tasks.holdout import TrainingOptions
 
-    monkeypatch.setattr("flows.train.TrainingOptions", partial(TrainingOptions, **quick_options))
+    def choose(**asked: Any) -> TrainingOptions:  # noqa: ANN401 - as pydantic takes them
+        for role in ("classifier", "one_class"):
+            if asked[role]["kind"] == quick_options[role].kind:
+                asked[role] = quick_options[role]
+        return TrainingOptions(**{**quick_options, **asked})
+
+    monkeypatch.setattr("flows.train.TrainingOptions", choose)
 
 
 @pytest.fixture

@@ -74,7 +74,7 @@ def test_a_number_of_columns_is_refused_where_none_are_selected(
     assert (ended.code, ended.out) == (2, "")
     assert ended.err == (
         f"noctule: Cannot use --top-k {top_k} with --select none: it is how many columns --select "
-        "forest keeps. Add that, or leave out --top-k\n"
+        "forest, rfe, pca or autoencoder gives. Add one of them, or leave out --top-k\n"
     )
 
 

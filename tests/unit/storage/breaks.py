@@ -71,7 +71,7 @@ THIRD_ROW = {**IN_LIMITED, "row_number": 3}
 PREDICTION = {
     "batch_date": NOW.date(),
     "classifier_score": 1.0,
-    "autoencoder_score": 1.0,
+    "one_class_score": 1.0,
     "anomaly_score": 1.0,
     "is_flagged": False,
 }

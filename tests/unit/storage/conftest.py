@@ -94,9 +94,9 @@ def example_result(folder: Path, **changes: object) -> BatchResult:
         {
             "row_number": [1, 3],
             "classifier_score": [4.5, -2.0],
-            "autoencoder_score": [0.9, 0.1],
+            "one_class_score": [0.9, 0.1],
             "classifier_tail": [3.0, 0.2],
-            "autoencoder_tail": [2.0, 0.3],
+            "one_class_tail": [2.0, 0.3],
             "anomaly_score": [5.0, 0.5],
             "is_flagged": [True, False],
         }

@@ -3,6 +3,7 @@
 They are written out, so that no change of today's code changes what an earlier version left.
 """
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -262,3 +263,8 @@ ADDED: dict[str, dict[str, list[Row]]] = {
 }  # fmt: skip
 """What is inserted at each revision, on top of what an earlier one has. A revision that adds a
 table or a column adds its rows here, as soon as another one follows it."""
+
+RENAMED: Mapping[str, Mapping[str, Mapping[str, str]]] = {
+    "0003": {"prediction": {"autoencoder_score": "one_class_score"}},
+}
+"""The columns that a revision renames: table, old name, new name."""

@@ -155,7 +155,7 @@ def test_what_is_not_a_number_may_not_stand_where_null_may_not(engine: Engine) -
             "scoring_id": [1],
             "row_number": [987_654],
             "classifier_score": [float("nan")],
-            "autoencoder_score": [0.0],
+            "one_class_score": [0.0],
             "anomaly_score": [0.0],
             "is_flagged": [False],
         }

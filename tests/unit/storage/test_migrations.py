@@ -3,7 +3,7 @@
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
 from itertools import count
@@ -25,7 +25,7 @@ from storage.replays import find_target, read_open_rows
 from storage.revisions import _alembic_config, require_schema, status, upgrade
 from storage.views import views
 from tests.unit.storage.conftest import commit, deliver
-from tests.unit.storage.old_rows import ADDED, PLAIN, RECEIVED, REJECTED, Row
+from tests.unit.storage.old_rows import ADDED, PLAIN, RECEIVED, REJECTED, RENAMED, Row
 
 OLD_VIEW = "SELECT batch_id, status FROM batch"
 
@@ -40,9 +40,20 @@ def rows_at(revision: str) -> dict[str, list[Row]]:
     """Return all rows of a database of a revision, by table."""
     made: dict[str, list[Row]] = {}
     for one in REVISIONS[: REVISIONS.index(revision) + 1]:
+        made = rename(made, [one])
         for table, rows in ADDED.get(one, {}).items():
             made.setdefault(table, []).extend(rows)
     return made
+
+
+def rename(rows: dict[str, list[Row]], revisions: Sequence[str]) -> dict[str, list[Row]]:
+    """Call the columns of rows what some revisions call them."""
+    for revision in revisions:
+        for table, names in RENAMED.get(revision, {}).items():
+            rows[table] = [
+                {names.get(name, name): value for name, value in row.items()} for row in rows[table]
+            ]
+    return rows
 
 
 # A database as an earlier version left it
@@ -118,6 +129,7 @@ def assert_upgraded(engine: Engine, before: dict[str, list[Row]], folder: Path) 
     """Nothing is lost, what is new is empty, and the first new night is like any other."""
     require_schema(status(engine))
     after = read_all(engine)
+    before = rename(before, REVISIONS)
     for name, rows in before.items():
         old_names = list(rows[0])
         kept = sorted(({key: row[key] for key in old_names} for row in after[name]), key=repr)

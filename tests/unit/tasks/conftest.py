@@ -9,7 +9,7 @@ import pytest
 
 from expectations.nsl_kdd import NSL_KDD
 from tasks.detectors.autoencoder_training import AutoencoderOptions
-from tasks.detectors.classifier import ClassifierOptions
+from tasks.detectors.gradient_boosting import LightGBMOptions
 from tasks.detectors.hybrid import Model, load_model
 from tasks.fit import FitSummary, fit_model
 from tasks.holdout import TrainingOptions
@@ -18,8 +18,8 @@ MakeConnections = Callable[..., pl.DataFrame]
 
 TINY = TrainingOptions(
     folds=2,
-    classifier=ClassifierOptions(trees=8, leaves=7),
-    autoencoder=AutoencoderOptions(layers=(16, 4), epochs=3, batch_rows=64),
+    classifier=LightGBMOptions(trees=8, leaves=7),
+    one_class=AutoencoderOptions(layers=(16, 4), epochs=3, batch_rows=64),
 )
 
 

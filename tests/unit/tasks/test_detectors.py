@@ -11,14 +11,25 @@ import polars as pl
 import pytest
 
 from expectations.errors import ModelRefusedError, UsageError
-from tasks.detectors.autoencoder_training import CONFIG_FILE, WEIGHTS_FILE, import_keras
-from tasks.detectors.hybrid import ROWS_AT_ONCE, Model, flag, hash_content, load_model, read_card
+from tasks.detectors.autoencoder import Autoencoder
+from tasks.detectors.autoencoder_training import CONFIG_FILE, WEIGHTS_FILE
+from tasks.detectors.hybrid import (
+    ROWS_AT_ONCE,
+    Model,
+    flag,
+    hash_content,
+    load_model,
+    read_card,
+    write_json,
+)
+from tasks.detectors.network_training import import_keras
+from tasks.explain import explain_rows
 
 SCORES = [
     "classifier_score",
-    "autoencoder_score",
+    "one_class_score",
     "classifier_tail",
-    "autoencoder_tail",
+    "one_class_tail",
     "anomaly_score",
 ]
 
@@ -31,6 +42,12 @@ def frame(make_connections: Callable[..., pl.DataFrame]) -> pl.DataFrame:
     return make_connections(60, seed=9)
 
 
+def autoencoder_of(model: Model) -> Autoencoder:
+    detector = model.members[1].detector
+    assert isinstance(detector, Autoencoder)
+    return detector
+
+
 def test_scores_are_five_columns_of_float64(tiny_model: Model, frame: pl.DataFrame) -> None:
     scores = tiny_model.score(frame)
     assert scores.columns == SCORES
@@ -40,7 +57,7 @@ def test_scores_are_five_columns_of_float64(tiny_model: Model, frame: pl.DataFra
 
 def test_the_anomaly_score_is_the_sum_of_the_tails(tiny_model: Model, frame: pl.DataFrame) -> None:
     scores = tiny_model.score(frame)
-    sums = scores["classifier_tail"] + scores["autoencoder_tail"]
+    sums = scores["classifier_tail"] + scores["one_class_tail"]
     assert scores["anomaly_score"].to_list() == sums.to_list()
 
 
@@ -81,26 +98,27 @@ def test_the_served_graph_equals_the_stored_keras_network(
     network = import_keras().models.model_from_json(stored)
     network.load_weights(tiny_model_folder / WEIGHTS_FILE)
     by_keras = network.predict(neural, verbose=0)
-    served = tiny_model.autoencoder.reconstruct(neural)
+    served = autoencoder_of(tiny_model).graph.run(neural)
     np.testing.assert_allclose(served, by_keras, rtol=0, atol=SERVING_TOLERANCE)
 
 
-def test_the_autoencoder_score_is_the_mean_squared_error(
+def test_the_one_class_score_is_the_mean_squared_error(
     tiny_model: Model, frame: pl.DataFrame
 ) -> None:
     encoded = tiny_model.encoder.encode(frame)
-    rebuilt = tiny_model.autoencoder.reconstruct(encoded.neural)
+    autoencoder = autoencoder_of(tiny_model)
+    rebuilt = autoencoder.graph.run(encoded.neural)
     slowly = [
         sum((a - b) ** 2 for a, b in zip(row, again, strict=True)) / len(row)
         for row, again in zip(encoded.neural.tolist(), rebuilt.tolist(), strict=True)
     ]
-    np.testing.assert_allclose(tiny_model.autoencoder.score(encoded), slowly, rtol=1e-5)
+    np.testing.assert_allclose(autoencoder.anomaly_scores(encoded.neural), slowly, rtol=1e-5)
 
 
 def test_attributions_are_shares_of_source_features(tiny_model: Model, frame: pl.DataFrame) -> None:
     encoded = tiny_model.encoder.encode(frame)
-    for detector in tiny_model.detectors:
-        attribution = detector.attribute(encoded)
+    for member in tiny_model.members:
+        attribution = member.attribute(encoded)
         assert attribution.shares.shape == (60, len(tiny_model.features))
         assert (attribution.shares >= 0).all()
         total = attribution.shares.sum(axis=1)
@@ -113,7 +131,7 @@ def test_the_classifier_expects_the_median_and_the_commonest_name(
     tiny_model: Model, training_part: Path, frame: pl.DataFrame
 ) -> None:
     normal = pl.read_parquet(training_part).filter(pl.col("attack") == "normal")
-    expected = tiny_model.classifier.attribute(tiny_model.encoder.encode(frame)).expected[0]
+    expected = tiny_model.members[0].attribute(tiny_model.encoder.encode(frame)).expected[0]
     features = tiny_model.features
     assert expected[features.index("src_bytes")] == normal["src_bytes"].median()
     code = expected[features.index("service")]
@@ -158,7 +176,7 @@ def test_the_hash_is_of_the_content_alone(
     assert hash_content(tmp_path) != hash_content(tiny_model_folder)
 
 
-@pytest.mark.parametrize("name", ["model.json", "tails.json", "classifier.txt", "autoencoder.onnx"])
+@pytest.mark.parametrize("name", ["model.json", "tails.json", "classifier.txt", "one_class.onnx"])
 def test_a_folder_that_lacks_a_file_is_refused(
     tiny_model: Model, tmp_path: Path, name: str
 ) -> None:
@@ -166,11 +184,14 @@ def test_a_folder_that_lacks_a_file_is_refused(
     (tmp_path / name).unlink()
     with pytest.raises(ModelRefusedError, match=name):
         load_model(tmp_path)
-    with pytest.raises(ModelRefusedError, match=name):
+
+
+def test_a_folder_without_a_model_has_no_identity(tmp_path: Path) -> None:
+    with pytest.raises(ModelRefusedError, match=r"model\.json is missing"):
         hash_content(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["encoder.json", "classifier.txt", "autoencoder.onnx"])
+@pytest.mark.parametrize("name", ["encoder.json", "classifier.txt", "one_class.onnx"])
 def test_a_folder_with_a_file_of_something_else_is_refused(
     tiny_model: Model, tmp_path: Path, name: str
 ) -> None:
@@ -178,6 +199,25 @@ def test_a_folder_with_a_file_of_something_else_is_refused(
     (tmp_path / name).write_bytes(b"something else\n")
     with pytest.raises(ModelRefusedError, match="Cannot load the model"):
         load_model(tmp_path)
+
+
+def test_a_model_of_the_first_format_scores_and_explains_as_it_did(
+    tiny_model: Model, tmp_path: Path, frame: pl.DataFrame
+) -> None:
+    tiny_model.save(tmp_path)
+    (tmp_path / "one_class.onnx").rename(tmp_path / "autoencoder.onnx")
+    tails = json.loads((tmp_path / "tails.json").read_text())
+    write_json(tmp_path / "tails.json", tails | {"autoencoder": tails.pop("one_class")})
+    card = json.loads((tmp_path / "model.json").read_text())
+    kept = {name: card[name] for name in ("contract", "thresholds")}
+    write_json(tmp_path / "model.json", kept | {"format": 1})
+    typical = tiny_model.members[0].typical.ordinal[0].tolist()
+    write_json(tmp_path / "classifier.json", {"selection": None, "typical": typical})
+    loaded = load_model(tmp_path)
+    scores = tiny_model.score(frame)
+    assert loaded.score(frame).equals(scores)
+    rows = frame.hstack(scores)
+    assert explain_rows(rows, loaded, 3).equals(explain_rows(rows, tiny_model, 3))
 
 
 def test_a_model_of_another_format_is_refused(tiny_model: Model, tmp_path: Path) -> None:

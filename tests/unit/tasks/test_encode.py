@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from expectations.contract import Column
 from expectations.errors import InputRejectedError
+from tasks.detectors.base import sum_groups
 from tasks.encode import CLIP, Encoder, render_value
 
 COLUMNS = (
@@ -144,7 +145,21 @@ def test_decoded_values_stay_within_what_training_met(encoder: Encoder) -> None:
 
 def test_folding_adds_one_hot_columns_into_their_feature(encoder: Encoder) -> None:
     weights = np.array([[1.0, 2.0, 0.1, 0.2, 0.3, 0.4]])
-    np.testing.assert_allclose(encoder.fold(weights, encoder.sources), [[1.0, 1.0, 2.0]])
+    np.testing.assert_allclose(sum_groups(weights, encoder.sources), [[1.0, 1.0, 2.0]])
+
+
+def test_the_ordinary_row_is_the_median_and_the_commonest_name(encoder: Encoder) -> None:
+    normal = pl.DataFrame(
+        {
+            "bytes": [1, 3, 900],
+            "service": ["smtp", "http", "http"],
+            "rate": [0.5, None, 1.0],
+        }
+    )
+    typical = encoder.find_typical(normal)
+    assert typical == {"bytes": 3.0, "service": "http", "rate": 0.75}
+    encoded = encoder.encode(encoder.frame_of(typical))
+    assert encoder.name_values(encoded.ordinal[0].tolist()) == typical
 
 
 def test_a_missing_feature_is_refused_by_name(encoder: Encoder) -> None:

@@ -70,7 +70,7 @@ def test_rows_that_are_not_kept_have_no_part_in_a_choice() -> None:
     spoiled = Evidence(
         is_attack=np.where(keep, rows.is_attack, ~rows.is_attack),
         out_of_fold=OutOfFold(
-            raw.classifier + garbage, raw.autoencoder + garbage, raw.autoencoder_as_new + garbage
+            raw.classifier + garbage, raw.one_class + garbage, raw.one_class_as_new + garbage
         ),
         kinds={
             name: replace(
@@ -135,7 +135,7 @@ def test_a_kind_of_attack_is_judged_by_a_threshold_that_did_not_see_it() -> None
     served = calibrate(evidence, np.ones(rows.count, dtype=np.bool_))
     every = np.ones(rows.count, dtype=np.bool_)
     scores = score_kind(
-        evidence.kinds["R2L"], evidence.out_of_fold, served.tails["autoencoder"], every
+        evidence.kinds["R2L"], evidence.out_of_fold, served.tails["one_class"], every
     )
     assert (scores > served.thresholds.default).all()
     assert metrics.unknown["R2L"].recall_default == 0
@@ -180,7 +180,7 @@ def test_category_names_of_a_held_out_kind_are_hidden_from_the_autoencoder(
     kinds = divide_attacks(rows, NSL_KDD, seed=0)
     fold = assign_folds(rows, 2, seed=0)
     scores = score_out_of_fold(rows, fold, kinds, tiny_options, lambda _: None)
-    differs = scores.autoencoder_as_new != scores.autoencoder
+    differs = scores.one_class_as_new != scores.one_class
     # Floods alone have the flag S0 and probes alone REJ; guesses share theirs with normal traffic.
     assert differs.tolist() == np.isin(kinds.of_row, ["DoS", "Probe"]).tolist()
 

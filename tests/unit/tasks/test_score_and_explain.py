@@ -53,9 +53,9 @@ def test_every_accepted_row_gets_scores_in_its_part(folder: Path, scored: ScoreS
     assert scores[0].columns == [
         "row_number",
         "classifier_score",
-        "autoencoder_score",
+        "one_class_score",
         "classifier_tail",
-        "autoencoder_tail",
+        "one_class_tail",
         "anomaly_score",
         "is_flagged",
     ]

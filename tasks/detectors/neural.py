@@ -1,0 +1,92 @@
+"""The supervised network: two hidden layers with batch normalisation.
+
+Belongs here: training it with Keras, and serving it. Does not belong here: the graph (``dense``).
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from tasks.detectors.base import Positions, occlude
+from tasks.detectors.dense import DenseGraph
+from tasks.encode import Floats, Mask, Matrix
+
+
+class NeuralNetworkOptions(BaseModel):
+    """Shape and training of the network: as in the first of the two works."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["neural_network"] = "neural_network"
+    layers: tuple[int, ...] = Field(default=(50, 25), min_length=1)
+    """Widths of the hidden layers."""
+    epochs: int = Field(default=100, ge=1)
+    """Passes over the training rows."""
+    batch_rows: int = Field(default=1_024, ge=1)
+    """Rows a gradient step sees."""
+    max_steps: int = Field(default=2_500, ge=1)
+    """Most gradient steps, which bounds the cost on large training files: a guess, a few more than
+    the work took."""
+
+
+@dataclass(frozen=True)
+class NeuralNetwork:
+    """A trained network; the score is the log-odds of an attack."""
+
+    graph: DenseGraph
+    kind: str = "neural_network"
+
+    def anomaly_scores(self, inputs: Matrix) -> Floats:
+        """Score rows by log-odds, (n_rows,)."""
+        return self.graph.run(inputs)[:, 0].astype(np.float64)
+
+    def explain(self, inputs: Matrix, typical: Matrix, groups: Positions) -> Floats:
+        """Say how far the score falls where a group takes its ordinary values."""
+        return occlude(self.anomaly_scores, inputs, typical, groups)
+
+    def save(self, folder: Path, stem: str) -> None:
+        """Write the graph."""
+        self.graph.save(folder / f"{stem}.onnx")
+
+    @classmethod
+    def load(cls, folder: Path, stem: str, threads: int = 1) -> "NeuralNetwork":
+        """Read a stored graph; imports onnxruntime only."""
+        return cls(DenseGraph.load(folder / f"{stem}.onnx", threads))
+
+
+def fit_neural_network(
+    inputs: Matrix, is_attack: Mask, options: NeuralNetworkOptions, seed: int, threads: int = 1
+) -> NeuralNetwork:
+    """Train a network to tell attacks from normal traffic.
+
+    Dense layers with Relu, each followed by batch normalisation, and a sigmoid; Adam and binary
+    cross-entropy. Seeds the random generators of this process.
+
+    Args:
+        inputs: (n_rows, n_inputs), no NaN.
+        is_attack: (n_rows,), both values present.
+        options: shape and training.
+        seed: of weights and the order of rows.
+        threads: used to serve; training runs on one thread, to be repeatable.
+    """
+    from tasks.detectors.network_training import fold_network, import_keras
+
+    keras = import_keras()
+    keras.utils.set_random_seed(seed)
+    layers = [keras.Input((inputs.shape[1],))]
+    for units in options.layers:
+        layers += [keras.layers.Dense(units, activation="relu"), keras.layers.BatchNormalization()]
+    network = keras.Sequential([*layers, keras.layers.Dense(1, activation="sigmoid")])
+    network.compile(optimizer="adam", loss="binary_crossentropy")
+    steps = -(-len(inputs) // options.batch_rows)
+    network.fit(
+        inputs,
+        is_attack.astype(np.float32)[:, np.newaxis],
+        batch_size=options.batch_rows,
+        epochs=min(options.epochs, max(1, options.max_steps // steps)),
+        verbose=0,
+    )
+    return NeuralNetwork(fold_network(network, threads))
