@@ -10,7 +10,7 @@ import pytest
 
 from expectations.contract import Column, Contract
 from tasks.drift import DriftOptions, DriftSummary, build_reference, measure_drift
-from tasks.drift_report import _label
+from tasks.drift_report import _label, settle
 from tasks.validate import PartFile
 
 CONTRACT = Contract(
@@ -57,17 +57,29 @@ def summary(folder: Path) -> DriftSummary:
     """One batch in two parts whose ``src_bytes`` is eight times the reference's."""
     build_reference(traffic(1), CONTRACT, folder / "model" / "reference", 42)
     current = traffic(2, scale=8.0)
-    parts, scores = [], []
     for number, begin in enumerate((0, 1_500)):
         rows = current[begin : begin + 1_500]
-        parts.append(PartFile(path=f"part-{number}.parquet", rows=rows.height))
-        scores.append(f"scores-{number}.parquet")
-        rows.drop("anomaly_score").write_parquet(folder / parts[-1].path)
-        rows.select("row_number", "anomaly_score").write_parquet(folder / scores[-1])
+        rows.drop("anomaly_score").write_parquet(folder / f"part-{number}.parquet")
+        rows.select("row_number", "anomaly_score").write_parquet(
+            folder / f"scores-{number}.parquet"
+        )
     out = folder / "drift-ab12"
     out.mkdir()
+    return measure(folder, out)
+
+
+def measure(folder: Path, out: Path) -> DriftSummary:
+    """Measure that batch's drift."""
     return measure_drift(
-        folder, parts, scores, folder / "model", out, DriftOptions(sample_rows=2_000)
+        folder,
+        [
+            PartFile(path=name, rows=pl.read_parquet(folder / name).height)
+            for name in ("part-0.parquet", "part-1.parquet")
+        ],
+        ["scores-0.parquet", "scores-1.parquet"],
+        folder / "model",
+        out,
+        DriftOptions(sample_rows=2_000),
     )
 
 
@@ -108,6 +120,38 @@ def test_the_statistic_is_evidentlys_own(evidently: dict[str, dict[str, object]]
         wasserstein_distance(reference, current) / reference.std()
     )
     assert row["threshold"] == 0.1
+
+
+def test_statistics_are_the_same_in_whatever_order_categories_are_added_up(
+    folder: Path, summary: DriftSummary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from evidently.legacy.calculations.stattests import utils
+
+    name = "get_unique_not_nan_values_list_from_series"
+    listed = getattr(utils, name)
+    monkeypatch.setattr(utils, name, lambda **sides: sorted(listed(**sides), reverse=True))
+    out = folder / "drift-cd34"
+    out.mkdir()
+    again = measure(folder, out)
+    assert pl.read_parquet(folder / again.statistics).equals(
+        pl.read_parquet(folder / summary.statistics)
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "method", "kept"),
+    [
+        (0.025376451706494708, "Jensen-Shannon distance", 0.0253765),
+        (1.3e-8, "Jensen-Shannon distance", 0.0),
+        (1.23456789012e-30, "Z-test p_value", 1.23456789e-30),
+        (float("nan"), "K-S p_value", None),
+        (None, "K-S p_value", None),
+    ],
+)
+def test_a_statistic_keeps_the_digits_that_mean_something(
+    value: float | None, method: str, kept: float | None
+) -> None:
+    assert settle(value, method) == kept
 
 
 def test_no_side_has_more_rows_than_are_asked_for(
