@@ -279,6 +279,31 @@ def evaluate(
 
 
 @app.command()
+def study(
+    file: Annotated[Path, typer.Argument(help="A labelled file.")],
+    *,
+    out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path(),
+    beside: Annotated[
+        Path | None, typer.Option(help="Another file, whose columns are compared with its.")
+    ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Processes that fit at once.", show_default="one a core"),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare every selection and detector on a labelled file; write a page and its data."""
+    settings = _settings_of_flows()
+    from flows.study import run_study, show_study
+
+    studied = run_study(settings, file, out, beside, jobs or os.cpu_count() or 1)
+    if as_json:
+        print_json(studied.report.model_dump(mode="json"))
+    else:
+        show_study(studied)
+
+
+@app.command()
 def serve() -> None:
     """Register the deployments with the Prefect server and run what it schedules."""
     settings = _settings_of_flows(console_level="INFO")  # its terminal is the service's log

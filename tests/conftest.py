@@ -305,3 +305,16 @@ def _unreadable(folder: Path) -> Path:
     locked = folder / "locked.csv"
     locked.touch(mode=0o000)
     return locked
+
+
+@pytest.fixture(scope="module")
+def quick_study() -> Iterator[None]:
+    """Lay few rows out, and train small networks: a study of a small file takes seconds."""
+    from tasks.study import embedding, reconstruction
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(embedding, "SAMPLE_ROWS", 150)
+        for name in ("DEFAULT", "AS_DESCRIBED"):
+            options = getattr(reconstruction, name)
+            patch.setattr(reconstruction, name, options.model_copy(update={"epochs": 8}))
+        yield

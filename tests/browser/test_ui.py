@@ -1,8 +1,6 @@
 """What a person sees in a browser: the night in Prefect's UI, and our reports without a network."""
 
-import os
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,40 +8,24 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 import sqlalchemy as sa
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from storage.schema import run
 
 if TYPE_CHECKING:
+    from tests.browser.conftest import Launch
     from tests.conftest import Night
 
 pytestmark = pytest.mark.browser
 
-QUIET = (
-    "--no-sandbox",  # CI runs as root
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-)
 SHOWN_WITHIN_MS = 30_000
 
 
 @pytest.fixture(scope="module")
-def browser(night: "Night") -> Iterator[Browser]:
+def browser(night: "Night", launch: "Launch") -> Iterator[Browser]:
     """Start Debian's Chromium, once the night is over: its flows need the thread to themselves."""
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        missing = "needs Chromium: tests/browser/install-chromium"
-        if os.environ.get("CI"):
-            pytest.fail(missing)
-        pytest.skip(missing)
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=chromium, args=QUIET)
+    with launch() as started:
         yield started
-        started.close()
 
 
 @pytest.fixture

@@ -1,0 +1,186 @@
+"""The data at a glance: what a file holds, before anything is fitted to it.
+
+Belongs here: columns, types, nulls, distinct values, ranges, duplicates, and what the plots of them
+need. Does not belong here: any judgement; outliers and zeros are shown and kept, as both works
+argue: a huge transfer or a count of nothing may be the attack.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import polars as pl
+from pydantic import BaseModel, ConfigDict
+
+from expectations.contract import Contract
+from tasks.encode import Mask
+
+MOST_OUTLIERS = 40
+"""Drawn of each side of a box. A guess: more are one blot."""
+
+WHISKER = 1.5
+"""Interquartile ranges that a whisker reaches at most, by Tukey 1977."""
+
+
+class ColumnGlance(BaseModel):
+    """One column."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    dtype: str
+    nulls: int
+    distinct: int
+    zeros: int | None
+    """None of text."""
+    minimum: float | None
+    maximum: float | None
+    commonest: str | None
+    """Of text."""
+
+
+class Box(BaseModel):
+    """How a quantity is spread, in one class; on the scale ``sign(x) * log10(1 + |x|)``."""
+
+    model_config = ConfigDict(frozen=True)
+
+    whisker_low: float
+    quartile_low: float
+    median: float
+    quartile_high: float
+    whisker_high: float
+    outliers: int
+    """Rows beyond the whiskers."""
+    drawn: tuple[float, ...]
+    """Some of them."""
+
+
+class Correlations(BaseModel):
+    """How quantities go together, over all rows."""
+
+    model_config = ConfigDict(frozen=True)
+
+    names: tuple[str, ...]
+    """Those that vary."""
+    coefficients: tuple[tuple[float, ...], ...]
+    """Pearson's, rounded to two digits."""
+
+
+class Glance(BaseModel):
+    """A file."""
+
+    model_config = ConfigDict(frozen=True)
+
+    rows: int
+    classes: dict[str, int]
+    columns: tuple[ColumnGlance, ...]
+    duplicates: int
+    """Rows whose features another row before has as well."""
+    conflicts: int
+    """Rows whose features occur as normal and as anomaly."""
+    boxes: dict[str, dict[str, Box]]
+    """Quantity, then class."""
+    correlations: Correlations
+    only_here: tuple[str, ...] = ()
+    """Columns that the other file has not."""
+    only_there: tuple[str, ...] = ()
+    """Columns of the other file that this one has not."""
+    other_file: str | None = None
+
+
+def look_at(
+    features: pl.DataFrame,
+    is_attack: Mask,
+    contract: Contract,
+    columns: Sequence[str],
+    other: tuple[str, Sequence[str]] | None = None,
+) -> Glance:
+    """Describe a labelled file.
+
+    Args:
+        features: its rows, with every feature.
+        is_attack: (n_rows,).
+        contract: declares them.
+        columns: what the file has, labels among them.
+        other: name and columns of a file to compare with.
+    """
+    quantities = [column.name for column in contract.features if not column.is_categorical]
+    groups = features.with_columns(is_attack=pl.Series(is_attack)).group_by(contract.feature_names)
+    counted = groups.agg(rows=pl.len(), attacks=pl.col("is_attack").sum())
+    mixed = counted.filter((pl.col("attacks") > 0) & (pl.col("attacks") < pl.col("rows")))
+    attacks = int(is_attack.sum())
+    there = tuple(other[1]) if other else ()
+    return Glance(
+        rows=features.height,
+        classes={"normal": features.height - attacks, "anomaly": attacks},
+        columns=tuple(_describe(features[name]) for name in contract.feature_names),
+        duplicates=features.height - counted.height,
+        conflicts=int(mixed["rows"].sum()),
+        boxes={
+            name: {
+                "normal": draw_box(features[name].to_numpy()[~is_attack]),
+                "anomaly": draw_box(features[name].to_numpy()[is_attack]),
+            }
+            for name in quantities
+        },
+        correlations=_correlate(features.select(quantities)),
+        only_here=tuple(name for name in columns if other and name not in there),
+        only_there=tuple(name for name in there if name not in columns),
+        other_file=other[0] if other else None,
+    )
+
+
+def _describe(column: pl.Series) -> ColumnGlance:
+    is_number = column.dtype.is_numeric()
+    known = column.drop_nulls()
+    facts: Mapping[str, object] = {
+        "zeros": int((known == 0).sum()) if is_number else None,
+        "minimum": float(known.min()) if is_number and len(known) else None,  # type: ignore[arg-type]  # of numbers
+        "maximum": float(known.max()) if is_number and len(known) else None,  # type: ignore[arg-type]  # of numbers
+        "commonest": None if is_number or not len(known) else str(known.mode().sort()[0]),
+    }
+    return ColumnGlance(
+        name=column.name,
+        dtype=str(column.dtype),
+        nulls=column.null_count(),
+        distinct=column.n_unique(),
+        **facts,
+    )
+
+
+def draw_box(values: np.ndarray) -> Box:
+    """Describe how values are spread, on a logarithmic scale on both sides of zero."""
+    known = values[~np.isnan(values.astype(np.float64))].astype(np.float64)
+    known = known if len(known) else np.zeros(1)
+    scaled = np.sort(np.sign(known) * np.log10(1 + np.abs(known)))
+    low, median, high = np.percentile(scaled, [25, 50, 75])
+    reach = WHISKER * (high - low)
+    within = scaled[(scaled >= low - reach) & (scaled <= high + reach)]
+    below, above = scaled[scaled < within[0]], scaled[scaled > within[-1]]
+    drawn = np.unique(np.concatenate([_thin(below), _thin(above)]).round(3))
+    return Box(
+        whisker_low=float(within[0]),
+        quartile_low=float(low),
+        median=float(median),
+        quartile_high=float(high),
+        whisker_high=float(within[-1]),
+        outliers=len(below) + len(above),
+        drawn=tuple(drawn.tolist()),
+    )
+
+
+def _thin(values: np.ndarray) -> np.ndarray:
+    """Keep some of sorted values, both ends among them."""
+    if len(values) <= MOST_OUTLIERS:
+        return values
+    kept: np.ndarray = values[np.linspace(0, len(values) - 1, MOST_OUTLIERS).round().astype(int)]
+    return kept
+
+
+def _correlate(quantities: pl.DataFrame) -> Correlations:
+    values = quantities.to_numpy().astype(np.float64)
+    varies = np.nanstd(values, axis=0) > 0
+    matrix = np.corrcoef(values[:, varies], rowvar=False).round(2)
+    names = [name for name, kept in zip(quantities.columns, varies, strict=True) if kept]
+    return Correlations(
+        names=tuple(names), coefficients=tuple(tuple(row) for row in np.atleast_2d(matrix).tolist())
+    )

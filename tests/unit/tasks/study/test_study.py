@@ -1,0 +1,255 @@
+"""The study repeats the notebooks to the letter, and judges by what had no part in a choice."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from sklearn.preprocessing import MinMaxScaler
+
+from expectations.errors import TrainingDataError
+from expectations.nsl_kdd import NSL_KDD
+from tasks.study.comparison import (
+    NOTEBOOK_CELLS,
+    Cell,
+    ClassScores,
+    Report,
+    choose_finalists,
+    judge_flags,
+)
+from tasks.study.curves import Curve, trace_precision, trace_roc
+from tasks.study.glance import draw_box, look_at
+from tasks.study.page import draw, render_study
+from tasks.study.split import encode_rows, split_rows
+from tasks.study.study import StudyReport, StudySource, study
+from tasks.training_data import TrainingRows, read_training_rows
+
+NAME = "night</script><b>.csv"
+
+
+@pytest.fixture(scope="module")
+def rows(
+    make_connections: Callable[..., pl.DataFrame], tmp_path_factory: pytest.TempPathFactory
+) -> TrainingRows:
+    part = tmp_path_factory.mktemp("study") / "part.parquet"
+    make_connections(360, seed=2).write_parquet(part)
+    return read_training_rows([part], NSL_KDD)
+
+
+@pytest.fixture(scope="module")
+def report(
+    rows: TrainingRows, quick_study: None, tmp_path_factory: pytest.TempPathFactory
+) -> StudyReport:
+    told: list[str] = []
+    source = StudySource(
+        name=NAME,
+        content_sha256="c" * 64,
+        columns=(*NSL_KDD.feature_names, "attack"),
+        rows_quarantined=2,
+        advisories=("one <i>thing</i>",),
+        other=("other.csv", (*NSL_KDD.feature_names[1:], "class")),
+    )
+    found = study(
+        rows,
+        NSL_KDD,
+        source,
+        tmp_path_factory.mktemp("workshop"),
+        1,
+        told.append,
+        selections=("none", "forest", "pca"),
+        classifiers=("lightgbm", "random_forest", "bernoulli_naive_bayes"),
+    )
+    assert "further split 5 of 5" in told
+    return found
+
+
+# As the notebook did it
+
+
+def test_rows_are_encoded_as_pandas_and_scaled_as_scikit_learn_would(rows: TrainingRows) -> None:
+    encoded, names = encode_rows(rows.features, NSL_KDD.features)
+    frame = rows.features.to_pandas()
+    numbers = [name for name in frame if frame[name].dtype.kind in "if"]
+    texts = sorted(set(frame) - set(numbers))
+    dummies = pd.get_dummies(frame, columns=texts, drop_first=True)
+    assert [name.replace("=", "_") for name in names] == list(dummies.columns)
+    np.testing.assert_array_equal(encoded, dummies.to_numpy().astype(float))
+    split = split_rows(encoded, names, rows.is_attack, 42)
+    scaler = MinMaxScaler().fit(encoded[split.train_rows])
+    for part, at in ((split.train, split.train_rows), (split.test, split.test_rows)):
+        np.testing.assert_allclose(part, scaler.transform(encoded[at]), atol=1e-6)
+
+
+def test_a_split_is_stratified_and_takes_every_row_once(rows: TrainingRows) -> None:
+    encoded, names = encode_rows(rows.features, NSL_KDD.features)
+    split = split_rows(encoded, names, rows.is_attack, 42)
+    assert sorted([*split.train_rows, *split.test_rows]) == list(range(rows.count))
+    assert len(split.test) == round(rows.count / 5)
+    assert split.test_is_attack.mean() == pytest.approx(rows.is_attack.mean(), abs=0.01)
+    np.testing.assert_array_equal(split.test_is_attack, rows.is_attack[split.test_rows])
+    assert (
+        split_rows(encoded, names, rows.is_attack, 1).test_rows.tolist() != split.test_rows.tolist()
+    )
+
+
+# What is judged, and by what
+
+
+def cell(selection: str, classifier: str, accuracy: float, auc: float = 0.9) -> Cell:
+    none = ClassScores(precision=None, recall=None, f1=None, rows=0)
+    judged = Report(accuracy=accuracy, anomaly=none, normal=none, confusion=((0, 0), (0, 0)))
+    curve = Curve(x=(0.0, 1.0), y=(0.0, 1.0))
+    return Cell.model_validate(
+        {
+            "selection": selection,
+            "classifier": classifier,
+            "columns": 1,
+            "train": judged,
+            "test": judged,
+            "roc_auc": auc,
+            "roc": curve,
+            "precision_recall": curve,
+            "fit_s": 1.0,
+        }
+    )
+
+
+def test_finalists_are_the_most_accurate_that_the_first_work_had_not() -> None:
+    cells = [
+        cell("forest", "random_forest", 0.999),
+        cell("none", "adaboost", 0.5),
+        cell("none", "lightgbm", 0.99, 0.91),
+        cell("pca", "lightgbm", 0.99, 0.95),
+        cell("rfe", "voting", 0.98),
+    ]
+    assert choose_finalists(cells) == [("pca", "lightgbm"), ("none", "lightgbm"), ("rfe", "voting")]
+
+
+def test_flags_are_judged_by_class() -> None:
+    truth = np.array([True, True, True, False, False])
+    judged = judge_flags(truth, np.array([True, True, False, True, False]))
+    assert judged.confusion == ((1, 1), (1, 2))
+    assert judged.accuracy == 0.6
+    assert judged.anomaly == ClassScores(precision=2 / 3, recall=2 / 3, f1=2 / 3, rows=3)
+    assert judged.normal == ClassScores(precision=0.5, recall=0.5, f1=0.5, rows=2)
+    nothing = judge_flags(truth, np.zeros(5, dtype=np.bool_))
+    assert nothing.anomaly.precision is None
+
+
+def test_every_cell_is_judged_once_and_those_that_matter_five_times_more(
+    report: StudyReport,
+) -> None:
+    cells = report.comparison.cells
+    assert len(cells) == 9
+    assert report.comparison.failed == {}
+    assert all(one.train.anomaly.rows + one.train.normal.rows == 288 for one in cells)
+    assert all(one.test.anomaly.rows + one.test.normal.rows == 72 for one in cells)
+    again = {(one.selection, one.classifier): one for one in report.comparison.repeated}
+    own = {one for one in NOTEBOOK_CELLS if one[1] == "random_forest" and one[0] != "autoencoder"}
+    assert own <= set(again)
+    assert {one for one in again if again[one].is_finalist} == set(choose_finalists(cells))
+    reference = again["forest", "random_forest"]
+    assert (reference.gain_mean, reference.gain_sd, reference.splits_better) == (0, 0, 0)
+    for one in again.values():
+        assert len(one.accuracies) == 5
+        gains = np.subtract(one.accuracies, reference.accuracies)
+        assert one.gain_mean == pytest.approx(gains.mean())
+        assert one.gain_sd == pytest.approx(gains.std(ddof=1))
+        assert one.splits_better == (gains > 0).sum()
+
+
+def test_the_unsupervised_three_and_both_autoencoders_are_reported(report: StudyReport) -> None:
+    methods = [one.method for one in report.unsupervised]
+    assert methods == ["isolation forest", "local outlier factor", "DBSCAN"]
+    for one in report.reconstructions:
+        assert [at.percentile for at in one.thresholds] == [95, 98]
+        assert one.thresholds[0].threshold < one.thresholds[1].threshold
+        assert len(one.history) >= 1
+        assert sum(one.histogram.normal) + sum(one.histogram.anomaly) == 72
+    described, default = report.reconstructions
+    assert [name for name, *_ in described.layers].count("dropout_0") == 1
+    assert all("dropout" not in name for name, *_ in default.layers)
+    assert default.roc_auc is not None
+    assert default.roc_auc > 0.9
+
+
+def test_curves_run_from_corner_to_corner() -> None:
+    truth = np.array([False, True, False, True])
+    roc = trace_roc(truth, np.array([0.1, 0.9, 0.5, 0.5]))
+    assert list(zip(roc.x, roc.y, strict=True)) == [(0, 0), (0, 0.5), (0.5, 1), (1, 1)]
+    precision = trace_precision(truth, np.array([0.1, 0.9, 0.5, 0.5]))
+    assert precision.y == (1.0, 1.0, 0.66667, 0.5)
+
+
+# The data at a glance
+
+
+def test_the_data_is_described_and_compared() -> None:
+    features = pl.DataFrame({name: [0, 0, 5] for name in NSL_KDD.feature_names}).with_columns(
+        protocol_type=pl.Series(["tcp", "tcp", "udp"]),
+        service=pl.lit("http"),
+        flag=pl.lit("SF"),
+        src_bytes=pl.Series([1, 1, 900]),
+    )
+    found = look_at(
+        features, np.array([True, False, False]), NSL_KDD, ["a", "b"], ("o.csv", ["b", "c"])
+    )
+    assert found.classes == {"normal": 2, "anomaly": 1}
+    assert (found.duplicates, found.conflicts) == (1, 2)
+    assert (found.only_here, found.only_there) == (("a",), ("c",))
+    by_name = {column.name: column for column in found.columns}
+    assert by_name["protocol_type"].commonest == "tcp"
+    src = by_name["src_bytes"]
+    assert (src.distinct, src.zeros, src.minimum, src.maximum) == (2, 0, 1, 900)
+    together = found.correlations
+    assert (
+        together.coefficients[together.names.index("duration")][together.names.index("count")] == 1
+    )
+
+
+def test_a_box_has_its_outliers() -> None:
+    box = draw_box(np.array([1, 1, 2, 2, 3, 3, 1e6]))
+    assert box.outliers == 1
+    assert box.drawn == (6.0,)
+    assert box.whisker_high == pytest.approx(np.log10(4))
+    assert box.median == pytest.approx(np.log10(3))
+
+
+# The page
+
+
+def test_the_page_is_whole_and_escapes_what_comes_from_the_file(report: StudyReport) -> None:
+    page = render_study(report)
+    assert len(page.encode()) < 8_000_000
+    assert NAME not in page
+    assert "night&lt;/script&gt;&lt;b&gt;.csv" in page
+    assert "<i>thing</i>" not in page
+    without_library = re.sub(r"<script>.*?</script>", "", page, flags=re.DOTALL)
+    assert not re.search(r"(src|href)=", without_library), "it fetches nothing"
+    for place in draw(report):
+        assert page.count(f'id="{place}"') == 1
+    data = re.search(r'type="application/json">(.*?)</script>', page, flags=re.DOTALL)
+    assert data is not None
+    assert json.loads(data[1]).keys() == draw(report).keys()
+
+
+def test_the_report_survives_its_own_json(report: StudyReport) -> None:
+    assert StudyReport.model_validate_json(report.model_dump_json()) == report
+
+
+def test_rows_of_one_class_are_refused(
+    rows: TrainingRows, report: StudyReport, tmp_path: Path
+) -> None:
+    from dataclasses import replace
+
+    one = replace(rows, is_attack=np.zeros(rows.count, dtype=np.bool_))
+    source = StudySource(
+        name="n.csv", content_sha256="c", columns=(), rows_quarantined=0, advisories=()
+    )
+    with pytest.raises(TrainingDataError, match="at least 20 attack connections, got 0 of 360"):
+        study(one, NSL_KDD, source, tmp_path, 1, lambda _: None)
+    assert report.rows_quarantined == 2
