@@ -257,6 +257,20 @@ def replay(
         raise typer.Exit(outcome.exit_code)
 
 
+@app.command("replay-check")
+def replay_check(
+    batch: Annotated[str, typer.Argument(help="Batch id, or as much of it as is unique.")],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Score a stored batch again by the model that scored it, and compare every score."""
+    settings = _settings_of_flows()
+    from flows.replay_check import show_replay_check
+
+    if not show_replay_check(settings, batch, as_json=as_json):
+        raise typer.Exit(2)
+
+
 @app.command()
 def evaluate(
     file: Annotated[Path, typer.Argument(help="A labelled file.")],

@@ -22,7 +22,7 @@ from uuid import uuid4
 
 from pydantic import BaseModel
 
-from expectations.errors import ServiceUnavailableError
+from expectations.errors import ServiceUnavailableError, UsageError
 from storage.cost import Cost, measured
 
 RECEIPT: Final = "receipt.json"
@@ -226,6 +226,23 @@ def _read_receipt(done: Path, key: Mapping[str, str], summary_type: type[S]) -> 
         return summary_type.model_validate(receipt["summary"]) if is_as_left else None
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None  # missing, torn, or of another version: the stage is redone
+
+
+def read_summary(done: Path, summary_type: type[S]) -> S:
+    """Return what a stage came to, whatever it was made from, if its files are as it left them.
+
+    Raises:
+        UsageError: the folder is missing, or a file of it was altered.
+    """
+    fault = find_fault(done) if done.is_dir() else "it is missing"
+    if fault is not None:
+        message = (
+            f"Cannot read what {done.name} left in {done}: {fault}. Restore the batch's folder from"
+            " a backup; the database has all that was stored."
+        )
+        raise UsageError(message)
+    receipt = json.loads((done / RECEIPT).read_bytes())
+    return summary_type.model_validate(receipt["summary"])
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -12,12 +12,12 @@ from typing import Final
 
 import polars as pl
 import sqlalchemy as sa
-from sqlalchemy import Connection, Table
+from sqlalchemy import Connection, Engine, Table
 
 from expectations.errors import NoctuleError
 from storage.bulk import insert_frame, read_slices
-from storage.database import refresh_statistics
-from storage.schema import drift_statistic, flagged_connection, prediction, reason, scoring
+from storage.database import read, refresh_statistics
+from storage.schema import batch, drift_statistic, flagged_connection, prediction, reason, scoring
 
 LIVE: Final = "live"
 """The purpose of a scoring that the views show."""
@@ -106,6 +106,76 @@ def replace_live_scoring(
     )
     refresh_statistics(connection, scoring, flagged_connection, reason)
     return scoring_id
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredScoring:
+    """What the database says of the live scoring of a batch."""
+
+    scoring_id: int
+    batch_date: date
+    contract: str
+    model_version: str
+    operating_point: str
+    threshold: float
+    rows_stored: int
+    """Predictions that there are, whatever the scoring says."""
+
+
+def find_scoring(engine: Engine, batch_id: str) -> StoredScoring | None:
+    """Find the live scoring of a batch; None where it has none."""
+    query = (
+        sa.select(
+            scoring.c.scoring_id,
+            batch.c.batch_date,
+            batch.c.contract,
+            scoring.c.model_version_id.label("model_version"),
+            scoring.c.operating_point,
+            scoring.c.threshold,
+            sa.select(sa.func.count())
+            .where(
+                prediction.c.batch_date == batch.c.batch_date,
+                prediction.c.scoring_id == scoring.c.scoring_id,
+            )
+            .scalar_subquery()
+            .label("rows_stored"),
+        )
+        .join(batch, batch.c.batch_id == scoring.c.batch_id)
+        .where(scoring.c.batch_id == batch_id, scoring.c.purpose == LIVE)
+    )
+    with read(engine) as connection:
+        row = connection.execute(query).one_or_none()
+    return None if row is None else StoredScoring(**row._mapping)  # noqa: SLF001 - its public name
+
+
+def read_predictions(engine: Engine, stored: StoredScoring, first: int, last: int) -> pl.DataFrame:
+    """Read the predictions of some rows of a scoring.
+
+    Args:
+        engine: the database.
+        stored: the scoring.
+        first: the lowest row number.
+        last: the highest.
+
+    Returns:
+        By row number: ``row_number``, ``classifier_score``, ``one_class_score``,
+        ``anomaly_score``, ``is_flagged``.
+    """
+    columns = [prediction.c[name] for name in PREDICTION_COLUMNS]
+    query = (
+        sa.select(*columns)
+        .where(
+            prediction.c.batch_date == stored.batch_date,
+            prediction.c.scoring_id == stored.scoring_id,
+            prediction.c.row_number.between(first, last),
+        )
+        .order_by(prediction.c.row_number)
+    )
+    kinds = {"row_number": pl.Int64, "is_flagged": pl.Boolean}
+    schema = {name: kinds.get(name, pl.Float64) for name in PREDICTION_COLUMNS}
+    with read(engine) as connection:
+        rows = connection.execute(query).all()
+    return pl.DataFrame([tuple(row) for row in rows], schema=schema, orient="row")
 
 
 def _columns(table: Table, *filled: str) -> tuple[str, ...]:

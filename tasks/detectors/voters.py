@@ -7,8 +7,9 @@ All are served on one thread, so that sums over trees are taken in one order.
 """
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -16,6 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from tasks.detectors.base import Positions, log_odds, occlude
 from tasks.detectors.sklearn_files import read_sklearn, write_sklearn
 from tasks.encode import Floats, Mask, Matrix
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 CLASSES = {
     "random_forest": "RandomForestClassifier",
@@ -96,7 +100,11 @@ class Voter:
         """Score rows by log-odds, (n_rows,); as few values as there are shares of votes."""
         if not len(inputs):
             return np.zeros(0)
-        return log_odds(self.model.predict_proba(inputs)[:, 1])
+        if self.kind != "hist_gradient_boosting":
+            return log_odds(self.model.predict_proba(inputs)[:, 1])
+        # It asks OpenMP for every core, however busy, and has no argument against it.
+        with _thread_pools().limit(limits=1, user_api="openmp"):
+            return log_odds(self.model.predict_proba(inputs)[:, 1])
 
     def explain(self, inputs: Matrix, typical: Matrix, groups: Positions) -> Floats:
         """Say how far the score falls where a group takes its ordinary values."""
@@ -117,6 +125,16 @@ class Voter:
         return cls(kind, read_sklearn(folder / f"{stem}.skops", [CLASSES[kind]]))
 
 
+@cache
+def _thread_pools() -> "ThreadpoolController":
+    """Find the thread pools of this process, once: it takes longer than a small batch."""
+    import sklearn.ensemble  # loads the pools that matter
+    from threadpoolctl import ThreadpoolController
+
+    del sklearn
+    return ThreadpoolController()
+
+
 def fit_voter(
     inputs: Matrix, is_attack: Mask, options: VoterOptions, seed: int, threads: int = 1
 ) -> Voter:
@@ -130,7 +148,7 @@ def fit_voter(
         seed: of rows and columns drawn for each tree.
         threads: used to fit forests; does not change the result.
     """
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits
 
     model = _make(options, seed)
     if isinstance(options, RandomForestOptions):

@@ -11,7 +11,12 @@ import pytest
 from expectations.errors import ModelRefusedError, UsageError
 from tasks.detectors.autoencoder_training import AutoencoderOptions, fit_autoencoder
 from tasks.detectors.base import Detector, log_odds, occlude, probability
-from tasks.detectors.clustering import find_clusters, find_outliers, require_room
+from tasks.detectors.clustering import (
+    estimate_near,
+    find_clusters,
+    find_outliers,
+    require_room,
+)
 from tasks.detectors.names import CLASSIFIER_NAMES, ONE_CLASS_NAMES
 from tasks.detectors.registry import (
     CLASSIFIERS,
@@ -125,6 +130,15 @@ def test_the_same_rows_and_seed_give_the_same_files(detector: Detector, tmp_path
     assert files[0] == files[1]
 
 
+def test_what_was_read_is_written_again_byte_for_byte(detector: Detector, tmp_path: Path) -> None:
+    for name in ("first", "again"):
+        (tmp_path / name).mkdir()
+    detector.save(tmp_path / "first", "x")
+    load_detector(detector.kind, tmp_path / "first", "x").save(tmp_path / "again", "x")
+    for path in (tmp_path / "first").iterdir():
+        assert path.read_bytes() == (tmp_path / "again" / path.name).read_bytes()
+
+
 def test_files_hold_no_code(detector: Detector, tmp_path: Path) -> None:
     detector.save(tmp_path, "x")
     for path in tmp_path.iterdir():
@@ -228,10 +242,21 @@ def test_clustering_labels_the_rows_it_is_given(find: Callable[[Matrix], Any]) -
 
 
 def test_clustering_refuses_rows_whose_pairs_do_not_fit() -> None:
-    require_room("DBSCAN", 20_000, memory_bytes=24_000_000_000)
+    require_room(20_000, 1.0, memory_bytes=24_000_000_000)
     words = (
-        r"Cannot run DBSCAN on 1,000,000 rows: .* some 1,400 GB, of 24 GB that this machine has\. "
-        r"Give at most 92,582 rows\."
+        r"Cannot run DBSCAN on 1,000,000 rows: it keeps every pair of near ones, 4% of all, and "
+        r"would take some 1,200 GB, of 24 GB that this machine has\. Give at most 100,000 rows\."
     )
     with pytest.raises(UsageError, match=words):
-        require_room("DBSCAN", 1_000_000, memory_bytes=24_000_000_000)
+        require_room(1_000_000, 0.04, memory_bytes=24_000_000_000)
+
+
+def test_near_pairs_are_counted_on_a_sample() -> None:
+    rows = np.repeat(np.array([[0.0, 0.0], [3.0, 3.0]], dtype=np.float32), [300, 100], axis=0)
+    assert estimate_near(rows) == pytest.approx(0.75**2 + 0.25**2, abs=0.05)
+    assert estimate_near(rows[:0]) == 0
+
+
+def test_outliers_refuse_rows_that_would_take_hours() -> None:
+    with pytest.raises(UsageError, match=r"on 200,001 rows: .* would take hours"):
+        find_outliers(np.zeros((200_001, 1), dtype=np.float32))

@@ -1,0 +1,83 @@
+"""``noctule replay-check``: a stored batch is scored again by the model that scored it.
+
+Belongs here: which rows and which model, and how the outcome is shown. Does not belong here: the
+comparison (``tasks.rescore``). Nothing is stored, and no flow runs.
+"""
+
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from expectations.errors import UsageError
+from flows.printing import print_json, say
+from flows.progress import shown_progress
+from flows.settings import Settings
+from flows.stores import open_database
+from flows.tables import show_rows
+from storage.lake import batch_folder, read_summary
+from storage.model_store import load_verified
+from storage.queries import resolve_batch
+from storage.scorings import StoredScoring, find_scoring, read_predictions
+from tasks.rescore import Rescored, rescore_batch
+from tasks.shown import ID_DIGITS, plural
+from tasks.validate import ValidationSummary
+
+COLUMNS = ("row_number", "column", "stored", "again")
+
+
+def show_replay_check(settings: Settings, batch: str, *, as_json: bool) -> bool:
+    """Score a batch again, print what came of it, and return whether every score is the same.
+
+    Raises:
+        UsageError: there is no such batch, it has no scores, or its rows are not in the lake.
+        ModelRefusedError: the model's files are not those that were registered.
+    """
+    with open_database(settings) as engine, shown_progress("scoring again"):
+        batch_id = resolve_batch(engine, batch)
+        stored = find_scoring(engine, batch_id)
+        if stored is None:
+            message = (
+                f"Cannot check batch {batch_id[:ID_DIGITS]}: it has no scores. `noctule batches`"
+                " says what became of it."
+            )
+            raise UsageError(message)
+        folder = batch_folder(settings.lake, stored.contract, batch_id)
+        model_folder = load_verified(engine, settings.models, stored.model_version)
+        rescored = rescore(settings, engine, folder, model_folder, stored)
+    if as_json:
+        facts = {
+            "batch_id": batch_id,
+            "model_version": stored.model_version,
+            "is_exact": rescored.is_exact,
+        }
+        print_json({**facts, **rescored.model_dump(mode="json")})
+        return rescored.is_exact
+    if not rescored.is_exact:
+        rows = [one.model_dump() for one in rescored.differences]
+        show_rows(rows, COLUMNS, empty="")
+    verdict = (
+        "every score and flag is the stored one, bit for bit"
+        if rescored.is_exact
+        else f"{plural(rescored.rows_differing, 'row')} differ, by up to"
+        f" {rescored.largest_difference:.3g}"
+    )
+    rows_again = plural(rescored.rows, "row")
+    say(f"batch {batch_id[:ID_DIGITS]}, {rows_again} by {stored.model_version}: {verdict}")
+    return rescored.is_exact
+
+
+def rescore(
+    settings: Settings, engine: Engine, folder: Path, model_folder: Path, stored: StoredScoring
+) -> Rescored:
+    """Score the rows that validation accepted, by the model that scored them."""
+    accepted = read_summary(folder / "validate", ValidationSummary)
+    return rescore_batch(
+        folder,
+        accepted.parts,
+        model_folder,
+        stored.operating_point,
+        stored.threshold,
+        stored.rows_stored,
+        lambda first, last: read_predictions(engine, stored, first, last),
+        settings.threads,
+    )

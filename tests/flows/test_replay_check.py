@@ -1,0 +1,130 @@
+"""``noctule replay-check``: a stored batch is scored again, and every score must be what it was."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy import Engine
+
+from fuzz.homes import move_to_postgres
+from storage.database import connect, write
+from storage.schema import prediction
+from tasks.simulate import simulate_night
+
+if TYPE_CHECKING:
+    from tests.flows.conftest import Ended
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def engine(
+    request: pytest.FixtureRequest, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Engine]:
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgres_url")
+        monkeypatch.setenv("NOCTULE_DATABASE_URL", url)
+        opened = move_to_postgres(home, url)
+    else:
+        opened = connect(None, home)
+    yield opened
+    opened.dispose()
+
+
+@pytest.fixture
+def batch(
+    engine: Engine,
+    home: Path,
+    noctule: "Callable[..., Ended]",
+    settled: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> dict[str, Any]:
+    """Run a night in which some lines are malformed, in parts of a thousand rows."""
+    assert engine is not None
+    assert settled is None
+    monkeypatch.setenv("NOCTULE_CHUNK_ROWS", "1000")
+    night = home / "night-2026-11-09.csv"
+    simulate_night(night, rows=2_500, seed=3, night=date(2026, 11, 9), scenario="bad_rows")
+    ended = noctule("run", night, "--json")
+    assert ended.code == 0, ended.err
+    (file,) = json.loads(ended.out)["files"]
+    assert isinstance(file, dict)
+    return file
+
+
+def test_every_score_is_repeated_bit_for_bit(
+    noctule: "Callable[..., Ended]", batch: dict[str, Any]
+) -> None:
+    found = noctule("replay-check", batch["batch_id"], "--json")
+    assert found.code == 0, found.err
+    told = json.loads(found.out)
+    assert (told["is_exact"], told["rows_differing"], told["differences"]) == (True, 0, [])
+    assert told["rows"] == batch["rows_scored"]
+    shown = noctule("replay-check", batch["batch_id"][:10])
+    assert shown.code == 0
+    assert shown.out == (
+        f"batch {batch['batch_id'][:12]}, {batch['rows_scored']:,} rows by"
+        f" {told['model_version']}: every score and flag is the stored one, bit for bit\n"
+    )
+
+
+@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+def test_a_score_that_differs_in_its_last_bit_is_found(
+    engine: Engine, noctule: "Callable[..., Ended]", batch: dict[str, Any]
+) -> None:
+    numbers = sa.select(prediction.c.row_number).order_by(prediction.c.row_number)
+    with write(engine) as connection:
+        kept = connection.scalars(numbers).all()
+        first, gone = kept[0], kept[-1]
+        score = connection.scalar(
+            sa.select(prediction.c.anomaly_score).where(prediction.c.row_number == first)
+        )
+        assert score is not None
+        of_first = sa.update(prediction).where(prediction.c.row_number == first)
+        connection.execute(of_first.values(anomaly_score=score * (1 + 2**-52)))
+        flips = sa.update(prediction).where(prediction.c.row_number == kept[1])
+        connection.execute(flips.values(is_flagged=~prediction.c.is_flagged))
+        connection.execute(sa.delete(prediction).where(prediction.c.row_number == gone))
+    found = noctule("replay-check", batch["batch_id"], "--json")
+    assert found.code == 2
+    told = json.loads(found.out)
+    assert (told["is_exact"], told["rows_differing"]) == (False, 3)
+    differences = [(one["row_number"], one["column"]) for one in told["differences"]]
+    assert differences == [
+        (first, "anomaly_score"),
+        (kept[1], "is_flagged"),
+        (gone, "classifier_score"),
+    ]
+    assert told["differences"][2]["stored"] is None
+    assert 0 < told["largest_difference"] < 1e-12
+    shown = noctule("replay-check", batch["batch_id"])
+    assert shown.code == 2
+    assert "3 rows differ, by up to" in shown.out
+
+
+@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+def test_what_cannot_be_checked_is_refused_in_words(
+    home: Path, noctule: "Callable[..., Ended]", batch: dict[str, Any]
+) -> None:
+    unknown = noctule("replay-check", "beef")
+    assert unknown.code == 2
+    assert "No batch has an id that begins with 'beef'" in unknown.err
+    empty = home / "empty.csv"
+    empty.write_bytes((home / "night-2026-11-09.csv").read_bytes().split(b"\n")[0] + b"\n")
+    refused = json.loads(noctule("run", empty, "--json").out)["files"][0]
+    unscored = noctule("replay-check", refused["batch_id"])
+    assert unscored.code == 2
+    assert "it has no scores" in unscored.err
+    folder = home / "lake" / "nsl_kdd" / batch["batch_id"] / "validate"
+    part = next(folder.glob("*.parquet"))
+    part.write_bytes(part.read_bytes()[:-1] + b"x")
+    altered = noctule("replay-check", batch["batch_id"])
+    assert altered.code == 2
+    assert f"{part.name} was altered" in altered.err
+    shutil.rmtree(folder)
+    gone = noctule("replay-check", batch["batch_id"])
+    assert gone.code == 2
+    assert "it is missing. Restore the batch's folder from a backup" in gone.err
