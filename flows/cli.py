@@ -8,19 +8,26 @@ that ``noctule --help`` answers at once.
 import io
 import os
 import sys
-from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 from typer.core import TyperGroup
 
+from flows.options import (
+    AsCsv,
+    AsJson,
+    Batch,
+    Limit,
+    Night,
+    Reason,
+    date_of,
+    form_of,
+    quiet_settings,
+    settings_of_flows,
+)
 from flows.printing import print_json, say
 from tasks.detectors.names import ClassifierName, OneClassName, SelectionName
-
-if TYPE_CHECKING:
-    from flows.read import Form
-    from flows.settings import Settings
 
 
 class Commands(TyperGroup):
@@ -44,20 +51,6 @@ app = typer.Typer(
 database_commands = typer.Typer(no_args_is_help=True, help="The database's schema.")
 app.add_typer(database_commands, name="db")
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a machine to read.")]
-AsCsv = Annotated[
-    bool, typer.Option("--csv", help="Print CSV for a spreadsheet or a script: every column.")
-]
-Limit = Annotated[int, typer.Option("--limit", "-n", min=1, help="Most rows shown.")]
-Batch = Annotated[
-    str | None, typer.Option("--batch", "-b", help="Batch id, or as much of it as is unique.")
-]
-Night = Annotated[
-    datetime | None,
-    typer.Option("--date", "-d", formats=["%Y-%m-%d"], help="The night (UTC), YYYY-MM-DD."),
-]
-Reason = Annotated[str, typer.Option("--reason", help="Why; kept in model_history.")]
-
 
 def main() -> None:
     """Run the command line; a user's mistake ends in one sentence and an exit code."""
@@ -73,59 +66,10 @@ def main() -> None:
         sys.exit(error.exit_code)
 
 
-def _settings(console_level: str = "CRITICAL") -> "Settings":
-    """Read the settings, and quieten the libraries that a command is about to import.
-
-    Prefect and others read their environment when they are imported: this comes first.
-    """
-    from flows.prefect_api import quiet_libraries
-    from flows.settings import load_settings
-
-    quiet_libraries(console_level)
-    return load_settings()
-
-
-def _settings_of_flows(console_level: str = "CRITICAL") -> "Settings":
-    """Read the settings for a command that imports Prefect, and Prefect's own."""
-    settings = _settings(console_level)
-    from flows.prefect_api import load_prefect
-
-    load_prefect()
-    return settings
-
-
-def _date(night: datetime | None, batch: str | None = None) -> date | None:
-    """Return the date of an option.
-
-    Raises:
-        UsageError: there is a batch too, which is of one night whatever the date says.
-    """
-    if night is not None and batch is not None:
-        from expectations.errors import UsageError
-
-        message = "Cannot look for a batch and a night at once: give --batch or --date."
-        raise UsageError(message)
-    return night.date() if night is not None else None
-
-
-def _form(*, as_json: bool, as_csv: bool) -> "Form":
-    """Return the form of two options.
-
-    Raises:
-        UsageError: both are given.
-    """
-    if as_json and as_csv:
-        from expectations.errors import UsageError
-
-        message = "Cannot print JSON and CSV at once: give --json or --csv."
-        raise UsageError(message)
-    return "json" if as_json else "csv" if as_csv else "table"
-
-
 @app.command()
 def demo() -> None:
     """Show the whole story on simulated traffic, from nothing."""
-    settings = _settings_of_flows()
+    settings = settings_of_flows()
     from flows.demo import run_demo
 
     run_demo(settings)
@@ -148,11 +92,11 @@ def simulate(
     as_json: AsJson = False,
 ) -> None:
     """Write a night of simulated traffic."""
-    from datetime import UTC
+    from datetime import UTC, datetime
 
     from tasks.simulate import simulate_night
 
-    day = _date(night) or datetime.now(UTC).date()
+    day = date_of(night) or datetime.now(UTC).date()
     summary = simulate_night(
         out, rows=rows, seed=seed, night=day, scenario=scenario, labelled=labelled
     )
@@ -196,7 +140,7 @@ def train(
             "--select forest, rfe, pca or autoencoder gives. Add one of them, or leave out --top-k"
         )
         raise UsageError(message)
-    settings = _settings_of_flows()
+    settings = settings_of_flows()
     from flows.run import run_training
     from flows.tables import show_training
 
@@ -217,11 +161,11 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Run the nightly flow: validate, score, explain, measure drift, store."""
-    settings = _settings_of_flows()
+    settings = settings_of_flows()
     from flows.run import run_night
     from flows.tables import show_night
 
-    outcome = run_night(settings, files, _date(night))
+    outcome = run_night(settings, files, date_of(night))
     if as_json:
         print_json({**outcome.model_dump(mode="json"), "message": outcome.message})
     else:
@@ -244,7 +188,7 @@ def replay(
     as_json: AsJson = False,
 ) -> None:
     """Put the quarantined rows of a batch, or a rejected batch, through again."""
-    settings = _settings_of_flows()
+    settings = settings_of_flows()
     from flows.run import run_replay
     from flows.tables import show_night
 
@@ -264,7 +208,7 @@ def replay_check(
     as_json: AsJson = False,
 ) -> None:
     """Score a stored batch again by the model that scored it, and compare every score."""
-    settings = _settings_of_flows()
+    settings = settings_of_flows()
     from flows.replay_check import show_replay_check
 
     if not show_replay_check(settings, batch, as_json=as_json):
@@ -281,7 +225,7 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Score a labelled file and report how good the scores are; store nothing."""
-    settings = _settings_of_flows()
+    settings = settings_of_flows()
     from flows.run import run_evaluation
     from flows.tables import show_evaluation
 
@@ -307,7 +251,7 @@ def study(
     as_json: AsJson = False,
 ) -> None:
     """Compare every selection and detector on a labelled file; write a page and its data."""
-    settings = _settings_of_flows()
+    settings = settings_of_flows()
     from flows.study import run_study, show_study
 
     studied = run_study(settings, file, out, beside, jobs or os.cpu_count() or 1)
@@ -320,7 +264,7 @@ def study(
 @app.command()
 def serve() -> None:
     """Register the deployments with the Prefect server and run what it schedules."""
-    settings = _settings_of_flows(console_level="INFO")  # its terminal is the service's log
+    settings = settings_of_flows(console_level="INFO")  # its terminal is the service's log
     from flows.serve import serve_deployments
 
     serve_deployments(settings)
@@ -338,8 +282,8 @@ def flagged(
     """Show flagged connections, highest score first, with their reasons."""
     from flows.read import show_flagged
 
-    form = _form(as_json=as_json, as_csv=as_csv)
-    show_flagged(_settings(), batch, _date(night, batch), limit, form)
+    form = form_of(as_json=as_json, as_csv=as_csv)
+    show_flagged(quiet_settings(), batch, date_of(night, batch), limit, form)
 
 
 @app.command()
@@ -349,7 +293,7 @@ def batches(
     """Show batches, latest night first, with their accounting."""
     from flows.read import show_batches
 
-    show_batches(_settings(), _date(night), limit, _form(as_json=as_json, as_csv=as_csv))
+    show_batches(quiet_settings(), date_of(night), limit, form_of(as_json=as_json, as_csv=as_csv))
 
 
 @app.command()
@@ -364,8 +308,8 @@ def quarantine(
     """Show rows that could not be scored, and why."""
     from flows.read import show_quarantine
 
-    form = _form(as_json=as_json, as_csv=as_csv)
-    show_quarantine(_settings(), batch, _date(night, batch), limit, form)
+    form = form_of(as_json=as_json, as_csv=as_csv)
+    show_quarantine(quiet_settings(), batch, date_of(night, batch), limit, form)
 
 
 @app.command()
@@ -380,8 +324,8 @@ def drift(
     """Show how far each column has moved from what the champion was trained on."""
     from flows.read import show_drift
 
-    form = _form(as_json=as_json, as_csv=as_csv)
-    show_drift(_settings(), batch, _date(night, batch), limit, form)
+    form = form_of(as_json=as_json, as_csv=as_csv)
+    show_drift(quiet_settings(), batch, date_of(night, batch), limit, form)
 
 
 @app.command()
@@ -389,7 +333,7 @@ def models(*, limit: Limit = 20, as_json: AsJson = False) -> None:
     """Show model versions, and who was champion when."""
     from flows.read import show_models
 
-    show_models(_settings(), limit, as_json=as_json)
+    show_models(quiet_settings(), limit, as_json=as_json)
 
 
 @app.command()
@@ -400,7 +344,7 @@ def promote(
     """Make a model version the champion."""
     from flows.read import promote_version
 
-    say(promote_version(_settings(), version, reason))
+    say(promote_version(quiet_settings(), version, reason))
 
 
 @app.command()
@@ -408,7 +352,7 @@ def rollback(reason: Reason) -> None:
     """Make the champion before this one champion again."""
     from flows.read import roll_back
 
-    say(roll_back(_settings(), reason))
+    say(roll_back(quiet_settings(), reason))
 
 
 @database_commands.command("upgrade")
@@ -416,7 +360,7 @@ def db_upgrade() -> None:
     """Bring the database to this version's schema."""
     from flows.read import upgrade_database
 
-    say(upgrade_database(_settings()))
+    say(upgrade_database(quiet_settings()))
 
 
 @database_commands.command("status")
@@ -424,7 +368,7 @@ def db_status(*, as_json: AsJson = False) -> None:
     """Say which schema the database has, and whether it is this version's."""
     from flows.read import show_status
 
-    show_status(_settings(), as_json=as_json)
+    show_status(quiet_settings(), as_json=as_json)
 
 
 @database_commands.command("check")
@@ -432,5 +376,5 @@ def db_check(*, as_json: AsJson = False) -> None:
     """Check that all that is stored adds up, and that models and lake are as they were left."""
     from flows.check import show_check
 
-    if not show_check(_settings(), as_json=as_json):
+    if not show_check(quiet_settings(), as_json=as_json):
         raise typer.Exit(2)

@@ -13,6 +13,7 @@ import polars as pl
 
 from expectations.contract import Contract
 from storage.text import readable
+from tasks.pages import open_template
 
 if TYPE_CHECKING:
     from tasks.ingest import IngestSummary
@@ -46,17 +47,8 @@ def render_page(
     Returns:
         One self-contained HTML document.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("tasks"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     failed = [outcome for outcome in summary.results if not outcome.is_success]
-    return environment.get_template(TEMPLATE).render(
+    return open_template(TEMPLATE).render(
         summary=summary,
         ingest=ingest,
         contract=contract,

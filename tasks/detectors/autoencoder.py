@@ -5,13 +5,12 @@ Belongs here: the error it leaves, and what it would have expected. Does not bel
 """
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tasks.detectors.base import Positions, sum_groups
-from tasks.detectors.dense import DenseGraph
+from tasks.detectors.dense import GraphDetector
 from tasks.encode import CLIP, Floats, Matrix
 
 if TYPE_CHECKING:
@@ -19,10 +18,9 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Autoencoder:
+class Autoencoder(GraphDetector):
     """A network trained to reproduce normal connections; the score is the mean squared error."""
 
-    graph: DenseGraph
     network: "keras.Sequential | None" = field(default=None, compare=False)
     """What it was folded from, where it was trained here and now."""
     history: tuple[dict[str, float], ...] = ()
@@ -49,12 +47,3 @@ class Autoencoder:
         del typical  # what it expects of a row, it says itself
         errors = np.square(inputs - self.expect(inputs)).astype(np.float64)
         return sum_groups(errors, groups)
-
-    def save(self, folder: Path, stem: str) -> None:
-        """Write the graph."""
-        self.graph.save(folder / f"{stem}.onnx")
-
-    @classmethod
-    def load(cls, folder: Path, stem: str, threads: int = 1) -> "Autoencoder":
-        """Read a stored graph and make it ready; imports onnxruntime only."""
-        return cls(DenseGraph.load(folder / f"{stem}.onnx", threads))

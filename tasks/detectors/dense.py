@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -75,6 +75,22 @@ class DenseGraph:
         graph = cls(path.read_bytes(), threads)
         graph.run(np.zeros((1, graph.n_inputs), dtype=np.float32))
         return graph
+
+
+@dataclass(frozen=True)
+class GraphDetector:
+    """What is stored of a detector that is a graph and nothing else."""
+
+    graph: DenseGraph
+
+    def save(self, folder: Path, stem: str) -> None:
+        """Write the graph."""
+        self.graph.save(folder / f"{stem}.onnx")
+
+    @classmethod
+    def load(cls, folder: Path, stem: str, threads: int = 1) -> Self:
+        """Read a stored graph and make it ready; imports onnxruntime only."""
+        return cls(DenseGraph.load(folder / f"{stem}.onnx", threads))
 
 
 def join_layers(

@@ -4,14 +4,13 @@ Belongs here: training it with Keras, and serving it. Does not belong here: the 
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from tasks.detectors.base import Positions, occlude
-from tasks.detectors.dense import DenseGraph
+from tasks.detectors.dense import GraphDetector
 from tasks.encode import Floats, Mask, Matrix
 
 
@@ -33,10 +32,9 @@ class NeuralNetworkOptions(BaseModel):
 
 
 @dataclass(frozen=True)
-class NeuralNetwork:
+class NeuralNetwork(GraphDetector):
     """A trained network; the score is the log-odds of an attack."""
 
-    graph: DenseGraph
     kind: str = "neural_network"
 
     def anomaly_scores(self, inputs: Matrix) -> Floats:
@@ -46,15 +44,6 @@ class NeuralNetwork:
     def explain(self, inputs: Matrix, typical: Matrix, groups: Positions) -> Floats:
         """Say how far the score falls where a group takes its ordinary values."""
         return occlude(self.anomaly_scores, inputs, typical, groups)
-
-    def save(self, folder: Path, stem: str) -> None:
-        """Write the graph."""
-        self.graph.save(folder / f"{stem}.onnx")
-
-    @classmethod
-    def load(cls, folder: Path, stem: str, threads: int = 1) -> "NeuralNetwork":
-        """Read a stored graph; imports onnxruntime only."""
-        return cls(DenseGraph.load(folder / f"{stem}.onnx", threads))
 
 
 def fit_neural_network(

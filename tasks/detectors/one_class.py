@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from tasks.detectors.base import Positions, occlude, sum_groups
-from tasks.detectors.dense import DenseGraph, join_layers
+from tasks.detectors.dense import DenseGraph, GraphDetector, join_layers
 from tasks.detectors.sklearn_files import read_sklearn, write_sklearn
 from tasks.encode import Floats, Matrix
 
@@ -68,11 +68,12 @@ class IsolationForestOptions(BaseModel):
 
 
 @dataclass(frozen=True)
-class Mahalanobis:
-    """Distance from the mean of normal traffic, in its own spread; the score is its square."""
+class Mahalanobis(GraphDetector):
+    """Distance from the mean of normal traffic, in its own spread; the score is its square.
 
-    graph: DenseGraph
-    """Whitens: the squared length of its output is the squared distance."""
+    The graph whitens: the squared length of its output is the squared distance.
+    """
+
     kind: str = "mahalanobis"
 
     def anomaly_scores(self, inputs: Matrix) -> Floats:
@@ -84,15 +85,6 @@ class Mahalanobis:
     def explain(self, inputs: Matrix, typical: Matrix, groups: Positions) -> Floats:
         """Say how far the score falls where a group takes its ordinary values."""
         return occlude(self.anomaly_scores, inputs, typical, groups)
-
-    def save(self, folder: Path, stem: str) -> None:
-        """Write the graph."""
-        self.graph.save(folder / f"{stem}.onnx")
-
-    @classmethod
-    def load(cls, folder: Path, stem: str, threads: int = 1) -> "Mahalanobis":
-        """Read a stored graph; imports onnxruntime only."""
-        return cls(DenseGraph.load(folder / f"{stem}.onnx", threads))
 
 
 def fit_mahalanobis(
@@ -216,11 +208,12 @@ def _fit_quietly(model: Any, rows: Floats) -> None:  # noqa: ANN401 - any of sci
 
 
 @dataclass(frozen=True)
-class ComponentError:
-    """What principal components of normal traffic leave of a row; the score is its mean square."""
+class ComponentError(GraphDetector):
+    """What principal components of normal traffic leave of a row; the score is its mean square.
 
-    graph: DenseGraph
-    """Rebuilds rows from their components."""
+    The graph rebuilds rows from their components.
+    """
+
     kind: str = "pca_error"
 
     def anomaly_scores(self, inputs: Matrix) -> Floats:
@@ -234,15 +227,6 @@ class ComponentError:
         del typical  # what it expects of a row, it says itself
         errors = np.square(inputs - self.graph.run(inputs)).astype(np.float64)
         return sum_groups(errors, groups)
-
-    def save(self, folder: Path, stem: str) -> None:
-        """Write the graph."""
-        self.graph.save(folder / f"{stem}.onnx")
-
-    @classmethod
-    def load(cls, folder: Path, stem: str, threads: int = 1) -> "ComponentError":
-        """Read a stored graph; imports onnxruntime only."""
-        return cls(DenseGraph.load(folder / f"{stem}.onnx", threads))
 
 
 def fit_component_error(

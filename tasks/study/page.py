@@ -12,6 +12,7 @@ from itertools import pairwise
 from math import log10
 from typing import Any
 
+from tasks.pages import open_template
 from tasks.study.comparison import Cell
 from tasks.study.glance import Box
 from tasks.study.reconstruction import Reconstruction
@@ -36,20 +37,12 @@ def render_study(report: StudyReport) -> str:
     Returns:
         One self-contained HTML document.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
     from plotly.offline import get_plotlyjs
 
-    environment = Environment(
-        loader=PackageLoader("tasks"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["percent"] = percent
     figures = draw(report)
-    return environment.get_template(TEMPLATE).render(
+    return open_template(TEMPLATE).render(
+        percent=percent,
         report=report,
         table=tabulate(report),
         best=find_best(report),

@@ -1,0 +1,23 @@
+"""Templates of the pages that people read: rendered whole, everything from a file escaped.
+
+Belongs here: how a template is opened. Does not belong here: what any page shows.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+
+def open_template(name: str) -> "Template":
+    """Open a template of ``tasks/templates``; a value that it lacks is an error, not a blank."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("tasks"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(name)
