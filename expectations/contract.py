@@ -100,6 +100,8 @@ class Contract:
     """The column lists a file without a header may have, told apart by their length."""
     families: Mapping[str, str] | None = None
     """Attack name -> attack family."""
+    techniques: Mapping[str, str] | None = None
+    """Attack family -> the MITRE ATT&CK technique that all of it are, where there is one."""
 
     @cached_property
     def by_name(self) -> Mapping[str, Column]:
@@ -127,7 +129,8 @@ class Contract:
             | {"holds": rule.holds.meta.serialize(format="json")}
             for rule in self.row_rules
         ]
-        declared["families"] = sorted((self.families or {}).items())
+        for name in ("families", "techniques"):
+            declared[name] = sorted((getattr(self, name) or {}).items())
         return hashlib.sha256(repr(declared).encode()).hexdigest()
 
     @cached_property

@@ -9,7 +9,7 @@ import polars as pl
 
 from expectations.contract import Column, Contract
 from expectations.nsl_kdd_rules import ADVISORY_RULES, PROFILE, REQUIRED_RULES
-from expectations.nsl_kdd_values import FAMILIES, FLAGS, PROTOCOLS, SERVICES
+from expectations.nsl_kdd_values import FAMILIES, FLAGS, PROTOCOLS, SERVICES, TECHNIQUES
 
 
 def _count(name: str, unit: str, meaning: str) -> Column:
@@ -200,4 +200,5 @@ NSL_KDD = Contract(
         (*_FEATURE_NAMES, "attack", "difficulty"),
     ),
     families=FAMILIES,
+    techniques=TECHNIQUES,
 )

@@ -51,3 +51,12 @@ _FAMILY_ATTACKS = {
 FAMILIES = {
     attack: family for family, attacks in _FAMILY_ATTACKS.items() for attack in _words(attacks)
 }
+
+TECHNIQUES = {"DoS": "T1499", "Probe": "T1046", "U2R": "T1068"}
+"""What MITRE ATT&CK (enterprise, version 17) calls a family, where one technique fits all of it:
+T1499 Endpoint Denial of Service, of which SYN floods (neptune), malformed packets (land, pod,
+teardrop) and exhausted services (back, apache2, mailbomb, processtable) are sub-techniques; of the
+family only smurf and udpstorm fill the network instead (T1498). T1046 Network Service Discovery:
+scans of hosts and ports. T1068 Exploitation for Privilege Escalation. R2L has none: its attacks
+guess passwords (T1110), abuse servers (T1190) or carry data out (T1048), and saying one of them of
+all would be wrong of most."""

@@ -13,8 +13,9 @@ from prefect.states import Completed, Failed
 from sqlalchemy import Engine
 
 from expectations.errors import InputRejectedError
-from flows.plan import plan_file, plan_scoring
+from flows.plan import look_back, plan_file, plan_scoring
 from flows.settings import Settings, load_settings
+from flows.shadow import run_shadow
 from flows.stores import open_database, record_run, require_room, utc_now
 from storage.batches import BatchRecord, find_batch
 from storage.claims import Claim, claim
@@ -90,6 +91,7 @@ def finish_batch(
         if isinstance(validated, Refusal):
             return refuse(engine, held, job, arrival, validated, started_at)
         scored = score_task(job, validated)
+        shadow, shadow_note = run_shadow(settings, engine, job, validated, scored)
         explained = explain_task(job, validated, scored)
         # Rows that were chosen for being bad say nothing of how traffic has moved.
         drifted = None if arrival.is_selection else drift_task(job, validated, scored)
@@ -99,6 +101,8 @@ def finish_batch(
             scored=scored,
             explained=explained,
             drifted=drifted,
+            shadow=shadow,
+            shadow_note=shadow_note,
         )
         return finish(engine, held, job, arrival, stages, started_at)
 
@@ -119,7 +123,8 @@ def plan_batch(settings: Settings, engine: Engine, arrival: Arrival, held: Claim
         changes["max_quarantine_ratio"] = 1.0  # each of them was quarantined before
     file = plan_file(settings, arrival.source, held.batch_id).model_copy(update=changes)
     folder = load_verified(engine, settings.models, model.version)
-    return plan_scoring(settings, file, model.version, folder)
+    nights = look_back(settings, engine, model.version, folder, arrival.record.batch_date)
+    return plan_scoring(settings, file, model.version, folder, nights)
 
 
 def end_unchanged(known: BatchRecord, arrival: Arrival, *, is_busy: bool) -> State[FileOutcome]:
@@ -225,6 +230,7 @@ def finish(
         store_scored_task(engine, held, job, arrival, stages, started_at, utc_now())
     ingested, validated, scored = stages.ingested, stages.validated, stages.scored
     notes = [*arrival.notes, *ingested.notes, *ingested.notes_on_labels]
+    notes += [stages.shadow_note] if stages.shadow_note else []
     drifted = stages.columns_drifted
     pages = [validated.report]
     if stages.drifted is None:

@@ -152,6 +152,20 @@ def train(
 
 
 @app.command()
+def retrain(*, as_json: AsJson = False) -> None:
+    """Fit challengers on labelled batches, weigh them, and promote one that is surely better."""
+    settings = settings_of_flows()
+    from flows.run import run_retraining
+    from flows.tables import show_retraining
+
+    outcome = run_retraining(settings)
+    if as_json:
+        print_json({**outcome.model_dump(mode="json"), "message": outcome.message})
+    else:
+        show_retraining(outcome)
+
+
+@app.command()
 def run(
     files: Annotated[
         list[Path] | None, typer.Argument(help="Files or folders; the inbox if none is given.")
@@ -234,6 +248,22 @@ def evaluate(
         print_json(evaluation.model_dump(mode="json"))
     else:
         show_evaluation(evaluation)
+
+
+@app.command()
+def thresholds(
+    *,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="Model version; the champion by default.")
+    ] = None,
+    nights: Annotated[int, typer.Option(min=1, help="Latest nights that are counted.")] = 14,
+    as_json: AsJson = False,
+) -> None:
+    """Show how many alerts a night each operating point and rate would give."""
+    settings = settings_of_flows()
+    from flows.thresholds import show_thresholds
+
+    show_thresholds(settings, model, nights, as_json=as_json)
 
 
 @app.command()
@@ -326,6 +356,22 @@ def drift(
 
     form = form_of(as_json=as_json, as_csv=as_csv)
     show_drift(quiet_settings(), batch, date_of(night, batch), limit, form)
+
+
+@app.command()
+def shadow(
+    *,
+    batch: Batch = None,
+    night: Night = None,
+    limit: Limit = 20,
+    as_json: AsJson = False,
+    as_csv: AsCsv = False,
+) -> None:
+    """Show how a challenger that scored beside the champion differs from it."""
+    from flows.read import show_shadow
+
+    form = form_of(as_json=as_json, as_csv=as_csv)
+    show_shadow(quiet_settings(), batch, date_of(night, batch), limit, form)
 
 
 @app.command()

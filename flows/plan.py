@@ -1,9 +1,16 @@
 """From settings to jobs: what the stages are told, and nothing they could look up themselves."""
 
+from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
+
+from sqlalchemy import Engine
 
 from flows.settings import Settings
 from storage.lake import batch_folder
+from storage.nights import read_earlier_nights
+from tasks.detectors.hybrid import read_card
+from tasks.operating import NightBefore, choose_threshold
 from tasks.stages import BatchJob, FileJob
 
 
@@ -29,17 +36,58 @@ def plan_file(settings: Settings, source: Path, batch_id: str, lake: Path | None
 
 
 def plan_scoring(
-    settings: Settings, file: FileJob, model_version: str, model_folder: Path
+    settings: Settings,
+    file: FileJob,
+    model_version: str,
+    model_folder: Path,
+    nights: Sequence[NightBefore] = (),
 ) -> BatchJob:
-    """Say how a file is scored, by which model."""
+    """Say how a file is scored, by which model and threshold.
+
+    Args:
+        settings: sizes, limits and the operating point.
+        file: how it is read.
+        model_version: of the model that scores.
+        model_folder: its files.
+        nights: the nights before, where an alert budget is kept by them.
+    """
+    chosen: dict[str, object] = {}  # the model's own threshold
+    if settings.low_alert_rate is not None or settings.alert_budget is not None:
+        choice = choose_threshold(
+            read_card(model_folder),
+            settings.operating_point,
+            rate=settings.low_alert_rate,
+            budget=settings.alert_budget,
+            nights=nights,
+        )
+        chosen = choice.model_dump()
     return BatchJob(
         **file.model_dump(),
         model_version=model_version,
         model_folder=model_folder,
         operating_point=settings.operating_point,
+        **chosen,
         explain_top=settings.explain_top,
         max_quarantined_rows=settings.max_quarantined_rows,
         drift_sample_rows=settings.drift_sample_rows,
         threads=settings.threads,
         seed=settings.seed,
     )
+
+
+def look_back(
+    settings: Settings, engine: Engine, model_version: str, model_folder: Path, before: date
+) -> list[NightBefore]:
+    """Read the nights by which an alert budget is kept; none where there is no budget."""
+    if settings.alert_budget is None:
+        return []
+    earlier = read_earlier_nights(
+        engine,
+        settings.contract,
+        model_version,
+        before=before,
+        nights=settings.budget_nights,
+        exceeded_by=settings.alert_budget,
+        above=read_card(model_folder).thresholds.default,
+    )
+    return [NightBefore(night.rows, night.score) for night in earlier]

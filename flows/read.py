@@ -32,8 +32,12 @@ BATCHES_SHOWN = ["batch_id", "batch_date", "file_name", "status", "rows_read", "
                  "finished_at", "rejection"]  # fmt: skip
 QUARANTINE_SHOWN = ["batch_id", "file_name", "line_number", "stage", "reasons", "raw_text"]
 DRIFT_SHOWN = ["batch_id", "batch_date", *DRIFT]
+SHADOW_SHOWN = ["batch_id", "batch_date", "shadow_version", "rows_compared", "rows_flagged",
+                "rows_flagged_by_shadow", "rows_flagged_by_both", "rank_correlation",
+                "false_positive_rate", "false_positive_rate_of_shadow"]  # fmt: skip
 MODELS_SHOWN = ["model_version", "is_champion", "registered_at", "rows_trained", "roc_auc",
                 "false_positive_rate", "recall"]  # fmt: skip
+DECISIONS_SHOWN = ["decided_at", "decision", "recipe", "challenger", "champion", "reason"]
 HISTORY_SHOWN = ["live_from", "live_until", "model_version", "kind", "promoted_by", "reason"]
 
 
@@ -77,21 +81,35 @@ def show_drift(
     _print(rows, queries.drift_summary, form, DRIFT_SHOWN, empty, limit)
 
 
+def show_shadow(
+    settings: Settings, batch: str | None, night: date | None, limit: int, form: Form
+) -> None:
+    """Print how a shadow's flags differ from the live ones, a batch each."""
+    with open_database(settings) as engine:
+        rows = queries.shadow_rows(engine, batch=batch, night=night, limit=limit + 1)
+        empty = "" if rows else f"No shadow scored {_of(engine, batch, night)}."
+    _print(rows, queries.shadow_comparison, form, SHADOW_SHOWN, empty, limit)
+
+
 def show_models(settings: Settings, limit: int, *, as_json: bool) -> None:
     """Print model versions with their held-out figures, and the champions' history."""
     with open_database(settings) as engine:
         versions = queries.model_rows(engine, contract=settings.contract, limit=limit)
         history = queries.history_rows(engine, contract=settings.contract, limit=limit)
+        decisions = queries.decision_rows(engine, contract=settings.contract, limit=limit)
     if as_json:
-        print_json({"models": versions, "history": history})
+        print_json({"models": versions, "history": history, "decisions": decisions})
         return
     for row in versions:
-        known = row["metrics"]["known"]
-        row["roc_auc"] = known["roc_auc"]
-        row |= {name: known["operating_points"]["default"][name] for name in MODELS_SHOWN[-2:]}
+        known = row["metrics"]["known"] or {}  # nothing, of a model fitted without labels
+        default = known.get("operating_points", {}).get("default", {})
+        row |= {"roc_auc": known.get("roc_auc")}
+        row |= {name: default.get(name) for name in MODELS_SHOWN[-2:]}
     show_rows(versions, MODELS_SHOWN, empty="No model was trained yet: noctule train FILE")
     if history:
         show_rows(history, HISTORY_SHOWN, empty="", title="Champions, latest first")
+    if decisions:
+        show_rows(decisions, DECISIONS_SHOWN, empty="", title="Challengers weighed, latest first")
 
 
 def promote_version(settings: Settings, version: str, reason: str) -> str:

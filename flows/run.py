@@ -18,12 +18,15 @@ from flows.plan import plan_file, plan_scoring
 from flows.prefect_api import prefect_api
 from flows.progress import shown_progress
 from flows.replay import choose_target, replay_batch
+from flows.retrain import retrain
 from flows.settings import Settings
 from flows.stores import open_database, outcome_of
 from flows.train import train
 from storage.model_store import champion, load_verified
 from storage.queries import training_sources
 from tasks import stages
+from tasks.decide import RetrainOutcome
+from tasks.detectors.hybrid import read_card
 from tasks.detectors.names import ClassifierName, OneClassName, SelectionName
 from tasks.evaluate import Evaluation, evaluate_batch
 from tasks.outcomes import FileOutcome, NightOutcome
@@ -106,6 +109,24 @@ def run_training(
     return outcome
 
 
+def run_retraining(settings: Settings) -> RetrainOutcome:
+    """Run the retraining flow once and return what it came to.
+
+    Raises:
+        NoctuleError: it could not begin, or nothing could be fitted on: the champion is unchanged.
+    """
+    with open_database(settings) as engine:  # before a server is started for nothing
+        champion(engine, settings.contract)
+    with (
+        shown_progress("starting Prefect"),
+        prefect_api(settings.home),
+        tags("noctule", settings.contract),
+    ):
+        outcome = _result(retrain(return_state=True))
+    assert isinstance(outcome, RetrainOutcome)  # noqa: S101 - the flow returns nothing else
+    return outcome
+
+
 def run_evaluation(settings: Settings, file: Path, model_version: str | None) -> Evaluation:
     """Score a labelled file with the champion, or another version, and judge it; store nothing.
 
@@ -132,8 +153,11 @@ def run_evaluation(settings: Settings, file: Path, model_version: str | None) ->
             message = f"Cannot evaluate {file.name}: {validated.reason}"
             raise InputRejectedError(message)
         scored = stages.score(job, validated)
+        card = read_card(model_folder)
+        if settings.low_alert_rate is not None:
+            card = card.with_low_alert_rate(settings.low_alert_rate)
         evaluation = evaluate_batch(
-            job.folder, validated.parts, scored.parts, model_folder, job.declared
+            job.folder, validated.parts, scored.parts, model_folder, job.declared, card
         )
         quarantined = ingested.rows_unparsed + validated.rows_quarantined
         reported = (*ingested.notes, *validated.advisories, *scored.notes)

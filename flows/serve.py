@@ -1,6 +1,6 @@
-"""The deployments: both flows on their schedules, served from one process.
+"""The deployments: the flows that are run on a schedule or from the UI, served from one process.
 
-Belongs here: what ``noctule serve`` registers. ``prefect.yaml`` declares the same two for workers.
+Belongs here: what ``noctule serve`` registers. ``prefect.yaml`` declares the same for workers.
 """
 
 import os
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def serve_deployments(settings: Settings) -> None:
-    """Register both deployments with the Prefect server and run what it schedules, until stopped.
+    """Register the deployments with the Prefect server and run what it schedules, until stopped.
 
     Raises:
         ServiceUnavailableError: no Prefect server is set up, or it does not answer.
@@ -27,6 +27,7 @@ def serve_deployments(settings: Settings) -> None:
         from prefect.types.entrypoint import EntrypointType
 
         from flows.nightly import nightly
+        from flows.retrain import retrain
         from flows.train import train
 
         # Runs start in processes of their own, from any folder: they inherit absolute places.
@@ -35,12 +36,20 @@ def serve_deployments(settings: Settings) -> None:
             RunnerDeployment.from_flow(
                 flow,
                 flow.name,
-                schedule=plan_schedule(setting, getattr(settings, setting), settings.time_zone),
+                schedule=(
+                    None
+                    if setting is None
+                    else plan_schedule(setting, getattr(settings, setting), settings.time_zone)
+                ),
                 tags=["noctule", settings.contract],
                 concurrency_limit=1,
                 entrypoint_type=EntrypointType.MODULE_PATH,
             )
-            for flow, setting in ((nightly, "nightly_cron"), (train, "training_cron"))
+            for flow, setting in (
+                (nightly, "nightly_cron"),
+                (retrain, "training_cron"),
+                (train, None),  # from the UI: a schedule would add a challenger nobody weighs
+            )
         ]
         prefect.serve(*deployments)
 

@@ -10,10 +10,18 @@ from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, SecretStr, StringConstraints, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import (
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from expectations.errors import UsageError
+from tasks.detectors.names import read_recipe
 
 PREFIX = "NOCTULE_"
 
@@ -37,6 +45,13 @@ class Settings(BaseSettings):
     """The data source that files are read as."""
     operating_point: Literal["default", "low_alert"] = "default"
     """Which of the champion's thresholds flags connections."""
+    low_alert_rate: float | None = Field(default=None, gt=0, lt=1)
+    """Share of normal connections that ``low_alert`` is to flag; by default the one that the model
+    was trained for."""
+    alert_budget: int | None = Field(default=None, ge=1)
+    """Alerts that ``low_alert`` is to give on a usual night, instead of a rate."""
+    budget_nights: int = Field(default=7, ge=1)
+    """Earlier nights by which the budget is kept. A guess: a week, with its days of rest."""
     explain_top: int = Field(default=500, ge=0)
     """Most flagged connections explained per batch. 500 is more than an analyst reads in a day
     (a guess) and about one CPU second."""
@@ -69,10 +84,23 @@ class Settings(BaseSettings):
     """Threads of LightGBM and ONNX Runtime. More than the idle cores makes both slower."""
     seed: int = 42
     """Seed of samples and of training."""
+    challengers: Annotated[tuple[str, ...], NoDecode] = ()
+    """What a retraining fits beside the champion's own recipe: recipes such as
+    ``random_forest+mahalanobis``, separated by commas."""
+    promotion_margin: float = Field(default=0.002, ge=0, lt=1)
+    """By how much a challenger must surely find more attacks to be promoted (a guess: two in a
+    thousand)."""
+    judged_nights: int = Field(default=1, ge=1)
+    """Latest nights with labels that a retraining judges by, and does not fit on."""
+    retrain_max_rows: int = Field(default=1_000_000, ge=1_000)
+    """Most connections a retraining fits on, and most it judges by; the latest count. A million
+    take 4 GB (a guess from 126,000, which take 1.4 GB)."""
+    shadow: str | None = None
+    """A model version that scores every night beside the champion, without its flags counting."""
     nightly_cron: Cron = "30 4 * * *"
     """When the nightly deployment runs: 04:30 is clear of clock changes in every zone."""
     training_cron: Cron = "0 6 * * 0"
-    """When the training deployment runs: Sundays, after the night."""
+    """When the retraining deployment runs: Sundays, after the night."""
     time_zone: str = "UTC"
     """IANA name of the zone the schedules are in."""
 
@@ -105,6 +133,18 @@ class Settings(BaseSettings):
             return url
         return SecretStr(f"{scheme}:///{_absolute(Path(file))}")
 
+    @field_validator("challengers", mode="before")
+    @classmethod
+    def _read_challengers(cls, given: object) -> object:
+        """Read recipes between commas, and refuse what is none."""
+        recipes = given.split(",") if isinstance(given, str) else given
+        if not isinstance(recipes, list | tuple):
+            return given
+        written = [str(recipe).strip() for recipe in recipes if str(recipe).strip()]
+        for recipe in written:
+            read_recipe(recipe)
+        return tuple(dict.fromkeys(written))
+
     @field_validator("contract")
     @classmethod
     def _require_contract(cls, name: str) -> str:
@@ -126,6 +166,22 @@ class Settings(BaseSettings):
             msg = f"there is no time zone {name!r}; expected a name such as Europe/Berlin"
             raise ValueError(msg) from None
         return name
+
+    @model_validator(mode="after")
+    def _require_low_alert(self) -> "Settings":
+        """Refuse what ``low_alert`` alone follows, where nothing is flagged by it."""
+        given = {"LOW_ALERT_RATE": self.low_alert_rate, "ALERT_BUDGET": self.alert_budget}
+        set_ones = [f"{PREFIX}{name}" for name, value in given.items() if value is not None]
+        if len(set_ones) > 1:
+            msg = f"{' and '.join(set_ones)} are two ways to choose one threshold: set one of them"
+            raise ValueError(msg)
+        if set_ones and self.operating_point != "low_alert":
+            msg = (
+                f"{set_ones[0]} is followed by the operating point low_alert only: set "
+                f"{PREFIX}OPERATING_POINT=low_alert too, or unset it"
+            )
+            raise ValueError(msg)
+        return self
 
     @property
     def lake(self) -> Path:
@@ -182,6 +238,11 @@ def _absolute(path: Path) -> Path:
         raise ValueError(msg) from None
 
 
+def _place(loc: tuple[int | str, ...]) -> str:
+    """Name the variable that a problem is with; nothing where it is with several."""
+    return f"{PREFIX}{'.'.join(str(part) for part in loc).upper()}: " if loc else ""
+
+
 def load_settings() -> Settings:
     """Read the settings from the environment.
 
@@ -201,7 +262,7 @@ def load_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         problems = "; ".join(
-            f"{PREFIX}{'.'.join(str(part) for part in detail['loc']).upper()}: {detail['msg']}"
+            f"{_place(detail['loc'])}{detail['msg'].removeprefix('Value error, ')}"
             for detail in error.errors(include_url=False, include_input=False)
         )
         msg = f"Cannot use the settings: {problems}"

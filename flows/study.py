@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from expectations.contract import Contract
-from expectations.errors import InputRejectedError, UsageError
+from expectations.errors import InputRejectedError, TrainingDataError, UsageError
 from flows.plan import plan_file
 from flows.printing import say
 from flows.progress import shown_progress
@@ -25,7 +25,7 @@ from tasks.shown import plural
 from tasks.sources import hash_content, is_parquet, read_content
 from tasks.study.page import render_study, tabulate
 from tasks.study.study import StudyReport, StudySource, study
-from tasks.training_data import read_training_rows, require_labels
+from tasks.training_data import is_labelled, read_training_rows
 
 logger = logging.getLogger("noctule.study")
 logger.setLevel(logging.INFO)
@@ -74,7 +74,12 @@ def run_study(
             message = f"Cannot study {file.name}: {validated.reason}"
             raise InputRejectedError(message)
         parts = [job.folder / part.path for part in validated.parts]
-        require_labels(printable(file.name), parts, job.declared)
+        if not is_labelled(printable(file.name), parts, job.declared):
+            message = (
+                f"Cannot study {printable(file.name)}: it says of no connection whether it is an"
+                " attack, and a study compares detectors by that. Name a labelled file."
+            )
+            raise TrainingDataError(message)
         source = StudySource(
             name=printable(file.name),
             content_sha256=content.sha256,

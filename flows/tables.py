@@ -21,7 +21,10 @@ from tasks.shown import ID_DIGITS, plural
 
 if TYPE_CHECKING:
     from flows.settings import Settings
-    from tasks.evaluate import Evaluation
+    from tasks.categories import CategoryMetrics
+    from tasks.decide import RetrainOutcome
+    from tasks.evaluate import AttackRecall, Evaluation
+    from tasks.metrics import OperatingPoint
     from tasks.outcomes import NightOutcome
     from tasks.train import TrainingOutcome
 
@@ -29,6 +32,7 @@ PIPE_WIDTH = 10_000
 """Columns where the output is no terminal: each row stays on one line, for ``grep``."""
 HEADING_WIDTH = 100
 """Columns of a heading in a pipe."""
+HELD_OUT_SHOWN = ["kind", "rows", "roc_auc", "recall_default", "recall_low_alert", "recall_p50"]
 NEARLY_ONE, ALMOST_ONE = 0.9995, 0.99999
 """From the one on four digits no longer tell a ratio from 1; the other is shown of all above it."""
 
@@ -100,6 +104,8 @@ def show_night(night: "NightOutcome", settings: "Settings") -> None:
 
 def show_training(outcome: "TrainingOutcome") -> None:
     """Print what a training came to, judged on rows and kinds of attack it had not seen."""
+    from tasks.thresholds import NOVEL_SHARE
+
     fit = outcome.fit
     place = "champion: it scores from now on" if outcome.is_champion else "challenger"
     classes = ", ".join(f"{count:,} {name}" for name, count in fit.classes.items())
@@ -109,27 +115,67 @@ def show_training(outcome: "TrainingOutcome") -> None:
         say(f"{plural(outcome.rows_quarantined, 'row')} could not be used")
     for advisory in outcome.advisories:
         say(f"reported: {advisory}")
-    show_evaluation(fit.metrics.known, title="Rows held out of fit and choice of thresholds")
-    kinds = [
-        {"kind": kind, **held_out.model_dump()} for kind, held_out in fit.metrics.unknown.items()
-    ]
-    title = f"Kinds of attack held out of fit and choice (by {fit.metrics.unknown_made_from})"
-    columns = ["kind", "rows", "recall_default", "recall_low_alert"]
-    show_rows(kinds, columns, empty="No kind of attack could be held out.", title=title)
+    if fit.metrics.known is not None:
+        show_evaluation(
+            fit.metrics.known, title="Rows held out of fit and choice of thresholds (random split)"
+        )
+    for made_from, unknown in (
+        (fit.metrics.unknown_made_from, fit.metrics.unknown),
+        ("name", fit.metrics.unknown_attacks),
+    ):
+        kinds = [{"kind": kind, **held_out.model_dump()} for kind, held_out in unknown.items()]
+        if kinds:
+            title = f"Kinds of attack held out of fit and choice (by {made_from})"
+            show_rows(kinds, HELD_OUT_SHOWN, empty="", title=title)
+    if fit.metrics.mixed:
+        title = f"To expect where {NOVEL_SHARE:.0%} of the attacks are of a kind never met"
+        show_points(fit.metrics.mixed, title)
+    if fit.metrics.categories is not None:
+        show_categories(fit.metrics.categories)
     version = outcome.model_version
     say(f"judge it on other labelled files: noctule evaluate FILE --model {version}")
     if not outcome.is_champion:
         say(f"let it score: noctule promote {version} --reason WHY")
 
 
+def show_retraining(outcome: "RetrainOutcome") -> None:
+    """Print what a retraining decided of each challenger, and by what."""
+    say(outcome.message)
+    say(
+        f"fitted on {plural(outcome.rows_fit, 'connection')}; judged by attacks held out by family"
+        f" and {plural(outcome.rows_judged, 'labelled connection')} of"
+        f" {plural(len(outcome.judged_nights), 'night')}"
+        f" ({outcome.rows_seen:,} more left out as copies of rows fitted on)"
+    )
+    decided = [one.model_dump(exclude={"verdict"}) for one in outcome.decisions]
+    show_rows(decided, ["recipe", "model_version", "decision", "reason"], empty="")
+    for one in outcome.decisions:
+        if one.verdict is None:
+            continue
+        evidence = [
+            {
+                "evidence": found.source.replace("_", " "),
+                "rows": found.rows,
+                "attacks": found.attacks,
+                "champion": found.champion,
+                "challenger": found.challenger,
+                "gain": None if found.gain is None else (found.gain.low, found.gain.high),
+                "change of FPR": None
+                if found.false_positives is None
+                else (found.false_positives.low, found.false_positives.high),
+            }
+            for found in one.verdict.comparisons
+        ]
+        if evidence:
+            title = f"{one.recipe}: attacks found at 1 % false positives; 95 % intervals"
+            show_rows(evidence, list(evidence[0]), empty="", title=title)
+    for note in outcome.notes:
+        say(f"not used: {note}")
+
+
 def show_evaluation(evaluation: "Evaluation", title: str = "") -> None:
     """Print the figures of an evaluation: each threshold, then recall by attack."""
-    points = {name: point.model_dump() for name, point in evaluation.operating_points.items()}
-    figures = [
-        {"figure": figure.replace("_", " "), **{name: points[name][figure] for name in points}}
-        for figure in next(iter(points.values()))
-    ]
-    show_rows(figures, ["figure", *points], empty="", title=title)
+    show_points(evaluation.operating_points, title)
     ranking = [
         f"{name} {value:.5f}"
         for name, value in (
@@ -145,17 +191,70 @@ def show_evaluation(evaluation: "Evaluation", title: str = "") -> None:
     ):
         if rows:
             say(f"{plural(rows, 'more row')} not judged: {why}")
+    if evaluation.calibration is not None:
+        say(
+            f"probabilities of the classifier: Brier score {evaluation.calibration.brier:.5f},"
+            f" expected calibration error {evaluation.calibration.expected_error:.5f}"
+        )
     for advisory in evaluation.advisories:
         say(f"reported: {advisory}")
-    recalls = [
-        {"attack": name, "recall": recall} for name, recall in evaluation.recall_by_attack.items()
+    if evaluation.without_seen is not None:
+        copies = plural(evaluation.rows_seen_in_training, "row")
+        show_points(
+            evaluation.without_seen.operating_points,
+            f"Without {copies} that the model was fitted on; ROC AUC"
+            f" {_ratio_text(evaluation.without_seen.roc_auc)}",
+        )
+    if evaluation.families:
+        show_recalls(evaluation.families, ["family", "taught", "rows"])
+        show_recalls(evaluation.attacks, ["attack", "family", "taught", "rows"])
+
+
+def show_points(points: "Mapping[str, OperatingPoint]", title: str = "") -> None:
+    """Print what each threshold does, one beside the other."""
+    shown = {name: point.model_dump() for name, point in points.items()}
+    figures = [
+        {"figure": figure.replace("_", " "), **{name: shown[name][figure] for name in shown}}
+        for figure in next(iter(shown.values()))
     ]
-    families = [
-        {"family": name, "recall": recall} for name, recall in evaluation.recall_by_family.items()
+    show_rows(figures, ["figure", *shown], empty="", title=title)
+
+
+def show_recalls(recalls: "Sequence[AttackRecall]", columns: Sequence[str]) -> None:
+    """Print how many of some attacks each threshold finds."""
+    points = list(recalls[0].recall)
+    rows = [
+        {
+            "attack": one.name,
+            "family": one.family,
+            "taught": one.is_seen,
+            "rows": one.rows,
+            **{f"recall {point}": value for point, value in one.recall.items()},
+        }
+        for one in recalls
     ]
-    if families:
-        show_rows(families, ["family", "recall"], empty="")
-        show_rows(recalls, ["attack", "recall"], empty="")
+    show_rows(rows, [*columns, *(f"recall {point}" for point in points)], empty="")
+
+
+def show_categories(found: "CategoryMetrics") -> None:
+    """Print how well families of attack are told apart."""
+    rows: list[dict[str, Any]] = [
+        {"attacks": "of a name that was taught", "named": found.known_named,
+         "of those right": found.known_right},
+        {"attacks": "of a name held out", "named": found.novel_named,
+         "of those right": found.novel_right},
+    ]  # fmt: skip
+    title = f"Families told apart: {', '.join(found.families)}; the rest is unknown"
+    show_rows(rows, list(rows[0]), empty="", title=title)
+
+
+def _ratio_text(value: float | None) -> str:
+    """Write a figure with four digits, and more where those no longer tell it from 1."""
+    if value is None:
+        return "-"
+    if NEARLY_ONE <= value < 1:
+        return f"{min(value, ALMOST_ONE):.5f}"
+    return f"{value:.4g}" if abs(value) < 1 else f"{value:,.3f}"
 
 
 def _cell(column: str, value: object) -> Text:
@@ -167,10 +266,9 @@ def _cell(column: str, value: object) -> Text:
     elif isinstance(value, int):
         text = f"{value:,}" if column.startswith("rows") else str(value)
     elif isinstance(value, float):
-        if NEARLY_ONE <= value < 1:
-            text = f"{min(value, ALMOST_ONE):.5f}"
-        else:
-            text = f"{value:.4g}" if abs(value) < 1 else f"{value:,.3f}"
+        text = _ratio_text(value)
+    elif isinstance(value, tuple | list):
+        text = " to ".join(_ratio_text(one) for one in value)
     elif isinstance(value, datetime):
         text = f"{value:%Y-%m-%d %H:%M:%S}"
     else:

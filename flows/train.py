@@ -1,4 +1,4 @@
-"""The training flow: labelled files become a model version; the first one becomes champion.
+"""The training flow: files become a model version; the first one becomes champion.
 
 Belongs here: which files, and what a training came to. Does not belong here: fitting
 (``tasks.fit``) or the comparison of versions.
@@ -12,6 +12,7 @@ from prefect.states import Completed
 from pydantic import BaseModel
 
 from expectations.errors import TrainingDataError, UsageError
+from expectations.registry import get_contract
 from flows.plan import plan_file
 from flows.settings import Settings, load_settings
 from flows.stores import open_database, record_run, require_room, utc_now
@@ -27,7 +28,7 @@ from tasks.sources import hash_content
 from tasks.stages import FileJob, Refusal, ingest_task, validate_task
 from tasks.task import untagged
 from tasks.train import TrainingOutcome, train_model_task
-from tasks.training_data import require_labels
+from tasks.training_data import require_alike
 
 
 def name_training() -> str:
@@ -78,6 +79,7 @@ def train(
         if not jobs:
             return run.end(Completed(message=f"no file in {settings.training_folder}", data=None))
         accepted = [accept_file(job) for job in jobs]
+        require_alike({file.name: file.parts for file in accepted}, get_contract(settings.contract))
         outcome = train_model_task(
             engine,
             settings.models,
@@ -95,8 +97,9 @@ def train(
 
 
 class AcceptedFile(BaseModel):
-    """A labelled file whose usable rows are in the lake."""
+    """A file whose usable rows are in the lake."""
 
+    name: str
     parts: tuple[Path, ...]
     rows_quarantined: int
     advisories: tuple[str, ...]
@@ -153,8 +156,8 @@ def accept_file(job: FileJob) -> AcceptedFile:
         message = f"Cannot train on {job.source.name}: {validated.reason}"
         raise TrainingDataError(message)
     parts = tuple(job.folder / part.path for part in validated.parts)
-    require_labels(printable(job.source.name), parts, job.declared)
     return AcceptedFile(
+        name=printable(job.source.name),
         parts=parts,
         rows_quarantined=ingested.rows_unparsed + validated.rows_quarantined,
         advisories=tuple(

@@ -169,6 +169,9 @@ def scored(specimen: Specimen, known: str | None, model: str) -> tuple[Made, Map
                 "anomaly_score": [scores[rows.index(number)] for number in flagged],
                 "record": [json.dumps({"duration": number}) for number in flagged],
                 "is_explained": [True] * len(flagged),
+                "attack_category": ["DoS"] * len(flagged),
+                "category_probability": [0.75] * len(flagged),
+                "attack_technique": ["T1499"] * len(flagged),
             }
         )
         frames[REASONS] = pl.DataFrame(

@@ -30,6 +30,7 @@ import tasks.validate
 from expectations.nsl_kdd import NSL_KDD
 from expectations.suites import BETWEEN, IN_SET, Check, SuiteName
 from fuzz.row_oracle import failed_checks, is_missing
+from tasks.detectors.category import CATEGORY_SCHEMA
 
 THRESHOLD: Final = 6.4
 """Of a score between 0 and 8: a fifth of the rows is flagged, so that most small files have one."""
@@ -140,6 +141,10 @@ class HashingModel:
     def threshold(self, operating_point: str) -> float:  # noqa: ARG002
         """Return the score above which a row is flagged."""
         return THRESHOLD
+
+    def name_attacks(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Name no family."""
+        return CATEGORY_SCHEMA.to_frame().clear(frame.height)
 
     def score(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Score rows from 0 to 8, evenly."""

@@ -25,6 +25,7 @@ from storage.outbox import OutboxEvent, announce
 from storage.replays import insert_corrections
 from storage.schema import batch, delivery, quarantined_row, validation_result
 from storage.scorings import ScoringResult, insert_files, replace_live_scoring, require_equal
+from storage.shadows import ShadowResult, remove_shadow_scoring, replace_shadow_scoring
 from storage.text import dump_json, readable
 
 RECEIVED: Final = "received"
@@ -116,6 +117,8 @@ class BatchResult:
     """Rows that the batch of the claim's ``known`` accounts for."""
     scoring: ScoringResult | None
     """None where no row was left to be scored: all are known."""
+    shadow: ShadowResult | None = None
+    """What a challenger made of the same rows; None where none scored beside."""
     quarantine: tuple[Path, ...]
     """Grain: one quarantined row. ``row_number``, ``line_number``, ``stage``, ``reasons`` (list of
     texts), ``raw`` (bytes)."""
@@ -268,7 +271,12 @@ def commit_batch(engine: Engine, held: Claim, result: BatchResult) -> None:
         row = check_fence(connection, held)
         rows_scored = 0
         if result.scoring is not None:
-            replace_live_scoring(connection, held.batch_id, row["batch_date"], result.scoring)
+            place = (connection, held.batch_id, row["batch_date"])
+            live_id = replace_live_scoring(*place, result.scoring)
+            if result.shadow is None:
+                remove_shadow_scoring(*place)
+            else:
+                replace_shadow_scoring(*place, live_id, result.shadow)
             rows_scored = result.scoring.rows_scored
         require_equal("rows in its account", said=result.rows_scored, found=rows_scored)
         _clear(connection, held.batch_id)

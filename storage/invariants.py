@@ -128,6 +128,7 @@ SCORINGS: Final = (
         "a scoring of it says {0} flagged rows, and there are {1} flagged connections",
         "SELECT s.batch_id, s.rows_flagged, count(f.row_number) FROM scoring AS s"
         " LEFT JOIN flagged_connection AS f ON s.scoring_id = f.scoring_id"
+        " WHERE s.purpose <> 'shadow'"  # its flags do not count, and are in its predictions
         " GROUP BY s.scoring_id, s.batch_id, s.rows_flagged"
         " HAVING count(f.row_number) <> s.rows_flagged",
     ),
@@ -137,6 +138,28 @@ SCORINGS: Final = (
         "SELECT batch_id, rows_flagged, rows_scored, flag_rate FROM scoring"
         " WHERE coalesce(flag_rate, -1) <>"
         " coalesce(CAST(rows_flagged AS DOUBLE PRECISION) / nullif(rows_scored, 0), -1)",
+    ),
+    Rule(
+        "labelled rows",
+        "of a scoring's {0} rows, {1} are labelled, and of its {2} flagged ones {3} are",
+        "SELECT batch_id, rows_scored, rows_labelled_normal + rows_labelled_attack, rows_flagged,"
+        " rows_flagged_normal + rows_flagged_attack FROM scoring"
+        " WHERE rows_labelled_normal + rows_labelled_attack > rows_scored"
+        " OR rows_flagged_normal + rows_flagged_attack > rows_flagged",
+    ),
+    Rule(
+        "comparison of a shadow",
+        "{0} rows were compared, of which {1} flagged live and {2} by the shadow; its live scoring"
+        " says {3} and {4}, the shadow's {5}",
+        "SELECT s.batch_id, c.rows_compared, c.rows_flagged_by_both + c.rows_flagged_by_live,"
+        " c.rows_flagged_by_both + c.rows_flagged_by_shadow, v.rows_scored, v.rows_flagged,"
+        " s.rows_flagged FROM scoring_comparison AS c"
+        " INNER JOIN scoring AS s ON c.scoring_id = s.scoring_id"
+        " INNER JOIN scoring AS v ON c.live_scoring_id = v.scoring_id"
+        " WHERE s.purpose <> 'shadow' OR v.purpose <> 'live' OR v.batch_id <> s.batch_id"
+        " OR c.rows_compared <> s.rows_scored OR c.rows_compared <> v.rows_scored"
+        " OR c.rows_flagged_by_both + c.rows_flagged_by_live <> v.rows_flagged"
+        " OR c.rows_flagged_by_both + c.rows_flagged_by_shadow <> s.rows_flagged",
     ),
     Rule(
         "flagged connection of a prediction",

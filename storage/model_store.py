@@ -251,18 +251,54 @@ def promote(
         ModelRefusedError: its files are not those that were registered; nothing was changed.
     """
     with write(engine) as connection:
-        known = _find(connection, version)
-        if known is None:
-            message = (
-                f"Cannot promote {version}: there is no such version. `noctule models` lists them."
-            )
-            raise UsageError(message)
-        serialise(connection, f"models of {known.contract}")
-        if _champions(connection, known.contract)[-1:] == [version]:
-            message = f"{version} is the champion of {known.contract} already; nothing was changed."
-            raise UsageError(message)
-        _require_intact(models, known, "nothing was changed")
-        _append(connection, known.contract, version, "promote", who, reason, now)
+        promote_within(connection, models, version, who=who, reason=reason, now=now)
+
+
+def promote_within(
+    connection: Connection,
+    models: Path,
+    version: str,
+    *,
+    who: str,
+    reason: str,
+    now: datetime,
+    instead_of: str | None = None,
+) -> None:
+    """Make a version the champion, in the caller's transaction.
+
+    Args:
+        connection: with a transaction begun.
+        models: the store's folder.
+        version: the new champion.
+        who: whose name the history shows.
+        reason: why.
+        now: when.
+        instead_of: the champion it was compared with; refused if another one is champion by now.
+
+    Raises:
+        UsageError: there is no such version, it is the champion already, or another one is than it
+            was compared with.
+        ModelRefusedError: its files are not those that were registered.
+    """
+    known = _find(connection, version)
+    if known is None:
+        message = (
+            f"Cannot promote {version}: there is no such version. `noctule models` lists them."
+        )
+        raise UsageError(message)
+    serialise(connection, f"models of {known.contract}")
+    line = _champions(connection, known.contract)
+    if line[-1:] == [version]:
+        message = f"{version} is the champion of {known.contract} already; nothing was changed."
+        raise UsageError(message)
+    if instead_of is not None and line[-1:] != [instead_of]:
+        message = (
+            f"Cannot promote {version}: it was compared with {instead_of}, and meanwhile"
+            f" {line[-1]} became champion. Retrain again; nothing was changed."
+        )
+        raise UsageError(message)
+    _require_intact(models, known, "nothing was changed")
+    _append(connection, known.contract, version, "promote", who, reason, now)
 
 
 def rollback(

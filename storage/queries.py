@@ -47,6 +47,9 @@ flagged_connections = sa.table(
     sa.column("operating_point", Text),
     sa.column("reasons", JSON),
     sa.column("is_explained", Boolean),
+    sa.column("attack_category", Text),
+    sa.column("category_probability", Double),
+    sa.column("attack_technique", Text),
     sa.column("record", JSON),
     sa.column("model_version", Text),
 )
@@ -68,6 +71,10 @@ batch_summary = sa.table(
     sa.column("threshold", Double),
     sa.column("target_flag_rate", Double),
     sa.column("flag_rate", Double),
+    sa.column("rows_labelled_normal", Integer),
+    sa.column("rows_labelled_attack", Integer),
+    sa.column("false_positive_rate", Double),
+    sa.column("recall", Double),
     sa.column("rejection", Text),
     sa.column("received_at", UtcTime),
     sa.column("started_at", UtcTime),
@@ -116,6 +123,39 @@ model_history = sa.table(
     sa.column("kind", Text),
     sa.column("promoted_by", Text),
     sa.column("reason", Text),
+)
+promotion_decisions = sa.table(
+    "promotion_decisions",
+    sa.column("promotion_decision_id", Integer),
+    sa.column("contract", Text),
+    sa.column("decided_at", UtcTime),
+    sa.column("decision", Text),
+    sa.column("recipe", Text),
+    sa.column("challenger", Text),
+    sa.column("champion", Text),
+    sa.column("reason", Text),
+    sa.column("evidence", JSON),
+)
+shadow_comparison = sa.table(
+    "shadow_comparison",
+    sa.column("batch_id", Text),
+    sa.column("batch_date", Date),
+    sa.column("file_name", Text),
+    sa.column("contract", Text),
+    sa.column("model_version", Text),
+    sa.column("shadow_version", Text),
+    sa.column("rows_compared", Integer),
+    sa.column("rows_flagged", Integer),
+    sa.column("rows_flagged_by_shadow", Integer),
+    sa.column("rows_flagged_by_both", Integer),
+    sa.column("rows_flagged_live_only", Integer),
+    sa.column("rows_flagged_shadow_only", Integer),
+    sa.column("rank_correlation", Double),
+    sa.column("false_positive_rate", Double),
+    sa.column("false_positive_rate_of_shadow", Double),
+    sa.column("recall", Double),
+    sa.column("recall_of_shadow", Double),
+    sa.column("shadow_scoring_id", Integer),
 )
 
 
@@ -238,6 +278,29 @@ def history_rows(
         query = query.where(model_history.c.contract == contract)
     with read(engine) as connection:
         return _rows(connection, query.order_by(model_history.c.promotion_id.desc()).limit(limit))
+
+
+def decision_rows(
+    engine: Engine, *, contract: str | None = None, limit: int | None = None
+) -> list[Row]:
+    """List the challengers that were weighed against a champion, latest first."""
+    view = promotion_decisions
+    query = sa.select(view)
+    if contract is not None:
+        query = query.where(view.c.contract == contract)
+    with read(engine) as connection:
+        return _rows(connection, query.order_by(view.c.promotion_decision_id.desc()).limit(limit))
+
+
+def shadow_rows(
+    engine: Engine, *, batch: str | None = None, night: date | None = None, limit: int | None = None
+) -> list[Row]:
+    """List comparisons of shadows with live scorings; arguments as of ``flagged_rows``."""
+    view = shadow_comparison
+    with read(engine) as connection:
+        query = _choose(connection, sa.select(view), view, batch, night)
+        query = query.order_by(view.c.batch_id, view.c.shadow_version)
+        return _rows(connection, query.limit(limit))
 
 
 def resolve_batch(engine: Engine, beginning: str) -> str:

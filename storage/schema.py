@@ -173,6 +173,24 @@ promotion = Table(
     CheckConstraint("kind IN ('promote', 'rollback')", name="kind"),
 )
 
+# One row per challenger that a retraining weighed against the champion, whatever came of it.
+promotion_decision = Table(
+    "promotion_decision",
+    metadata,
+    Column("promotion_decision_id", SurrogateKey, primary_key=True),
+    Column("contract", Text, nullable=False),
+    Column("recipe", Text, nullable=False),  # how the challenger was fitted, in short
+    # Null where the fit failed, of the challenger; and where there was none yet, of the champion.
+    Column("challenger_version_id", ForeignKey("model_version.model_version_id")),
+    Column("champion_version_id", ForeignKey("model_version.model_version_id")),
+    Column("decision", Text, nullable=False),
+    Column("reason", PlainText, nullable=False),
+    Column("evidence", RecordJson, nullable=False),  # figures, intervals and checks
+    Column("decided_at", UtcTime, nullable=False),
+    CheckConstraint("decision IN ('promoted', 'refused', 'failed')", name="decision"),
+    CheckConstraint("decision = 'failed' OR challenger_version_id IS NOT NULL", name="challenger"),
+)
+
 # One row per model version applied to a batch for a purpose.
 scoring = Table(
     "scoring",
@@ -189,12 +207,22 @@ scoring = Table(
     Column("rows_flagged", RowCount, nullable=False),
     Column("started_at", UtcTime, nullable=False),
     Column("finished_at", UtcTime, nullable=False),
+    # Of the rows that came with a label; null where the file has none.
+    Column("rows_labelled_normal", RowCount),
+    Column("rows_labelled_attack", RowCount),
+    Column("rows_flagged_normal", RowCount),  # the false alarms among the former
+    Column("rows_flagged_attack", RowCount),  # the hits among the latter
     # In this order, so that SQLite looks batches up in uq_scoring_live, knows that there is one
     # row, and takes the order of the flagged connections below it from their index.
     UniqueConstraint("model_version_id", "batch_id", "purpose"),
     UniqueConstraint("scoring_id", "batch_id"),  # for the foreign key of flagged_connection
     CheckConstraint("purpose IN ('live', 'shadow', 'backfill', 'replay')", name="purpose"),
     CheckConstraint("rows_flagged BETWEEN 0 AND rows_scored", name="rows_flagged"),
+    CheckConstraint(
+        "rows_flagged_normal BETWEEN 0 AND rows_labelled_normal"
+        " AND rows_flagged_attack BETWEEN 0 AND rows_labelled_attack",
+        name="labelled",
+    ),
 )
 Index(
     "uq_scoring_live",
@@ -203,6 +231,19 @@ Index(
     sqlite_where=scoring.c.purpose == "live",
     postgresql_where=scoring.c.purpose == "live",
     info={"serves": "every view: the one live scoring of a batch"},
+)
+
+# One row per scoring by a shadow: how it differs from the live scoring of the same rows.
+scoring_comparison = Table(
+    "scoring_comparison",
+    metadata,
+    Column("scoring_id", ForeignKey("scoring.scoring_id"), primary_key=True),  # the shadow's
+    Column("live_scoring_id", ForeignKey("scoring.scoring_id"), nullable=False),
+    Column("rows_compared", RowCount, nullable=False),
+    Column("rows_flagged_by_both", RowCount, nullable=False),
+    Column("rows_flagged_by_live", RowCount, nullable=False),  # and not by the shadow
+    Column("rows_flagged_by_shadow", RowCount, nullable=False),  # and not live
+    Column("rank_correlation", Double),  # Spearman's, of the scores; null where one is constant
 )
 
 # One row per scored connection of a scoring, narrow: the record itself is in the lake.
@@ -215,7 +256,7 @@ prediction = Table(
     Column("batch_date", Date, nullable=False),
     Column("scoring_id", SurrogateKey, nullable=False),
     Column("row_number", RowCount, nullable=False),
-    Column("classifier_score", Double, nullable=False),  # log-odds
+    Column("classifier_score", Double),  # log-odds; null from a model fitted without labels
     Column("one_class_score", Double, nullable=False),  # in its own unit
     Column("anomaly_score", Double, nullable=False),  # decades of surprise
     Column("is_flagged", Boolean, nullable=False),
@@ -238,6 +279,10 @@ flagged_connection = Table(
     Column("anomaly_score", Double, nullable=False),
     Column("is_explained", Boolean, nullable=False),
     Column("record", RecordJson, nullable=False),
+    # What family of attack it looks like, or unknown; null from a model that names none.
+    Column("attack_category", PlainText),
+    Column("category_probability", Double),  # that it is of that family, if it is an attack
+    Column("attack_technique", Text),  # of MITRE ATT&CK, where the family has one
     PrimaryKeyConstraint("scoring_id", "row_number"),
     ForeignKeyConstraint(
         ["scoring_id", "batch_id"],

@@ -5,7 +5,7 @@ and its transaction (see ``batches``).
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import date, datetime
 from pathlib import Path
 from typing import Final
@@ -22,6 +22,19 @@ from storage.schema import batch, drift_statistic, flagged_connection, predictio
 LIVE: Final = "live"
 """The purpose of a scoring that the views show."""
 
+SHADOW: Final = "shadow"
+"""The purpose of a scoring beside it, whose flags do not count."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledRows:
+    """Rows that came with a label, and the flagged ones among them."""
+
+    rows_labelled_normal: int
+    rows_labelled_attack: int
+    rows_flagged_normal: int
+    rows_flagged_attack: int
+
 
 @dataclass(frozen=True, kw_only=True)
 class ScoringResult:
@@ -35,6 +48,8 @@ class ScoringResult:
     """The share of rows that the operating point aims to flag; None if it is not chosen so."""
     rows_scored: int
     rows_flagged: int
+    labelled: LabelledRows | None = None
+    """What became of the rows that came with a label; None where none did."""
     scores: tuple[Path, ...]
     """Grain: one scored row. ``row_number``, ``classifier_score``, ``one_class_score``,
     ``anomaly_score``, ``is_flagged``; further columns stay in the lake."""
@@ -71,20 +86,9 @@ def replace_live_scoring(
     Raises:
         NoctuleError: the files do not hold as many rows as the result says.
     """
-    scoring_id = _replace_row(connection, batch_id, batch_date, result)
+    scoring_id = replace_row(connection, batch_id, batch_date, result, LIVE)
+    insert_predictions(connection, scoring_id, batch_date, result)
     key = pl.lit(scoring_id, pl.Int64).alias("scoring_id")
-    day = pl.lit(batch_date, pl.Date).alias("batch_date")
-
-    rows_flagged = 0
-
-    def predictions(frame: pl.DataFrame) -> pl.DataFrame:
-        nonlocal rows_flagged
-        rows_flagged += int(frame.get_column("is_flagged").sum())
-        return frame.select(day, key, *PREDICTION_COLUMNS)
-
-    stored = insert_files(connection, prediction, result.scores, predictions)
-    require_equal("scored rows", said=result.rows_scored, found=stored)
-    require_equal("flagged rows", said=result.rows_flagged, found=rows_flagged)
     stored = insert_files(
         connection,
         flagged_connection,
@@ -106,6 +110,28 @@ def replace_live_scoring(
     )
     refresh_statistics(connection, scoring, flagged_connection, reason)
     return scoring_id
+
+
+def insert_predictions(
+    connection: Connection, scoring_id: int, batch_date: date, result: ScoringResult
+) -> None:
+    """Insert the predictions of a scoring that has none.
+
+    Raises:
+        NoctuleError: the files do not hold as many rows, or flags, as the result says.
+    """
+    key = pl.lit(scoring_id, pl.Int64).alias("scoring_id")
+    day = pl.lit(batch_date, pl.Date).alias("batch_date")
+    rows_flagged = 0
+
+    def predictions(frame: pl.DataFrame) -> pl.DataFrame:
+        nonlocal rows_flagged
+        rows_flagged += int(frame.get_column("is_flagged").sum())
+        return frame.select(day, key, *PREDICTION_COLUMNS)
+
+    stored = insert_files(connection, prediction, result.scores, predictions)
+    require_equal("scored rows", said=result.rows_scored, found=stored)
+    require_equal("flagged rows", said=result.rows_flagged, found=rows_flagged)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,6 +212,7 @@ def _columns(table: Table, *filled: str) -> tuple[str, ...]:
 PREDICTION_COLUMNS: Final = _columns(prediction, "scoring_id", "batch_date")
 FLAGGED_COLUMNS: Final = _columns(flagged_connection, "scoring_id", "batch_id")
 REASON_COLUMNS: Final = _columns(reason, "scoring_id")
+LABELLED_COLUMNS: Final = tuple(one.name for one in fields(LabelledRows))
 DRIFT_COLUMNS: Final = _columns(drift_statistic, "scoring_id")
 
 
@@ -193,26 +220,31 @@ def _present(path: Path | None) -> tuple[Path, ...]:
     return () if path is None else (path,)
 
 
-def _replace_row(
-    connection: Connection, batch_id: str, batch_date: date, result: ScoringResult
+def replace_row(
+    connection: Connection, batch_id: str, batch_date: date, result: ScoringResult, purpose: str
 ) -> int:
-    """Write the scoring's own row, and clear the rows below it."""
+    """Write a scoring's own row, and clear the rows below it.
+
+    Of a purpose there is one scoring a batch, whatever model it is by.
+    """
     facts = {
         "batch_id": batch_id,
         "model_version_id": result.model_version,
-        "purpose": LIVE,
+        "purpose": purpose,
         "operating_point": result.operating_point,
         "threshold": result.threshold,
         "target_flag_rate": result.target_flag_rate,
         "flag_rate": result.rows_flagged / result.rows_scored if result.rows_scored else None,
         "rows_scored": result.rows_scored,
         "rows_flagged": result.rows_flagged,
+        **dict.fromkeys(LABELLED_COLUMNS),
+        **({} if result.labelled is None else asdict(result.labelled)),
         "started_at": result.started_at,
         "finished_at": result.finished_at,
     }
     kept: int | None = connection.scalar(
         sa.select(scoring.c.scoring_id).where(
-            scoring.c.batch_id == batch_id, scoring.c.purpose == LIVE
+            scoring.c.batch_id == batch_id, scoring.c.purpose == purpose
         )
     )
     if kept is None:

@@ -56,9 +56,9 @@ def calibrate(evidence: Evidence, keep: Mask) -> Calibration:
     """
     raw, is_attack = evidence.out_of_fold, evidence.is_attack
     normal = keep & ~is_attack
-    tails: dict[Role, Tail] = {
-        "classifier": Tail.fit(raw.classifier[normal]),
-        "one_class": Tail.fit(raw.one_class[normal], is_logarithmic=True),
+    tails = {
+        role: Tail.fit(scores[normal], is_logarithmic=role == "one_class")
+        for role, scores in raw.scores.items()
     }
     score = _join(tails, raw)
     novel = {
@@ -90,9 +90,4 @@ def score_kind(kind: KindScores, raw: OutOfFold, one_class_tail: Tail, keep: Mas
 
 
 def _join(tails: Mapping[Role, Tail], raw: OutOfFold) -> Floats:
-    return sum_tails(
-        {
-            "classifier": tails["classifier"].decades(raw.classifier),
-            "one_class": tails["one_class"].decades(raw.one_class),
-        }
-    )
+    return sum_tails({role: tails[role].decades(scores) for role, scores in raw.scores.items()})

@@ -1,46 +1,39 @@
 """How good scores are, where labels are known: the figures behind ``noctule evaluate``.
 
-Belongs here: metrics from scores and labels. Does not belong here: scoring, or anything that
-changes a model.
+Belongs here: which figures a report has, and their rows. Does not belong here: the metrics
+themselves (see ``metrics``), scoring, or anything that changes a model.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import polars as pl
 from pydantic import BaseModel, ConfigDict
 
 from expectations.contract import Contract
 from expectations.errors import InputRejectedError
-from tasks.detectors.hybrid import OPERATING_POINTS, ModelCard, OperatingPointName, flag, read_card
-from tasks.encode import Floats, Mask
+from tasks.detectors.hybrid import ModelCard, OperatingPointName, flag, read_card
 from tasks.labels import attack_name, family_of, find_unclear_labels, has_labels, is_attack
-from tasks.ratios import ratio
+from tasks.metrics import (
+    OperatingPoint,
+    ProbabilityCalibration,
+    average_precision,
+    judge_flags,
+    judge_probabilities,
+    roc_auc,
+)
+from tasks.row_keys import RowKeys, read_row_keys
 
 if TYPE_CHECKING:
     from tasks.validate import PartFile
 
-
-class OperatingPoint(BaseModel):
-    """What one threshold does. A figure is None where it is not defined: no row to divide by."""
-
-    model_config = ConfigDict(frozen=True)
-
-    threshold: float
-    """Of ``anomaly_score``; for ``p50``, of the classifier's log-odds."""
-    accuracy: float | None
-    precision: float | None
-    recall: float | None
-    f1: float | None
-    false_positive_rate: float | None
-    flag_rate: float | None
-    """Share of all rows that are flagged."""
+EVERY_FAMILY = "all"
+"""What the totals over families stand under."""
 
 
-class Evaluation(BaseModel):
-    """The object ``noctule evaluate --json`` prints."""
+class Figures(BaseModel):
+    """How some labelled rows fare."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -50,11 +43,42 @@ class Evaluation(BaseModel):
     """Of ``anomaly_score``; None if all rows are of one class, as ``average_precision``."""
     average_precision: float | None
     operating_points: dict[str, OperatingPoint]
-    """``default``, ``low_alert`` and ``p50``."""
+    """``default``, ``low_alert`` and, of a model with a classifier, ``p50``."""
+
+
+class AttackRecall(BaseModel):
+    """How many of some attacks are flagged."""
+
+    model_config = ConfigDict(frozen=True)
+
+    family: str
+    name: str | None = None
+    """Of the attack; None for all of the family."""
+    is_seen: bool | None
+    """Whether the model was taught attacks of that name; None where it is not known of which."""
+    rows: int
+    recall: dict[str, float]
+    """By operating point."""
+
+
+class Evaluation(Figures):
+    """The object ``noctule evaluate --json`` prints."""
+
     recall_by_attack: dict[str, float]
     """At ``default``; empty where the file names no attacks."""
     recall_by_family: dict[str, float]
     """Likewise."""
+    attacks: tuple[AttackRecall, ...] = ()
+    """The same with every operating point, an attack each."""
+    families: tuple[AttackRecall, ...] = ()
+    """Attacks the model was taught and those it was not, apart: first of all families, then of
+    each."""
+    calibration: ProbabilityCalibration | None = None
+    """Of the classifier's probabilities; None from a model without one."""
+    rows_seen_in_training: int = 0
+    """Rows whose features are those of a row the model was fitted on, copies that flatter it."""
+    without_seen: Figures | None = None
+    """The same rows without those; None where there are none."""
     rows_unlabelled: int = 0
     """Rows that could not be judged, for want of a label; not among ``rows``."""
     rows_quarantined: int = 0
@@ -69,6 +93,7 @@ def evaluate_batch(
     scores: Sequence[str],
     model_folder: Path,
     contract: Contract,
+    card: ModelCard | None = None,
 ) -> Evaluation:
     """Judge the scores of a labelled batch.
 
@@ -80,8 +105,9 @@ def evaluate_batch(
         folder: the batch's folder; parts and scores are named relative to it.
         parts: the accepted rows, with their labels.
         scores: the scores, one file a part, of the same rows in the same order.
-        model_folder: of the model that scored them; its thresholds are read.
+        model_folder: of the model that scored them.
         contract: names the label, attack and families.
+        card: whose thresholds flag; those of the model by default.
 
     Returns:
         The evaluation over the rows that have a label. Of quarantined rows and of advisories it
@@ -90,10 +116,15 @@ def evaluate_batch(
     Raises:
         InputRejectedError: the batch has no labels, or some that are not clear.
     """
+    trained_on = read_row_keys(model_folder)
     every = pl.concat(
         [
             pl.concat(
-                [_read_labels(folder / part.path, contract), _read_scores(folder / name)],
+                [
+                    _read_labels(folder / part.path, contract),
+                    _read_scores(folder / name),
+                    _find_seen(folder / part.path, contract, trained_on),
+                ],
                 how="horizontal",
             )
             for part, name in zip(parts, scores, strict=True)
@@ -105,7 +136,7 @@ def evaluate_batch(
     judged = every.drop_nulls("is_attack")
     return evaluate_scores(
         judged,
-        read_card(model_folder),
+        card or read_card(model_folder),
         contract.families or {},
         rows_unlabelled=every.height - judged.height,
     )
@@ -117,8 +148,7 @@ def evaluate_scores(
     """Judge scores against labels, flagged by the model's own thresholds.
 
     Args:
-        judged: one row per connection: ``is_attack``, ``attack`` (its name, null if not known),
-            ``anomaly_score`` and ``classifier_score``.
+        judged: as for ``evaluate_flags``.
         card: of the model that scored; its thresholds are judged.
         families: attack name to family.
         rows_unlabelled: how many more rows there are, without a label.
@@ -126,7 +156,7 @@ def evaluate_scores(
     Returns:
         The evaluation.
     """
-    flags = {name: flag(judged, name, card.threshold(name)) for name in OPERATING_POINTS}
+    flags = {name: flag(judged, name, card.threshold(name)) for name in card.operating_points}
     return evaluate_flags(judged, flags, card, families, rows_unlabelled=rows_unlabelled)
 
 
@@ -141,97 +171,129 @@ def evaluate_flags(
     """Judge scores and flags against labels.
 
     Args:
-        judged: one row per connection: ``is_attack``, ``attack`` (its name, null if not known) and
-            ``anomaly_score``.
+        judged: one row per connection: ``is_attack``, ``attack`` (its name, null if not known),
+            ``anomaly_score``, ``classifier_score`` (null from a model without one) and, where that
+            is known, ``is_seen`` (whether the model was fitted on such a row).
         flags: for each operating point, Boolean (n_rows,).
-        card: its thresholds are reported.
+        card: its thresholds are reported, and which attacks it was taught.
         families: attack name to family.
         rows_unlabelled: how many more rows there are, without a label.
 
     Returns:
         The evaluation.
     """
-    truth = judged["is_attack"].to_numpy()
-    scores = judged["anomaly_score"].to_numpy()
-    by_attack = _count_by_attack(judged, flags["default"])
-    by_family = (
-        by_attack.with_columns(
-            name=pl.Series(
-                [family_of(attack, families) for attack in by_attack["name"]], dtype=pl.String
-            )
-        )
-        .group_by("name")
-        .sum()
-    )
+    flagged = judged.with_columns(one.alias(f"flagged_{name}") for name, one in flags.items())
+    is_seen = judged["is_seen"] if "is_seen" in judged.columns else None
+    attacks = _recall_by_name(flagged, card, families, tuple(flags))
+    by_family = _sum_recalls(attacks, ("family",), tuple(flags))
     return Evaluation(
-        rows=judged.height,
-        roc_auc=roc_auc(truth, scores),
-        average_precision=average_precision(truth, scores),
-        operating_points={
-            name: _judge_flags(truth, flags[name], card.threshold(name))
-            for name in OPERATING_POINTS
-        },
-        recall_by_attack=_recalls(by_attack),
-        recall_by_family=_recalls(by_family),
+        **_figures(flagged, flags, card).model_dump(),
+        recall_by_attack={one["name"]: one["default"] / one["rows"] for one in attacks},
+        recall_by_family={one["family"]: one["default"] / one["rows"] for one in by_family},
+        attacks=_recalls(attacks, tuple(flags)),
+        families=(
+            *_recalls(_sum_recalls(attacks, ("is_seen",), tuple(flags)), tuple(flags)),
+            *_recalls(_sum_recalls(attacks, ("family", "is_seen"), tuple(flags)), tuple(flags)),
+        ),
+        calibration=_judge_classifier(judged),
+        rows_seen_in_training=0 if is_seen is None else int(is_seen.sum()),
+        without_seen=(
+            _figures(flagged.filter(~is_seen), flags, card)
+            if is_seen is not None and is_seen.any() and not is_seen.all()
+            else None
+        ),
         rows_unlabelled=rows_unlabelled,
     )
 
 
-def roc_auc(truth: Mask, scores: Floats) -> float | None:
-    """Return the probability that an attack outscores a normal connection, ties counting half.
+def _figures(
+    flagged: pl.DataFrame, names: Collection[OperatingPointName], card: ModelCard
+) -> Figures:
+    """Judge rows whose flags are in columns ``flagged_<operating point>``."""
+    truth = flagged["is_attack"].to_numpy()
+    scores = flagged["anomaly_score"].to_numpy()
+    return Figures(
+        rows=flagged.height,
+        roc_auc=roc_auc(truth, scores),
+        average_precision=average_precision(truth, scores),
+        operating_points={
+            name: judge_flags(truth, flagged[f"flagged_{name}"].to_numpy(), card.threshold(name))
+            for name in names
+        },
+    )
 
-    Source: Hanley & McNeil 1982: the Mann-Whitney statistic of average ranks.
+
+def _judge_classifier(judged: pl.DataFrame) -> ProbabilityCalibration | None:
+    log_odds = judged["classifier_score"]
+    if log_odds.null_count() == judged.height:
+        return None
+    return judge_probabilities(judged["is_attack"].to_numpy(), log_odds.to_numpy())
+
+
+def _recall_by_name(
+    flagged: pl.DataFrame,
+    card: ModelCard,
+    families: Mapping[str, str],
+    points: tuple[OperatingPointName, ...],
+) -> list[dict[str, Any]]:
+    """Count the attacks that have a name, by name.
+
+    Returns:
+        ``name family is_seen rows`` of each and, for each operating point, those it flags.
     """
-    attacks, normals = int(truth.sum()), int((~truth).sum())
-    if not attacks or not normals:
-        return None
-    ranks = pl.Series(scores).rank("average").to_numpy()
-    above = float(ranks[truth].sum()) - attacks * (attacks + 1) / 2
-    return above / (attacks * normals)
-
-
-def average_precision(truth: Mask, scores: Floats) -> float | None:
-    """Return the mean of precision over recall, a step for each distinct score."""
-    attacks = int(truth.sum())
-    if not attacks or attacks == len(truth):
-        return None
-    order = np.argsort(-scores, kind="stable")
-    last_of_tie = np.append(np.diff(scores[order]) != 0, [True])
-    found = np.cumsum(truth[order])[last_of_tie]
-    flagged = np.flatnonzero(last_of_tie) + 1
-    gained = np.diff(found, prepend=0)
-    return float((gained * (found / flagged)).sum() / attacks)
-
-
-def _judge_flags(truth: Mask, is_flagged: pl.Series, threshold: float) -> OperatingPoint:
-    flagged = is_flagged.to_numpy()
-    hits, alarms = int((flagged & truth).sum()), int((flagged & ~truth).sum())
-    misses, rests = int((~flagged & truth).sum()), int((~flagged & ~truth).sum())
-    return OperatingPoint(
-        threshold=threshold,
-        accuracy=ratio(hits + rests, len(truth)),
-        precision=ratio(hits, hits + alarms),
-        recall=ratio(hits, hits + misses),
-        f1=ratio(2 * hits, 2 * hits + alarms + misses),
-        false_positive_rate=ratio(alarms, alarms + rests),
-        flag_rate=ratio(hits + alarms, len(truth)),
+    counted = (
+        flagged.filter(pl.col("is_attack") & pl.col("attack").is_not_null())
+        .group_by(name=pl.col("attack").cast(pl.String))
+        .agg(pl.len().alias("rows"), *(pl.col(f"flagged_{one}").sum().alias(one) for one in points))
+        .sort("name")
     )
+    taught = card.attacks
+    return [
+        {
+            **row,
+            "family": family_of(row["name"], families),
+            "is_seen": None if taught is None else row["name"] in taught,
+        }
+        for row in counted.iter_rows(named=True)
+    ]
 
 
-def _count_by_attack(judged: pl.DataFrame, is_flagged: pl.Series) -> pl.DataFrame:
-    """Count the named attacks and the flagged ones: ``name``, ``rows``, ``flagged``."""
-    return (
-        judged.select(pl.col("attack").alias("name"), "is_attack", is_flagged.alias("is_flagged"))
-        .filter(pl.col("is_attack") & pl.col("name").is_not_null())
-        .group_by("name")
-        .agg(rows=pl.len(), flagged=pl.col("is_flagged").sum())
-        .with_columns(pl.col("name").cast(pl.String))
+def _sum_recalls(
+    counted: Sequence[Mapping[str, Any]],
+    keys: tuple[str, ...],
+    points: tuple[OperatingPointName, ...],
+) -> list[dict[str, Any]]:
+    """Add up counts of attacks that agree in some keys, in the keys' order; seen before unseen."""
+    summed: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for one in counted:
+        key = tuple(one[name] for name in keys)
+        total = summed.setdefault(
+            key,
+            {
+                "family": EVERY_FAMILY,
+                "is_seen": None,
+                **dict(zip(keys, key, strict=True)),
+                **dict.fromkeys(("rows", *points), 0),
+            },
+        )
+        for name in ("rows", *points):
+            total[name] += one[name]
+    return sorted(summed.values(), key=lambda one: (one["family"], one["is_seen"] is False))
+
+
+def _recalls(
+    counted: Sequence[Mapping[str, Any]], points: tuple[OperatingPointName, ...]
+) -> tuple[AttackRecall, ...]:
+    return tuple(
+        AttackRecall(
+            family=one["family"],
+            name=one.get("name"),
+            is_seen=one["is_seen"],
+            rows=one["rows"],
+            recall={point: one[point] / one["rows"] for point in points},
+        )
+        for one in counted
     )
-
-
-def _recalls(counted: pl.DataFrame) -> dict[str, float]:
-    ordered = counted.sort("name")
-    return {name: flagged / rows for name, rows, flagged in ordered.iter_rows()}
 
 
 def _read_labels(part: Path, contract: Contract) -> pl.DataFrame:
@@ -252,3 +314,11 @@ def _read_labels(part: Path, contract: Contract) -> pl.DataFrame:
 
 def _read_scores(part: Path) -> pl.DataFrame:
     return pl.read_parquet(part, columns=["anomaly_score", "classifier_score"])
+
+
+def _find_seen(part: Path, contract: Contract, trained_on: RowKeys | None) -> pl.DataFrame:
+    """Tell of each row whether the model was fitted on its like; no column if that is not kept."""
+    if trained_on is None:
+        return pl.DataFrame()
+    features = pl.read_parquet(part, columns=list(contract.feature_names))
+    return pl.DataFrame({"is_seen": trained_on.contain(features)})

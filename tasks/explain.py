@@ -15,7 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from expectations.contract import Contract
 from expectations.registry import get_contract
 from storage.bulk import SLICE_ROWS
+from tasks.detectors.category import CATEGORY_SCHEMA
 from tasks.detectors.hybrid import Model, load_model
+from tasks.detectors.member import ROLES
 from tasks.encode import render_value
 
 if TYPE_CHECKING:
@@ -59,7 +61,8 @@ class ExplainSummary(BaseModel):
     rows_explained: int
     flagged: tuple[str, ...]
     """A file for each accepted part, in order, relative to the batch's folder. Grain: one flagged
-    connection; ``row_number line_number anomaly_score record is_explained``."""
+    connection; ``row_number line_number anomaly_score record is_explained`` and those of
+    ``CATEGORY_SCHEMA``."""
     reasons: str
     """Relative to the batch's folder. Grain: one reason; columns of ``REASONS_SCHEMA``."""
 
@@ -96,16 +99,22 @@ def explain_batch(
     for index, (part, name) in enumerate(zip(parts, scores, strict=True)):
         is_flagged = pl.read_parquet(
             folder / name,
-            columns=["anomaly_score", "is_flagged", "classifier_tail", "one_class_tail"],
+            columns=["anomaly_score", "is_flagged", *(f"{role}_tail" for role in ROLES)],
         )
         rows = pl.read_parquet(folder / part.path).hstack(is_flagged).filter("is_flagged")
         rows = rows.with_columns(pl.col("row_number").is_in(chosen.implode()).alias("is_explained"))
+        rows = rows.hstack(model.name_attacks(rows))
         to_explain.append(rows.filter("is_explained"))
         written = f"flagged-{index:05d}.parquet"
         # By score, the order of the index they are stored under: a commit of 1.4 million flagged
         # rows took 8.9 CPU s of SQLite instead of 12.9.
         rows.sort("anomaly_score", descending=True, maintain_order=True).select(
-            "row_number", "line_number", "anomaly_score", record_of(rows, contract), "is_explained"
+            "row_number",
+            "line_number",
+            "anomaly_score",
+            record_of(rows, contract),
+            "is_explained",
+            *CATEGORY_SCHEMA,
         ).write_parquet(
             out / written, compression="lz4", statistics=False, row_group_size=SLICE_ROWS
         )

@@ -15,24 +15,33 @@ from pydantic import BaseModel, ConfigDict
 
 from expectations.contract import Contract
 from tasks.calibration import Evidence, calibrate
+from tasks.categories import fit_categories
 from tasks.detectors.autoencoder import Autoencoder
 from tasks.detectors.autoencoder_training import save_network
-from tasks.detectors.hybrid import Model, ModelCard, Thresholds, hash_content, write_json
+from tasks.detectors.hybrid import (
+    Model,
+    ModelCard,
+    Thresholds,
+    hash_content,
+    read_card,
+    write_json,
+)
 from tasks.drift import build_reference
 from tasks.holdout import (
     TrainingOptions,
     divide_attacks,
-    fit_supervised,
-    fit_unsupervised,
+    fit_members,
     score_held_out_kinds,
     score_out_of_fold,
 )
 from tasks.judgement import TrainingMetrics, judge_fit
-from tasks.training_data import assign_folds, read_training_rows
+from tasks.row_keys import RowKeys
+from tasks.training_data import TrainingRows, assign_folds, read_training_rows
 
 METRICS_FILE = "metrics.json"
 TRAINING_FILE = "training.json"
 REFERENCE_FOLDER = "reference"
+EVIDENCE_FILE = "evidence.parquet"
 
 
 class FitSummary(BaseModel):
@@ -44,7 +53,7 @@ class FitSummary(BaseModel):
     """The model's identity; see ``hash_content``."""
     rows: int
     classes: dict[str, int]
-    """Rows labelled ``normal`` and ``attack``."""
+    """Rows labelled ``normal`` and ``attack``; or ``unlabelled`` alone."""
     thresholds: Thresholds
     metrics: TrainingMetrics
     seconds: dict[str, float]
@@ -69,7 +78,8 @@ def fit_model(
         parts: Parquet files of accepted connections with their label.
         contract: names the features, the label and the attack families.
         out: an existing folder; gets the model's content files, the Keras files,
-            ``metrics.json``, ``training.json`` and ``reference/``.
+            ``metrics.json``, ``training.json``, ``evidence.parquet``, ``row_keys.parquet`` and
+            ``reference/``.
         options: how the model is fitted.
         progress: told each step before it is done.
 
@@ -83,34 +93,50 @@ def fit_model(
     steps.begin("reading labelled connections")
     rows = read_training_rows(parts, contract)
     fold = assign_folds(rows, options.folds, options.seed)
-    kinds = divide_attacks(rows, contract, options.seed)
+    divisions = divide_attacks(rows, contract, options.seed)
 
     steps.begin("scoring held-out rows")
-    out_of_fold = score_out_of_fold(rows, fold, kinds, options, steps.tell)
+    out_of_fold = score_out_of_fold(rows, fold, divisions, options, steps.tell)
     steps.begin("scoring held-out kinds of attack")
-    novel = score_held_out_kinds(rows, fold, kinds, options, steps.tell)
-    evidence = Evidence(rows.is_attack, out_of_fold, novel)
+    evidence = [
+        Evidence(
+            rows.is_attack, scores, score_held_out_kinds(rows, fold, kinds, options, steps.tell)
+        )
+        for scores, kinds in zip(out_of_fold, divisions, strict=True)
+    ]
     everything = np.ones(rows.count, dtype=np.bool_)
-    calibration = calibrate(evidence, everything)
+    calibration = calibrate(evidence[0], everything)
 
     steps.begin("fitting on all rows")
-    classifier = fit_supervised(rows, everything, options)
-    one_class = fit_unsupervised(rows, everything, classifier.encoder, options)
-    typical = classifier.encoder.find_typical(rows.features.filter(~rows.is_attack))
-    card = ModelCard(contract=contract.name, thresholds=calibration.thresholds, typical=typical)
-    Model(card, classifier.encoder, (classifier, one_class), calibration.tails).save(out)
+    members = fit_members(rows, everything, options)
+    encoder, one_class = members[-1].encoder, members[-1]
+    steps.begin("telling families of attack apart")
+    categories = fit_categories(rows, contract, encoder, fold, options.seed, options.threads)
+    card = ModelCard(
+        contract=contract.name,
+        thresholds=calibration.thresholds,
+        typical=encoder.find_typical(rows.features.filter(~rows.is_attack)),
+        attacks=None if rows.attacks is None else name_attacks(rows),
+    )
+    category, category_metrics = categories or (None, None)
+    model = Model(card, encoder, members, calibration.tails, category)
+    model.save(out)
     history: tuple[dict[str, float], ...] = ()
     if isinstance(one_class.detector, Autoencoder) and one_class.detector.network is not None:
         save_network(one_class.detector.network, out)
         history = one_class.detector.history
 
     steps.begin("keeping metrics and the drift reference")
-    metrics = judge_fit(rows, contract, evidence, kinds, card, options)
+    metrics, held_out = judge_fit(
+        rows, contract, evidence, divisions, read_card(out), options, category_metrics
+    )
+    held_out.write_parquet(out / EVIDENCE_FILE)
+    RowKeys.of(rows.features).save(out)
     write_json(out / METRICS_FILE, metrics.model_dump(mode="json"))
     write_json(
         out / TRAINING_FILE, {"options": options.model_dump(mode="json"), "autoencoder": history}
     )
-    anomaly_score = calibration.score(out_of_fold)
+    anomaly_score = calibration.score(out_of_fold[0])
     reference = rows.features.with_columns(pl.Series("anomaly_score", anomaly_score))
     build_reference(reference, contract, out / REFERENCE_FOLDER, options.seed)
 
@@ -118,11 +144,21 @@ def fit_model(
     return FitSummary(
         content_hash=hash_content(out),
         rows=rows.count,
-        classes={"normal": rows.count - attacks, "attack": attacks},
+        classes=(
+            {"normal": rows.count - attacks, "attack": attacks}
+            if rows.is_labelled
+            else {"unlabelled": rows.count}
+        ),
         thresholds=calibration.thresholds,
         metrics=metrics,
         seconds=steps.end(),
     )
+
+
+def name_attacks(rows: TrainingRows) -> tuple[str, ...]:
+    """Return the names of the attacks among the rows, sorted."""
+    assert rows.attacks is not None  # noqa: S101 - the caller has looked
+    return tuple(sorted({str(name) for name in rows.attacks[rows.is_attack] if name}))
 
 
 class _Steps:

@@ -4,20 +4,20 @@ Belongs here: fitting on part of the rows to score the rest, with single rows or
 attack held out. Does not belong here: what is concluded from the scores.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from expectations.contract import Contract
 from expectations.errors import UsageError
 from tasks.detectors.autoencoder_training import AutoencoderOptions
 from tasks.detectors.gradient_boosting import LightGBMOptions
-from tasks.detectors.member import Member, form_of
+from tasks.detectors.member import ROLES, Member, Role, form_of
 from tasks.detectors.names import SelectionName
 from tasks.detectors.registry import (
     CLASSIFIERS,
@@ -40,8 +40,8 @@ MIN_NAMED = 0.5
 is fitted without a kind does without the nameless as well, so with few names it would know little.
 """
 
-MAX_KINDS = 8
-"""Most kinds held out, the largest first: each costs a fit."""
+MAX_KINDS = 12
+"""Most kinds held out of a division, the largest first: each costs a fit."""
 
 CLUSTERS = 5
 """Kinds made by clustering where too few attacks have a name: a guess, near the number of families
@@ -51,6 +51,11 @@ CLUSTER_SAMPLE = 5_000
 """Attacks that clustering learns from; the others join the nearest centre."""
 
 KindSource = Literal["family", "attack", "cluster"]
+
+
+SERVED = LightGBMOptions(outliers=0.5)
+"""The classifier of a model by default. A study leaves the outliers out: they are for attacks that
+a random split has not got."""
 
 
 class TrainingOptions(BaseModel):
@@ -69,10 +74,16 @@ class TrainingOptions(BaseModel):
     """What the classifier reads instead of all features; see ``tasks.select``."""
     top_k: int | None = Field(default=None, ge=1)
     """Columns the selection gives; None for as many as it gives by itself."""
-    classifier: ClassifierOptions = LightGBMOptions()
+    classifier: ClassifierOptions = SERVED
     """The supervised detector, and how it is fitted."""
     one_class: OneClassOptions = AutoencoderOptions()
     """The detector that knows only normal traffic, and how it is fitted."""
+
+    @field_validator("classifier", mode="before")
+    @classmethod
+    def _serve(cls, given: object) -> object:
+        """Take the kind alone for the options that it is served with."""
+        return SERVED if given == {"kind": "lightgbm"} else given
 
     @model_validator(mode="after")
     def _require_selection(self) -> "TrainingOptions":
@@ -110,13 +121,11 @@ class Kinds:
 class OutOfFold:
     """Raw scores of every training row by detectors not fitted on it; (n_rows,) each."""
 
-    classifier: Floats
-    """Log-odds."""
-    one_class: Floats
-    """In the detector's own unit."""
+    scores: Mapping[Role, Floats]
+    """Of each detector; a model fitted without labels has no classifier."""
     one_class_as_new: Floats
     """For attacks of a held-out kind: the score where category names that nothing but that kind
-    has count as unseen. For all other rows ``one_class``."""
+    has count as unseen. For all other rows that of ``scores``. So it belongs to a division."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +140,19 @@ class KindScores:
     """(n_normals,), positions of normal rows."""
     classifier_of_normals: Floats
     """(n_normals,), their log-odds: what the tail of this classifier is fitted to."""
+
+
+def roles_of(rows: TrainingRows) -> tuple[Role, ...]:
+    """Say which detectors the rows can teach: without labels, only the one that needs none."""
+    return ROLES if rows.is_labelled else ("one_class",)
+
+
+def fit_members(rows: TrainingRows, keep: Mask, options: TrainingOptions) -> tuple[Member, ...]:
+    """Fit the encoder and the detectors on some of the rows, in the order of ``ROLES``."""
+    if not rows.is_labelled:
+        return (fit_unsupervised(rows, keep, fit_encoder(rows, keep), options),)
+    classifier = fit_supervised(rows, keep, options)
+    return classifier, fit_unsupervised(rows, keep, classifier.encoder, options)
 
 
 def fit_supervised(rows: TrainingRows, keep: Mask, options: TrainingOptions) -> Member:
@@ -187,10 +209,10 @@ def fit_encoder(rows: TrainingRows, keep: Mask) -> Encoder:
 def score_out_of_fold(
     rows: TrainingRows,
     fold: npt.NDArray[np.intp],
-    kinds: Kinds,
+    divisions: Sequence[Kinds],
     options: TrainingOptions,
     progress: Callable[[str], None],
-) -> OutOfFold:
+) -> tuple[OutOfFold, ...]:
     """Score every row by detectors that were fitted, encoder included, on the other folds.
 
     The one-class detector learns from normal rows, and so do the centres and scales of its inputs.
@@ -201,28 +223,31 @@ def score_out_of_fold(
     Args:
         rows: all training rows.
         fold: (n_rows,), each row's fold.
-        kinds: which attacks are of which kind.
+        divisions: which attacks are of which kind, in one way or several.
         options: how the detectors are fitted.
         progress: told what is done.
 
     Returns:
-        The scores.
+        The scores for each division; only ``one_class_as_new`` differs.
     """
-    odds, errors, as_new = (np.empty(rows.count) for _ in range(3))
+    raw: dict[Role, Floats] = {role: np.empty(rows.count) for role in roles_of(rows)}
+    as_new = [np.empty(rows.count) for _ in divisions]
     for held_out in range(options.folds):
         progress(f"scoring part {held_out + 1} of {options.folds} with a model of the others")
         judged = fold == held_out
-        classifier = fit_supervised(rows, ~judged, options)
-        one_class = fit_unsupervised(rows, ~judged, classifier.encoder, options)
-        encoded = classifier.encoder.encode(rows.features.filter(judged))
-        odds[judged] = classifier.score(encoded)
-        errors[judged] = as_new[judged] = one_class.score(encoded)
-        for kind in kinds.held_out:
-            is_kind = kinds.of_row == kind
-            others = rows.features.filter(~judged & ~kinds.may_be(kind, rows.is_attack))
-            alien = _hide_unknown(rows.features.filter(judged & is_kind), others, rows)
-            as_new[judged & is_kind] = one_class.score(classifier.encoder.encode(alien))
-    return OutOfFold(odds, errors, as_new)
+        members = fit_members(rows, ~judged, options)
+        encoder, one_class = members[-1].encoder, members[-1]
+        encoded = encoder.encode(rows.features.filter(judged))
+        for member in members:
+            raw[member.role][judged] = member.score(encoded)
+        for kinds, scores in zip(divisions, as_new, strict=True):
+            scores[judged] = raw["one_class"][judged]
+            for kind in kinds.held_out:
+                is_kind = kinds.of_row == kind
+                others = rows.features.filter(~judged & ~kinds.may_be(kind, rows.is_attack))
+                alien = _hide_unknown(rows.features.filter(judged & is_kind), others, rows)
+                scores[judged & is_kind] = one_class.score(encoder.encode(alien))
+    return tuple(OutOfFold(raw, scores) for scores in as_new)
 
 
 def score_held_out_kinds(
@@ -279,10 +304,12 @@ def _hide_unknown(frame: pl.DataFrame, known: pl.DataFrame, rows: TrainingRows) 
     )
 
 
-def divide_attacks(rows: TrainingRows, contract: Contract, seed: int) -> Kinds:
+def divide_attacks(rows: TrainingRows, contract: Contract, seed: int) -> tuple[Kinds, ...]:
     """Divide the attacks into kinds that can be held out in turn.
 
-    An attack without a name is of no kind, unless so many have none that all are clustered.
+    By family and again by name, where the files name their attacks; by clusters of the encoded
+    attacks where they do not. An attack without a name is of no kind, unless so many have none that
+    all are clustered.
 
     Args:
         rows: all training rows.
@@ -290,21 +317,26 @@ def divide_attacks(rows: TrainingRows, contract: Contract, seed: int) -> Kinds:
         seed: of the clustering, where they do not.
 
     Returns:
-        The kinds; none is held out where too few attacks would be left without it.
+        The divisions, the coarsest first; in each, no kind is held out where too few attacks would
+        be left without it.
     """
-    of_row = np.full(rows.count, "", dtype=object)
-    made_from: KindSource
+    if not rows.is_labelled:
+        return (Kinds("cluster", np.full(rows.count, ""), ()),)
     is_named = rows.is_attack & (rows.attacks != "")
     if rows.attacks is None or is_named.sum() < MIN_NAMED * rows.is_attack.sum():
-        made_from = "cluster"
-        of_row[rows.is_attack] = _cluster(rows, seed)
-    elif contract.families is None:
-        made_from = "attack"
-        of_row[is_named] = rows.attacks[is_named]
-    else:
-        made_from = "family"
-        of_row[is_named] = [family_of(name, contract.families) for name in rows.attacks[is_named]]
-    of_row = of_row.astype(np.str_)
+        clusters = np.full(rows.count, "", dtype=object)
+        clusters[rows.is_attack] = _cluster(rows, seed)
+        return (_choose_kinds("cluster", clusters.astype(np.str_)),)
+    names = np.where(is_named, rows.attacks, "")
+    by_name = _choose_kinds("attack", names)
+    if contract.families is None:
+        return (by_name,)
+    families = [family_of(name, contract.families) if name else "" for name in names]
+    return (_choose_kinds("family", np.array(families)), by_name)
+
+
+def _choose_kinds(made_from: KindSource, of_row: npt.NDArray[np.str_]) -> Kinds:
+    """Choose the kinds that are large enough to be held out, and leave enough."""
     names, counts = np.unique(of_row[of_row != ""], return_counts=True)
     largest = np.argsort(-counts, kind="stable")[:MAX_KINDS]
     return Kinds(

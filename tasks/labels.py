@@ -5,10 +5,11 @@ belong here: anything that scores; labels are for training and metrics only.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
+from pydantic import BaseModel, ConfigDict
 
 from expectations.contract import Contract
 from storage.text import printable
@@ -92,6 +93,81 @@ def find_unclear_labels(parts: Iterable[Path], contract: Contract) -> str | None
     )
 
 
+class LabelledCounts(BaseModel):
+    """What became of rows that came with a label. Labels are read after the scores are made."""
+
+    model_config = ConfigDict(frozen=True)
+
+    normal: int = 0
+    attack: int = 0
+    flagged_normal: int = 0
+    """False alarms among the normals."""
+    flagged_attack: int = 0
+    """Hits among the attacks."""
+
+    @property
+    def rows(self) -> int:
+        """How many have a label."""
+        return self.normal + self.attack
+
+    def __add__(self, other: "LabelledCounts") -> "LabelledCounts":
+        """Add up the counts of two parts."""
+        return LabelledCounts(
+            **{name: getattr(self, name) + getattr(other, name) for name in type(self).model_fields}
+        )
+
+
+def count_labelled(part: Path, contract: Contract, is_flagged: pl.Series) -> LabelledCounts:
+    """Count the labelled rows of a part, and the flagged ones among them.
+
+    A part whose labels are not clear counts as unlabelled: a night goes on.
+
+    Args:
+        part: accepted connections, perhaps with labels.
+        contract: names the label.
+        is_flagged: of the same rows in the same order.
+    """
+    truth = _read_truth(part, contract)
+    return LabelledCounts() if truth is None else _count(truth, is_flagged)
+
+
+def count_labelled_above(
+    part: Path, scores: Path, contract: Contract, thresholds: Sequence[float]
+) -> list[LabelledCounts]:
+    """Count the labelled rows of a part, and those above each of some thresholds.
+
+    Args:
+        part: accepted connections, perhaps with labels.
+        scores: of the same rows in the same order.
+        contract: names the label.
+        thresholds: of ``anomaly_score``.
+    """
+    truth = _read_truth(part, contract)
+    if truth is None:
+        return [LabelledCounts() for _ in thresholds]
+    score = pl.read_parquet(scores, columns=["anomaly_score"])["anomaly_score"]
+    return [_count(truth, score > threshold) for threshold in thresholds]
+
+
+def _read_truth(part: Path, contract: Contract) -> pl.Series | None:
+    """Read which rows of a part are attacks; None where it does not say so, or not clearly."""
+    columns = pl.read_parquet_schema(part).keys()
+    if not has_labels(contract, columns) or find_unclear_labels([part], contract):
+        return None
+    labels = pl.read_parquet(part, columns=_label_columns(contract, columns))
+    return labels.select(is_attack(contract, columns))["is_attack"]
+
+
+def _count(truth: pl.Series, is_flagged: pl.Series) -> LabelledCounts:
+    """Count labelled rows; a row without a label is none of them."""
+    return LabelledCounts(
+        normal=int((~truth).sum()),
+        attack=int(truth.sum()),
+        flagged_normal=int((~truth & is_flagged).sum()),
+        flagged_attack=int((truth & is_flagged).sum()),
+    )
+
+
 def attack_name(contract: Contract, columns: Collection[str]) -> pl.Expr:
     """Return the expression that names the attack, and is null where the file does not.
 
@@ -141,6 +217,11 @@ def _declared(contract: Contract, column: str | None) -> tuple[str, ...]:
     """Return the values that the label column is declared to have; none for names of attacks."""
     declared = contract.by_name.get(column) if column and column == contract.label else None
     return tuple(map(str, declared.values or ())) if declared else ()
+
+
+def _label_columns(contract: Contract, columns: Collection[str]) -> list[str]:
+    """Name those of the columns that hold labels."""
+    return [name for name in (contract.label, contract.attack) if name and name in columns]
 
 
 def _label_column(contract: Contract, columns: Collection[str]) -> str | None:

@@ -13,10 +13,15 @@ from collections.abc import Mapping
 from typing import Final
 
 from storage.text import printable
+from tasks.decide import RetrainOutcome
+from tasks.gate import Interval, Verdict
+from tasks.metrics import OperatingPoint
 from tasks.outcomes import FileOutcome, NightOutcome
 from tasks.shown import ID_DIGITS, plural, reason_text
+from tasks.thresholds import NOVEL_SHARE
 from tasks.train import TrainingOutcome
 
+RATES: Final = "change of the false-positive rate"
 DIGITS_SHOWN: Final = 5
 """Significant digits of figures in artifacts; SQL has them all."""
 
@@ -133,28 +138,104 @@ def training_markdown(outcome: TrainingOutcome) -> str:
         f"{place}, fitted on {plural(fit.rows, 'connection')}",
         "",
     ]
-    lines += ["## Rows held out of the fit", ""]
-    lines += ["| operating point | threshold | accuracy | false-positive rate | recall | F1 |"]
-    lines += ["| --- | ---: | ---: | ---: | ---: | ---: |"]
-    lines += [
-        f"| {name} | {point.threshold:.3f} | {_figure(point.accuracy)} "
-        f"| {_figure(point.false_positive_rate)} | {_figure(point.recall)} | {_figure(point.f1)} |"
-        for name, point in fit.metrics.known.operating_points.items()
-    ]
-    lines += ["", f"ROC AUC {_figure(fit.metrics.known.roc_auc)}"]
-    if fit.metrics.unknown:
-        lines += ["", f"## Attacks held out, by {fit.metrics.unknown_made_from}", ""]
-        lines += ["| kind | rows | recall (default) | recall (low_alert) |"]
-        lines += ["| --- | ---: | ---: | ---: |"]
+    metrics = fit.metrics
+    if metrics.known is not None:
+        lines += ["## Rows held out of the fit (random split)", ""]
+        lines += points_table(metrics.known.operating_points)
+        lines += ["", f"ROC AUC {_figure(metrics.known.roc_auc)}"]
+    for made_from, unknown in (
+        (metrics.unknown_made_from, metrics.unknown),
+        ("name", metrics.unknown_attacks),
+    ):
+        if not unknown:
+            continue
+        lines += ["", f"## Attacks held out, by {made_from}", ""]
+        lines += ["| kind | rows | ROC AUC | recall: default | low_alert | p50 |"]
+        lines += ["| --- | ---: | ---: | ---: | ---: | ---: |"]
         lines += [
-            f"| {escape(kind)} | {held_out.rows:,} | {held_out.recall_default:.4f} "
-            f"| {held_out.recall_low_alert:.4f} |"
-            for kind, held_out in fit.metrics.unknown.items()
+            f"| {escape(kind)} | {held_out.rows:,} | {_figure(held_out.roc_auc)} "
+            f"| {held_out.recall_default:.4f} | {held_out.recall_low_alert:.4f} "
+            f"| {held_out.recall_p50:.4f} |"
+            for kind, held_out in unknown.items()
         ]
+    if metrics.mixed:
+        title = f"## To expect where {NOVEL_SHARE:.0%} of the attacks are of a kind never met"
+        lines += ["", title, "", *points_table(metrics.mixed)]
     if outcome.advisories:
         lines += ["", "## Reported, not refused", ""]
         lines += [f"- {escape(advisory)}" for advisory in outcome.advisories]
     return "\n".join(lines)
+
+
+def retraining_markdown(outcome: RetrainOutcome) -> str:
+    """Render what a retraining decided, with the evidence."""
+    nights = ", ".join(f"{night}" for night in outcome.judged_nights) or "none"
+    lines = ["# Retraining", "", f"**{escape(outcome.message)}**", ""]
+    lines += ["| | |", "| --- | --- |"]
+    lines += [f"| Fitted on | {plural(outcome.rows_fit, 'connection')} |"]
+    lines += [f"| Judged by | {plural(outcome.rows_judged, 'labelled connection')} |"]
+    lines += [f"| Left out as copies of rows fitted on | {outcome.rows_seen:,} |"]
+    lines += [f"| Nights judged by | {nights} |", ""]
+    lines += ["| recipe | version | decision | reason |", "| --- | --- | --- | --- |"]
+    lines += [
+        f"| {escape(one.recipe)} | {escape(one.model_version or '-')} | **{one.decision}** "
+        f"| {escape(one.reason)} |"
+        for one in outcome.decisions
+    ]
+    for one in outcome.decisions:
+        if one.verdict is not None:
+            lines += ["", f"## {escape(one.recipe)}", "", *_verdict_lines(one.verdict)]
+    if outcome.notes:
+        lines += ["", "## Not used", ""]
+        lines += [f"- {escape(note)}" for note in outcome.notes]
+    return "\n".join(lines)
+
+
+def _verdict_lines(verdict: Verdict) -> list[str]:
+    """Render what the gate asked of a challenger, and each comparison."""
+    lines = ["| check | passed | |", "| --- | --- | --- |"]
+    lines += [
+        f"| {check.name} | {'yes' if check.is_passed else '**no**'} | {escape(check.says)} |"
+        for check in verdict.checks
+    ]
+    title = f"| evidence | rows | attacks | found by champion | by challenger | gain | {RATES} |"
+    lines += ["", title, "| --- | ---: | ---: | ---: | ---: | --- | --- |"]
+    lines += [
+        f"| {one.source.replace('_', ' ')} | {one.rows:,} | {one.attacks:,} "
+        f"| {_figure(one.champion)} | {_figure(one.challenger)} | {_difference(one.gain)} "
+        f"| {_difference(one.false_positives)} |"
+        for one in verdict.comparisons
+    ]
+    return lines
+
+
+def _difference(interval: Interval | None) -> str:
+    """Write a difference with its interval; a dash where it is not defined."""
+    if interval is None:
+        return "-"
+    return f"{interval.value:+.4f} ({interval.low:+.4f} to {interval.high:+.4f})"
+
+
+def points_table(points: Mapping[str, OperatingPoint]) -> list[str]:
+    """Render operating points, one a row: accuracy never without the false alarms."""
+    return [
+        "| operating point | threshold | accuracy | false-positive rate (95 %) | recall | F1 |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+        *(
+            f"| {name} | {point.threshold:.3f} | {_figure(point.accuracy)} "
+            f"| {_figure(point.false_positive_rate)}{_interval(point)} "
+            f"| {_figure(point.recall)} | {_figure(point.f1)} |"
+            for name, point in points.items()
+        ),
+    ]
+
+
+def _interval(point: OperatingPoint) -> str:
+    """Write the interval of a false-positive rate in brackets; nothing where there is none."""
+    if point.false_positive_rate_interval is None:
+        return ""
+    low, high = point.false_positive_rate_interval
+    return f" ({low:.4f} to {high:.4f})"
 
 
 def _figure(value: float | None) -> str:

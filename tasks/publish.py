@@ -10,11 +10,13 @@ from uuid import UUID
 from sqlalchemy import Engine
 
 from storage.queries import drift_rows, flagged_rows, validation_rows
+from tasks.decide import RetrainOutcome
 from tasks.markdown import (
     batch_markdown,
     describe,
     escape,
     night_markdown,
+    retraining_markdown,
     table_cell,
     training_markdown,
 )
@@ -76,6 +78,15 @@ def publish_training(outcome: TrainingOutcome) -> None:
     )
 
 
+def publish_retraining(outcome: RetrainOutcome) -> None:
+    """Create the artifact of a retraining: what was decided of each challenger, and why."""
+    from prefect.artifacts import create_markdown_artifact
+
+    create_markdown_artifact(
+        retraining_markdown(outcome), key="retraining", description=escape(outcome.message)
+    )
+
+
 def progress_artifact(batch_id: str) -> Callable[[float], None]:
     """Create a progress artifact and return what moves it: a share of the rows, in [0, 1]."""
     from prefect.artifacts import create_progress_artifact, update_progress_artifact
@@ -94,4 +105,5 @@ def progress_artifact(batch_id: str) -> Callable[[float], None]:
 # An artifact made twice is a second version under the same key.
 publish_batch_task = task(publish_batch, name="publish", retries=1)
 publish_night_task = task(publish_night, name="publish night", retries=1)
+publish_retraining_task = task(publish_retraining, name="publish retraining", retries=1)
 publish_training_task = task(publish_training, name="publish training", retries=1)

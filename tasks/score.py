@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
+from expectations.registry import get_contract
 from storage.bulk import SLICE_ROWS
 from storage.text import printable
 from tasks.detectors.hybrid import OperatingPointName, flag, load_model
+from tasks.labels import LabelledCounts, count_labelled
+from tasks.operating import describe_parting
 from tasks.reasons import VALUE_CHARACTERS
 from tasks.shown import plural
 
@@ -35,6 +38,12 @@ class ScoreOptions(BaseModel):
 
     operating_point: OperatingPointName = "default"
     """Whose threshold decides ``is_flagged``."""
+    threshold: float | None = None
+    """Of ``anomaly_score``, where it is not the model's own; see ``tasks.operating``."""
+    target_flag_rate: float | None = None
+    """What that one was chosen for."""
+    is_target_of_all: bool = False
+    """Whether it is a share of all connections, as a budget is, and not of normal ones."""
     threads: int = Field(default=1, ge=1)
     """Used by the detectors; does not change a score."""
 
@@ -64,18 +73,33 @@ class ScoreSummary(BaseModel):
     threshold: float
     """Of ``anomaly_score``; for ``p50``, of ``classifier_score``. A score above is flagged."""
     target_flag_rate: float | None
-    """Share of normal connections, in [0, 1], that the operating point aims to flag at most; None
-    where it is not chosen by a rate. The rate realised is of other traffic, attacks among it."""
+    """Share of normal connections, in [0, 1], that the operating point is to flag; None where it is
+    not known. The rate realised is of other traffic, attacks among it."""
+    is_target_of_all: bool = False
+    """Whether it is a share of all connections, and not of normal ones."""
+    labelled: LabelledCounts | None = None
+    """What became of the rows that came with a label; None where none did."""
     unseen: tuple[UnseenCategories, ...]
     """A feature each, where there are any."""
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What a reader of the scores should know, a sentence each."""
-        return tuple(
-            f"{one.feature}: values never seen in training in {plural(one.rows, 'row')} "
-            f"({', '.join(printable(value, VALUE_CHARACTERS) for value in one.examples)})"
-            for one in self.unseen
+        parted = describe_parting(
+            self.operating_point,
+            self.target_flag_rate,
+            self.rows_flagged,
+            self.rows_scored,
+            self.labelled,
+            is_of_all=self.is_target_of_all,
+        )
+        return (
+            *((parted,) if parted else ()),
+            *(
+                f"{one.feature}: values never seen in training in {plural(one.rows, 'row')} "
+                f"({', '.join(printable(value, VALUE_CHARACTERS) for value in one.examples)})"
+                for one in self.unseen
+            ),
         )
 
 
@@ -107,10 +131,15 @@ def score_batch(
         InputRejectedError: a part lacks a feature.
     """
     model = load_model(model_folder, threads=options.threads)
-    threshold = model.threshold(options.operating_point)
+    contract = get_contract(model.card.contract)
+    threshold, target = options.threshold, options.target_flag_rate
+    if threshold is None:
+        threshold = model.threshold(options.operating_point)
+        target = model.card.target_flag_rate(options.operating_point)
     total = sum(part.rows for part in parts)
     names: list[str] = []
     rows = flagged = 0
+    labelled = LabelledCounts()
     unseen = {category.name: _Unseen() for category in model.encoder.categories}
     for index, part in enumerate(parts):
         wanted = ["row_number", *model.features]
@@ -132,6 +161,7 @@ def score_batch(
         names.append(f"{out.name}/{name}")
         rows += scores.height
         flagged += int(scores["is_flagged"].sum())
+        labelled += count_labelled(folder / part.path, contract, scores["is_flagged"])
         if progress is not None:
             progress(rows / total if total else 1.0)
     return ScoreSummary(
@@ -140,7 +170,9 @@ def score_batch(
         rows_flagged=flagged,
         operating_point=options.operating_point,
         threshold=threshold,
-        target_flag_rate=model.card.target_flag_rate(options.operating_point),
+        target_flag_rate=target,
+        is_target_of_all=options.is_target_of_all,
+        labelled=labelled if labelled.rows else None,
         unseen=tuple(
             UnseenCategories(feature=name, rows=counted.rows, examples=counted.examples)
             for name, counted in unseen.items()

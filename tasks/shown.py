@@ -11,7 +11,7 @@ ID_DIGITS: Final = 12
 """Hexadecimal digits of a batch id: 48 bits tell thousands of batches apart, and any unique
 beginning is accepted back."""
 
-FLAGGED: Final = ("line_number", "anomaly_score", "threshold", "reasons")
+FLAGGED: Final = ("line_number", "anomaly_score", "threshold", "attack_category", "reasons")
 VALIDATION: Final = (
     "suite", "expectation", "column_name", "severity", "is_success", "rows_failed", "observed",
     "expected",

@@ -26,6 +26,7 @@ from tasks.ingest import IngestOptions, IngestSummary, count_rows, ingest_file
 from tasks.lines import LINE_BYTES
 from tasks.publish import progress_artifact
 from tasks.score import ScoreOptions, ScoreSummary, score_batch
+from tasks.shadow import ShadowSummary, compare_scores
 from tasks.shown import ID_DIGITS
 from tasks.sources import (
     CONTENT_BYTES,
@@ -98,6 +99,12 @@ class BatchJob(FileJob):
     model_version: str
     model_folder: Path
     operating_point: OperatingPointName
+    threshold: float | None = None
+    """Of ``anomaly_score``, where it is not the model's own."""
+    target_flag_rate: float | None = None
+    """What that one was chosen for."""
+    is_target_of_all: bool = False
+    """Whether it is a share of all connections, and not of normal ones."""
     explain_top: int
     """Most flagged connections that are explained."""
     max_quarantined_rows: int
@@ -223,6 +230,26 @@ def score_visibly(job: BatchJob, validated: ValidationSummary) -> ScoreSummary:
     return score(job, validated, tell)
 
 
+def shade(job: BatchJob, validated: ValidationSummary, live: ScoreSummary) -> ShadowSummary:
+    """Score every accepted connection by a challenger too, and compare.
+
+    Args:
+        job: of the challenger; of the batch's own it has another model and threshold.
+        validated: the accepted rows.
+        live: what the champion made of them.
+    """
+    scored = score(job, validated)
+    both, only_live, only_shadow, correlation = compare_scores(job.folder, live.parts, scored.parts)
+    return ShadowSummary(
+        model_version=job.model_version,
+        scored=scored,
+        rows_flagged_by_both=both,
+        rows_flagged_by_live=only_live,
+        rows_flagged_by_shadow=only_shadow,
+        rank_correlation=correlation,
+    )
+
+
 def explain(job: BatchJob, validated: ValidationSummary, scored: ScoreSummary) -> ExplainSummary:
     """Keep the record of every flagged connection, and give the reasons of the highest scores."""
     options = ExplainOptions(top_k=job.explain_top, threads=job.threads)
@@ -287,7 +314,13 @@ def _validate_options(job: FileJob) -> ValidateOptions:
 
 
 def _score_options(job: BatchJob) -> ScoreOptions:
-    return ScoreOptions(operating_point=job.operating_point, threads=job.threads)
+    return ScoreOptions(
+        operating_point=job.operating_point,
+        threshold=job.threshold,
+        target_flag_rate=job.target_flag_rate,
+        is_target_of_all=job.is_target_of_all,
+        threads=job.threads,
+    )
 
 
 def _ingest_key(job: FileJob) -> dict[str, str]:
@@ -331,5 +364,6 @@ def code_fingerprint() -> str:
 ingest_task = task(ingest, name="ingest")
 validate_task = task(validate, name="validate", retries=1)
 score_task = task(score_visibly, name="score", retries=1)
+shade_task = task(shade, name="score as a shadow")
 explain_task = task(explain, name="explain", retries=1)
 drift_task = task(drift, name="drift", retries=1)

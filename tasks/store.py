@@ -26,6 +26,7 @@ from tasks.explain import ExplainSummary
 from tasks.ingest import IngestSummary
 from tasks.receive import Arrival
 from tasks.score import ScoreSummary
+from tasks.shadow import ShadowSummary, describe_shadow, store_labelled
 from tasks.stages import BatchJob, Refusal
 from tasks.task import task
 from tasks.validate import ExpectationOutcome, ValidationSummary
@@ -50,6 +51,10 @@ class StageSummaries:
     explained: ExplainSummary
     drifted: DriftSummary | None
     """None where drift was not measured."""
+    shadow: ShadowSummary | None = None
+    """None where no challenger scored beside."""
+    shadow_note: str | None = None
+    """What a reader of the night should know of that, such as why there is none."""
 
     @property
     def columns_drifted(self) -> tuple[str, ...]:
@@ -81,6 +86,7 @@ def store_scored(
         target_flag_rate=stages.scored.target_flag_rate,
         rows_scored=stages.scored.rows_scored,
         rows_flagged=stages.scored.rows_flagged,
+        labelled=store_labelled(stages.scored.labelled),
         scores=tuple(folder / name for name in stages.scored.parts),
         flagged=tuple(folder / name for name in stages.explained.flagged),
         reasons=folder / stages.explained.reasons,
@@ -100,6 +106,9 @@ def store_scored(
         BatchResult(
             **rows,
             scoring=scoring,
+            shadow=None
+            if stages.shadow is None
+            else describe_shadow(folder, stages.shadow, started_at, finished_at),
             quarantine=tuple(folder / name for name in quarantines if name is not None),
             quarantine_limit=job.max_quarantined_rows,
             field_names=stages.ingested.field_names,

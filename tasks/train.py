@@ -6,7 +6,7 @@ Belongs here: joining the fit with the model store. Does not belong here: how a 
 
 import logging
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -20,6 +20,7 @@ from storage.model_store import champion, register_model
 from tasks.fit import FitSummary, fit_model
 from tasks.holdout import TrainingOptions
 from tasks.outcomes import OutsideText
+from tasks.shown import plural
 from tasks.task import task
 
 LIBRARIES = ("noctule", "numpy", "polars", "scikit-learn", "lightgbm", "keras", "jax")
@@ -56,12 +57,12 @@ def train_model(  # noqa: PLR0913 - the last three only travel to the report, ea
     rows_quarantined: int,
     advisories: Sequence[str] = (),
 ) -> TrainingOutcome:
-    """Fit a model on labelled connections and register it.
+    """Fit a model on connections and register it.
 
     Args:
         engine: the database.
         models: the model store's folder; made if absent.
-        parts: Parquet files of accepted, labelled connections.
+        parts: Parquet files of accepted connections, all of them labelled or none.
         contract_name: of the contract they were read under.
         options: how the model is fitted.
         now: the time of registration.
@@ -73,7 +74,7 @@ def train_model(  # noqa: PLR0913 - the last three only travel to the report, ea
         The version and the evidence for it.
 
     Raises:
-        TrainingDataError: no label, labels that are not clear, one class, or too few rows.
+        TrainingDataError: labels that are not clear, one class, or too few rows.
         ServiceUnavailableError: the disk is full, or the database cannot be reached.
     """
     models.mkdir(parents=True, exist_ok=True)
@@ -90,11 +91,7 @@ def train_model(  # noqa: PLR0913 - the last three only travel to the report, ea
             contract=contract_name,
             content_hash=fit.content_hash,
             rows_trained=fit.rows,
-            training={
-                "options": options.model_dump(mode="json"),
-                "sources": dict(sources),
-                "libraries": {name: version(name) for name in LIBRARIES},
-            },
+            training=describe_training(options, sources),
             metrics=fit.metrics.model_dump(mode="json"),
             registered_at=now,
             registered_by="noctule train",
@@ -104,8 +101,47 @@ def train_model(  # noqa: PLR0913 - the last three only travel to the report, ea
         is_champion=champion(engine, contract_name).version == registered.version,
         fit=fit,
         rows_quarantined=rows_quarantined,
-        advisories=tuple(advisories),
+        advisories=(*_tell_of_rows(fit), *advisories),
     )
+
+
+def describe_training(
+    options: TrainingOptions, sources: Mapping[str, str]
+) -> dict[str, dict[str, object]]:
+    """Say what a model depends on, to be kept with it; JSON-able.
+
+    Args:
+        options: how it was fitted.
+        sources: SHA-256 of each file's content -> its name.
+    """
+    return {
+        "options": options.model_dump(mode="json"),
+        "sources": dict(sources),
+        "libraries": {name: version(name) for name in LIBRARIES},
+    }
+
+
+def _tell_of_rows(fit: FitSummary) -> Iterator[str]:
+    """Say what of the rows a reader of the figures should know."""
+    metrics = fit.metrics
+    if metrics.known is None:
+        yield (
+            f"no file says which of its connections are attacks: all {fit.rows:,} were taken for"
+            " normal, and only the one-class detector was fitted. How many attacks it finds is not"
+            " known; judge it on a labelled file"
+        )
+    elif not metrics.unknown:
+        yield "no kind of attack could be held out: the figures are those of a random split alone"
+    if metrics.rows_conflicting:
+        yield (
+            f"{plural(metrics.rows_conflicting, 'row')} have features that are labelled normal in"
+            " one row and attack in another; they were used as they are"
+        )
+    if metrics.rows_duplicated:
+        yield (
+            f"{plural(metrics.rows_duplicated, 'row')} repeat the features of another; copies were"
+            " held out together, so that none judges a model that has seen it"
+        )
 
 
 def _tell(step: str) -> None:

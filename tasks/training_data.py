@@ -4,7 +4,7 @@ Belongs here: labelled rows, what is wrong with them, and which fold each belong
 belong here: any model, or which attacks are held out (see ``holdout``).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +39,8 @@ class TrainingRows:
     """(n_rows,), position of the first row with the same features."""
     rows_unlabelled: int
     """Rows of the files that are not among these, for want of a label."""
+    is_labelled: bool = True
+    """False where no file has labels: then every row is taken for normal."""
 
     @property
     def count(self) -> int:
@@ -52,26 +54,30 @@ class TrainingRows:
         conflicting = (attacks > 0) & (attacks < total)
         return int(total[conflicting].sum())
 
+    def count_duplicates(self) -> int:
+        """Count the rows whose features an earlier row has."""
+        return int((self.alike != np.arange(self.count)).sum())
+
 
 def read_training_rows(parts: Sequence[Path], contract: Contract) -> TrainingRows:
     """Read labelled connections from Parquet parts.
 
     Args:
-        parts: files of accepted connections; a row without a label is left out.
+        parts: files of accepted connections; of a labelled one, a row without a label is left out.
         contract: names the features and the label.
 
     Returns:
-        The rows of all parts, in order.
+        The rows of all parts, in order. Where no part says which of its connections are attacks,
+        all are taken for normal.
 
     Raises:
-        TrainingDataError: a part has no label, or labels that are not clear, one class is absent,
-            or there are too few rows.
+        TrainingDataError: some parts have labels and others none, or labels are not clear, one
+            class of a labelled file is absent, or there are too few rows.
     """
     if not parts:
         message = "Cannot train: no files of connections were given. Name at least one."
         raise TrainingDataError(message)
-    for part in parts:
-        require_labels(part.name, [part], contract)
+    is_labelled = require_alike({part.name: [part] for part in parts}, contract)
     frames = [_read_part(part, contract) for part in parts]
     every = pl.concat(frames)
     frame = every.drop_nulls("is_attack")
@@ -87,34 +93,49 @@ def read_training_rows(parts: Sequence[Path], contract: Contract) -> TrainingRow
         attacks=frame["attack"].fill_null("").to_numpy().astype(np.str_) if is_named else None,
         alike=alike.to_series().to_numpy().astype(np.intp),
         rows_unlabelled=every.height - frame.height,
+        is_labelled=is_labelled,
     )
     _check(rows, contract)
     return rows
 
 
-def require_labels(file_name: str, parts: Sequence[Path], contract: Contract) -> None:
-    """Refuse a file that does not say, or not clearly, which of its connections are attacks.
+def require_alike(files: Mapping[str, Sequence[Path]], contract: Contract) -> bool:
+    """Tell whether files say which of their connections are attacks: all of them, or none.
 
     Args:
-        file_name: what the user calls it.
-        parts: its accepted rows.
+        files: what the user calls a file -> its accepted rows.
         contract: names the label.
 
     Raises:
-        TrainingDataError: it has no label column, or labels that may not be meant so.
+        TrainingDataError: some do and some do not, or labels may not be meant as they would be
+            read.
     """
-    for part in parts:
-        if not has_labels(contract, pl.read_parquet_schema(part).keys()):
-            wanted = " or ".join(repr(name) for name in (contract.label, contract.attack) if name)
-            message = (
-                f"Cannot train on {file_name}: it says of no connection whether it is an attack. "
-                f"Expected a column {wanted} with {contract.normal_label!r} for normal traffic. "
-                "Train on labelled connections."
-            )
-            raise TrainingDataError(message)
+    labelled = {name: is_labelled(name, parts, contract) for name, parts in files.items()}
+    if len(set(labelled.values())) > 1:
+        with_labels = next(name for name, one in labelled.items() if one)
+        without = next(name for name, one in labelled.items() if not one)
+        wanted = " or ".join(repr(name) for name in (contract.label, contract.attack) if name)
+        message = (
+            f"Cannot train on {without} together with {with_labels}: the latter says which of its "
+            f"connections are attacks, the former has no column {wanted}. Train on the labelled "
+            "files alone, or on unlabelled ones alone: then every connection is taken for normal."
+        )
+        raise TrainingDataError(message)
+    return all(labelled.values())
+
+
+def is_labelled(file_name: str, parts: Sequence[Path], contract: Contract) -> bool:
+    """Tell whether a file says which of its connections are attacks.
+
+    Raises:
+        TrainingDataError: it does, and not clearly.
+    """
+    if not all(has_labels(contract, pl.read_parquet_schema(part).keys()) for part in parts):
+        return False
     if unclear := find_unclear_labels(parts, contract):
         message = f"Cannot train on {file_name}: {unclear}"
         raise TrainingDataError(message)
+    return True
 
 
 def assign_folds(rows: TrainingRows, folds: int, seed: int) -> npt.NDArray[np.intp]:
@@ -153,13 +174,14 @@ def _deal(rows: TrainingRows, seed: int) -> npt.NDArray[np.intp]:
 
 def _read_part(part: Path, contract: Contract) -> pl.DataFrame:
     columns = pl.read_parquet_schema(part).keys()
+    label = (
+        is_attack(contract, columns)
+        if has_labels(contract, columns)
+        else pl.lit(value=False).alias("is_attack")
+    )
     return (
         pl.scan_parquet(part)
-        .select(
-            *contract.feature_names,
-            is_attack(contract, columns),
-            attack_name(contract, columns),
-        )
+        .select(*contract.feature_names, label, attack_name(contract, columns))
         .collect()
     )
 
@@ -168,12 +190,18 @@ def _check(rows: TrainingRows, contract: Contract) -> None:
     first = np.unique(rows.alike)
     attacks = int(rows.is_attack[first].sum())
     for kind, distinct in (("attack", attacks), ("normal", len(first) - attacks)):
-        if distinct >= MIN_DISTINCT:
+        if distinct >= MIN_DISTINCT or (kind == "attack" and not rows.is_labelled):
             continue
+        only_normal = (
+            ", or train on all of them as normal traffic by a file without labels"
+            if kind == "attack" and not attacks
+            else ""
+        )
         total = int(rows.is_attack.sum() if kind == "attack" else (~rows.is_attack).sum())
         message = (
             f"Cannot train: expected at least {MIN_DISTINCT} different {kind} connections of "
             f"contract {contract.name!r}, got {distinct} ({total} of {rows.count} rows are "
-            f"{kind}; {contract.normal_label!r} is normal, anything else an attack). Add more."
+            f"{kind}; {contract.normal_label!r} is normal, anything else an attack). Add more"
+            f"{only_normal}."
         )
         raise TrainingDataError(message)

@@ -31,7 +31,9 @@ STATIC_VIEWS: Final = (
     "batch_summary",
     "drift_summary",
     "model_history",
+    "promotion_decisions",
     "quarantined_rows",
+    "shadow_comparison",
 )
 
 WORDS: Final[Mapping[str, Mapping[str, str]]] = {
@@ -70,6 +72,9 @@ BASE_COLUMNS: Final = (
     "operating_point",
     "reasons",
     "is_explained",
+    "attack_category",
+    "category_probability",
+    "attack_technique",
     "record",
     "model_version",
 )

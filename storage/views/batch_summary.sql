@@ -16,6 +16,12 @@ SELECT
     s.threshold,
     s.target_flag_rate,
     s.flag_rate,
+    -- Of the rows that came with a label; null where none did, or none of the kind.
+    s.rows_labelled_normal,
+    s.rows_labelled_attack,
+    CAST(s.rows_flagged_normal AS DOUBLE PRECISION)
+    / nullif(s.rows_labelled_normal, 0) AS false_positive_rate,
+    CAST(s.rows_flagged_attack AS DOUBLE PRECISION) / nullif(s.rows_labelled_attack, 0) AS recall,
     b.rejection,
     b.received_at,
     b.started_at,

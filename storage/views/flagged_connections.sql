@@ -33,6 +33,10 @@ SELECT
         '[]'
     ) AS reasons,
     f.is_explained,
+    -- The family of attack it looks like; null from a model that was taught none.
+    f.attack_category,
+    f.category_probability,
+    f.attack_technique,
     f.record,
     s.model_version_id AS model_version
 FROM flagged_connection AS f

@@ -17,6 +17,14 @@ from tasks.encode import Floats, Mask, Matrix
 if TYPE_CHECKING:
     import lightgbm
 
+OUTLIER_WEIGHT = 0.1
+"""Of a made-up attack beside a real row. Measured as in ``make_outliers``: .05 to 1 are within
+chance of each other, and more flags more of the normals that have changed."""
+
+OUTLIER_COLUMNS = (0.05, 0.5)
+"""Least and largest share of its columns that a made-up attack has of another row. Measured
+likewise: .2 to .9 is no better."""
+
 
 class LightGBMOptions(BaseModel):
     """How the trees are grown."""
@@ -38,6 +46,8 @@ class LightGBMOptions(BaseModel):
     ``trees``, 37 to 44 rows against 41 to 47 with all inputs."""
     min_leaf_rows: int = Field(default=20, ge=1)
     """Fewest training rows in a leaf: LightGBM's default."""
+    outliers: float = Field(default=0.0, ge=0, le=10)
+    """Made-up attacks for each normal row; see ``make_outliers``."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +81,7 @@ class LightGBM:
 
     def save(self, folder: Path, stem: str) -> None:
         """Write the trees as text."""
-        (folder / f"{stem}.txt").write_text(_text(self.booster), encoding="utf-8")
+        (folder / f"{stem}.txt").write_text(text_of(self.booster), encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path, stem: str, threads: int = 1) -> "LightGBM":
@@ -111,13 +121,48 @@ def fit_lightgbm(
         "force_row_wise": True,
         "verbosity": -1,
     }
-    data = lightgbm.Dataset(inputs, label=is_attack.astype(np.float32))
+    label, weight = is_attack.astype(np.float32), None
+    made = make_outliers(inputs[~is_attack], options.outliers, seed)
+    if len(made):
+        inputs = np.vstack([inputs, made])
+        label = np.concatenate([label, np.ones(len(made), dtype=np.float32)])
+        weight = np.where(np.arange(len(inputs)) < len(is_attack), 1.0, OUTLIER_WEIGHT)
+    data = lightgbm.Dataset(inputs, label=label, weight=weight)
     booster = lightgbm.train(settings, data, num_boost_round=options.trees)
     booster.free_dataset()
     return LightGBM(booster, threads)
 
 
-def _text(booster: "lightgbm.Booster") -> str:
+def make_outliers(normal: Matrix, share: float, seed: int) -> Matrix:
+    """Make rows whose values are ordinary one by one, and not together.
+
+    Each is a normal row in which some of the columns, 5 to 50 % of them, have the values of another
+    normal row. Taught as attacks with little weight, they keep trees from calling normal whatever
+    is unlike the attacks at hand. Measured once while building, on the training file with names of
+    attacks held out (nine divisions): of attacks of unknown names, where 1 % of the normals are
+    flagged, the model with the autoencoder finds 89 % instead of 74 %, of whole families 79 %
+    instead of 70 %; of known attacks 99.8 instead of 99.95 % where .2 % are.
+
+    Args:
+        normal: (n_normals, n_inputs).
+        share: rows made for each normal one.
+        seed: of rows and columns.
+
+    Returns:
+        (round(share * n_normals), n_inputs).
+
+    Source: Steinwart, Hush & Scovel 2005, for anomalies as a class to be told from the normal one;
+    Shi & Horvath 2006, for making it of the columns' own values.
+    """
+    count = round(share * len(normal))
+    random = np.random.default_rng(seed)
+    base, other = normal[random.integers(0, len(normal), (2, count))]
+    swapped = random.random(base.shape) < random.uniform(*OUTLIER_COLUMNS, (count, 1))
+    made: Matrix = np.where(swapped, other, base)
+    return made
+
+
+def text_of(booster: "lightgbm.Booster") -> str:
     """Write the trees without the thread count, which is no part of what they are."""
     lines = booster.model_to_string().split("\n")
     return "\n".join(line for line in lines if not line.startswith("[num_threads:"))

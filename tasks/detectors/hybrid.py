@@ -6,6 +6,7 @@ Belongs here: joining the detectors' scores, and the model folder. Does not belo
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,8 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict
 
 from expectations.errors import ModelRefusedError, UsageError
-from tasks.detectors.member import Member, MemberCard, Role
+from tasks.detectors.category import CATEGORY_SCHEMA, CategoryModel
+from tasks.detectors.member import ROLES, Member, MemberCard, Role
 from tasks.detectors.tails import Tail
 from tasks.encode import Encoded, Encoder, Floats, Value
 
@@ -30,6 +32,8 @@ BESIDE = (
     "training.json",
     "autoencoder.json",
     "autoencoder.weights.h5",
+    "evidence.parquet",
+    "row_keys.parquet",
 )
 """Files of a model folder that are no part of what the model is: they carry times, or follow from
 the data."""
@@ -60,9 +64,32 @@ class Thresholds(BaseModel):
     """For the best F1 to be expected, attacks of new kinds included."""
     low_alert: float
     """For few false alarms; not below ``default``."""
+    default_rate: float | None = None
+    """Share of held-out normals that ``default`` flags, in [0, 1]; None in a model stored before
+    it was kept, as the others."""
     low_alert_rate: float | None = None
-    """Share of held-out normals that ``low_alert`` was chosen to flag at most, in [0, 1]; None in a
-    model stored before it was kept."""
+    """Share of held-out normals that ``low_alert`` was chosen to flag at most, in [0, 1]."""
+    normal: Tail | None = None
+    """How rarely a held-out normal has an anomaly score: what a threshold for another rate of false
+    alarms is read from."""
+
+    def at_rate(self, rate: float) -> float:
+        """Return the score that a share of held-out normals exceeds, not below ``default``.
+
+        Args:
+            rate: the share, in (0, 1).
+
+        Raises:
+            UsageError: the model was stored before its normals' scores were kept.
+        """
+        if self.normal is None:
+            message = (
+                "Cannot choose a threshold by a rate of false alarms: this model was trained before"
+                " Noctule kept what that takes. Train again, or unset NOCTULE_LOW_ALERT_RATE and"
+                " NOCTULE_ALERT_BUDGET."
+            )
+            raise UsageError(message)
+        return max(self.default, self.normal.score_at(-math.log10(rate)))
 
 
 class ModelCard(BaseModel):
@@ -78,6 +105,16 @@ class ModelCard(BaseModel):
     """The detectors, by what they are for."""
     typical: dict[str, Value] = {}
     """The ordinary value of each feature among normal training rows: median, or commonest name."""
+    attacks: tuple[str, ...] | None = None
+    """The names of the attacks it was taught, sorted; None where its labels did not name them, or
+    in a model stored before they were kept."""
+
+    @property
+    def operating_points(self) -> tuple[OperatingPointName, ...]:
+        """Those that it has: without a classifier there are no even odds to cut at."""
+        if self.members and "classifier" not in self.members:
+            return tuple(name for name in OPERATING_POINTS if name != "p50")
+        return OPERATING_POINTS
 
     def threshold(self, operating_point: str) -> float:
         """Return the score above which the operating point flags; see ``cut_column``.
@@ -90,16 +127,29 @@ class ModelCard(BaseModel):
         value: float = getattr(self.thresholds, operating_point)
         return value
 
-    def target_flag_rate(self, operating_point: str) -> float | None:
-        """Return the share of normal connections that the operating point aims to flag at most.
+    def with_low_alert_rate(self, rate: float) -> "ModelCard":
+        """Return the card with ``low_alert`` at another rate of false alarms.
 
-        None for an operating point that is not chosen by a rate, and where the rate is not known.
+        Raises:
+            UsageError: the model does not know how its normals scored.
+        """
+        changes = {"low_alert": self.thresholds.at_rate(rate), "low_alert_rate": rate}
+        return self.model_copy(update={"thresholds": self.thresholds.model_copy(update=changes)})
+
+    def target_flag_rate(self, operating_point: str) -> float | None:
+        """Return the share of normal connections that the operating point is to flag.
+
+        None for even odds, which aim at none, and where the rate is not known.
 
         Raises:
             UsageError: there is no such operating point.
         """
         cut_column(operating_point)
-        return self.thresholds.low_alert_rate if operating_point == "low_alert" else None
+        rates = {
+            "default": self.thresholds.default_rate,
+            "low_alert": self.thresholds.low_alert_rate,
+        }
+        return rates.get(operating_point)
 
 
 @dataclass(frozen=True)
@@ -112,6 +162,8 @@ class Model:
     """The detectors, in the order of their columns."""
     tails: Mapping[Role, Tail]
     """Of each of them."""
+    category: CategoryModel | None = None
+    """The second stage, which names the families of attacks; None where it was taught none."""
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -129,7 +181,7 @@ class Model:
             ``classifier_score`` (log-odds), ``one_class_score`` (in the detector's own unit),
             ``classifier_tail`` and ``one_class_tail`` (decades of surprise), and
             ``anomaly_score``, their sum. A row's scores do not depend on the other rows, bit for
-            bit.
+            bit. Those of a classifier are null where the model has none.
 
         Raises:
             InputRejectedError: a feature is absent.
@@ -143,9 +195,32 @@ class Model:
     def _score_encoded(self, encoded: Encoded) -> pl.DataFrame:
         raw = {member.role: member.score(encoded) for member in self.members}
         tails = {role: self.tails[role].decades(scores) for role, scores in raw.items()}
-        columns = {f"{role}_score": scores for role, scores in raw.items()}
-        columns |= {f"{role}_tail": decades for role, decades in tails.items()}
-        return pl.DataFrame({**columns, "anomaly_score": sum_tails(tails)})
+        absent = np.full(len(encoded.ordinal), None)
+        columns = {f"{role}_score": raw.get(role, absent) for role in ROLES}
+        columns |= {f"{role}_tail": tails.get(role, absent) for role in ROLES}
+        schema = dict.fromkeys([*columns, "anomaly_score"], pl.Float64)
+        return pl.DataFrame({**columns, "anomaly_score": sum_tails(tails)}, schema=schema)
+
+    def name_attacks(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Say of connections what family of attack each looks like, if it is one.
+
+        Args:
+            frame: one row per connection, with every feature.
+
+        Returns:
+            One row per connection, in order: ``CATEGORY_SCHEMA``; all null where the model was
+            taught no families.
+
+        Raises:
+            InputRejectedError: a feature is absent.
+        """
+        if self.category is None:
+            return CATEGORY_SCHEMA.to_frame().clear(frame.height)
+        named = [
+            self.category.name(self.encoder.encode(frame.slice(first, ROWS_AT_ONCE)).ordinal)
+            for first in range(0, max(frame.height, 1), ROWS_AT_ONCE)
+        ]
+        return pl.concat(named, rechunk=True)
 
     def threshold(self, operating_point: str) -> float:
         """Return the score above which the operating point flags; see ``cut_column``.
@@ -163,6 +238,8 @@ class Model:
         write_json(folder / ENCODER_FILE, self.encoder.model_dump(mode="json"))
         tails = {role: tail.model_dump(mode="json") for role, tail in self.tails.items()}
         write_json(folder / TAILS_FILE, tails)
+        if self.category is not None:
+            self.category.save(folder)
 
 
 def load_model(folder: Path, *, threads: int = 1) -> Model:
@@ -196,6 +273,7 @@ def load_model(folder: Path, *, threads: int = 1) -> Model:
                 for role, member in card.members.items()
             ],
             tails={role: Tail.model_validate(tails[role]) for role in card.members},
+            category=CategoryModel.load(folder, threads),
         )
     except ModelRefusedError:
         raise

@@ -31,6 +31,31 @@ OneClassName = Literal[
 ]
 """Fitted on normal rows alone."""
 
+RECIPE_FORM = "CLASSIFIER+ONE_CLASS, or CLASSIFIER+ONE_CLASS+SELECTION"
+"""How a recipe is written: what a model is made of, each with its default options."""
+
 SELECTIONS: tuple[SelectionName, ...] = get_args(SelectionName)
 CLASSIFIER_NAMES: tuple[ClassifierName, ...] = get_args(ClassifierName)
 ONE_CLASS_NAMES: tuple[OneClassName, ...] = get_args(OneClassName)
+
+
+def read_recipe(text: str) -> tuple[ClassifierName, OneClassName, SelectionName]:
+    """Read a recipe such as ``lightgbm+autoencoder`` or ``random_forest+mahalanobis+forest``.
+
+    Raises:
+        ValueError: it is written in another way, or names what there is not.
+    """
+    words = [word.strip() for word in text.split("+")]
+    if len(words) not in {2, 3}:
+        message = f"{text!r} is no recipe: expected {RECIPE_FORM}"
+        raise ValueError(message)
+    classifier, one_class, selection = (*words, "none")[:3]
+    for word, names, what in (
+        (classifier, CLASSIFIER_NAMES, "classifier"),
+        (one_class, ONE_CLASS_NAMES, "one-class detector"),
+        (selection, SELECTIONS, "selection"),
+    ):
+        if word not in names:
+            message = f"{text!r} is no recipe: {word!r} is no {what}; known are {', '.join(names)}"
+            raise ValueError(message)
+    return classifier, one_class, selection  # type: ignore[return-value]  # found among the names

@@ -108,6 +108,18 @@ class Tail(BaseModel):
         decades: Floats = np.where(values > last, beyond, np.where(values < first, below, inside))
         return decades
 
+    def score_at(self, decades: float) -> float:
+        """Return the raw score at which the surprise is so many decades: ``decades`` the other way.
+
+        Below the surprise of the first knot, where hardly a normal scores, that knot's score.
+        """
+        last, top = self.scores[-1], self.surprise[-1]
+        if decades > top:
+            scaled = last + (decades - top) / self.slope_beyond
+        else:
+            scaled = float(np.interp(decades, self.surprise, self.scores))
+        return float(np.exp(scaled)) if self.is_logarithmic else scaled
+
 
 def _scale(raw: Floats, *, is_logarithmic: bool) -> Floats:
     values = np.ascontiguousarray(raw, dtype=np.float64)

@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict
 from tasks.detectors.names import CLASSIFIER_NAMES, SELECTIONS, ClassifierName, SelectionName
 from tasks.detectors.registry import CLASSIFIERS, fit_classifier
 from tasks.encode import Floats, Mask
-from tasks.evaluate import roc_auc
+from tasks.metrics import roc_auc
 from tasks.ratios import ratio
 from tasks.select import fit_selection
 from tasks.study.curves import Curve, trace_precision, trace_roc

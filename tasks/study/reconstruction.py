@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from expectations.contract import Contract
 from tasks.detectors.autoencoder_training import AutoencoderOptions, build_network, fit_autoencoder
 from tasks.encode import Encoder, Floats, Mask, Matrix
-from tasks.evaluate import roc_auc
+from tasks.metrics import roc_auc
 from tasks.study.comparison import Report, judge_flags
 from tasks.study.curves import Curve, trace_precision, trace_roc
 from tasks.study.split import SEED, Split

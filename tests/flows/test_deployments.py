@@ -94,9 +94,14 @@ def test_a_served_deployment_runs_on_its_schedule(
     assert finished["state"]["message"] == f"1 file: 1 scored; {batch['rows_flagged']} flagged"
 
     deployments = {one["name"]: one for one in server.read("deployments")}
-    schedules = {name: one["schedules"][0]["schedule"] for name, one in deployments.items()}
+    schedules = {
+        name: one["schedules"][0]["schedule"]
+        for name, one in deployments.items()
+        if one["schedules"]
+    }
     assert schedules["nightly"]["cron"] == "* * * * * */10"
-    assert (schedules["train"]["cron"], schedules["train"]["timezone"]) == ("0 6 * * 0", "UTC")
+    assert (schedules["retrain"]["cron"], schedules["retrain"]["timezone"]) == ("0 6 * * 0", "UTC")
+    assert deployments.keys() - schedules.keys() == {"train"}
     assert {one["paused"] for one in deployments.values()} == {True}, "nothing piles up"
 
 
@@ -108,12 +113,14 @@ def test_a_schedule_that_is_none_is_refused_by_the_name_of_its_setting() -> None
 
 def test_workers_are_given_the_deployments_that_serve_has(declared: list[dict[str, Any]]) -> None:
     settings = Settings()
-    crons = {"nightly": settings.nightly_cron, "train": settings.training_cron}
+    crons = {"nightly": settings.nightly_cron, "retrain": settings.training_cron, "train": None}
     assert {one["name"] for one in declared} == crons.keys()
     for one in declared:
-        (schedule,) = one["schedules"]
-        assert schedule == {"cron": crons[one["name"]], "timezone": settings.time_zone}
-        assert plan_schedule("nightly_cron", schedule["cron"], schedule["timezone"]).active
+        cron = crons[one["name"]]
+        planned = [] if cron is None else [{"cron": cron, "timezone": settings.time_zone}]
+        assert one["schedules"] == planned
+        for schedule in planned:
+            assert plan_schedule("nightly_cron", schedule["cron"], schedule["timezone"]).active
         assert one["tags"] == ["noctule", settings.contract]
         assert one["concurrency_limit"] == 1
         assert one["work_pool"]["name"] == "noctule"

@@ -119,7 +119,7 @@ def test_the_home_of_an_unknown_user_is_refused(
     [
         ("NOCTULE_INBX", "did you mean NOCTULE_INBOX?"),
         ("NOCTULE_DATABASE", "did you mean NOCTULE_DATABASE_URL?"),
-        ("NOCTULE_QQQ", "known are NOCTULE_CHUNK_ROWS, NOCTULE_CONTRACT, "),
+        ("NOCTULE_QQQ", "known are NOCTULE_ALERT_BUDGET, "),
     ],
 )
 def test_a_variable_that_is_no_setting_is_refused_with_advice(

@@ -9,7 +9,8 @@ import pytest
 
 from flows.settings import Settings
 from flows.tables import show_evaluation, show_night, show_rows
-from tasks.evaluate import Evaluation, OperatingPoint
+from tasks.evaluate import Evaluation
+from tasks.metrics import OperatingPoint
 from tasks.outcomes import FileOutcome, NightOutcome, SkippedFile
 
 

@@ -83,6 +83,21 @@ QUARANTINED = {
     "raw": b"noise",
     "raw_text": "noise",
 }
+DECISION = {
+    "promotion_decision_id": 99,
+    "contract": "nsl_kdd",
+    "recipe": "lightgbm + autoencoder",
+    "decision": "failed",
+    "reason": "the fit failed",
+    "evidence": {},
+    "decided_at": NOW,
+}
+COMPARED = {
+    "rows_compared": 2,
+    "rows_flagged_by_both": 1,
+    "rows_flagged_by_live": 0,
+    "rows_flagged_by_shadow": 0,
+}
 SCORING = {
     "purpose": "shadow",
     "operating_point": "default",
@@ -243,6 +258,25 @@ BREAKS = (
         rule="reasons",
         statements=(remove(schema.reason, **IN_LIMITED, rank=1),),
         problem="row 1 is said to be explained, and 1 reasons are kept of it, down to rank 2",
+    ),
+    Break(
+        rule="labelled rows",
+        statements=(
+            change(schema.scoring, {"batch_id": LIMITED}, rows_labelled_normal=2,
+                   rows_labelled_attack=1, rows_flagged_normal=0, rows_flagged_attack=0),
+        ),
+        problem="of a scoring's 2 rows, 3 are labelled, and of its 1 flagged ones 0 are",
+    ),
+    Break(
+        rule="comparison of a shadow",
+        statements=(
+            add(schema.scoring, scoring_id=99, batch_id=LIMITED, model_version_id=MODEL,
+                **SCORING),
+            add(schema.scoring_comparison, scoring_id=99, live_scoring_id=of_batch(LIMITED),
+                **COMPARED),
+        ),
+        problem="2 rows were compared, of which 1 flagged live and 1 by the shadow; its live"
+        " scoring says 2 and 1, the shadow's 0",
     ),
     Break(
         rule="contract of the model",
@@ -481,6 +515,41 @@ BREAKS = (
         ),
         subject="reason 99/1/1",
         problem="its scoring_id, row_number 99/1 is no row of flagged_connection",
+    ),
+    *(
+        Break(
+            rule=f"fk_promotion_decision_{name}",
+            statements=(add(schema.promotion_decision, **DECISION, **{name: "other"}),),
+            subject="promotion_decision 99",
+            problem=f"its {name} other is no row of model_version",
+        )
+        for name in ("challenger_version_id", "champion_version_id")
+    ),
+    Break(
+        rule="fk_scoring_comparison_scoring_id",
+        statements=(
+            add(schema.scoring_comparison, scoring_id=98, live_scoring_id=of_batch(LIMITED),
+                **COMPARED),
+        ),
+        subject="scoring_comparison 98",
+        problem="its scoring_id 98 is no row of scoring",
+    ),
+    Break(
+        rule="fk_scoring_comparison_live_scoring_id",
+        statements=(
+            add(schema.scoring_comparison, scoring_id=of_batch(LIMITED), live_scoring_id=98,
+                **COMPARED),
+        ),
+        subject="scoring_comparison {limited}",
+        problem="its live_scoring_id 98 is no row of scoring",
+    ),
+    Break(
+        rule="JSON of promotion_decision.evidence",
+        statements=(
+            add(schema.promotion_decision, **{**DECISION, "evidence": no_json("{")}),
+        ),
+        subject="promotion_decision 99",
+        problem="its evidence, of 1 characters, is no JSON",
     ),
     Break(
         rule="JSON of batch.field_names",

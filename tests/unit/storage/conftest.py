@@ -109,6 +109,9 @@ def example_result(folder: Path, **changes: object) -> BatchResult:
             "anomaly_score": [5.0],
             "record": [json.dumps(RECORD)],
             "is_explained": [True],
+            "attack_category": ["Probe"],
+            "category_probability": [0.75],
+            "attack_technique": ["T1046"],
         }
     ).write_parquet(flagged)
     reasons = folder / "reasons.parquet"
@@ -166,6 +169,7 @@ def example_result(folder: Path, **changes: object) -> BatchResult:
         "flagged": (flagged,),
         "reasons": reasons,
         "drift": drift,
+        "labelled": None,
         "started_at": NOW,
         "finished_at": LATER,
     }

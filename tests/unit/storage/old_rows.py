@@ -10,7 +10,7 @@ from typing import Any
 Row = dict[str, Any]
 
 SCORED, REJECTED, RECEIVED, PLAIN = "a1" * 32, "b2" * 32, "c3" * 32, "d4" * 32
-REPLAY, LONGER = "e5" * 32, "f6" * 32
+REPLAY, LONGER, LABELLED = "e5" * 32, "f6" * 32, "17" * 32
 CHAMPION, CHALLENGER = f"nsl_kdd-{'a' * 12}", f"nsl_kdd-{'b' * 12}"
 NIGHT = date(2026, 10, 30)
 AT = datetime(2026, 10, 30, 4, 30, tzinfo=UTC)
@@ -153,6 +153,8 @@ def run_row(run_id: int, state: str, **more: object) -> Row:
     }
 
 
+NEW_NAME = {"autoencoder_score": "one_class_score"}
+
 ADDED: dict[str, dict[str, list[Row]]] = {
     "0001": {
         "batch": [
@@ -260,11 +262,65 @@ ADDED: dict[str, dict[str, list[Row]]] = {
             for number in (1, 2)
         ],
     },
+    "0004": {
+        "batch": [batch_row(LABELLED, "scored", 3, 3, 0, 0, 0)],
+        "delivery": [delivery_row(7, LABELLED)],
+        "scoring": [
+            scoring_row(
+                number, LABELLED, 3, 1, model_version_id=model, purpose=purpose,
+                rows_labelled_normal=2, rows_labelled_attack=1, rows_flagged_normal=0,
+                rows_flagged_attack=1,
+            )
+            for number, model, purpose in ((6, CHAMPION, "live"), (7, CHALLENGER, "shadow"))
+        ],
+        "prediction": [
+            {
+                **{NEW_NAME.get(name, name): value for name, value in
+                   prediction_row(number, row, score).items()},
+                "classifier_score": classifier,
+            }
+            for number, classifier in ((6, 1.5), (7, None))
+            for row, score in ((1, 5.0), (2, 0.5), (3, 0.1))
+        ],
+        "flagged_connection": [
+            {
+                **flagged_row(6, LABELLED, 1, 5.0),
+                "is_explained": False,
+                "attack_category": "Probe",
+                "category_probability": 0.9,
+                "attack_technique": "T1046",
+            }
+        ],
+        "scoring_comparison": [
+            {
+                "scoring_id": 7,
+                "live_scoring_id": 6,
+                "rows_compared": 3,
+                "rows_flagged_by_both": 1,
+                "rows_flagged_by_live": 0,
+                "rows_flagged_by_shadow": 0,
+                "rank_correlation": 1.0,
+            }
+        ],
+        "promotion_decision": [
+            {
+                "promotion_decision_id": 1,
+                "contract": "nsl_kdd",
+                "recipe": "lightgbm + autoencoder",
+                "challenger_version_id": CHALLENGER,
+                "champion_version_id": CHAMPION,
+                "decision": "refused",
+                "reason": "no better",
+                "evidence": {"checks": []},
+                "decided_at": LATER,
+            }
+        ],
+    },
 }  # fmt: skip
 """What is inserted at each revision, on top of what an earlier one has. A revision that adds a
 table or a column adds its rows here, as soon as another one follows it."""
 
 RENAMED: Mapping[str, Mapping[str, Mapping[str, str]]] = {
-    "0003": {"prediction": {"autoencoder_score": "one_class_score"}},
+    "0003": {"prediction": NEW_NAME},
 }
 """The columns that a revision renames: table, old name, new name."""

@@ -154,8 +154,8 @@ def test_what_is_not_a_number_may_not_stand_where_null_may_not(engine: Engine) -
             "batch_date": [date(2026, 1, 1)],
             "scoring_id": [1],
             "row_number": [987_654],
-            "classifier_score": [float("nan")],
-            "one_class_score": [0.0],
+            "classifier_score": [0.0],
+            "one_class_score": [float("nan")],
             "anomaly_score": [0.0],
             "is_flagged": [False],
         }

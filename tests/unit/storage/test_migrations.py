@@ -149,11 +149,13 @@ def assert_views_answer(engine: Engine, rows: dict[str, list[Row]]) -> None:
     """Every view has a row of what lies below it."""
     expected = {
         "batch_summary": len(rows["batch"]),
-        "flagged_connections": 1,
-        "flagged_nsl_kdd": 1,
+        "flagged_connections": len(rows["flagged_connection"]),
+        "flagged_nsl_kdd": len(rows["flagged_connection"]),
         "quarantined_rows": len(rows["quarantined_row"]),
         "drift_summary": 1,
         "model_history": 3,
+        "promotion_decisions": len(rows["promotion_decision"]),
+        "shadow_comparison": len(rows["scoring_comparison"]),
     }
     with engine.connect() as connection:
         found = {

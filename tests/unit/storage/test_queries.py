@@ -50,7 +50,7 @@ def test_flagged_rows_are_decoded_and_highest_first(nights: SimpleNamespace) -> 
         connection.execute(
             sa.text(
                 "INSERT INTO flagged_connection SELECT scoring_id, 9, batch_id, 10, 8.5, false,"
-                " record FROM flagged_connection WHERE batch_id = :batch"
+                " record, NULL, NULL, NULL FROM flagged_connection WHERE batch_id = :batch"
             ),
             {"batch": OLD},
         )

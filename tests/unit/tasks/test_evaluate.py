@@ -13,13 +13,9 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from expectations.errors import InputRejectedError
 from expectations.nsl_kdd import NSL_KDD
 from tasks.detectors.hybrid import ModelCard, Thresholds
-from tasks.evaluate import (
-    average_precision,
-    evaluate_batch,
-    evaluate_flags,
-    evaluate_scores,
-    roc_auc,
-)
+from tasks.detectors.member import MemberCard
+from tasks.evaluate import evaluate_batch, evaluate_flags, evaluate_scores
+from tasks.metrics import average_precision, interval, judge_probabilities, roc_auc
 from tasks.score import ScoreOptions, score_batch
 from tasks.validate import PartFile
 
@@ -48,7 +44,10 @@ def test_ranking_metrics_agree_with_scikit_learn(rows: list[tuple[bool, float]])
 
 def test_each_operating_point_is_judged_by_counting() -> None:
     points = evaluate_scores(JUDGED, CARD, {}).operating_points
-    assert points["default"].model_dump() == pytest.approx(
+    assert points["default"].false_positive_rate_interval == pytest.approx(
+        (0.0615, 0.7923), abs=1e-4
+    )
+    assert points["default"].model_dump(exclude={"false_positive_rate_interval"}) == pytest.approx(
         {
             "threshold": 2.0,
             "accuracy": 4 / 6,
@@ -57,6 +56,7 @@ def test_each_operating_point_is_judged_by_counting() -> None:
             "f1": 2 / 3,
             "false_positive_rate": 1 / 3,
             "flag_rate": 3 / 6,
+            "alerts_per_10000": 5_000,
         }
     )
     assert points["low_alert"].recall == pytest.approx(1 / 3)
@@ -82,6 +82,69 @@ def test_flags_made_by_other_thresholds_are_judged_as_they_are() -> None:
     assert evaluation.recall_by_attack == {"neptune": 1.0, "satan": 1.0}
 
 
+def test_attacks_that_were_taught_are_told_from_those_that_were_not() -> None:
+    card = CARD.model_copy(update={"attacks": ("neptune",)})
+    evaluation = evaluate_scores(JUDGED, card, {"neptune": "DoS", "satan": "Probe"})
+    shown = [
+        (one.family, one.is_seen, one.rows, one.recall["default"]) for one in evaluation.families
+    ]
+    assert shown == [
+        ("all", True, 2, 1.0), ("all", False, 1, 0.0), ("DoS", True, 2, 1.0),
+        ("Probe", False, 1, 0.0),
+    ]  # fmt: skip
+    assert [(one.name, one.is_seen, one.rows) for one in evaluation.attacks] == [
+        ("neptune", True, 2), ("satan", False, 1),
+    ]  # fmt: skip
+    assert evaluation.attacks[0].recall == {"default": 1.0, "low_alert": 0.5, "p50": 1.0}
+
+
+def test_rows_that_the_model_was_fitted_on_are_counted_and_left_out_beside() -> None:
+    judged = JUDGED.with_columns(is_seen=pl.Series([True, False, False, False, False, True]))
+    evaluation = evaluate_scores(judged, CARD, {})
+    assert (evaluation.rows, evaluation.rows_seen_in_training) == (6, 2)
+    assert evaluation.without_seen is not None
+    assert evaluation.without_seen.rows == 4
+    assert evaluation.without_seen.operating_points["default"].recall == 1 / 2
+    assert evaluation.without_seen.operating_points["default"].false_positive_rate == 1 / 2
+    assert evaluate_scores(JUDGED, CARD, {}).without_seen is None
+
+
+def test_a_model_without_a_classifier_has_neither_even_odds_nor_calibration() -> None:
+    member = MemberCard(kind="autoencoder", stem="one_class", reads="neural")
+    card = CARD.model_copy(update={"members": {"one_class": member}})
+    judged = JUDGED.with_columns(classifier_score=pl.lit(None, pl.Float64))
+    evaluation = evaluate_scores(judged, card, {})
+    assert set(evaluation.operating_points) == {"default", "low_alert"}
+    assert evaluation.calibration is None
+
+
+@given(st.integers(0, 400), st.integers(1, 400))
+def test_an_interval_holds_its_share_and_narrows_with_rows(found: int, among: int) -> None:
+    found = min(found, among)
+    low, high = interval(found, among)
+    assert 0 <= low <= found / among <= high <= 1
+    narrower = interval(10 * found, 10 * among)
+    assert narrower[1] - narrower[0] < high - low
+
+
+def test_an_interval_is_the_published_one() -> None:
+    # Newcombe 1998, table I: 81 of 263, method 3.
+    assert interval(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+    assert interval(0, 0) is None
+
+
+def test_calibrated_probabilities_have_no_expected_error() -> None:
+    # A tenth of those at 10 % are attacks, and nine tenths of those at 90 %.
+    truth = np.array([True] + [False] * 9 + [True] * 9 + [False])
+    odds = np.log(np.where(np.arange(20) < 10, 1 / 9, 9.0))
+    calibrated = judge_probabilities(truth, odds)
+    assert calibrated.expected_error == pytest.approx(0, abs=1e-12)
+    assert calibrated.brier == pytest.approx(0.09)
+    assert [(one.rows, one.attack_rate) for one in calibrated.bins] == [(10, 0.1), (10, 0.9)]
+    wrong = judge_probabilities(~truth, odds)
+    assert wrong.expected_error == pytest.approx(0.8)
+
+
 def test_without_attack_names_there_is_no_recall_by_attack() -> None:
     unnamed = JUDGED.with_columns(attack=pl.lit(None, dtype=pl.String))
     evaluation = evaluate_scores(unnamed, CARD, {"neptune": "DoS"})
@@ -105,6 +168,11 @@ def test_the_object_has_the_agreed_keys() -> None:
         "operating_points",
         "recall_by_attack",
         "recall_by_family",
+        "attacks",
+        "families",
+        "calibration",
+        "rows_seen_in_training",
+        "without_seen",
         "rows_unlabelled",
         "rows_quarantined",
         "advisories",

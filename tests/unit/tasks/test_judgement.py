@@ -39,14 +39,15 @@ def made_up(is_attack: np.ndarray, scores: np.ndarray) -> tuple[TrainingRows, Ev
         rows_unlabelled=0,
     )
     flat = np.ones(count)
-    return rows, Evidence(is_attack, OutOfFold(scores, flat, flat), {})
+    return rows, Evidence(is_attack, OutOfFold({"classifier": scores, "one_class": flat}, flat), {})
 
 
 def judge(rows: TrainingRows, evidence: Evidence, kinds: Kinds | None = None) -> TrainingMetrics:
     every = np.ones(rows.count, dtype=np.bool_)
     card = ModelCard(contract="nsl_kdd", thresholds=calibrate(evidence, every).thresholds)
     nothing = Kinds("cluster", np.full(rows.count, ""), ())
-    return judge_fit(rows, NSL_KDD, evidence, kinds or nothing, card, OPTIONS)
+    metrics, _ = judge_fit(rows, NSL_KDD, [evidence], [kinds or nothing], card, OPTIONS)
+    return metrics
 
 
 def with_kinds(**scores: np.ndarray) -> tuple[TrainingRows, Evidence, Kinds]:
@@ -70,7 +71,8 @@ def test_rows_that_are_not_kept_have_no_part_in_a_choice() -> None:
     spoiled = Evidence(
         is_attack=np.where(keep, rows.is_attack, ~rows.is_attack),
         out_of_fold=OutOfFold(
-            raw.classifier + garbage, raw.one_class + garbage, raw.one_class_as_new + garbage
+            {role: scores + garbage for role, scores in raw.scores.items()},
+            raw.one_class_as_new + garbage,
         ),
         kinds={
             name: replace(
@@ -177,10 +179,13 @@ def test_category_names_of_a_held_out_kind_are_hidden_from_the_autoencoder(
     renamed: Path, tiny_options: TrainingOptions
 ) -> None:
     rows = read_training_rows([renamed], NSL_KDD)
-    kinds = divide_attacks(rows, NSL_KDD, seed=0)
+    divisions = divide_attacks(rows, NSL_KDD, seed=0)
     fold = assign_folds(rows, 2, seed=0)
-    scores = score_out_of_fold(rows, fold, kinds, tiny_options, lambda _: None)
-    differs = scores.one_class_as_new != scores.one_class
+    kinds, scores = (
+        divisions[0],
+        score_out_of_fold(rows, fold, divisions, tiny_options, lambda _: None)[0],
+    )
+    differs = scores.one_class_as_new != scores.scores["one_class"]
     # Floods alone have the flag S0 and probes alone REJ; guesses share theirs with normal traffic.
     assert differs.tolist() == np.isin(kinds.of_row, ["DoS", "Probe"]).tolist()
 

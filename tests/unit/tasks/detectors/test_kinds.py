@@ -17,6 +17,7 @@ from tasks.detectors.clustering import (
     find_outliers,
     require_room,
 )
+from tasks.detectors.gradient_boosting import LightGBMOptions, make_outliers
 from tasks.detectors.names import CLASSIFIER_NAMES, ONE_CLASS_NAMES
 from tasks.detectors.registry import (
     CLASSIFIERS,
@@ -260,3 +261,38 @@ def test_near_pairs_are_counted_on_a_sample() -> None:
 def test_outliers_refuse_rows_that_would_take_hours() -> None:
     with pytest.raises(UsageError, match=r"on 200,001 rows: .* would take hours"):
         find_outliers(np.zeros((200_001, 1), dtype=np.float32))
+
+
+def test_made_up_attacks_have_ordinary_values_that_do_not_belong_together() -> None:
+    normal = np.column_stack([np.arange(500.0)] * 8).astype(np.float32)
+    made = make_outliers(normal, 0.5, seed=3)
+    assert made.shape == (250, 8)
+    assert np.isin(made, normal).all()
+    kinds = [len(set(row)) for row in made]
+    assert set(kinds) == {1, 2}, "of two rows at most"
+    assert kinds.count(2) > 150
+    swapped = (made != np.array([[np.median(row)] for row in made])).mean()
+    assert 0.1 < swapped < 0.4
+    assert (make_outliers(normal, 0.5, seed=3) == made).all()
+    assert make_outliers(normal, 0.0, seed=3).shape == (0, 8)
+
+
+def test_trees_taught_made_up_attacks_distrust_what_hangs_together_otherwise() -> None:
+    random = np.random.default_rng(2)
+    first = random.normal(size=(2_000, 1))
+    normal = np.hstack(
+        [first, first + random.normal(0, 0.1, (2_000, 1)), random.normal(size=(2_000, 1))]
+    )
+    attack = normal[:200] + np.array([0, 0, 9])
+    inputs = np.vstack([normal, attack]).astype(np.float32)
+    is_attack = np.arange(len(inputs)) >= 2_000
+    strange = np.array([[1.5, -1.5, 0.0]], dtype=np.float32)  # each value is ordinary
+    odds = {
+        outliers: fit_classifier(
+            LightGBMOptions(trees=40, outliers=outliers), inputs, is_attack, seed=1
+        ).anomaly_scores(np.vstack([strange, inputs[:500]]))
+        for outliers in (0.0, 0.5)
+    }
+    rank = {outliers: (scores[1:] < scores[0]).mean() for outliers, scores in odds.items()}
+    assert rank[0.5] > 0.97
+    assert rank[0.0] < 0.97

@@ -1,0 +1,106 @@
+"""Decisions of a retraining: each challenger that was weighed, and the promotion that may follow.
+
+Belongs here: storing both in one step. Does not belong here: the decision (``tasks.gate``), or
+changes of champion that a person makes (``model_store``).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, Engine
+
+from expectations.errors import ModelRefusedError, UsageError
+from storage.database import write
+from storage.model_store import promote_within
+from storage.schema import promotion_decision
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """What became of one challenger."""
+
+    recipe: str
+    challenger: str | None
+    """The registered version; None where its fit failed."""
+    decision: Literal["promoted", "refused", "failed"]
+    reason: str
+    evidence: Mapping[str, object]
+    """JSON-able: figures, intervals and checks."""
+
+
+def store_decisions(
+    engine: Engine,
+    models: Path,
+    contract: str,
+    champion: str,
+    decisions: Sequence[Decision],
+    *,
+    who: str,
+    now: datetime,
+) -> tuple[Decision, ...]:
+    """Store what became of each challenger, and promote the one that is to be.
+
+    All in one transaction. Where the promotion cannot be, because another model became champion
+    meanwhile or the challenger's files were altered, it is stored as refused, with that reason.
+
+    Args:
+        engine: the database.
+        models: the model store's folder.
+        contract: of the models.
+        champion: the one they were compared with.
+        decisions: at most one of them is to promote.
+        who: whose name the history shows.
+        now: when.
+
+    Returns:
+        The decisions as they are stored.
+    """
+    with write(engine) as connection:
+        stored = tuple(
+            _carry_out(connection, models, champion, one, who=who, now=now) for one in decisions
+        )
+        for one in stored:
+            connection.execute(
+                sa.insert(promotion_decision).values(
+                    contract=contract,
+                    recipe=one.recipe,
+                    challenger_version_id=one.challenger,
+                    champion_version_id=champion,
+                    decision=one.decision,
+                    reason=one.reason,
+                    evidence=dict(one.evidence),
+                    decided_at=now,
+                )
+            )
+    return stored
+
+
+def _carry_out(
+    connection: Connection,
+    models: Path,
+    champion: str,
+    one: Decision,
+    *,
+    who: str,
+    now: datetime,
+) -> Decision:
+    """Promote a challenger that is to be; nothing is written where it cannot be."""
+    if one.decision != "promoted" or one.challenger is None:
+        return one
+    try:
+        promote_within(
+            connection,
+            models,
+            one.challenger,
+            who=who,
+            reason=one.reason,
+            now=now,
+            instead_of=champion,
+        )
+    except (UsageError, ModelRefusedError) as error:
+        return replace(one, decision="refused", reason=str(error))
+    return one

@@ -1,0 +1,119 @@
+"""Evidence for a champion: labels met, families named, shadows compared, promotions decided."""
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import postgresql
+
+revision = "0004"
+down_revision = "0003"
+
+JSON_DOCUMENT = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
+KEY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+LABELLED = (
+    "rows_flagged_normal BETWEEN 0 AND rows_labelled_normal"
+    " AND rows_flagged_attack BETWEEN 0 AND rows_labelled_attack"
+)
+
+
+def upgrade() -> None:
+    """Add columns that are null in every stored row, and two tables."""
+    for name, kind in (
+        ("attack_category", sa.Text()),
+        ("category_probability", sa.Double()),
+        ("attack_technique", sa.Text()),
+    ):
+        op.add_column("flagged_connection", sa.Column(name, kind, nullable=True))
+    _extend_scoring()
+    _allow_no_classifier()
+    op.create_table(
+        "promotion_decision",
+        sa.Column("promotion_decision_id", KEY, nullable=False),
+        sa.Column("contract", sa.Text(), nullable=False),
+        sa.Column("recipe", sa.Text(), nullable=False),
+        sa.Column("challenger_version_id", sa.Text(), nullable=True),
+        sa.Column("champion_version_id", sa.Text(), nullable=True),
+        sa.Column("decision", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("evidence", JSON_DOCUMENT, nullable=False),
+        sa.Column("decided_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint(
+            "decision IN ('promoted', 'refused', 'failed')",
+            name=op.f("ck_promotion_decision_decision"),
+        ),
+        sa.CheckConstraint(
+            "decision = 'failed' OR challenger_version_id IS NOT NULL",
+            name=op.f("ck_promotion_decision_challenger"),
+        ),
+        *(
+            sa.ForeignKeyConstraint(
+                [name],
+                ["model_version.model_version_id"],
+                name=op.f(f"fk_promotion_decision_{name}"),
+            )
+            for name in ("challenger_version_id", "champion_version_id")
+        ),
+        sa.PrimaryKeyConstraint("promotion_decision_id", name=op.f("pk_promotion_decision")),
+    )
+    op.create_table(
+        "scoring_comparison",
+        sa.Column("scoring_id", KEY, nullable=False),
+        sa.Column("live_scoring_id", KEY, nullable=False),
+        sa.Column("rows_compared", sa.BigInteger(), nullable=False),
+        sa.Column("rows_flagged_by_both", sa.BigInteger(), nullable=False),
+        sa.Column("rows_flagged_by_live", sa.BigInteger(), nullable=False),
+        sa.Column("rows_flagged_by_shadow", sa.BigInteger(), nullable=False),
+        sa.Column("rank_correlation", sa.Double(), nullable=True),
+        *(
+            sa.ForeignKeyConstraint(
+                [name], ["scoring.scoring_id"], name=op.f(f"fk_scoring_comparison_{name}")
+            )
+            for name in ("scoring_id", "live_scoring_id")
+        ),
+        sa.PrimaryKeyConstraint("scoring_id", name=op.f("pk_scoring_comparison")),
+    )
+
+
+def _extend_scoring() -> None:
+    """Add columns to a table that others refer to; see revision 0002."""
+    names = (
+        "rows_labelled_normal",
+        "rows_labelled_attack",
+        "rows_flagged_normal",
+        "rows_flagged_attack",
+    )
+    if op.get_bind().dialect.name == "sqlite":
+        *first, last = names
+        for name in first:
+            op.execute(f"ALTER TABLE scoring ADD COLUMN {name} BIGINT")
+        check = f"CONSTRAINT ck_scoring_labelled CHECK ({LABELLED})"
+        op.execute(f"ALTER TABLE scoring ADD COLUMN {last} BIGINT {check}")
+        return
+    for name in names:
+        op.add_column("scoring", sa.Column(name, sa.BigInteger(), nullable=True))
+    op.create_check_constraint(op.f("ck_scoring_labelled"), "scoring", LABELLED)
+
+
+def _allow_no_classifier() -> None:
+    """Let a prediction have no classifier's score.
+
+    SQLite cannot say so of a column that is there: the table is copied, in the order of its key, as
+    a database of many nights takes some minutes to do.
+    """
+    if op.get_bind().dialect.name != "sqlite":
+        op.alter_column("prediction", "classifier_score", nullable=True)
+        return
+    op.execute("ALTER TABLE prediction RENAME TO prediction_0003")
+    op.execute(
+        "CREATE TABLE prediction (batch_date DATE NOT NULL, scoring_id INTEGER NOT NULL,"
+        " row_number BIGINT NOT NULL, classifier_score DOUBLE, one_class_score DOUBLE NOT NULL,"
+        " anomaly_score DOUBLE NOT NULL, is_flagged BOOLEAN NOT NULL,"
+        " CONSTRAINT pk_prediction PRIMARY KEY (batch_date, scoring_id, row_number))"
+        " WITHOUT ROWID"
+    )
+    op.execute(
+        "INSERT INTO prediction SELECT batch_date, scoring_id, row_number, classifier_score,"
+        " one_class_score, anomaly_score, is_flagged FROM prediction_0003"
+        " ORDER BY batch_date, scoring_id, row_number"
+    )
+    op.execute("DROP TABLE prediction_0003")

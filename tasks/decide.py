@@ -1,0 +1,235 @@
+"""The end of a retraining: every challenger is weighed, registered and decided upon.
+
+Belongs here: joining the gate with the model store. Does not belong here: what makes a challenger
+better (``tasks.gate``), or fitting one (``tasks.challenge``).
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy import Engine
+
+from expectations.registry import get_contract
+from storage.decisions import Decision, store_decisions
+from storage.model_store import ModelVersion, register_model
+from tasks.challenge import FittedChallenger, read_judged_rows, weigh_challenger
+from tasks.detectors.hybrid import OperatingPointName
+from tasks.gate import GateOptions, Verdict
+from tasks.gather import Gathered
+from tasks.holdout import TrainingOptions
+from tasks.outcomes import OutsideText
+from tasks.shown import plural
+from tasks.task import task
+from tasks.train import describe_training
+
+WHO = "noctule retrain"
+"""Whose name the history shows."""
+
+
+class Challenged(BaseModel):
+    """A recipe of a retraining, and what came of it so far."""
+
+    model_config = ConfigDict(frozen=True)
+
+    recipe: str
+    fitted: FittedChallenger | None = None
+    """None where the fit failed."""
+    failure: OutsideText | None = None
+    """Why it did."""
+    verdict: Verdict | None = None
+    """None where it failed, and before it is weighed."""
+
+
+class Weighed(BaseModel):
+    """All recipes of a retraining, weighed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    challenged: tuple[Challenged, ...]
+    rows_judged: int
+    """Labelled connections that judged them."""
+    rows_seen: int
+    """More of those, left out because a model was fitted on their like."""
+
+
+class Decided(BaseModel):
+    """What became of one challenger."""
+
+    model_config = ConfigDict(frozen=True)
+
+    recipe: str
+    model_version: str | None
+    """None where the fit failed."""
+    decision: Literal["promoted", "refused", "failed"]
+    reason: OutsideText
+    verdict: Verdict | None
+
+
+class RetrainOutcome(BaseModel):
+    """What a retraining came to."""
+
+    model_config = ConfigDict(frozen=True)
+
+    champion_before: str
+    champion_now: str
+    decisions: tuple[Decided, ...]
+    rows_fit: int
+    rows_judged: int
+    rows_seen: int
+    judged_nights: tuple[date, ...]
+    notes: tuple[OutsideText, ...]
+    """What could not be used, a sentence each."""
+
+    @property
+    def message(self) -> str:
+        """What came of it, in one line."""
+        if self.champion_now != self.champion_before:
+            return f"{self.champion_now} is champion instead of {self.champion_before}"
+        failed = sum(one.decision == "failed" for one in self.decisions)
+        more = f", {plural(failed, 'fit')} failed" if failed else ""
+        return f"{self.champion_before} stays champion: no challenger was surely better{more}"
+
+
+def weigh_all(
+    challenged: Sequence[Challenged],
+    baseline: str | None,
+    champion_folder: Path,
+    gathered: Gathered,
+    contract_name: str,
+    operating_point: OperatingPointName,
+    options: GateOptions,
+) -> Weighed:
+    """Weigh every fitted challenger against the champion on the same rows.
+
+    Args:
+        challenged: the recipes, fitted or failed.
+        baseline: which of them is the champion's; None if that is not known.
+        champion_folder: the champion itself.
+        gathered: has the rows to judge by.
+        contract_name: of these.
+        operating_point: whose flags are compared.
+        options: of the gate.
+    """
+    fitted = {one.recipe: one.fitted for one in challenged if one.fitted is not None}
+    judged = read_judged_rows(
+        gathered.judged,
+        get_contract(contract_name),
+        [champion_folder, *(one.folder for one in fitted.values())],
+    )
+    own = fitted.get(baseline) if baseline is not None else None
+    return Weighed(
+        challenged=tuple(
+            one
+            if one.fitted is None
+            else one.model_copy(
+                update={
+                    "verdict": weigh_challenger(
+                        one.fitted, own, champion_folder, judged, operating_point, options
+                    )
+                }
+            )
+            for one in challenged
+        ),
+        rows_judged=judged.features.height,
+        rows_seen=judged.rows_seen,
+    )
+
+
+def decide(
+    engine: Engine,
+    models: Path,
+    champion: ModelVersion,
+    weighed: Weighed,
+    gathered: Gathered,
+    options: Mapping[str, TrainingOptions],
+    now: datetime,
+) -> RetrainOutcome:
+    """Register the challengers, store what became of each, and promote the best, if one is better.
+
+    Args:
+        engine: the database.
+        models: the model store's folder.
+        champion: the version they were compared with.
+        weighed: the challengers.
+        gathered: what they were fitted on.
+        options: how, by recipe.
+        now: the time.
+
+    Raises:
+        ServiceUnavailableError: the disk is full, or the database cannot be reached.
+    """
+    better = [one for one in weighed.challenged if one.verdict and one.verdict.is_better]
+    best = max(better, key=_surest_gain, default=None)
+    decisions = []
+    for one in weighed.challenged:
+        version = None
+        if one.fitted is not None:
+            version = register_model(
+                engine,
+                models,
+                one.fitted.folder,
+                contract=champion.contract,
+                content_hash=one.fitted.fit.content_hash,
+                rows_trained=one.fitted.fit.rows,
+                training=describe_training(options[one.recipe], gathered.sources),
+                metrics=one.fitted.fit.metrics.model_dump(mode="json"),
+                registered_at=now,
+                registered_by=WHO,
+            ).version
+        decisions.append(_decide_one(one, version, champion.version, best))
+    stored = store_decisions(
+        engine, models, champion.contract, champion.version, decisions, who=WHO, now=now
+    )
+    promoted = [one.challenger for one in stored if one.decision == "promoted"]
+    return RetrainOutcome(
+        champion_before=champion.version,
+        champion_now=next((one for one in promoted if one), champion.version),
+        decisions=tuple(
+            Decided(
+                recipe=one.recipe,
+                model_version=one.challenger,
+                decision=one.decision,
+                reason=one.reason,
+                verdict=weighed_one.verdict,
+            )
+            for one, weighed_one in zip(stored, weighed.challenged, strict=True)
+        ),
+        rows_fit=gathered.rows_fit,
+        rows_judged=weighed.rows_judged,
+        rows_seen=weighed.rows_seen,
+        judged_nights=gathered.judged_nights,
+        notes=gathered.notes,
+    )
+
+
+def _surest_gain(one: Challenged) -> float:
+    return -1.0 if one.verdict is None else one.verdict.surest_gain
+
+
+def _decide_one(
+    one: Challenged, version: str | None, champion: str, best: Challenged | None
+) -> Decision:
+    """Say what becomes of a challenger."""
+    evidence = {} if one.verdict is None else one.verdict.model_dump(mode="json")
+    decision: Literal["promoted", "refused", "failed"] = "refused"
+    if one.verdict is None or version is None:
+        decision, reason = "failed", one.failure or "the fit failed"
+    elif version == champion:
+        reason = "the same rows and recipe give the champion again"
+    elif one is best:
+        decision, reason = "promoted", one.verdict.reason
+    elif one.verdict.is_better and best is not None:
+        reason = f"it would pass, and {best.recipe} is surely better by more"
+    else:
+        reason = one.verdict.reason
+    return Decision(
+        recipe=one.recipe, challenger=version, decision=decision, reason=reason, evidence=evidence
+    )
+
+
+weigh_all_task = task(weigh_all, name="weigh challengers")
+# Idempotent up to its last transaction, which is one step; a second try finds the versions there.
+decide_task = task(decide, name="decide")

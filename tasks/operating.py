@@ -1,0 +1,148 @@
+"""Where tonight's scores are cut: an operating point's threshold, and whether it keeps its promise.
+
+Belongs here: choosing a threshold by a rate of false alarms or an alert budget, and saying when the
+rate that came of it is another. Does not belong here: the thresholds a fit chooses (see
+``thresholds``), or reading what is stored.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import sqrt
+from statistics import median
+
+from pydantic import BaseModel, ConfigDict
+
+from tasks.detectors.hybrid import ModelCard
+from tasks.labels import LabelledCounts
+from tasks.shown import plural
+
+PARTED = 3.0
+"""From how many times its target on, or how small a part of it, a realised rate is reported. A
+guess: in practice a rate of a few percent came out as up to seven times what was aimed at."""
+
+DEVIATIONS = 4.0
+"""And from how many standard deviations on: a small batch flags none, or three, by chance."""
+
+LEAST = 0.001
+"""Targets below this count as this: that of a model whose held-out normals were all told apart is
+zero, and ten alerts among 10,000 connections are no parting."""
+
+MOST = 0.5
+"""Highest rate that a budget is turned into: beyond it, it is no limit at all."""
+
+
+class OperatingChoice(BaseModel):
+    """The threshold of a night, and what it was chosen for."""
+
+    model_config = ConfigDict(frozen=True)
+
+    threshold: float
+    """Of ``anomaly_score``; a connection above is flagged."""
+    target_flag_rate: float | None
+    """Share of connections it is to flag, in [0, 1]."""
+    is_target_of_all: bool = False
+    """Whether that is of all connections, as a budget is, and not of normal ones."""
+
+
+@dataclass(frozen=True)
+class NightBefore:
+    """An earlier night, as a budget is chosen by it."""
+
+    rows: int
+    """Connections scored, of all its batches."""
+    score: float | None
+    """The score exceeded by as many as the budget allows, by the model that is to score; None where
+    another model scored that night."""
+
+
+def choose_threshold(
+    card: ModelCard,
+    operating_point: str,
+    *,
+    rate: float | None = None,
+    budget: int | None = None,
+    nights: Sequence[NightBefore] = (),
+) -> OperatingChoice:
+    """Choose the threshold that an operating point has tonight.
+
+    No score of tonight has any part in it: a row's flag does not depend on the others.
+
+    Args:
+        card: of the model that is to score.
+        operating_point: the one that flags; the others only matter to ``low_alert``.
+        rate: share of normal connections to flag, in (0, 1).
+        budget: alerts a night on a usual night, as half of the earlier ones were.
+        nights: the earlier ones; without one scored by this model, the budget is turned into a rate
+            by how many connections a night has, and without any, it waits for the second night.
+
+    Returns:
+        The choice; of ``low_alert`` never below ``default``.
+
+    Raises:
+        UsageError: the model does not know how its normals scored, and would need it.
+    """
+    if operating_point == "low_alert" and rate is not None:
+        return OperatingChoice(
+            threshold=card.thresholds.at_rate(rate),
+            target_flag_rate=rate,
+        )
+    if operating_point == "low_alert" and budget is not None and nights:
+        usual = median(night.rows for night in nights)
+        target = min(budget / usual, MOST) if usual else MOST
+        scores = [night.score for night in nights if night.score is not None]
+        threshold = max(card.thresholds.default, median(scores)) if scores else None
+        return OperatingChoice(
+            threshold=card.thresholds.at_rate(target) if threshold is None else threshold,
+            target_flag_rate=target,
+            is_target_of_all=True,
+        )
+    return OperatingChoice(
+        threshold=card.threshold(operating_point),
+        target_flag_rate=card.target_flag_rate(operating_point),
+    )
+
+
+def describe_parting(
+    operating_point: str,
+    target: float | None,
+    flagged: int,
+    rows: int,
+    labelled: LabelledCounts | None = None,
+    *,
+    is_of_all: bool = False,
+) -> str | None:
+    """Say that a rate is far from its target; None where it is not, or chance would explain it.
+
+    Of a labelled batch that is the false-positive rate; else, and where the target is a budget's,
+    the share of all rows that is flagged, which attacks raise as well.
+
+    Args:
+        operating_point: what flagged them.
+        target: share that it is to flag, in [0, 1]; None where that is not known.
+        flagged: flagged rows.
+        rows: scored rows.
+        labelled: what became of those with a label.
+        is_of_all: whether the target is a share of all rows, and not of normal ones.
+    """
+    if target is None:
+        return None
+    if labelled is not None and labelled.normal and not is_of_all:
+        flagged, rows = labelled.flagged_normal, labelled.normal
+        what = f"of {plural(rows, 'connection')} labelled normal"
+        why = "normal traffic has changed since training, or its labels are wrong"
+    else:
+        what, why = "of all", "attacks, or traffic that has changed since training"
+    if not _has_parted(flagged, rows, max(target, LEAST)):
+        return None
+    few = "traffic that has changed since training"
+    return (
+        f"flagged {flagged / rows:.2%} {what}, where {operating_point} is to flag {target:.2%}: "
+        f"{why if flagged > target * rows else few}"
+    )
+
+
+def _has_parted(flagged: int, rows: int, target: float) -> bool:
+    expected = target * rows
+    is_far = flagged > PARTED * expected or flagged * PARTED < expected
+    deviation = sqrt(max(expected * (1.0 - target), 1.0))
+    return is_far and abs(flagged - expected) > DEVIATIONS * deviation

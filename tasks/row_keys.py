@@ -1,0 +1,74 @@
+"""Which rows a model was fitted on, as one number a row: to tell copies of them in another file.
+
+Belongs here: the number of a row, and keeping and asking them. Does not belong here: what is done
+with rows that are known.
+"""
+
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+ROW_KEYS_FILE = "row_keys.parquet"
+
+KEY_BYTES = 8
+"""Of a key: that any of a million rows has the key of another of a million has a chance of 5e-8."""
+
+SEPARATOR = "\x1f"
+ABSENT = "\x00"
+
+
+@dataclass(frozen=True)
+class RowKeys:
+    """The keys of some connections."""
+
+    features: tuple[str, ...]
+    """What a key is made of, in order."""
+    keys: npt.NDArray[np.uint64]
+    """Sorted, each once."""
+
+    @classmethod
+    def of(cls, features: pl.DataFrame) -> "RowKeys":
+        """Keep the keys of connections, of which a frame has the features alone."""
+        return cls(tuple(features.columns), np.unique(make_row_keys(features)))
+
+    def contain(self, frame: pl.DataFrame) -> pl.Series:
+        """Tell which connections have the features of one that is kept, Boolean (n_rows,).
+
+        Args:
+            frame: one row per connection, with every feature.
+        """
+        asked = make_row_keys(frame.select(self.features))
+        return pl.Series("is_seen", np.isin(asked, self.keys))
+
+    def save(self, folder: Path) -> None:
+        """Write them beside a model."""
+        pl.DataFrame({SEPARATOR.join(self.features): self.keys}).write_parquet(
+            folder / ROW_KEYS_FILE
+        )
+
+
+def read_row_keys(folder: Path) -> RowKeys | None:
+    """Read the keys that are kept with a model; None where none are, as by earlier versions."""
+    path = folder / ROW_KEYS_FILE
+    if not path.exists():
+        return None
+    kept = pl.read_parquet(path).to_series()
+    return RowKeys(tuple(kept.name.split(SEPARATOR)), kept.to_numpy())
+
+
+def make_row_keys(features: pl.DataFrame) -> npt.NDArray[np.uint64]:
+    """Return a number for each row, (n_rows,), the same for equal features on every machine."""
+    text = features.select(
+        pl.concat_str(
+            [pl.col(name).cast(pl.String).fill_null(ABSENT) for name in features.columns],
+            separator=SEPARATOR,
+        )
+    ).to_series()
+    digests = b"".join(
+        blake2b(one.encode(), digest_size=KEY_BYTES).digest() for one in text.to_list()
+    )
+    return np.frombuffer(digests, dtype="<u8").astype(np.uint64, copy=False)
