@@ -24,6 +24,7 @@ from benchmarks.bad_lines import bench_ingest
 from benchmarks.bench import Bench, console, judge
 from benchmarks.data import TRAIN, resample
 from benchmarks.measure import Usage, middle
+from benchmarks.modelling import bench_model
 from benchmarks.storing import bench_store
 from flows.prefect_api import quiet_libraries
 
@@ -51,6 +52,7 @@ def main() -> None:
         "store": bench_store,
         "ask": bench_ask,
         "help": bench_help,
+        "model": bench_model,
         "night": bench_night,
         "plain": bench_plain,
     }

@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 
 TRAIN = Path(__file__).parents[2] / "shared" / "data" / "nsl-kdd" / "Train_data.csv"
+WHOLE = TRAIN.with_name("KDDTrain+.txt")
+"""All training connections of NSL-KDD, of which ``TRAIN`` is a fifth."""
 SEED = 7
 
 

@@ -178,3 +178,35 @@ def test_a_password_is_shown_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_settings_do_not_change() -> None:
     with pytest.raises(ValidationError):
         Settings().seed = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("variables", "says"),
+    [
+        ({"ALERT_BUDGET": "20"}, "NOCTULE_ALERT_BUDGET is followed by the operating point low_ale"),
+        ({"LOW_ALERT_RATE": "0.01"}, "set NOCTULE_OPERATING_POINT=low_alert too, or unset it"),
+        (
+            {"LOW_ALERT_RATE": "0.01", "ALERT_BUDGET": "20", "OPERATING_POINT": "low_alert"},
+            "NOCTULE_LOW_ALERT_RATE and NOCTULE_ALERT_BUDGET are two ways to choose one threshold",
+        ),
+        ({"CHALLENGERS": "lightgbm"}, "'lightgbm' is no recipe: expected CLASSIFIER+ONE_CLASS"),
+        ({"CHALLENGERS": "lightgbm+pca"}, "'pca' is no one-class detector; known are autoencoder"),
+        ({"CHALLENGERS": "a+b+c+d"}, "'a+b+c+d' is no recipe"),
+        ({"CHALLENGERS": "voting+pca_error+best"}, "'best' is no selection; known are none"),
+    ],
+)
+def test_settings_that_contradict_each_other_or_name_nothing_are_refused(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], says: str
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(f"NOCTULE_{name}", value)
+    with pytest.raises(UsageError) as refused:
+        load_settings()
+    assert says in str(refused.value)
+    assert "Value error" not in str(refused.value)
+
+
+def test_recipes_are_read_between_commas_each_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    recipes = "lightgbm+pca_error, voting+mahalanobis+forest,lightgbm+pca_error,"
+    monkeypatch.setenv("NOCTULE_CHALLENGERS", recipes)
+    assert load_settings().challengers == ("lightgbm+pca_error", "voting+mahalanobis+forest")

@@ -232,7 +232,7 @@ def test_a_model_of_another_format_is_refused(tiny_model: Model, tmp_path: Path)
 def test_a_card_without_the_rate_aimed_at_is_still_read(tiny_model: Model, tmp_path: Path) -> None:
     tiny_model.save(tmp_path)
     card = json.loads((tmp_path / "model.json").read_text())
-    assert read_card(tmp_path).target_flag_rate("low_alert") == 0.002
+    assert read_card(tmp_path).target_flag_rate("low_alert") == 0.001
     del card["thresholds"]["low_alert_rate"]
     (tmp_path / "model.json").write_text(json.dumps(card))
     assert read_card(tmp_path).target_flag_rate("low_alert") is None
