@@ -255,6 +255,8 @@ def finish(
         model_version=job.model_version,
         operating_point=scored.operating_point,
         threshold=scored.threshold,
+        target_flag_rate=scored.target_flag_rate,
+        false_positive_rate=scored.false_positive_rate,
         advisories=tuple(notes),
         drifted=drifted,
         reports=tuple(job.folder / page for page in pages),

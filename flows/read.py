@@ -28,7 +28,8 @@ Form = Literal["table", "json", "csv"]
 
 FLAGGED_SHOWN = ["connection_id", "batch_date", "file_name", *FLAGGED]
 BATCHES_SHOWN = ["batch_id", "batch_date", "file_name", "status", "rows_read", "rows_scored",
-                 "rows_quarantined", "rows_rejected", "rows_flagged", "model_version",
+                 "rows_quarantined", "rows_rejected", "rows_flagged", "flag_rate",
+                 "target_flag_rate", "false_positive_rate", "model_version",
                  "finished_at", "rejection"]  # fmt: skip
 QUARANTINE_SHOWN = ["batch_id", "file_name", "line_number", "stage", "reasons", "raw_text"]
 DRIFT_SHOWN = ["batch_id", "batch_date", *DRIFT]

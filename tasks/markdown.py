@@ -84,6 +84,10 @@ def batch_markdown(outcome: FileOutcome) -> str:
     if outcome.model_version is not None and outcome.threshold is not None:
         rows["Model"] = f"`{outcome.model_version}`"
         rows["Threshold"] = f"{outcome.threshold:.3f} ({outcome.operating_point})"
+    if outcome.target_flag_rate is not None:
+        rows["To be flagged"] = f"{outcome.target_flag_rate:.2%}"
+    if outcome.false_positive_rate is not None:
+        rows["False-positive rate"] = f"{outcome.false_positive_rate:.2%} of those labelled normal"
     if outcome.drifted:
         rows["Drifted"] = ", ".join(f"`{name}`" for name in outcome.drifted)
     if outcome.exit_code:

@@ -43,6 +43,10 @@ class FileOutcome(BaseModel):
     model_version: str | None = None
     operating_point: str | None = None
     threshold: float | None = None
+    target_flag_rate: float | None = None
+    """Share that the operating point is to flag; None where that is not known."""
+    false_positive_rate: float | None = None
+    """Of the rows that came labelled normal; None where none did."""
     """Of the anomaly score, in decades."""
     advisories: tuple[OutsideText, ...] = ()
     drifted: tuple[str, ...] = ()

@@ -17,6 +17,7 @@ from storage.text import printable
 from tasks.detectors.hybrid import OperatingPointName, flag, load_model
 from tasks.labels import LabelledCounts, count_labelled
 from tasks.operating import describe_parting
+from tasks.ratios import ratio
 from tasks.reasons import VALUE_CHARACTERS
 from tasks.shown import plural
 
@@ -81,6 +82,12 @@ class ScoreSummary(BaseModel):
     """What became of the rows that came with a label; None where none did."""
     unseen: tuple[UnseenCategories, ...]
     """A feature each, where there are any."""
+
+    @property
+    def false_positive_rate(self) -> float | None:
+        """Share of the rows labelled normal that is flagged; None where none came so."""
+        labelled = self.labelled or LabelledCounts()
+        return ratio(labelled.flagged_normal, labelled.normal)
 
     @property
     def notes(self) -> tuple[str, ...]:

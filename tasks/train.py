@@ -101,7 +101,7 @@ def train_model(  # noqa: PLR0913 - the last three only travel to the report, ea
         is_champion=champion(engine, contract_name).version == registered.version,
         fit=fit,
         rows_quarantined=rows_quarantined,
-        advisories=(*_tell_of_rows(fit), *advisories),
+        advisories=(*tell_of_rows(fit), *advisories),
     )
 
 
@@ -121,7 +121,7 @@ def describe_training(
     }
 
 
-def _tell_of_rows(fit: FitSummary) -> Iterator[str]:
+def tell_of_rows(fit: FitSummary) -> Iterator[str]:
     """Say what of the rows a reader of the figures should know."""
     metrics = fit.metrics
     if metrics.known is None:

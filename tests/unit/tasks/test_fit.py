@@ -16,6 +16,7 @@ from tasks.fit import FitSummary, fit_model
 from tasks.holdout import TrainingOptions, divide_attacks
 from tasks.score import ScoreOptions, score_batch
 from tasks.thresholds import choose_thresholds
+from tasks.train import tell_of_rows
 from tasks.training_data import assign_folds, read_training_rows
 from tasks.validate import PartFile
 
@@ -144,6 +145,28 @@ def test_rows_with_both_labels_are_counted(
     pl.concat([frame, twin, twin]).write_parquet(tmp_path / "part.parquet")
     rows = read_training_rows([tmp_path / "part.parquet"], NSL_KDD)
     assert rows.count_conflicts() == 3
+    assert rows.count_duplicates() == 2
+
+
+def test_what_is_unusual_of_the_rows_is_said(tiny_fit: tuple[Path, FitSummary]) -> None:
+    metrics = tiny_fit[1].metrics.model_copy(update={"rows_conflicting": 3, "rows_duplicated": 2})
+    said = list(tell_of_rows(tiny_fit[1].model_copy(update={"metrics": metrics})))
+    assert said[0].startswith("3 rows have features that are labelled normal in one row and attack")
+    assert said[1].startswith("2 rows repeat the features of another")
+    alone = metrics.model_copy(update={"unknown": {}})
+    said = list(tell_of_rows(tiny_fit[1].model_copy(update={"metrics": alone})))
+    assert said[0].startswith("no kind of attack could be held out: the figures are those of a ran")
+
+
+def test_files_some_of_which_have_labels_are_refused_together(
+    make_connections: MakeConnections, tmp_path: Path
+) -> None:
+    make_connections(300, seed=1).write_parquet(tmp_path / "a.parquet")
+    make_connections(300, seed=2).drop("class", "attack").write_parquet(tmp_path / "b.parquet")
+    with pytest.raises(TrainingDataError, match=r"b\.parquet together with a\.parquet"):
+        read_training_rows([tmp_path / "a.parquet", tmp_path / "b.parquet"], NSL_KDD)
+    rows = read_training_rows([tmp_path / "b.parquet"], NSL_KDD)
+    assert (rows.is_labelled, int(rows.is_attack.sum()), rows.count) == (False, 0, 300)
 
 
 def test_connections_that_are_alike_share_a_fold(

@@ -171,6 +171,8 @@ def test_a_batch_is_summed_up() -> None:
             model_version="nsl_kdd-1",
             operating_point="default",
             threshold=2.5,
+            target_flag_rate=0.0312,
+            false_positive_rate=0.05,
         )
     )
     assert page.startswith("# night.csv\n")
@@ -179,6 +181,8 @@ def test_a_batch_is_summed_up() -> None:
         "| Rows read | 2,000 |",
         "| Flagged | 20 (1.0%) |",
         "| Threshold | 2.500 (default) |",
+        "| To be flagged | 3.12% |",
+        "| False-positive rate | 5.00% of those labelled normal |",
     ):
         assert row in page
 
