@@ -180,15 +180,15 @@ def retraining_markdown(outcome: RetrainOutcome) -> str:
     lines += [f"| Judged by | {plural(outcome.rows_judged, 'labelled connection')} |"]
     lines += [f"| Left out as copies of rows fitted on | {outcome.rows_seen:,} |"]
     lines += [f"| Nights judged by | {nights} |", ""]
-    lines += ["| recipe | version | decision | reason |", "| --- | --- | --- | --- |"]
+    lines += ["| recipe | version | decision |", "| --- | --- | --- |"]
     lines += [
-        f"| {escape(one.recipe)} | {escape(one.model_version or '-')} | **{one.decision}** "
-        f"| {escape(one.reason)} |"
+        f"| {escape(one.recipe)} | {escape(one.model_version or '-')} | **{one.decision}** |"
         for one in outcome.decisions
     ]
     for one in outcome.decisions:
+        lines += ["", f"## {escape(one.recipe)}", "", f"{one.decision}: {escape(one.reason)}"]
         if one.verdict is not None:
-            lines += ["", f"## {escape(one.recipe)}", "", *_verdict_lines(one.verdict)]
+            lines += ["", *_verdict_lines(one.verdict)]
     if outcome.notes:
         lines += ["", "## Not used", ""]
         lines += [f"- {escape(note)}" for note in outcome.notes]
@@ -197,9 +197,8 @@ def retraining_markdown(outcome: RetrainOutcome) -> str:
 
 def _verdict_lines(verdict: Verdict) -> list[str]:
     """Render what the gate asked of a challenger, and each comparison."""
-    lines = ["| check | passed | |", "| --- | --- | --- |"]
-    lines += [
-        f"| {check.name} | {'yes' if check.is_passed else '**no**'} | {escape(check.says)} |"
+    lines = [
+        f"- {check.name}: {'passed' if check.is_passed else '**not passed**'}, {escape(check.says)}"
         for check in verdict.checks
     ]
     title = f"| evidence | rows | attacks | found by champion | by challenger | gain | {RATES} |"

@@ -123,8 +123,8 @@ def test_what_is_better_is_promoted_and_nothing_else(  # noqa: PLR0915 - one sto
     assert run["state"]["message"] == told["message"]
     (artifact,) = server.artifacts(run["id"]).values()
     assert artifact["data"].startswith("# Retraining\n")
-    assert f"| {BETTER.replace('_', chr(95))} |".replace("+", "+") in artifact["data"]
-    assert "**promoted**" in artifact["data"]
+    assert f"| {BETTER} | {better['model_version']} | **promoted** |" in artifact["data"]
+    assert "- gain: passed, it finds more on" in artifact["data"]
 
     monkeypatch.setenv("NOCTULE_SHADOW", better["model_version"])
     assert noctule("rollback", "--reason", "to see").out == f"{bad} scores again from now on\n"
