@@ -21,9 +21,10 @@ from expectations.registry import get_contract
 from tasks.detectors.hybrid import OperatingPointName, flag, load_model
 from tasks.encode import Floats, Mask
 from tasks.fit import EVIDENCE_FILE, FitSummary, fit_model
-from tasks.gate import GateOptions, PairedScores, Verdict, judge, pair_held_out
+from tasks.gate import GateOptions, Verdict, judge
 from tasks.holdout import TrainingOptions
 from tasks.labels import attack_name, family_of, has_labels, is_attack
+from tasks.paired import PairedScores, pair_held_out
 from tasks.row_keys import read_row_keys
 from tasks.task import task
 

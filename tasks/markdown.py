@@ -14,9 +14,10 @@ from typing import Final
 
 from storage.text import printable
 from tasks.decide import RetrainOutcome
-from tasks.gate import Interval, Verdict
+from tasks.gate import Verdict
 from tasks.metrics import OperatingPoint
 from tasks.outcomes import FileOutcome, NightOutcome
+from tasks.paired import Interval
 from tasks.shown import ID_DIGITS, plural, reason_text
 from tasks.thresholds import NOVEL_SHARE
 from tasks.train import TrainingOutcome

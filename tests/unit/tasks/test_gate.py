@@ -8,15 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.gate import (
-    MATCHED_RATE,
-    GateOptions,
-    PairedScores,
-    compare,
-    judge,
-    pair_held_out,
-)
+from tasks.gate import GateOptions, judge
 from tasks.judgement import EVIDENCE_SCHEMA
+from tasks.paired import MATCHED_RATE, PairedScores, compare, pair_held_out
 
 OPTIONS = GateOptions()
 NORMALS, ATTACKS = 2_000, 400
