@@ -14,20 +14,19 @@ from typing import Annotated, Literal
 import typer
 from typer.core import TyperGroup
 
+from flows.model_commands import model_commands
 from flows.options import (
     AsCsv,
     AsJson,
     Batch,
     Limit,
     Night,
-    Reason,
     date_of,
     form_of,
     quiet_settings,
     settings_of_flows,
 )
 from flows.printing import print_json, say
-from tasks.detectors.names import ClassifierName, OneClassName, SelectionName
 
 
 class Commands(TyperGroup):
@@ -50,6 +49,7 @@ app = typer.Typer(
 )
 database_commands = typer.Typer(no_args_is_help=True, help="The database's schema.")
 app.add_typer(database_commands, name="db")
+app.add_typer(model_commands)
 
 
 def main() -> None:
@@ -107,62 +107,6 @@ def simulate(
     say(f"{out}: {summary.rows:,} connections of {day}; attacks: {attacks or 'none'}")
     if summary.bad_rows:
         say(f"{summary.bad_rows:,} of the lines are malformed")
-
-
-@app.command()
-def train(
-    files: Annotated[list[Path], typer.Argument(help="Labelled files, or folders of them.")],
-    *,
-    selection: Annotated[
-        SelectionName,
-        typer.Option("--select", help="What the classifier reads instead of all features."),
-    ] = "none",
-    top_k: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="Columns that the selection gives.", show_default="50; of autoencoder 25"
-        ),
-    ] = None,
-    classifier: Annotated[
-        ClassifierName, typer.Option(help="The detector that learns attacks and normals.")
-    ] = "lightgbm",
-    one_class: Annotated[
-        OneClassName, typer.Option(help="The detector that learns normals only.")
-    ] = "autoencoder",
-    as_json: AsJson = False,
-) -> None:
-    """Fit, evaluate and register a model; the first one becomes champion."""
-    from expectations.errors import UsageError
-
-    if top_k is not None and selection in {"none", "uncorrelated"}:
-        message = (
-            f"Cannot use --top-k {top_k} with --select {selection}: it is how many columns "
-            "--select forest, rfe, pca or autoencoder gives. Add one of them, or leave out --top-k"
-        )
-        raise UsageError(message)
-    settings = settings_of_flows()
-    from flows.run import run_training
-    from flows.tables import show_training
-
-    outcome = run_training(settings, files, selection, top_k, classifier, one_class)
-    if as_json:
-        print_json(outcome.model_dump(mode="json"))
-    else:
-        show_training(outcome)
-
-
-@app.command()
-def retrain(*, as_json: AsJson = False) -> None:
-    """Fit challengers on labelled batches, weigh them, and promote one that is surely better."""
-    settings = settings_of_flows()
-    from flows.run import run_retraining
-    from flows.tables import show_retraining
-
-    outcome = run_retraining(settings)
-    if as_json:
-        print_json({**outcome.model_dump(mode="json"), "message": outcome.message})
-    else:
-        show_retraining(outcome)
 
 
 @app.command()
@@ -227,68 +171,6 @@ def replay_check(
 
     if not show_replay_check(settings, batch, as_json=as_json):
         raise typer.Exit(2)
-
-
-@app.command()
-def evaluate(
-    file: Annotated[Path, typer.Argument(help="A labelled file.")],
-    *,
-    model: Annotated[
-        str | None, typer.Option("--model", "-m", help="Model version; the champion by default.")
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Score a labelled file and report how good the scores are; store nothing."""
-    settings = settings_of_flows()
-    from flows.run import run_evaluation
-    from flows.tables import show_evaluation
-
-    evaluation = run_evaluation(settings, file, model)
-    if as_json:
-        print_json(evaluation.model_dump(mode="json"))
-    else:
-        show_evaluation(evaluation)
-
-
-@app.command()
-def thresholds(
-    *,
-    model: Annotated[
-        str | None, typer.Option("--model", "-m", help="Model version; the champion by default.")
-    ] = None,
-    nights: Annotated[int, typer.Option(min=1, help="Latest nights that are counted.")] = 14,
-    as_json: AsJson = False,
-) -> None:
-    """Show how many alerts a night each operating point and rate would give."""
-    settings = settings_of_flows()
-    from flows.thresholds import show_thresholds
-
-    show_thresholds(settings, model, nights, as_json=as_json)
-
-
-@app.command()
-def study(
-    file: Annotated[Path, typer.Argument(help="A labelled file.")],
-    *,
-    out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path(),
-    beside: Annotated[
-        Path | None, typer.Option(help="Another file, whose columns are compared with its.")
-    ] = None,
-    jobs: Annotated[
-        int | None,
-        typer.Option(min=1, help="Processes that fit at once.", show_default="one a core"),
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Compare every selection and detector on a labelled file; write a page and its data."""
-    settings = settings_of_flows()
-    from flows.study import run_study, show_study
-
-    studied = run_study(settings, file, out, beside, jobs or os.cpu_count() or 1)
-    if as_json:
-        print_json(studied.report.model_dump(mode="json"))
-    else:
-        show_study(studied)
 
 
 @app.command()
@@ -372,33 +254,6 @@ def shadow(
 
     form = form_of(as_json=as_json, as_csv=as_csv)
     show_shadow(quiet_settings(), batch, date_of(night, batch), limit, form)
-
-
-@app.command()
-def models(*, limit: Limit = 20, as_json: AsJson = False) -> None:
-    """Show model versions, and who was champion when."""
-    from flows.read import show_models
-
-    show_models(quiet_settings(), limit, as_json=as_json)
-
-
-@app.command()
-def promote(
-    version: Annotated[str, typer.Argument(help="The model version that scores from now on.")],
-    reason: Reason,
-) -> None:
-    """Make a model version the champion."""
-    from flows.read import promote_version
-
-    say(promote_version(quiet_settings(), version, reason))
-
-
-@app.command()
-def rollback(reason: Reason) -> None:
-    """Make the champion before this one champion again."""
-    from flows.read import roll_back
-
-    say(roll_back(quiet_settings(), reason))
 
 
 @database_commands.command("upgrade")

@@ -1,7 +1,8 @@
 """The tables: what one row of each is, what identifies it, and what must hold.
 
-Belongs here: table declarations and the reasons of their indexes. Does not belong here: the types
-of columns (``column_types``), statements (see ``batches``, ``model_store``, ``runs``,
+Belongs here: table declarations and the reasons of their indexes; those of models and of runs are
+in ``model_tables`` and ``run_tables``, and are found here too. Does not belong here: the types of
+columns (``column_types``), statements (see ``batches``, ``model_store``, ``runs``,
 ``queries``) or the views, which are what analysts read and lie in ``views/``. A change here needs
 a revision in ``migrations/versions``; a test compares the two.
 
@@ -21,7 +22,6 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     PrimaryKeyConstraint,
     Table,
     Text,
@@ -30,16 +30,30 @@ from sqlalchemy import (
 )
 
 from storage.column_types import PlainText, RecordJson, RowCount, SurrogateKey, UtcTime
+from storage.metadata import metadata
+from storage.model_tables import model_version, promotion, promotion_decision
+from storage.run_tables import outbox, run
 
-metadata = MetaData(
-    naming_convention={
-        "pk": "pk_%(table_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-    }
-)
+__all__ = [
+    "batch",
+    "batch_prefix",
+    "correction",
+    "delivery",
+    "drift_statistic",
+    "flagged_connection",
+    "metadata",
+    "model_version",
+    "outbox",
+    "prediction",
+    "promotion",
+    "promotion_decision",
+    "quarantined_row",
+    "reason",
+    "run",
+    "scoring",
+    "scoring_comparison",
+    "validation_result",
+]
 
 # One row per content: the bytes of a file, whatever it was called and however often it came; and
 # one per replay, which puts rows of a finished batch through again. claim_token is the
@@ -142,53 +156,6 @@ Index(
     None,
     batch_prefix.c.prefix_batch_id,
     info={"serves": "the longer files that begin with one batch"},
-)
-
-# One row per fitted model. Its files lie in the model store, in a folder of the same name.
-model_version = Table(
-    "model_version",
-    metadata,
-    Column("model_version_id", Text, primary_key=True),
-    Column("contract", Text, nullable=False),
-    Column("content_hash", Text, nullable=False),  # of the canonical content: its identity
-    Column("manifest_hash", Text, nullable=False),  # of manifest.json, which names every file
-    Column("registered_at", UtcTime, nullable=False),
-    Column("rows_trained", RowCount, nullable=False),
-    Column("training", RecordJson, nullable=False),  # options, files, versions
-    Column("metrics", RecordJson, nullable=False),  # held-out metrics
-    UniqueConstraint("contract", "content_hash"),
-)
-
-# One row per change of a contract's champion, in the order of promotion_id.
-promotion = Table(
-    "promotion",
-    metadata,
-    Column("promotion_id", SurrogateKey, primary_key=True),
-    Column("contract", Text, nullable=False),
-    Column("model_version_id", ForeignKey("model_version.model_version_id"), nullable=False),
-    Column("kind", Text, nullable=False),
-    Column("promoted_by", PlainText, nullable=False),
-    Column("reason", PlainText, nullable=False),
-    Column("promoted_at", UtcTime, nullable=False),
-    CheckConstraint("kind IN ('promote', 'rollback')", name="kind"),
-)
-
-# One row per challenger that a retraining weighed against the champion, whatever came of it.
-promotion_decision = Table(
-    "promotion_decision",
-    metadata,
-    Column("promotion_decision_id", SurrogateKey, primary_key=True),
-    Column("contract", Text, nullable=False),
-    Column("recipe", Text, nullable=False),  # how the challenger was fitted, in short
-    # Null where the fit failed, of the challenger; and where there was none yet, of the champion.
-    Column("challenger_version_id", ForeignKey("model_version.model_version_id")),
-    Column("champion_version_id", ForeignKey("model_version.model_version_id")),
-    Column("decision", Text, nullable=False),
-    Column("reason", PlainText, nullable=False),
-    Column("evidence", RecordJson, nullable=False),  # figures, intervals and checks
-    Column("decided_at", UtcTime, nullable=False),
-    CheckConstraint("decision IN ('promoted', 'refused', 'failed')", name="decision"),
-    CheckConstraint("decision = 'failed' OR challenger_version_id IS NOT NULL", name="challenger"),
 )
 
 # One row per model version applied to a batch for a purpose.
@@ -403,39 +370,4 @@ validation_result = Table(
     Column("observed", PlainText),
     Column("expected", PlainText, nullable=False),
     PrimaryKeyConstraint("batch_id", "ordinal"),
-)
-
-# One row per run of a flow, whatever came of it.
-run = Table(
-    "run",
-    metadata,
-    Column("run_id", SurrogateKey, primary_key=True),
-    Column("kind", Text, nullable=False),  # the flow's name
-    Column("batch_id", ForeignKey("batch.batch_id")),  # null where it is about none, or many
-    Column("flow_run_id", Text),  # Prefect's
-    Column("state", Text, nullable=False),
-    Column("message", PlainText),
-    Column("started_at", UtcTime, nullable=False),
-    Column("finished_at", UtcTime),
-    CheckConstraint("state IN ('running', 'completed', 'failed')", name="state"),
-    CheckConstraint("(state = 'running') = (finished_at IS NULL)", name="finished_at"),
-)
-
-# One row per event that a commit announces; sent after it, at least once.
-outbox = Table(
-    "outbox",
-    metadata,
-    Column("outbox_id", SurrogateKey, primary_key=True),
-    Column("event_key", Text, nullable=False, unique=True),  # the same event is written once
-    Column("event", Text, nullable=False),
-    Column("payload", RecordJson, nullable=False),
-    Column("created_at", UtcTime, nullable=False),
-    Column("published_at", UtcTime),
-)
-Index(
-    "ix_outbox_pending",
-    outbox.c.outbox_id,
-    sqlite_where=outbox.c.published_at.is_(None),
-    postgresql_where=outbox.c.published_at.is_(None),
-    info={"serves": "the events not yet sent, oldest first"},
 )

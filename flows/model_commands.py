@@ -1,0 +1,163 @@
+"""The ``noctule`` commands about models: training, judging and choosing them.
+
+Belongs here: arguments, and one call into the flows or the stored results. Does not belong here:
+the other commands (``flows.cli``), or the work itself. Nothing heavy is imported at the top, so
+that ``noctule --help`` answers at once.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.options import AsJson, Limit, Reason, quiet_settings, settings_of_flows
+from flows.printing import print_json, say
+from tasks.detectors.names import ClassifierName, OneClassName, SelectionName
+
+model_commands = typer.Typer()
+
+
+@model_commands.command()
+def train(
+    files: Annotated[list[Path], typer.Argument(help="Labelled files, or folders of them.")],
+    *,
+    selection: Annotated[
+        SelectionName,
+        typer.Option("--select", help="What the classifier reads instead of all features."),
+    ] = "none",
+    top_k: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Columns that the selection gives.", show_default="50; of autoencoder 25"
+        ),
+    ] = None,
+    classifier: Annotated[
+        ClassifierName, typer.Option(help="The detector that learns attacks and normals.")
+    ] = "lightgbm",
+    one_class: Annotated[
+        OneClassName, typer.Option(help="The detector that learns normals only.")
+    ] = "autoencoder",
+    as_json: AsJson = False,
+) -> None:
+    """Fit, evaluate and register a model; the first one becomes champion."""
+    from expectations.errors import UsageError
+
+    if top_k is not None and selection in {"none", "uncorrelated"}:
+        message = (
+            f"Cannot use --top-k {top_k} with --select {selection}: it is how many columns "
+            "--select forest, rfe, pca or autoencoder gives. Add one of them, or leave out --top-k"
+        )
+        raise UsageError(message)
+    settings = settings_of_flows()
+    from flows.run import run_training
+    from flows.tables import show_training
+
+    outcome = run_training(settings, files, selection, top_k, classifier, one_class)
+    if as_json:
+        print_json(outcome.model_dump(mode="json"))
+    else:
+        show_training(outcome)
+
+
+@model_commands.command()
+def retrain(*, as_json: AsJson = False) -> None:
+    """Fit challengers on labelled batches, weigh them, and promote one that is surely better."""
+    settings = settings_of_flows()
+    from flows.run import run_retraining
+    from flows.tables import show_retraining
+
+    outcome = run_retraining(settings)
+    if as_json:
+        print_json({**outcome.model_dump(mode="json"), "message": outcome.message})
+    else:
+        show_retraining(outcome)
+
+
+@model_commands.command()
+def evaluate(
+    file: Annotated[Path, typer.Argument(help="A labelled file.")],
+    *,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="Model version; the champion by default.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Score a labelled file and report how good the scores are; store nothing."""
+    settings = settings_of_flows()
+    from flows.run import run_evaluation
+    from flows.tables import show_evaluation
+
+    evaluation = run_evaluation(settings, file, model)
+    if as_json:
+        print_json(evaluation.model_dump(mode="json"))
+    else:
+        show_evaluation(evaluation)
+
+
+@model_commands.command()
+def thresholds(
+    *,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="Model version; the champion by default.")
+    ] = None,
+    nights: Annotated[int, typer.Option(min=1, help="Latest nights that are counted.")] = 14,
+    as_json: AsJson = False,
+) -> None:
+    """Show how many alerts a night each operating point and rate would give."""
+    settings = settings_of_flows()
+    from flows.thresholds import show_thresholds
+
+    show_thresholds(settings, model, nights, as_json=as_json)
+
+
+@model_commands.command()
+def study(
+    file: Annotated[Path, typer.Argument(help="A labelled file.")],
+    *,
+    out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path(),
+    beside: Annotated[
+        Path | None, typer.Option(help="Another file, whose columns are compared with its.")
+    ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Processes that fit at once.", show_default="one a core"),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare every selection and detector on a labelled file; write a page and its data."""
+    settings = settings_of_flows()
+    from flows.study import run_study, show_study
+
+    studied = run_study(settings, file, out, beside, jobs or os.cpu_count() or 1)
+    if as_json:
+        print_json(studied.report.model_dump(mode="json"))
+    else:
+        show_study(studied)
+
+
+@model_commands.command()
+def models(*, limit: Limit = 20, as_json: AsJson = False) -> None:
+    """Show model versions, and who was champion when."""
+    from flows.read import show_models
+
+    show_models(quiet_settings(), limit, as_json=as_json)
+
+
+@model_commands.command()
+def promote(
+    version: Annotated[str, typer.Argument(help="The model version that scores from now on.")],
+    reason: Reason,
+) -> None:
+    """Make a model version the champion."""
+    from flows.read import promote_version
+
+    say(promote_version(quiet_settings(), version, reason))
+
+
+@model_commands.command()
+def rollback(reason: Reason) -> None:
+    """Make the champion before this one champion again."""
+    from flows.read import roll_back
+
+    say(roll_back(quiet_settings(), reason))
