@@ -9,6 +9,7 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict
 
 from expectations.contract import Contract
+from tasks.detectors.autoencoder import Autoencoder
 from tasks.detectors.autoencoder_training import AutoencoderOptions, build_network, fit_autoencoder
 from tasks.encode import Encoder, Floats, Mask, Matrix
 from tasks.metrics import roc_auc
@@ -26,7 +27,9 @@ AS_DESCRIBED = AutoencoderOptions(
     recipe="as_described", epochs=50, batch_rows=256, learning_rate=1e-3, max_steps=5_000
 )
 """The second work names layers, dropout, optimiser and loss; the rest is a guess, of its time's
-defaults."""
+defaults. Of its scaling and its error it says no more than their names: quantities are standardised
+by the normal rows it is trained on, and the error is the mean absolute one, the reading that comes
+nearest to its ROC AUC of .99. By the mean squared error it is .965."""
 
 DEFAULT = AutoencoderOptions(batch_rows=256, max_steps=5_000)
 """What trains by default, at half its batch: on files of 25,192 rows that does slightly better
@@ -94,7 +97,8 @@ def judge_reconstruction(
     parts = features[split.train_rows], features[split.test_rows]
     encoder = Encoder.fit(parts[0], contract.features, ~split.train_is_attack)
     sane = [encoder.encode(part).neural for part in parts]
-    plain = [_standardise(encoder, parts[0], part, sane[at]) for at, part in enumerate(parts)]
+    normal = parts[0].filter(~split.train_is_attack)
+    plain = [_standardise(encoder, normal, part, sane[at]) for at, part in enumerate(parts)]
     return (
         _judge("as_described", "standardised, one-hot", plain, split, AS_DESCRIBED),
         _judge("default", "log1p, standardised, clipped at 5, one-hot", sane, split, DEFAULT),
@@ -102,11 +106,11 @@ def judge_reconstruction(
 
 
 def _standardise(
-    encoder: Encoder, train: pl.DataFrame, rows: pl.DataFrame, neural: Matrix
+    encoder: Encoder, normal: pl.DataFrame, rows: pl.DataFrame, neural: Matrix
 ) -> Matrix:
-    """Standardise quantities as they are, by all training rows, beside the one-hot columns."""
+    """Standardise quantities as they are, by the normal rows, beside the one-hot columns."""
     names = [quantity.name for quantity in encoder.quantities]
-    known = train.select(names).to_numpy().astype(np.float64)
+    known = normal.select(names).to_numpy().astype(np.float64)
     spread = known.std(axis=0)
     values = rows.select(names).to_numpy().astype(np.float64)
     scaled = (values - known.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
@@ -123,7 +127,8 @@ def _judge(
     train, test = parts
     normal = train[~split.train_is_attack]
     fitted = fit_autoencoder(normal, options, SEED)
-    usual, errors = fitted.anomaly_scores(normal), fitted.anomaly_scores(test)
+    measure = _absolute_errors if recipe == "as_described" else Autoencoder.anomaly_scores
+    usual, errors = measure(fitted, normal), measure(fitted, test)
     truth = split.test_is_attack
     thresholds = {at: float(np.percentile(usual, at)) for at in PERCENTILES}
     return Reconstruction(
@@ -145,6 +150,11 @@ def _judge(
             for at, threshold in thresholds.items()
         ),
     )
+
+
+def _absolute_errors(fitted: Autoencoder, inputs: Matrix) -> Floats:
+    errors: Floats = np.abs(inputs - fitted.graph.run(inputs)).mean(axis=1).astype(np.float64)
+    return errors
 
 
 def _count(truth: Mask, errors: Floats) -> Histogram:
