@@ -4,7 +4,7 @@ Belongs here: which attacks teach it, its probabilities on attacks it had not me
 not belong here: the trees (see ``detectors.category``), or whether a connection is flagged.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -38,9 +38,9 @@ class CategoryMetrics(BaseModel):
     """How well families are told apart, by trees that had not met the attack.
 
     ``known`` are attacks of a name that taught the trees, of other rows; ``novel`` are attacks of a
-    name that did not. Every name counts the same among the novel, every row among the known. The
-    cut and the temperature are chosen on the same rows: two numbers, by which the figures may be a
-    little better than tonight's.
+    name that did not. Every name counts the same among the novel, every row among the known. No row
+    is judged by a temperature and a cut that it helped to choose, and no novel name by ones that
+    its rows did.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -68,6 +68,14 @@ class _HeldOut:
     """(n,), sums to 1."""
     is_novel: npt.NDArray[np.bool_]
     """(n,), whether no attack of the same name taught the trees."""
+    name: npt.NDArray[np.str_]
+    """(n,), of the attack."""
+    fold: npt.NDArray[np.intp]
+    """(n,), of its row; a row stands here once as known and perhaps once as novel."""
+
+    def only(self, keep: npt.NDArray[np.bool_]) -> "_HeldOut":
+        """Return some of them."""
+        return _HeldOut(*(getattr(self, field.name)[keep] for field in fields(self)))
 
 
 def fit_categories(
@@ -108,10 +116,7 @@ def fit_categories(
     ordinal = encoder.encode(rows.features.filter(teaches)).ordinal
     family = np.searchsorted(np.array(families), of_row[teaches]).astype(np.intp)
     held_out = _hold_out(ordinal, family, rows.attacks[teaches], fold[teaches], seed, threads)
-    temperature = _choose_temperature(held_out)
-    chance = probabilities(held_out.raw, temperature)
-    is_right = chance.argmax(axis=1) == held_out.family
-    cut = choose_cut(chance.max(axis=1), is_right, held_out.weight)
+    temperature, cut = _choose(held_out)
     techniques = {one: (contract.techniques or {}).get(one) for one in families}
     card = CategoryCard(
         families=families,
@@ -120,8 +125,7 @@ def fit_categories(
         techniques={one: technique for one, technique in techniques.items() if technique},
     )
     booster = fit_trees(ordinal, family, len(families), seed, threads)
-    is_named = chance.max(axis=1) >= cut
-    return CategoryModel(card, booster, threads), _judge(card, held_out, is_named, is_right)
+    return CategoryModel(card, booster, threads), _judge(card, held_out)
 
 
 def _hold_out(
@@ -139,7 +143,7 @@ def _hold_out(
     """
     folds = int(fold.max()) + 1
     group = _deal_names(names, family, folds)
-    raw, right, is_novel, label = [], [], [], []
+    raw, right, is_novel, label, folds_of = [], [], [], [], []
     families = int(family.max()) + 1
     for held_out in range(folds):
         hidden = np.isin(names, [name for name, one in group.items() if one == held_out])
@@ -150,6 +154,7 @@ def _hold_out(
         right.append(family[judged])
         is_novel.append(hidden[judged])
         label.append(names[judged])
+        folds_of.append(fold[judged])
     novel, name = np.concatenate(is_novel), np.concatenate(label)
     weight = np.zeros(len(novel))
     share = NOVEL_SHARE if novel.any() else 0.0
@@ -158,7 +163,14 @@ def _hold_out(
     for one in hidden_names:
         of_name = novel & (name == one)
         weight[of_name] = share / len(hidden_names) / of_name.sum()
-    return _HeldOut(np.concatenate(raw), np.concatenate(right), weight / weight.sum(), novel)
+    return _HeldOut(
+        raw=np.concatenate(raw),
+        family=np.concatenate(right),
+        weight=weight / weight.sum(),
+        is_novel=novel,
+        name=name,
+        fold=np.concatenate(folds_of),
+    )
 
 
 def _deal_names(
@@ -176,6 +188,14 @@ def _deal_names(
         ordered = found[np.argsort(-counts, kind="stable")]
         group |= {str(name): index % folds for index, name in enumerate(ordered)}
     return group
+
+
+def _choose(held_out: _HeldOut) -> tuple[float, float]:
+    """Choose the temperature and the cut."""
+    temperature = _choose_temperature(held_out)
+    chance = probabilities(held_out.raw, temperature)
+    is_right = chance.argmax(axis=1) == held_out.family
+    return temperature, choose_cut(chance.max(axis=1), is_right, held_out.weight)
 
 
 def _choose_temperature(held_out: _HeldOut) -> float:
@@ -207,17 +227,19 @@ def choose_cut(highest: Floats, is_right: npt.NDArray[np.bool_], weight: Floats)
     return float(highest[order][good[-1]]) if len(good) else 2.0
 
 
-def _judge(
-    card: CategoryCard,
-    held_out: _HeldOut,
-    is_named: npt.NDArray[np.bool_],
-    is_right: npt.NDArray[np.bool_],
-) -> CategoryMetrics:
+def _judge(card: CategoryCard, held_out: _HeldOut) -> CategoryMetrics:
+    """Judge the known rows of each fold, and each novel name, by what the others choose."""
+    novel = held_out.is_novel
+    is_named, is_right = np.zeros(len(novel), np.bool_), np.zeros(len(novel), np.bool_)
+    for one in np.unique(held_out.fold[~novel]):
+        _judge_some(held_out, held_out.fold == one, ~novel, is_named, is_right)
+    for one in np.unique(held_out.name[novel]):
+        _judge_some(held_out, held_out.name == one, novel, is_named, is_right)
+
     def share(of: npt.NDArray[np.bool_], among: npt.NDArray[np.bool_]) -> float | None:
         whole = float(held_out.weight[among].sum())
         return float(held_out.weight[among & of].sum()) / whole if whole else None
 
-    novel = held_out.is_novel
     return CategoryMetrics(
         families=card.families,
         cut=card.cut,
@@ -226,3 +248,18 @@ def _judge(
         novel_named=share(is_named, novel),
         novel_right=share(is_right, novel & is_named),
     )
+
+
+def _judge_some(
+    held_out: _HeldOut,
+    hidden: npt.NDArray[np.bool_],
+    of: npt.NDArray[np.bool_],
+    is_named: npt.NDArray[np.bool_],
+    is_right: npt.NDArray[np.bool_],
+) -> None:
+    """Say which of the hidden attacks are named, and rightly, by what the others choose."""
+    judged = hidden & of
+    temperature, cut = _choose(held_out.only(~hidden))
+    chance = probabilities(held_out.raw[judged], temperature)
+    is_named[judged] = chance.max(axis=1) >= cut
+    is_right[judged] = chance.argmax(axis=1) == held_out.family[judged]

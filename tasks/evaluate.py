@@ -4,7 +4,7 @@ Belongs here: which figures a report has, and their rows. Does not belong here: 
 themselves (see ``metrics``), scoring, or anything that changes a model.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,14 @@ from pydantic import BaseModel, ConfigDict
 from expectations.contract import Contract
 from expectations.errors import InputRejectedError
 from tasks.detectors.hybrid import ModelCard, OperatingPointName, flag, read_card
-from tasks.labels import attack_name, family_of, find_unclear_labels, has_labels, is_attack
+from tasks.labels import (
+    CORRECT_LABELS,
+    attack_name,
+    family_of,
+    find_unclear_labels,
+    has_labels,
+    is_attack,
+)
 from tasks.metrics import (
     OperatingPoint,
     ProbabilityCalibration,
@@ -32,20 +39,6 @@ EVERY_FAMILY = "all"
 """What the totals over families stand under."""
 
 
-class Figures(BaseModel):
-    """How some labelled rows fare."""
-
-    model_config = ConfigDict(frozen=True)
-
-    rows: int
-    """Labelled rows that were scored."""
-    roc_auc: float | None
-    """Of ``anomaly_score``; None if all rows are of one class, as ``average_precision``."""
-    average_precision: float | None
-    operating_points: dict[str, OperatingPoint]
-    """``default``, ``low_alert`` and, of a model with a classifier, ``p50``."""
-
-
 class AttackRecall(BaseModel):
     """How many of some attacks are flagged."""
 
@@ -61,9 +54,18 @@ class AttackRecall(BaseModel):
     """By operating point."""
 
 
-class Evaluation(Figures):
-    """The object ``noctule evaluate --json`` prints."""
+class Figures(BaseModel):
+    """How some labelled rows fare."""
 
+    model_config = ConfigDict(frozen=True)
+
+    rows: int
+    """Labelled rows that were scored."""
+    roc_auc: float | None
+    """Of ``anomaly_score``; None if all rows are of one class, as ``average_precision``."""
+    average_precision: float | None
+    operating_points: dict[str, OperatingPoint]
+    """``default``, ``low_alert`` and, of a model with a classifier, ``p50``."""
     recall_by_attack: dict[str, float]
     """At ``default``; empty where the file names no attacks."""
     recall_by_family: dict[str, float]
@@ -75,16 +77,26 @@ class Evaluation(Figures):
     each."""
     calibration: ProbabilityCalibration | None = None
     """Of the classifier's probabilities; None from a model without one."""
+
+
+class Evaluation(Figures):
+    """The object ``noctule evaluate --json`` prints."""
+
     rows_seen_in_training: int = 0
     """Rows whose features are those of a row the model was fitted on, copies that flatter it."""
     without_seen: Figures | None = None
-    """The same rows without those; None where there are none."""
+    """All figures without those rows; None where there are none, and where no row is left."""
     rows_unlabelled: int = 0
     """Rows that could not be judged, for want of a label; not among ``rows``."""
     rows_quarantined: int = 0
     """Rows that could not be scored; not among ``rows`` either."""
     advisories: tuple[str, ...] = ()
     """What is reported of the file, such as attacks the contract does not know; a sentence each."""
+
+    @property
+    def cleanest(self) -> Figures:
+        """The figures without copies of training rows, where there are any left."""
+        return self.without_seen or self
 
 
 def evaluate_batch(
@@ -131,7 +143,7 @@ def evaluate_batch(
         ]
     )
     if unclear := find_unclear_labels([folder / part.path for part in parts], contract):
-        message = f"Cannot evaluate: {unclear}"
+        message = f"Cannot evaluate: {unclear} {CORRECT_LABELS}"
         raise InputRejectedError(message)
     judged = every.drop_nulls("is_attack")
     return evaluate_scores(
@@ -184,22 +196,13 @@ def evaluate_flags(
     """
     flagged = judged.with_columns(one.alias(f"flagged_{name}") for name, one in flags.items())
     is_seen = judged["is_seen"] if "is_seen" in judged.columns else None
-    attacks = _recall_by_name(flagged, card, families, tuple(flags))
-    by_family = _sum_recalls(attacks, ("family",), tuple(flags))
+    rows_seen = 0 if is_seen is None else int(is_seen.sum())
     return Evaluation(
-        **_figures(flagged, flags, card).model_dump(),
-        recall_by_attack={one["name"]: one["default"] / one["rows"] for one in attacks},
-        recall_by_family={one["family"]: one["default"] / one["rows"] for one in by_family},
-        attacks=_recalls(attacks, tuple(flags)),
-        families=(
-            *_recalls(_sum_recalls(attacks, ("is_seen",), tuple(flags)), tuple(flags)),
-            *_recalls(_sum_recalls(attacks, ("family", "is_seen"), tuple(flags)), tuple(flags)),
-        ),
-        calibration=_judge_classifier(judged),
-        rows_seen_in_training=0 if is_seen is None else int(is_seen.sum()),
+        **dict(_figures(flagged, tuple(flags), card, families)),
+        rows_seen_in_training=rows_seen,
         without_seen=(
-            _figures(flagged.filter(~is_seen), flags, card)
-            if is_seen is not None and is_seen.any() and not is_seen.all()
+            _figures(flagged.filter(~is_seen), tuple(flags), card, families)
+            if is_seen is not None and 0 < rows_seen < judged.height
             else None
         ),
         rows_unlabelled=rows_unlabelled,
@@ -207,19 +210,32 @@ def evaluate_flags(
 
 
 def _figures(
-    flagged: pl.DataFrame, names: Collection[OperatingPointName], card: ModelCard
+    flagged: pl.DataFrame,
+    points: tuple[OperatingPointName, ...],
+    card: ModelCard,
+    families: Mapping[str, str],
 ) -> Figures:
     """Judge rows whose flags are in columns ``flagged_<operating point>``."""
     truth = flagged["is_attack"].to_numpy()
     scores = flagged["anomaly_score"].to_numpy()
+    attacks = _recall_by_name(flagged, card, families, points)
+    by_family = _sum_recalls(attacks, ("family",), points)
     return Figures(
         rows=flagged.height,
         roc_auc=roc_auc(truth, scores),
         average_precision=average_precision(truth, scores),
         operating_points={
             name: judge_flags(truth, flagged[f"flagged_{name}"].to_numpy(), card.threshold(name))
-            for name in names
+            for name in points
         },
+        recall_by_attack={one["name"]: one["default"] / one["rows"] for one in attacks},
+        recall_by_family={one["family"]: one["default"] / one["rows"] for one in by_family},
+        attacks=_recalls(attacks, points),
+        families=(
+            *_recalls(_sum_recalls(attacks, ("is_seen",), points), points),
+            *_recalls(_sum_recalls(attacks, ("family", "is_seen"), points), points),
+        ),
+        calibration=_judge_classifier(flagged),
     )
 
 

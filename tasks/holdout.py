@@ -133,13 +133,16 @@ class KindScores:
     """A kind of attack, and some normals, as a classifier scores them that met neither."""
 
     rows: npt.NDArray[np.intp]
-    """(n_kind,), the positions of its rows among the training rows."""
+    """(n_kind,), the positions of its rows among the training rows, without those whose features
+    occur among the rows that the classifier was fitted on."""
     classifier: Floats
     """(n_kind,), their log-odds."""
     normals: npt.NDArray[np.intp]
     """(n_normals,), positions of normal rows."""
     classifier_of_normals: Floats
     """(n_normals,), their log-odds: what the tail of this classifier is fitted to."""
+    rows_shared: int = 0
+    """Rows of the kind left out, because another kind or a normal row has their features."""
 
 
 def roles_of(rows: TrainingRows) -> tuple[Role, ...]:
@@ -273,20 +276,25 @@ def score_held_out_kinds(
         progress: told what is done.
 
     Returns:
-        The scores of each held-out kind.
+        The scores of each held-out kind that has a row unlike all that others have.
     """
     scores = {}
     for index, kind in enumerate(kinds.held_out):
         progress(f"scoring {kind} attacks with a classifier that never saw any")
         is_kind = kinds.of_row == kind
         judged = fold == index % options.folds
-        classifier = fit_supervised(rows, ~kinds.may_be(kind, rows.is_attack) & ~judged, options)
+        taught = ~kinds.may_be(kind, rows.is_attack) & ~judged
+        is_new = is_kind & ~np.isin(rows.alike, rows.alike[taught])
+        if not is_new.any():
+            continue
+        classifier = fit_supervised(rows, taught, options)
         normal = judged & ~rows.is_attack
         scores[kind] = KindScores(
-            rows=np.flatnonzero(is_kind),
-            classifier=_score(classifier, rows, is_kind),
+            rows=np.flatnonzero(is_new),
+            classifier=_score(classifier, rows, is_new),
             normals=np.flatnonzero(normal),
             classifier_of_normals=_score(classifier, rows, normal),
+            rows_shared=int(is_kind.sum() - is_new.sum()),
         )
     return scores
 

@@ -6,8 +6,10 @@ served.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 from pydantic import BaseModel, ConfigDict
 
@@ -17,7 +19,7 @@ from tasks.categories import CategoryMetrics
 from tasks.detectors.hybrid import P50_LOG_ODDS, ModelCard, OperatingPointName, flag
 from tasks.encode import Floats, Mask
 from tasks.evaluate import Evaluation, evaluate_flags
-from tasks.holdout import Kinds, TrainingOptions
+from tasks.holdout import Kinds, KindScores, KindSource, TrainingOptions
 from tasks.metrics import OperatingPoint, judge_counts, roc_auc
 from tasks.thresholds import NOVEL_SHARE
 from tasks.training_data import TrainingRows, assign_blocks
@@ -25,6 +27,9 @@ from tasks.training_data import TrainingRows, assign_blocks
 BLOCKS = 5
 """Blocks the rows are judged in, each by what the others choose. A guess: four fifths of the rows
 choose nearly as all of them do, and a choice takes well under a second."""
+
+SERVED_POINTS: tuple[OperatingPointName, ...] = ("default", "low_alert")
+"""Those with a threshold that is chosen."""
 
 EVIDENCE_SCHEMA = pl.Schema(
     {
@@ -34,12 +39,17 @@ EVIDENCE_SCHEMA = pl.Schema(
         "novel_score": pl.Float64,
         "flagged_default": pl.Boolean,
         "flagged_low_alert": pl.Boolean,
+        "novel_flagged_default": pl.Boolean,
+        "novel_flagged_low_alert": pl.Boolean,
+        "alike": pl.Int64,
     }
 )
 """Grain: one training row. ``kind`` is the held-out kind of an attack, empty for all other rows.
 ``known_score`` is the anomaly score by detectors of the other folds; ``novel_score``, for attacks
 of a held-out kind, by a classifier that met none of it, and null for all other rows. The flags are
-by detectors of the other folds and thresholds of the other blocks."""
+by detectors of the other folds and thresholds of the other blocks; the novel ones, null for all
+other rows, by thresholds of the other kinds too. ``alike`` is the position of the first row with
+the same features."""
 
 
 class HeldOutKind(BaseModel):
@@ -62,6 +72,26 @@ class HeldOutKind(BaseModel):
     recall_low_alert: float
     recall_p50: float
     """Where the classifier alone would cut at even odds: what a random split would serve."""
+    false_positive_rate_default: float
+    """Of held-out normals at the thresholds of ``recall_default``: chosen without the kind, they
+    are not those that serve."""
+    false_positive_rate_low_alert: float
+    false_positive_rate_p50: float
+    """Of the normals that the classifier which never met the kind was kept from."""
+    rows_shared: int = 0
+    """Rows of the kind that are not among ``rows``: the classifier was fitted on their like, of
+    another kind or normal."""
+
+
+@dataclass(frozen=True)
+class _JudgedKind:
+    """A held-out kind, and what its thresholds make of the other attacks."""
+
+    figures: HeldOutKind
+    is_flagged: Mapping[OperatingPointName, Mask]
+    """(n_kind,), its rows, in the order of ``KindScores.rows``."""
+    recall_known: Mapping[str, float]
+    """Of the attacks that chose."""
 
 
 class TrainingMetrics(BaseModel):
@@ -80,7 +110,7 @@ class TrainingMetrics(BaseModel):
     operating point is the one that serves, which is chosen from all blocks; the figures beside it
     are estimates for it. None where the rows have no labels to judge by, and then the rest is
     empty too."""
-    unknown_made_from: str
+    unknown_made_from: KindSource
     """What the held-out kinds of attack are: ``family``, ``attack`` (the name) or ``cluster``."""
     unknown: dict[str, HeldOutKind]
     """For each held-out kind; empty where no kind could be held out."""
@@ -89,8 +119,9 @@ class TrainingMetrics(BaseModel):
     ``unknown`` is of names or of clusters."""
     mixed: dict[str, OperatingPoint] = {}
     """What to expect where ``NOVEL_SHARE`` of the attacks are of a kind never met, each held-out
-    kind as likely as another: the false alarms and the share of attacks of ``known``, and both
-    recalls."""
+    kind as likely as another, and as many attacks as in training: false alarms and both recalls
+    are those at the thresholds chosen without that kind. The ``threshold`` is the one that
+    serves."""
     categories: CategoryMetrics | None = None
     """How well families of attack are told apart; None where they are not."""
     rows_conflicting: int
@@ -133,25 +164,30 @@ def judge_fit(
             rows_duplicated=rows.count_duplicates(),
         )
         return unjudged, EVIDENCE_SCHEMA.to_frame()
+    block = assign_blocks(rows, options.folds, BLOCKS, options.seed)
     first, *finer = (
-        _judge_kinds(one, kinds) for one, kinds in zip(evidence, divisions, strict=True)
+        _judge_kinds(one, kinds, block) for one, kinds in zip(evidence, divisions, strict=True)
     )
-    known, flags = _judge_known(rows, contract, evidence[0], served, options)
+    known, flags = _judge_known(rows, contract, evidence[0], served, block)
     metrics = TrainingMetrics(
         known=known,
         unknown_made_from=divisions[0].made_from,
-        unknown=first,
-        unknown_attacks=finer[0] if finer else {},
+        unknown=_figures_of(first),
+        unknown_attacks=_figures_of(finer[0]) if finer else {},
         mixed=_mix(known, first, int(rows.is_attack.sum())),
         categories=categories,
         rows_conflicting=rows.count_conflicts(),
         rows_duplicated=rows.count_duplicates(),
     )
-    return metrics, _tabulate(evidence[0], divisions[0], flags)
+    return metrics, _tabulate(evidence[0], divisions[0], rows, flags, first)
 
 
 def _tabulate(
-    evidence: Evidence, kinds: Kinds, flags: Mapping[OperatingPointName, Mask]
+    evidence: Evidence,
+    kinds: Kinds,
+    rows: TrainingRows,
+    flags: Mapping[OperatingPointName, Mask],
+    judged: Mapping[str, _JudgedKind],
 ) -> pl.DataFrame:
     """Put the held-out scores of every training row in a table; see ``EVIDENCE_SCHEMA``.
 
@@ -161,10 +197,13 @@ def _tabulate(
     every = np.ones(len(evidence.is_attack), dtype=np.bool_)
     calibration = calibrate(evidence, every)
     novel = np.full(len(every), np.nan)
-    for kind in evidence.kinds.values():
+    novel_flags = {point: np.zeros(len(every), dtype=np.bool_) for point in SERVED_POINTS}
+    for name, kind in evidence.kinds.items():
         novel[kind.rows] = score_kind(
             kind, evidence.out_of_fold, calibration.tails["one_class"], every
         )
+        for point, flagged in novel_flags.items():
+            flagged[kind.rows] = judged[name].is_flagged[point]
     kind_of_row = np.where(np.isin(kinds.of_row, list(evidence.kinds)), kinds.of_row, "")
     return pl.DataFrame(
         {
@@ -172,11 +211,15 @@ def _tabulate(
             "kind": kind_of_row.tolist(),
             "known_score": calibration.score(evidence.out_of_fold),
             "novel_score": novel,
-            "flagged_default": flags["default"],
-            "flagged_low_alert": flags["low_alert"],
+            **{f"flagged_{point}": flags[point] for point in SERVED_POINTS},
+            **{f"novel_flagged_{point}": flagged for point, flagged in novel_flags.items()},
+            "alike": rows.alike,
         },
         schema=EVIDENCE_SCHEMA,
-    ).with_columns(pl.col("novel_score").fill_nan(None))
+    ).with_columns(
+        pl.col("novel_score").fill_nan(None),
+        pl.when(pl.col("kind") != "").then(pl.col("^novel_flagged_.*$")),
+    )
 
 
 def _judge_known(
@@ -184,7 +227,7 @@ def _judge_known(
     contract: Contract,
     evidence: Evidence,
     served: ModelCard,
-    options: TrainingOptions,
+    block: npt.NDArray[np.intp],
 ) -> tuple[Evaluation, Mapping[OperatingPointName, Mask]]:
     """Judge each block's rows by what the other blocks choose, and pool the outcomes.
 
@@ -192,7 +235,6 @@ def _judge_known(
     in one unit: each block's are decades of surprise among the normals of the others, and any two
     calibrations share three quarters of their rows.
     """
-    block = assign_blocks(rows, options.folds, BLOCKS, options.seed)
     points = served.operating_points
     flags = {name: np.empty(rows.count, dtype=np.bool_) for name in points}
     log_odds = evidence.out_of_fold.scores["classifier"]
@@ -222,26 +264,66 @@ def _judge_known(
     return evaluation, flags
 
 
-def _judge_kinds(evidence: Evidence, kinds: Kinds) -> dict[str, HeldOutKind]:
-    """Judge each held-out kind by what all rows choose but its own and those that may be."""
-    every = np.ones(len(evidence.is_attack), dtype=np.bool_)
-    judged = {}
-    for name, kind in evidence.kinds.items():
-        calibration = calibrate(evidence, ~kinds.may_be(name, evidence.is_attack))
-        scores = score_kind(kind, evidence.out_of_fold, calibration.tails["one_class"], every)
-        normal = calibration.score(evidence.out_of_fold)[~evidence.is_attack]
-        judged[name] = HeldOutKind(
-            rows=len(scores),
-            roc_auc=roc_auc(_truth(normal, scores), np.concatenate([normal, scores])),
-            recall_default=_share_above(scores, calibration.thresholds.default),
-            recall_low_alert=_share_above(scores, calibration.thresholds.low_alert),
-            recall_p50=_share_above(kind.classifier, P50_LOG_ODDS),
+def _judge_kinds(
+    evidence: Evidence, kinds: Kinds, block: npt.NDArray[np.intp]
+) -> dict[str, _JudgedKind]:
+    """Judge each held-out kind by what the others choose, and each block by what the others do."""
+    return {
+        name: _judge_kind(evidence, kind, kinds.may_be(name, evidence.is_attack), block)
+        for name, kind in evidence.kinds.items()
+    }
+
+
+def _judge_kind(
+    evidence: Evidence, kind: KindScores, hidden: Mask, block: npt.NDArray[np.intp]
+) -> _JudgedKind:
+    """Judge a held-out kind: no row that may be of it, and none of the block, chooses."""
+    is_attack, raw = evidence.is_attack, evidence.out_of_fold
+    score = np.empty(len(is_attack))
+    novel = np.empty(len(kind.rows))
+    flags = {point: np.empty(len(is_attack), dtype=np.bool_) for point in SERVED_POINTS}
+    novel_flags = {point: np.empty(len(kind.rows), dtype=np.bool_) for point in SERVED_POINTS}
+    for index in range(BLOCKS):
+        judged = block == index
+        calibration = calibrate(evidence, ~hidden & ~judged)
+        of_kind = judged[kind.rows]
+        # Its rows of this block are scored, by a tail of the normals of the others.
+        novel[of_kind] = score_kind(
+            kind, raw, calibration.tails["one_class"], np.where(is_attack, judged, ~judged)
         )
-    return judged
+        score[judged] = calibration.score(raw)[judged]
+        for point in SERVED_POINTS:
+            threshold = getattr(calibration.thresholds, point)
+            flags[point][judged] = score[judged] > threshold
+            novel_flags[point][of_kind] = novel[of_kind] > threshold
+    normal = score[~is_attack]
+    rates = {point: float(flagged[~is_attack].mean()) for point, flagged in flags.items()}
+    recalls = {point: float(flagged.mean()) for point, flagged in novel_flags.items()}
+    return _JudgedKind(
+        figures=HeldOutKind(
+            rows=len(novel),
+            roc_auc=roc_auc(_truth(normal, novel), np.concatenate([normal, novel])),
+            recall_default=recalls["default"],
+            recall_low_alert=recalls["low_alert"],
+            recall_p50=_share_above(kind.classifier, P50_LOG_ODDS),
+            false_positive_rate_default=rates["default"],
+            false_positive_rate_low_alert=rates["low_alert"],
+            false_positive_rate_p50=_share_above(kind.classifier_of_normals, P50_LOG_ODDS),
+            rows_shared=kind.rows_shared,
+        ),
+        is_flagged=novel_flags,
+        recall_known={
+            point: float(flagged[is_attack & ~hidden].mean()) for point, flagged in flags.items()
+        },
+    )
+
+
+def _figures_of(judged: Mapping[str, _JudgedKind]) -> dict[str, HeldOutKind]:
+    return {name: one.figures for name, one in judged.items()}
 
 
 def _mix(
-    known: Evaluation, unknown: Mapping[str, HeldOutKind], attacks: int
+    known: Evaluation, unknown: Mapping[str, _JudgedKind], attacks: int
 ) -> dict[str, OperatingPoint]:
     """Judge the operating points where some of the attacks are of a kind never met."""
     if not unknown:
@@ -249,9 +331,13 @@ def _mix(
     mixed = {}
     normals = known.rows - attacks
     for name, point in known.operating_points.items():
-        novel = float(np.mean([getattr(kind, f"recall_{name}") for kind in unknown.values()]))
-        recall = (1.0 - NOVEL_SHARE) * (point.recall or 0.0) + NOVEL_SHARE * novel
-        alarms = (point.false_positive_rate or 0.0) * normals
+        recalls, rates = [], []
+        for kind in unknown.values():
+            taught = kind.recall_known.get(name, point.recall or 0.0)  # p50 has no threshold
+            novel = getattr(kind.figures, f"recall_{name}")
+            recalls.append((1.0 - NOVEL_SHARE) * taught + NOVEL_SHARE * novel)
+            rates.append(getattr(kind.figures, f"false_positive_rate_{name}"))
+        recall, alarms = float(np.mean(recalls)), float(np.mean(rates)) * normals
         mixed[name] = judge_counts(
             hits=recall * attacks,
             alarms=alarms,

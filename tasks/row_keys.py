@@ -64,7 +64,7 @@ def make_row_keys(features: pl.DataFrame) -> npt.NDArray[np.uint64]:
     """Return a number for each row, (n_rows,), the same for equal features on every machine."""
     text = features.select(
         pl.concat_str(
-            [pl.col(name).cast(pl.String).fill_null(ABSENT) for name in features.columns],
+            [_text(name, kind).fill_null(ABSENT) for name, kind in features.schema.items()],
             separator=SEPARATOR,
         )
     ).to_series()
@@ -72,3 +72,11 @@ def make_row_keys(features: pl.DataFrame) -> npt.NDArray[np.uint64]:
         blake2b(one.encode(), digest_size=KEY_BYTES).digest() for one in text.to_list()
     )
     return np.frombuffer(digests, dtype="<u8").astype(np.uint64, copy=False)
+
+
+def _text(name: str, kind: pl.DataType) -> pl.Expr:
+    column = pl.col(name)
+    # Zero and minus zero are equal.
+    if kind.is_float():
+        column = pl.when(column == 0).then(0.0).otherwise(column)
+    return column.cast(pl.String)

@@ -106,7 +106,14 @@ def test_rows_that_the_model_was_fitted_on_are_counted_and_left_out_beside() -> 
     assert evaluation.without_seen.rows == 4
     assert evaluation.without_seen.operating_points["default"].recall == 1 / 2
     assert evaluation.without_seen.operating_points["default"].false_positive_rate == 1 / 2
+    assert evaluation.cleanest is evaluation.without_seen
+    assert evaluation.without_seen.calibration != evaluation.calibration
+    assert sum(one.rows for one in evaluation.without_seen.attacks) < sum(
+        one.rows for one in evaluation.attacks
+    )
     assert evaluate_scores(JUDGED, CARD, {}).without_seen is None
+    every = evaluate_scores(JUDGED.with_columns(is_seen=pl.lit(value=True)), CARD, {})
+    assert (every.rows_seen_in_training, every.without_seen) == (6, None)
 
 
 def test_a_model_without_a_classifier_has_neither_even_odds_nor_calibration() -> None:

@@ -20,6 +20,7 @@ from tasks.holdout import (
     score_out_of_fold,
 )
 from tasks.judgement import BLOCKS, TrainingMetrics, judge_fit
+from tasks.thresholds import LOW_ALERT_RATE
 from tasks.training_data import TrainingRows, assign_blocks, assign_folds, read_training_rows
 
 MakeConnections = Callable[..., pl.DataFrame]
@@ -88,7 +89,7 @@ def test_rows_that_are_not_kept_have_no_part_in_a_choice() -> None:
 
 def test_the_false_positive_rate_is_not_held_down_by_the_choice_of_the_threshold() -> None:
     # One block's normals score like nothing in the others: a threshold that saw them would keep
-    # its two in a thousand, as the one that serves does.
+    # its one in a thousand, as the one that serves does.
     is_attack = np.arange(2_000) < 1_000
     rows, _ = made_up(is_attack, np.zeros(2_000))
     strange = ~is_attack & (assign_blocks(rows, OPTIONS.folds, BLOCKS, OPTIONS.seed) == 0)
@@ -98,20 +99,20 @@ def test_the_false_positive_rate_is_not_held_down_by_the_choice_of_the_threshold
     assert point.false_positive_rate == pytest.approx(0.2, abs=0.005)
     seen = calibrate(evidence, np.ones(2_000, dtype=np.bool_))
     flagged = seen.score(evidence.out_of_fold)[~is_attack] > seen.thresholds.low_alert
-    assert flagged.mean() <= 0.002
+    assert flagged.mean() <= LOW_ALERT_RATE
 
 
 def test_scores_that_know_nothing_are_not_told_to_keep_the_rate() -> None:
     rates = []
     for seed in range(20):
         random = np.random.default_rng(seed)
-        rows, evidence = made_up(np.arange(1_200) < 600, random.normal(0, 1, 1_200))
+        rows, evidence = made_up(np.arange(8_000) < 4_000, random.normal(0, 1, 8_000))
         known = judge(rows, evidence).known
         assert known.roc_auc == pytest.approx(0.5, abs=0.06)
         # The lowest cut at all has the best F1 here, so the default flags almost everything.
         rates.append(known.operating_points["low_alert"].false_positive_rate)
-    # In sample each would be at most one of 600.
-    assert max(rates) > 1 / 600
+    # In sample none would be above.
+    assert max(rates) > LOW_ALERT_RATE
 
 
 def test_flags_agree_with_judging_one_row_at_a_time() -> None:
@@ -142,6 +143,21 @@ def test_a_kind_of_attack_is_judged_by_a_threshold_that_did_not_see_it() -> None
     assert (scores > served.thresholds.default).all()
     assert metrics.unknown["R2L"].recall_default == 0
     assert metrics.unknown["DoS"].recall_default == 1
+
+
+def test_the_false_alarms_beside_a_held_out_kind_are_of_its_own_thresholds() -> None:
+    rows, evidence, kinds = with_kinds(DoS=np.full(1_000, 20.0), R2L=np.full(300, 9.2))
+    metrics = judge(rows, evidence, kinds)
+    # What serves goes down for R2L and flags normals; without R2L it flags none of them.
+    served = metrics.known.operating_points["default"]
+    assert served.false_positive_rate == pytest.approx(0.08, abs=0.01)
+    assert metrics.unknown["R2L"].false_positive_rate_default < 0.02
+    assert metrics.unknown["R2L"].recall_default == 0
+    assert metrics.unknown["DoS"].false_positive_rate_default == pytest.approx(0.08, abs=0.01)
+    mixed = metrics.mixed["default"]
+    rates = [kind.false_positive_rate_default for kind in metrics.unknown.values()]
+    assert mixed.false_positive_rate == pytest.approx(np.mean(rates))
+    assert mixed.recall == pytest.approx(0.7 + 0.3 * 0.5)
 
 
 def test_the_known_figures_carry_the_threshold_that_serves() -> None:

@@ -29,6 +29,11 @@ def test_a_row_is_found_by_its_features_alone(tmp_path: Path) -> None:
     assert read_row_keys(tmp_path / "none") is None
 
 
+def test_zero_is_zero_of_either_sign() -> None:
+    first, second = make_row_keys(pl.DataFrame({"a": [0.0, -0.0]}))
+    assert first == second
+
+
 def test_values_do_not_run_into_each_other() -> None:
     frame = pl.DataFrame({"a": ["xy", "x"], "b": ["z", "yz"]})
     first, second = make_row_keys(frame)
