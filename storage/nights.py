@@ -7,9 +7,10 @@ follows from the answers, or the rows of one batch (see ``scorings``).
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from statistics import median
 
 import sqlalchemy as sa
-from sqlalchemy import Connection, Engine
+from sqlalchemy import ColumnElement, Connection, Engine
 
 from storage.database import read
 from storage.schema import batch, prediction, scoring
@@ -25,7 +26,7 @@ class EarlierNight:
     """Connections scored, of all its batches."""
     score: float | None
     """The score that as many connections exceed as were asked for, or the bound where fewer exceed
-    that; None where another model scored a batch of that night."""
+    that; None where the model did not score every batch of that night, live or as a shadow."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,11 +91,14 @@ def read_earlier_nights(
         exceeded_by: how many connections are to exceed the score.
         above: scores up to here are not looked at.
     """
+    own = sa.and_(scoring.c.model_version_id == version, scoring.c.purpose.in_((LIVE, SHADOW)))
+    live = scoring.c.purpose == LIVE
+    batches = sa.func.count(sa.distinct(sa.case((live, batch.c.batch_id))))
     scored = (
         sa.select(
             batch.c.batch_date.label("night"),
-            sa.func.sum(scoring.c.rows_scored).label("rows"),
-            sa.func.sum(sa.case((scoring.c.model_version_id == version, 0), else_=1)).label(
+            sa.func.sum(sa.case((live, scoring.c.rows_scored), else_=0)).label("rows"),
+            (batches - sa.func.count(sa.distinct(sa.case((own, batch.c.batch_id))))).label(
                 "others"
             ),
         )
@@ -102,7 +106,7 @@ def read_earlier_nights(
         .where(
             batch.c.contract == contract,
             batch.c.batch_date < before,
-            scoring.c.purpose == LIVE,
+            scoring.c.purpose.in_((LIVE, SHADOW)),
             scoring.c.rows_scored > 0,
         )
         .group_by(batch.c.batch_date)
@@ -124,18 +128,64 @@ def read_earlier_nights(
         ]
 
 
+def read_usual_rate(
+    engine: Engine,
+    contract: str,
+    version: str,
+    operating_point: str,
+    *,
+    before: date,
+    nights: int,
+) -> float | None:
+    """Return the share of connections that a model flagged of a usual night: the median's.
+
+    Args:
+        engine: the database.
+        contract: of the batches.
+        version: the model.
+        operating_point: at which it flagged them.
+        before: only nights before this one.
+        nights: the latest ones; at most so many.
+
+    Returns:
+        The share, in [0, 1]; None where it scored no night so.
+    """
+    flagged = (
+        sa.select(
+            sa.func.sum(scoring.c.rows_flagged).label("flagged"),
+            sa.func.sum(scoring.c.rows_scored).label("rows"),
+        )
+        .join(batch, batch.c.batch_id == scoring.c.batch_id)
+        .where(
+            batch.c.contract == contract,
+            batch.c.batch_date < before,
+            scoring.c.purpose == LIVE,
+            scoring.c.model_version_id == version,
+            scoring.c.operating_point == operating_point,
+            scoring.c.rows_scored > 0,
+        )
+        .group_by(batch.c.batch_date)
+        .order_by(batch.c.batch_date.desc())
+        .limit(nights)
+    )
+    with read(engine) as connection:
+        rates = [int(row.flagged) / int(row.rows) for row in connection.execute(flagged)]
+    return median(rates) if rates else None
+
+
 def _score_exceeded(
     connection: Connection, night: date, version: str, exceeded_by: int, above: float
 ) -> float:
     """Return the score of a night that so many connections exceed; the bound where fewer do."""
     of_night = (
-        sa.select(scoring.c.scoring_id)
+        sa.select(sa.func.min(scoring.c.scoring_id))  # of a batch it scored live and as a shadow
         .join(batch, batch.c.batch_id == scoring.c.batch_id)
         .where(
             batch.c.batch_date == night,
-            scoring.c.purpose == LIVE,
+            scoring.c.purpose.in_((LIVE, SHADOW)),
             scoring.c.model_version_id == version,
         )
+        .group_by(batch.c.batch_id)
     )
     score: float | None = connection.scalar(
         sa.select(prediction.c.anomaly_score)
@@ -194,16 +244,20 @@ def count_above(
                 scoring_id=row.scoring_id,
                 night=row.night,
                 rows=int(row.rows),
-                counts=tuple(
-                    int(count)
-                    for count in connection.execute(
-                        sa.select(*counts).where(
-                            prediction.c.batch_date == row.night,
-                            prediction.c.scoring_id == row.scoring_id,
-                        )
-                    ).one()
-                ),
+                counts=_count(connection, row.night, row.scoring_id, counts),
             )
             for row in rows
             if row.night in latest
         ]
+
+
+def _count(
+    connection: Connection, night: date, scoring_id: int, counts: Sequence[ColumnElement[int]]
+) -> tuple[int, ...]:
+    """Ask for counts of a scoring's predictions; of none where none is asked for."""
+    if not counts:
+        return ()
+    of_scoring = (prediction.c.batch_date == night, prediction.c.scoring_id == scoring_id)
+    return tuple(
+        int(one) for one in connection.execute(sa.select(*counts).where(*of_scoring)).one()
+    )

@@ -24,8 +24,12 @@ DEVIATIONS = 4.0
 """And from how many standard deviations on: a small batch flags none, or three, by chance."""
 
 LEAST = 0.001
-"""Targets below this count as this: that of a model whose held-out normals were all told apart is
-zero, and ten alerts among 10,000 connections are no parting."""
+"""What ``default`` is taken to aim at, at least: that of a model whose held-out normals were all
+told apart aims at zero, and ten alerts among 10,000 connections are no parting."""
+
+LOUD_NIGHTS = 3
+"""Fewest nights of which the one with the most alerts is left out: of two it might be the usual
+one."""
 
 MOST = 0.5
 """Highest rate that a budget is turned into: beyond it, it is no limit at all."""
@@ -40,8 +44,9 @@ class OperatingChoice(BaseModel):
     """Of ``anomaly_score``; a connection above is flagged."""
     target_flag_rate: float | None
     """Share of connections it is to flag, in [0, 1]."""
-    is_target_of_all: bool = False
-    """Whether that is of all connections, as a budget is, and not of normal ones."""
+    budget: int | None = None
+    """Alerts of a night, where it was chosen for that: the share is then of all connections, and
+    not of normal ones."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,8 @@ def choose_threshold(
         card: of the model that is to score.
         operating_point: the one that flags; the others only matter to ``low_alert``.
         rate: share of normal connections to flag, in (0, 1).
-        budget: alerts a night on a usual night, as half of the earlier ones were.
+        budget: most alerts a night. It would have been kept on every earlier night but the one
+            with the most: one night of attacks does not blind the next ones.
         nights: the earlier ones; without one scored by this model, the budget is turned into a rate
             by how many connections a night has, and without any, it waits for the second night.
 
@@ -82,19 +88,24 @@ def choose_threshold(
         UsageError: the model does not know how its normals scored, and would need it.
     """
     if operating_point == "low_alert" and rate is not None:
+        threshold = card.thresholds.at_rate(rate)
         return OperatingChoice(
-            threshold=card.thresholds.at_rate(rate),
-            target_flag_rate=rate,
+            threshold=threshold,
+            target_flag_rate=card.thresholds.rate_kept(rate, threshold),
         )
     if operating_point == "low_alert" and budget is not None and nights:
         usual = median(night.rows for night in nights)
         target = min(budget / usual, MOST) if usual else MOST
-        scores = [night.score for night in nights if night.score is not None]
-        threshold = max(card.thresholds.default, median(scores)) if scores else None
+        scores = sorted(night.score for night in nights if night.score is not None)
+        kept = scores[-2] if len(scores) >= LOUD_NIGHTS else max(scores, default=None)
         return OperatingChoice(
-            threshold=card.thresholds.at_rate(target) if threshold is None else threshold,
+            threshold=(
+                card.thresholds.at_rate(target)
+                if kept is None
+                else max(card.thresholds.default, kept)
+            ),
             target_flag_rate=target,
-            is_target_of_all=True,
+            budget=budget,
         )
     return OperatingChoice(
         threshold=card.threshold(operating_point),
@@ -109,12 +120,14 @@ def describe_parting(
     rows: int,
     labelled: LabelledCounts | None = None,
     *,
-    is_of_all: bool = False,
+    usual: float | None = None,
+    budget: int | None = None,
 ) -> str | None:
     """Say that a rate is far from its target; None where it is not, or chance would explain it.
 
-    Of a labelled batch that is the false-positive rate; else, and where the target is a budget's,
-    the share of all rows that is flagged, which attacks raise as well.
+    Of a labelled batch that is the false-positive rate. Else it is the share of all rows that is
+    flagged, which attacks raise as well: where every night has some, it is far from what is usual
+    that is told of.
 
     Args:
         operating_point: what flagged them.
@@ -122,22 +135,35 @@ def describe_parting(
         flagged: flagged rows.
         rows: scored rows.
         labelled: what became of those with a label.
-        is_of_all: whether the target is a share of all rows, and not of normal ones.
+        usual: share that the same model flagged of an earlier night; None where there is none.
+        budget: most alerts a night, where the threshold was chosen for that.
     """
+    if budget is not None:
+        if flagged <= budget:
+            return None
+        return (
+            f"flagged {plural(flagged, 'connection')}, more than the budget of {budget:,} for a"
+            " night: attacks, or traffic that has changed"
+        )
     if target is None:
         return None
-    if labelled is not None and labelled.normal and not is_of_all:
+    what, why = "of all", "attacks, or traffic that has changed since training"
+    expected = target
+    if labelled is not None and labelled.normal:
         flagged, rows = labelled.flagged_normal, labelled.normal
         what = f"of {plural(rows, 'connection')} labelled normal"
         why = "normal traffic has changed since training, or its labels are wrong"
     else:
-        what, why = "of all", "attacks, or traffic that has changed since training"
-    if not _has_parted(flagged, rows, max(target, LEAST)):
+        expected = max(target, usual or 0.0)
+    floor = LEAST if operating_point == "default" else 0.0
+    is_more = flagged > target * rows
+    if not _has_parted(flagged, rows, max(expected if is_more else target, floor)):
         return None
     few = "traffic that has changed since training"
+    than_usual = f", and {expected:.2%} is usual" if is_more and expected > target else ""
     return (
-        f"flagged {flagged / rows:.2%} {what}, where {operating_point} is to flag {target:.2%}: "
-        f"{why if flagged > target * rows else few}"
+        f"flagged {flagged / rows:.2%} {what}, where {operating_point} is to flag {target:.2%}"
+        f"{than_usual}: {why if is_more else few}"
     )
 
 

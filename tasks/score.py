@@ -43,8 +43,6 @@ class ScoreOptions(BaseModel):
     """Of ``anomaly_score``, where it is not the model's own; see ``tasks.operating``."""
     target_flag_rate: float | None = None
     """What that one was chosen for."""
-    is_target_of_all: bool = False
-    """Whether it is a share of all connections, as a budget is, and not of normal ones."""
     threads: int = Field(default=1, ge=1)
     """Used by the detectors; does not change a score."""
 
@@ -76,8 +74,6 @@ class ScoreSummary(BaseModel):
     target_flag_rate: float | None
     """Share of normal connections, in [0, 1], that the operating point is to flag; None where it is
     not known. The rate realised is of other traffic, attacks among it."""
-    is_target_of_all: bool = False
-    """Whether it is a share of all connections, and not of normal ones."""
     labelled: LabelledCounts | None = None
     """What became of the rows that came with a label; None where none did."""
     unseen: tuple[UnseenCategories, ...]
@@ -92,21 +88,22 @@ class ScoreSummary(BaseModel):
     @property
     def notes(self) -> tuple[str, ...]:
         """What a reader of the scores should know, a sentence each."""
-        parted = describe_parting(
+        return tuple(
+            f"{one.feature}: values never seen in training in {plural(one.rows, 'row')} "
+            f"({', '.join(printable(value, VALUE_CHARACTERS) for value in one.examples)})"
+            for one in self.unseen
+        )
+
+    def describe_parting(self, usual: float | None, budget: int | None) -> str | None:
+        """Say that the rate realised is far from its target; None where it is not."""
+        return describe_parting(
             self.operating_point,
             self.target_flag_rate,
             self.rows_flagged,
             self.rows_scored,
             self.labelled,
-            is_of_all=self.is_target_of_all,
-        )
-        return (
-            *((parted,) if parted else ()),
-            *(
-                f"{one.feature}: values never seen in training in {plural(one.rows, 'row')} "
-                f"({', '.join(printable(value, VALUE_CHARACTERS) for value in one.examples)})"
-                for one in self.unseen
-            ),
+            usual=usual,
+            budget=budget,
         )
 
 
@@ -178,7 +175,6 @@ def score_batch(
         operating_point=options.operating_point,
         threshold=threshold,
         target_flag_rate=target,
-        is_target_of_all=options.is_target_of_all,
         labelled=labelled if labelled.rows else None,
         unseen=tuple(
             UnseenCategories(feature=name, rows=counted.rows, examples=counted.examples)

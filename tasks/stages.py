@@ -103,8 +103,8 @@ class BatchJob(FileJob):
     """Of ``anomaly_score``, where it is not the model's own."""
     target_flag_rate: float | None = None
     """What that one was chosen for."""
-    is_target_of_all: bool = False
-    """Whether it is a share of all connections, and not of normal ones."""
+    budget: int | None = None
+    """Alerts of a night, where it was chosen for that: the share is then of all connections."""
     explain_top: int
     """Most flagged connections that are explained."""
     max_quarantined_rows: int
@@ -318,7 +318,6 @@ def _score_options(job: BatchJob) -> ScoreOptions:
         operating_point=job.operating_point,
         threshold=job.threshold,
         target_flag_rate=job.target_flag_rate,
-        is_target_of_all=job.is_target_of_all,
         threads=job.threads,
     )
 

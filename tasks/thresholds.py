@@ -4,6 +4,7 @@ Belongs here: choosing thresholds from held-out scores. Does not belong here: ma
 (see ``holdout``), or judging the choice (see ``judgement``).
 """
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -27,6 +28,11 @@ UNLABELLED_RATE = 0.01
 a hundred alerts among 10,000 connections, which an analyst can look through once."""
 
 
+KEPT_SHARE, MOST_KEPT = 0.05, 5_000
+"""Highest scores of held-out normals that are kept, by which thresholds for other rates of false
+alarms are read: a guess. More than one alert in twenty normals is no rate that anyone asks for."""
+
+
 def choose_thresholds(normal: Floats, known: Floats, novel: Mapping[str, Floats]) -> Thresholds:
     """Choose both thresholds.
 
@@ -39,7 +45,8 @@ def choose_thresholds(normal: Floats, known: Floats, novel: Mapping[str, Floats]
 
     Without attacks it is the lowest score that at most ``UNLABELLED_RATE`` of the normals exceed.
 
-    ``low_alert`` is the lowest score that at most ``LOW_ALERT_RATE`` of the normals exceed.
+    ``low_alert`` is the lowest score that at most ``LOW_ALERT_RATE`` of the normals exceed, read in
+    the same way as for a rate that the settings ask for.
 
     Args:
         normal: held-out anomaly scores of normal connections, at least one.
@@ -53,12 +60,21 @@ def choose_thresholds(normal: Floats, known: Floats, novel: Mapping[str, Floats]
     default = (
         _choose_by_f1(normal, known, novel) if len(known) else _at_rate(normal, UNLABELLED_RATE)
     )
-    return Thresholds(
+    kept = min(MOST_KEPT, math.ceil(KEPT_SHARE * len(normal)))
+    chosen = Thresholds(
         default=default,
-        low_alert=max(default, _at_rate(normal, LOW_ALERT_RATE)),
+        low_alert=default,
         default_rate=float((normal > default).mean()),
-        low_alert_rate=LOW_ALERT_RATE,
         normal=Tail.fit(normal),
+        highest=tuple(np.sort(normal)[::-1][:kept].tolist()),
+        normals=len(normal),
+    )
+    low_alert = chosen.at_rate(LOW_ALERT_RATE)
+    return chosen.model_copy(
+        update={
+            "low_alert": low_alert,
+            "low_alert_rate": chosen.rate_kept(LOW_ALERT_RATE, low_alert),
+        }
     )
 
 

@@ -70,11 +70,18 @@ class Thresholds(BaseModel):
     low_alert_rate: float | None = None
     """Share of held-out normals that ``low_alert`` was chosen to flag at most, in [0, 1]."""
     normal: Tail | None = None
-    """How rarely a held-out normal has an anomaly score: what a threshold for another rate of false
-    alarms is read from."""
+    """How rarely a held-out normal has an anomaly score: what a threshold is read from for a rate
+    of false alarms so low or so high that ``highest`` has none."""
+    highest: tuple[float, ...] = ()
+    """The highest anomaly scores of held-out normals, falling: from them a threshold for a rate of
+    false alarms is read. Empty in a model stored before they were kept."""
+    normals: int = 0
+    """Held-out normals there are."""
 
     def at_rate(self, rate: float) -> float:
-        """Return the score that a share of held-out normals exceeds, not below ``default``.
+        """Return the lowest score that at most a share of held-out normals exceeds.
+
+        It is not below ``default``. A rate of less than one of the normals is extrapolated.
 
         Args:
             rate: the share, in (0, 1).
@@ -89,7 +96,22 @@ class Thresholds(BaseModel):
                 " NOCTULE_ALERT_BUDGET."
             )
             raise UsageError(message)
-        return max(self.default, self.normal.score_at(-math.log10(rate)))
+        allowed = int(rate * (self.normals - 1))  # so many may lie above
+        if 1 <= allowed < len(self.highest):
+            return max(self.default, self.highest[allowed])
+        beyond = self.normal.score_at(-math.log10(rate))
+        if not allowed and self.highest:
+            beyond = max(beyond, self.highest[0])
+        return max(self.default, beyond)
+
+    def rate_kept(self, rate: float, threshold: float) -> float:
+        """Return the share of normals a threshold is to flag that was asked for by a rate.
+
+        Where ``default`` is the higher one and serves instead, that is its own.
+        """
+        if threshold > self.default or self.default_rate is None:
+            return rate
+        return min(rate, self.default_rate)
 
 
 class ModelCard(BaseModel):
@@ -133,7 +155,11 @@ class ModelCard(BaseModel):
         Raises:
             UsageError: the model does not know how its normals scored.
         """
-        changes = {"low_alert": self.thresholds.at_rate(rate), "low_alert_rate": rate}
+        threshold = self.thresholds.at_rate(rate)
+        changes = {
+            "low_alert": threshold,
+            "low_alert_rate": self.thresholds.rate_kept(rate, threshold),
+        }
         return self.model_copy(update={"thresholds": self.thresholds.model_copy(update=changes)})
 
     def target_flag_rate(self, operating_point: str) -> float | None:

@@ -293,7 +293,7 @@ def test_the_default_threshold_agrees_with_trying_every_cut() -> None:
     assert f1(chosen) == pytest.approx(max(f1(cut) for cut in normal))
 
 
-def test_low_alert_leaves_at_most_two_normals_in_a_thousand() -> None:
+def test_low_alert_leaves_at_most_one_normal_in_a_thousand() -> None:
     normal = np.arange(10_000) / 1_000
     thresholds = choose_thresholds(normal, np.full(5, 5.0), {})
     assert 0.0005 < (normal > thresholds.low_alert).mean() <= 0.001
