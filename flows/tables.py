@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tasks.categories import CategoryMetrics
     from tasks.decide import RetrainOutcome
     from tasks.evaluate import AttackRecall, Evaluation
+    from tasks.gate import Verdict
     from tasks.metrics import OperatingPoint
     from tasks.outcomes import NightOutcome
     from tasks.train import TrainingOutcome
@@ -32,7 +33,7 @@ PIPE_WIDTH = 10_000
 """Columns where the output is no terminal: each row stays on one line, for ``grep``."""
 HEADING_WIDTH = 100
 """Columns of a heading in a pipe."""
-HELD_OUT_SHOWN = ["kind", "rows", "roc_auc", "recall_default", "recall_low_alert", "recall_p50"]
+HELD_OUT_SHOWN = ["kind", "rows", "roc_auc", "default", "low_alert", "p50"]
 NEARLY_ONE, ALMOST_ONE = 0.9995, 0.99999
 """From the one on four digits no longer tell a ratio from 1; the other is shown of all above it."""
 
@@ -123,9 +124,24 @@ def show_training(outcome: "TrainingOutcome") -> None:
         (fit.metrics.unknown_made_from, fit.metrics.unknown),
         ("name", fit.metrics.unknown_attacks),
     ):
-        kinds = [{"kind": kind, **held_out.model_dump()} for kind, held_out in unknown.items()]
+        kinds = [
+            {
+                "kind": kind,
+                "rows": held_out.rows,
+                "roc_auc": held_out.roc_auc,
+                "default": _beside(held_out.recall_default, held_out.false_positive_rate_default),
+                "low_alert": _beside(
+                    held_out.recall_low_alert, held_out.false_positive_rate_low_alert
+                ),
+                "p50": _beside(held_out.recall_p50, held_out.false_positive_rate_p50),
+            }
+            for kind, held_out in unknown.items()
+        ]
         if kinds:
-            title = f"Kinds of attack held out of fit and choice (by {made_from})"
+            title = (
+                f"Kinds of attack held out of fit and choice (by {made_from}): recall, and the"
+                " false-positive rate at the same threshold"
+            )
             show_rows(kinds, HELD_OUT_SHOWN, empty="", title=title)
     if fit.metrics.mixed:
         title = f"To expect where {NOVEL_SHARE:.0%} of the attacks are of a kind never met"
@@ -142,35 +158,56 @@ def show_retraining(outcome: "RetrainOutcome") -> None:
     """Print what a retraining decided of each challenger, and by what."""
     say(outcome.message)
     say(
-        f"fitted on {plural(outcome.rows_fit, 'connection')}; judged by attacks held out by family"
-        f" and {plural(outcome.rows_judged, 'labelled connection')} of"
-        f" {plural(len(outcome.judged_nights), 'night')}"
+        f"fitted on {plural(outcome.rows_fit, 'connection')};"
+        f" {plural(outcome.rows_judged, 'labelled connection')} of"
+        f" {plural(len(outcome.judged_nights), 'night')} to judge by"
         f" ({outcome.rows_seen:,} more left out as copies of rows fitted on)"
     )
     decided = [one.model_dump(exclude={"verdict"}) for one in outcome.decisions]
     show_rows(decided, ["recipe", "model_version", "decision", "reason"], empty="")
     for one in outcome.decisions:
-        if one.verdict is None:
-            continue
-        evidence = [
-            {
-                "evidence": found.source.replace("_", " "),
-                "rows": found.rows,
-                "attacks": found.attacks,
-                "champion": found.champion,
-                "challenger": found.challenger,
-                "gain": None if found.gain is None else (found.gain.low, found.gain.high),
-                "change of FPR": None
-                if found.false_positives is None
-                else (found.false_positives.low, found.false_positives.high),
-            }
-            for found in one.verdict.comparisons
-        ]
-        if evidence:
-            title = f"{one.recipe}: attacks found at 1 % false positives; 95 % intervals"
-            show_rows(evidence, list(evidence[0]), empty="", title=title)
+        if one.verdict is not None:
+            show_verdict(one.recipe, one.verdict)
     for note in outcome.notes:
         say(f"not used: {note}")
+
+
+def show_verdict(recipe: str, verdict: "Verdict") -> None:
+    """Print what each source of evidence says of a challenger, and what its figures are."""
+    evidence: list[dict[str, Any]] = [
+        {
+            "evidence": found.name,
+            "rows": found.rows,
+            "attacks": found.attacks,
+            "champion": found.champion,
+            "challenger": found.challenger,
+            "gain": found.gain and (found.gain.low, found.gain.high),
+            "change of F1": found.f1 and (found.f1.low, found.f1.high),
+            "change of FPR": found.false_positives
+            and (found.false_positives.low, found.false_positives.high),
+        }
+        for found in verdict.comparisons
+    ]
+    if not evidence:
+        return
+    title = f"{recipe}: attacks found at 1 % false positives, and changes with 95 % intervals"
+    show_rows(evidence, list(evidence[0]), empty="", title=title)
+    points: list[dict[str, Any]] = [
+        {
+            "evidence": found.name,
+            "model": role,
+            "point": name,
+            "accuracy": point.accuracy,
+            "FPR": point.false_positive_rate,
+            "FPR 95 %": point.false_positive_rate_interval,
+            "recall": point.recall,
+        }
+        for found in verdict.comparisons
+        for role, of_role in found.points.items()
+        for name, point in of_role.items()
+    ]
+    if points:
+        show_rows(points, list(points[0]), empty="", title=f"{recipe}: at each operating point")
 
 
 def show_evaluation(evaluation: "Evaluation", title: str = "") -> None:
@@ -191,23 +228,27 @@ def show_evaluation(evaluation: "Evaluation", title: str = "") -> None:
     ):
         if rows:
             say(f"{plural(rows, 'more row')} not judged: {why}")
-    if evaluation.calibration is not None:
-        say(
-            f"probabilities of the classifier: Brier score {evaluation.calibration.brier:.5f},"
-            f" expected calibration error {evaluation.calibration.expected_error:.5f}"
-        )
     for advisory in evaluation.advisories:
         say(f"reported: {advisory}")
+    copies = plural(evaluation.rows_seen_in_training, "row")
+    best = evaluation.cleanest
     if evaluation.without_seen is not None:
-        copies = plural(evaluation.rows_seen_in_training, "row")
-        show_points(
-            evaluation.without_seen.operating_points,
-            f"Without {copies} that the model was fitted on; ROC AUC"
-            f" {_ratio_text(evaluation.without_seen.roc_auc)}",
+        auc = _ratio_text(best.roc_auc)
+        say(f"all that follows is without {copies} with features that the model was fitted on")
+        show_points(best.operating_points, f"Without those {copies}; ROC AUC {auc}")
+    elif evaluation.rows_seen_in_training:
+        say(
+            f"nothing can be concluded: the model was fitted on the features of all {copies}."
+            " Evaluate it on other traffic."
         )
-    if evaluation.families:
-        show_recalls(evaluation.families, ["family", "taught", "rows"])
-        show_recalls(evaluation.attacks, ["attack", "family", "taught", "rows"])
+    if best.calibration is not None:
+        say(
+            f"probabilities of the classifier: Brier score {best.calibration.brier:.5f},"
+            f" expected calibration error {best.calibration.expected_error:.5f}"
+        )
+    if best.families:
+        show_recalls(best.families, ["family", "taught", "rows"])
+        show_recalls(best.attacks, ["attack", "family", "taught", "rows"])
 
 
 def show_points(points: "Mapping[str, OperatingPoint]", title: str = "") -> None:
@@ -246,6 +287,11 @@ def show_categories(found: "CategoryMetrics") -> None:
     ]  # fmt: skip
     title = f"Families told apart: {', '.join(found.families)}; the rest is unknown"
     show_rows(rows, list(rows[0]), empty="", title=title)
+
+
+def _beside(recall: float, rate: float) -> str:
+    """Write a recall and the false-positive rate at which it is had."""
+    return f"{_ratio_text(recall)} at {_ratio_text(rate)}"
 
 
 def _ratio_text(value: float | None) -> str:

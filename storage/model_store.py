@@ -247,7 +247,7 @@ def promote(
     """Make a version the champion of its contract, if it can score.
 
     Raises:
-        UsageError: there is no such version, or it is the champion already.
+        UsageError: there is no reason, no such version, or it is the champion already.
         ModelRefusedError: its files are not those that were registered; nothing was changed.
     """
     with write(engine) as connection:
@@ -276,10 +276,11 @@ def promote_within(
         instead_of: the champion it was compared with; refused if another one is champion by now.
 
     Raises:
-        UsageError: there is no such version, it is the champion already, or another one is than it
-            was compared with.
+        UsageError: there is no reason, no such version, it is the champion already, or another one
+            is than it was compared with.
         ModelRefusedError: its files are not those that were registered.
     """
+    _require_reason("promote", version, reason)
     known = _find(connection, version)
     if known is None:
         message = (
@@ -301,6 +302,13 @@ def promote_within(
     _append(connection, known.contract, version, "promote", who, reason, now)
 
 
+def _require_reason(change: str, what: str, reason: str) -> None:
+    """Refuse a change of champion that does not say why: somebody will ask."""
+    if not reason.strip():
+        message = f"Cannot {change} {what}: --reason is empty. Say why, for those who ask later."
+        raise UsageError(message)
+
+
 def rollback(
     engine: Engine, models: Path, contract: str, *, who: str, reason: str, now: datetime
 ) -> str:
@@ -312,9 +320,10 @@ def rollback(
         The version that is champion now.
 
     Raises:
-        UsageError: there is no earlier champion.
+        UsageError: there is no reason, or no earlier champion.
         ModelRefusedError: its files are not those that were registered; nothing was changed.
     """
+    _require_reason("roll back", contract, reason)
     with write(engine) as connection:
         serialise(connection, f"models of {contract}")
         line = _champions(connection, contract)
@@ -345,6 +354,25 @@ def _champions(connection: Connection, contract: str) -> list[str]:
         else:
             line.append(version)
     return line
+
+
+def list_rolled_back(engine: Engine, contract: str) -> dict[str, str]:
+    """List the versions whose last promotion was undone, each with the reason."""
+    with read(engine) as connection:
+        rows = connection.execute(
+            sa.select(promotion.c.kind, promotion.c.model_version_id, promotion.c.reason)
+            .where(promotion.c.contract == contract)
+            .order_by(promotion.c.promotion_id)
+        ).all()
+    line: list[str] = []
+    undone: dict[str, str] = {}
+    for kind, version, reason in rows:
+        if kind == "rollback":
+            undone[line.pop()] = reason
+        else:
+            line.append(version)
+            undone.pop(version, None)
+    return undone
 
 
 def _append(

@@ -4,28 +4,33 @@ Belongs here: what a retraining does with one recipe. Does not belong here: whic
 and which rows (``flows.retrain``), or the decision (``tasks.gate``).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 from pydantic import BaseModel, ConfigDict
 
 from expectations.contract import Contract
 from expectations.errors import NoctuleError, TrainingDataError
 from expectations.registry import get_contract
-from tasks.detectors.hybrid import OperatingPointName, flag, load_model
+from tasks.detectors.hybrid import OperatingPointName, flag, load_model, read_card
 from tasks.encode import Floats, Mask
 from tasks.fit import EVIDENCE_FILE, FitSummary, fit_model
 from tasks.gate import GateOptions, Verdict, judge
 from tasks.holdout import TrainingOptions
 from tasks.labels import attack_name, family_of, has_labels, is_attack
-from tasks.paired import PairedScores, pair_held_out
-from tasks.row_keys import read_row_keys
+from tasks.lifeline import hang_on
+from tasks.metrics import OperatingPoint, judge_flags
+from tasks.operating import choose_threshold
+from tasks.paired import PairedScores, Role, pair_held_out
+from tasks.row_keys import make_row_keys, read_row_keys
 from tasks.task import task
 
 
@@ -48,12 +53,41 @@ class JudgedRows:
     """(n_rows,)."""
     family: np.ndarray[tuple[int], np.dtype[np.str_]]
     """(n_rows,), of an attack whose name is known; else empty."""
+    alike: npt.NDArray[np.intp]
+    """(n_rows,), the same number for rows with the same features."""
     rows_seen: int
     """Rows that were left out, because a model was fitted on their like."""
+    without_keys: tuple[str, ...] = ()
+    """Models of which it is not known which rows they were fitted on."""
+
+
+@dataclass(frozen=True)
+class JudgedScores:
+    """What a model makes of the judged rows."""
+
+    scores: Floats
+    """(n_rows,), anomaly scores."""
+    is_flagged: Mask
+    """(n_rows,), at the operating point that serves."""
+    points: Mapping[str, OperatingPoint]
+
+
+@dataclass(frozen=True)
+class ServedPoint:
+    """The operating point at which models are compared: that of the nights."""
+
+    name: OperatingPointName
+    rate: float | None = None
+    """Share of normals it is to flag, where the settings ask for one; None for the model's own."""
 
 
 def fit_challenger(
-    recipe: str, parts: Sequence[Path], contract: str, options: TrainingOptions, out: Path
+    recipe: str,
+    parts: Sequence[Path],
+    contract: str,
+    options: TrainingOptions,
+    out: Path,
+    line: Connection,
 ) -> FittedChallenger:
     """Fit a recipe in a process of its own, so that one which ends badly ends alone.
 
@@ -63,6 +97,7 @@ def fit_challenger(
         contract: of these.
         options: how the model is fitted.
         out: an existing folder for the model.
+        line: what the process hangs on; see ``lifeline``.
 
     Returns:
         The fitted model; not registered.
@@ -70,15 +105,18 @@ def fit_challenger(
     Raises:
         TrainingDataError: it cannot be fitted, with the reason.
     """
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+    with ProcessPoolExecutor(
+        1, mp_context=get_context("spawn"), initializer=hang_on, initargs=(line,)
+    ) as process:
         try:
             fit = process.submit(_fit, list(parts), contract, out, options).result()
         except NoctuleError:
             raise
         except BrokenProcessPool:
             message = (
-                f"Cannot fit {recipe}: its process was killed, perhaps for want of memory. Fit it "
-                "on fewer rows, or leave it out of NOCTULE_CHALLENGERS."
+                f"Cannot fit {recipe}: its process was killed, perhaps for want of memory. Set "
+                "NOCTULE_RETRAIN_JOBS or NOCTULE_RETRAIN_MAX_ROWS lower, or leave it out of "
+                "NOCTULE_CHALLENGERS."
             )
             raise TrainingDataError(message) from None
         except Exception as error:  # of whatever library fits it
@@ -111,12 +149,16 @@ def read_judged_rows(
         nothing = pl.DataFrame(
             schema={name: contract.schema[name] for name in contract.feature_names}
         )
-        return JudgedRows(nothing, np.zeros(0, np.bool_), np.zeros(0, np.str_), 0)
+        none = np.zeros(0, np.intp)
+        return JudgedRows(nothing, none.astype(np.bool_), none.astype(np.str_), none, 0)
     every = pl.concat([frame.collect() for frame in frames]).drop_nulls("is_attack")
     seen = np.zeros(every.height, dtype=np.bool_)
+    without_keys = []
     for folder in model_folders:
         keys = read_row_keys(folder)
-        if keys is not None:
+        if keys is None:
+            without_keys.append(folder.name)
+        else:
             seen |= keys.contain(every).to_numpy()
     rows = every.filter(pl.Series(~seen))
     families = contract.families or {}
@@ -130,60 +172,103 @@ def read_judged_rows(
             ],
             dtype=np.str_,
         ),
+        alike=np.unique(make_row_keys(rows.select(contract.feature_names)), return_inverse=True)[1],
         rows_seen=int(seen.sum()),
+        without_keys=tuple(without_keys),
     )
 
 
 def weigh_challenger(
     challenger: FittedChallenger,
     baseline: FittedChallenger | None,
-    champion_folder: Path,
+    champion: tuple[Path, JudgedScores],
     judged: JudgedRows,
-    operating_point: OperatingPointName,
+    point: ServedPoint,
     options: GateOptions,
 ) -> Verdict:
     """Weigh a challenger against the champion on the same evidence.
 
-    Held-out families compare recipes: the champion itself was fitted on every family, so its recipe
-    is fitted again on the same rows. The latest batches compare the models themselves.
+    Held-out kinds compare recipes: the champion itself was fitted on every kind, so its recipe is
+    fitted again on the same rows. The latest batches compare the models themselves.
 
     Args:
         challenger: the model.
         baseline: the champion's recipe on the same rows; None where it could not be fitted.
-        champion_folder: the champion itself.
+        champion: its folder, and what it makes of the judged rows.
         judged: the latest labelled connections.
-        operating_point: whose flags are compared.
+        point: whose flags are compared.
         options: of the gate.
     """
-    evidence = []
-    if baseline is not None:
-        own, other = (pl.read_parquet(one.folder / EVIDENCE_FILE) for one in (baseline, challenger))
-        evidence += pair_held_out(own, other, operating_point)
+    evidence = [] if baseline is None else pair_fits(baseline, challenger, point)
+    folder, before = champion
     if judged.features.height:
-        before, flagged_before = score_judged(champion_folder, judged, operating_point)
-        after, flagged_after = score_judged(challenger.folder, judged, operating_point)
+        after = score_judged(challenger.folder, judged, point)
         evidence.append(
             PairedScores(
                 source="labelled_batches",
                 is_attack=judged.is_attack,
                 group=judged.family,
-                champion=before,
-                challenger=after,
-                is_flagged_by_champion=flagged_before,
-                is_flagged_by_challenger=flagged_after,
+                champion=before.scores,
+                challenger=after.scores,
+                is_flagged_by_champion=before.is_flagged,
+                is_flagged_by_challenger=after.is_flagged,
+                alike=judged.alike,
+                points={"champion": before.points, "challenger": after.points},
             )
         )
-    return judge(evidence, options)
+    return judge(evidence, options, list_untaught(folder, challenger.folder))
 
 
-def score_judged(
-    folder: Path, judged: JudgedRows, operating_point: OperatingPointName
-) -> tuple[Floats, Mask]:
-    """Score the judged rows by a model; anomaly scores and flags, (n_rows,) each."""
+def pair_fits(
+    baseline: FittedChallenger, challenger: FittedChallenger, point: ServedPoint
+) -> list[PairedScores]:
+    """Pair the held-out scores of two fits on the same rows, with what their reports say."""
+    fits: dict[Role, FittedChallenger] = {"champion": baseline, "challenger": challenger}
+    own, other = (pl.read_parquet(one.folder / EVIDENCE_FILE) for one in fits.values())
+    made_from = challenger.fit.metrics.unknown_made_from
+    return [
+        replace(
+            pair,
+            points={
+                side: one.fit.metrics.mixed
+                if pair.source == "held_out_families"
+                else (one.fit.metrics.known.operating_points if one.fit.metrics.known else {})
+                for side, one in fits.items()
+            },
+        )
+        for pair in pair_held_out(own, other, point.name, made_from, rate=point.rate)
+    ]
+
+
+def score_judged(folder: Path, judged: JudgedRows, point: ServedPoint) -> JudgedScores:
+    """Score the judged rows by a model."""
     model = load_model(folder)
     scores = model.score(judged.features)
-    flags = flag(scores, operating_point, model.threshold(operating_point))
-    return scores["anomaly_score"].to_numpy(), flags.to_numpy()
+    threshold = choose_threshold(model.card, point.name, rate=point.rate).threshold
+    flags = {
+        name: flag(scores, name, threshold if name == point.name else model.threshold(name))
+        for name in model.card.operating_points
+    }
+    return JudgedScores(
+        scores=scores["anomaly_score"].to_numpy(),
+        is_flagged=flags[point.name].to_numpy(),
+        points={
+            name: judge_flags(
+                judged.is_attack,
+                flagged.to_numpy(),
+                threshold if name == point.name else model.threshold(name),
+            )
+            for name, flagged in flags.items()
+        },
+    )
+
+
+def list_untaught(champion: Path, challenger: Path) -> list[str]:
+    """List the families that the champion was taught and a challenger was not, where both know."""
+    taught = [read_card(folder) for folder in (champion, challenger)]
+    families = get_contract(taught[0].contract).families or {}
+    before, after = ({family_of(name, families) for name in card.attacks or ()} for card in taught)
+    return sorted(before - after) if taught[1].attacks is not None else []
 
 
 # Not repeated: a fit that failed will fail again.

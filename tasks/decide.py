@@ -12,11 +12,17 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Engine
 
+from expectations.errors import NoctuleError
 from expectations.registry import get_contract
 from storage.decisions import Decision, store_decisions
-from storage.model_store import ModelVersion, register_model
-from tasks.challenge import FittedChallenger, read_judged_rows, weigh_challenger
-from tasks.detectors.hybrid import OperatingPointName
+from storage.model_store import ModelVersion, list_rolled_back, register_model
+from tasks.challenge import (
+    FittedChallenger,
+    ServedPoint,
+    read_judged_rows,
+    score_judged,
+    weigh_challenger,
+)
 from tasks.gate import GateOptions, Verdict
 from tasks.gather import Gathered
 from tasks.holdout import TrainingOptions
@@ -53,6 +59,8 @@ class Weighed(BaseModel):
     """Labelled connections that judged them."""
     rows_seen: int
     """More of those, left out because a model was fitted on their like."""
+    notes: tuple[str, ...] = ()
+    """What a reader should know of them; a sentence each."""
 
 
 class Decided(BaseModel):
@@ -99,10 +107,12 @@ def weigh_all(
     champion_folder: Path,
     gathered: Gathered,
     contract_name: str,
-    operating_point: OperatingPointName,
+    point: ServedPoint,
     options: GateOptions,
 ) -> Weighed:
     """Weigh every fitted challenger against the champion on the same rows.
+
+    One that cannot be weighed has failed; the others are weighed all the same.
 
     Args:
         challenged: the recipes, fitted or failed.
@@ -110,8 +120,8 @@ def weigh_all(
         champion_folder: the champion itself.
         gathered: has the rows to judge by.
         contract_name: of these.
-        operating_point: whose flags are compared.
-        options: of the gate.
+        point: whose flags are compared.
+        options: of the gate; how many are weighed is counted here.
     """
     fitted = {one.recipe: one.fitted for one in challenged if one.fitted is not None}
     judged = read_judged_rows(
@@ -120,21 +130,35 @@ def weigh_all(
         [champion_folder, *(one.folder for one in fitted.values())],
     )
     own = fitted.get(baseline) if baseline is not None else None
-    return Weighed(
-        challenged=tuple(
-            one
-            if one.fitted is None
-            else one.model_copy(
-                update={
-                    "verdict": weigh_challenger(
-                        one.fitted, own, champion_folder, judged, operating_point, options
-                    )
-                }
+    before = score_judged(champion_folder, judged, point)
+    options = options.model_copy(update={"challengers": max(1, len(fitted))})
+
+    def weigh(one: Challenged) -> Challenged:
+        if one.fitted is None:
+            return one
+        try:
+            verdict = weigh_challenger(
+                one.fitted, own, (champion_folder, before), judged, point, options
             )
-            for one in challenged
-        ),
+        except Exception as error:  # noqa: BLE001 - of whatever library scores it
+            why = (
+                str(error)
+                if isinstance(error, NoctuleError)
+                else f"{type(error).__name__}: {error}"
+            )
+            return one.model_copy(
+                update={"fitted": None, "failure": f"Cannot weigh {one.recipe}: {why}"}
+            )
+        return one.model_copy(update={"verdict": verdict})
+
+    return Weighed(
+        challenged=tuple(weigh(one) for one in challenged),
         rows_judged=judged.features.height,
         rows_seen=judged.rows_seen,
+        notes=tuple(
+            f"of {name} it is not known which rows it was fitted on: copies of them may judge it"
+            for name in judged.without_keys
+        ),
     )
 
 
@@ -161,25 +185,34 @@ def decide(
     Raises:
         ServiceUnavailableError: the disk is full, or the database cannot be reached.
     """
-    better = [one for one in weighed.challenged if one.verdict and one.verdict.is_better]
+    versions = [
+        None
+        if one.fitted is None
+        else register_model(
+            engine,
+            models,
+            one.fitted.folder,
+            contract=champion.contract,
+            content_hash=one.fitted.fit.content_hash,
+            rows_trained=one.fitted.fit.rows,
+            training=describe_training(options[one.recipe], gathered.sources),
+            metrics=one.fitted.fit.metrics.model_dump(mode="json"),
+            registered_at=now,
+            registered_by=WHO,
+        ).version
+        for one in weighed.challenged
+    ]
+    undone = list_rolled_back(engine, champion.contract)
+    better = [
+        one
+        for one, version in zip(weighed.challenged, versions, strict=True)
+        if one.verdict and one.verdict.is_better and version not in undone
+    ]
     best = max(better, key=_surest_gain, default=None)
-    decisions = []
-    for one in weighed.challenged:
-        version = None
-        if one.fitted is not None:
-            version = register_model(
-                engine,
-                models,
-                one.fitted.folder,
-                contract=champion.contract,
-                content_hash=one.fitted.fit.content_hash,
-                rows_trained=one.fitted.fit.rows,
-                training=describe_training(options[one.recipe], gathered.sources),
-                metrics=one.fitted.fit.metrics.model_dump(mode="json"),
-                registered_at=now,
-                registered_by=WHO,
-            ).version
-        decisions.append(_decide_one(one, version, champion.version, best))
+    decisions = [
+        _decide_one(one, version, champion.version, best, undone)
+        for one, version in zip(weighed.challenged, versions, strict=True)
+    ]
     stored = store_decisions(
         engine, models, champion.contract, champion.version, decisions, who=WHO, now=now
     )
@@ -201,7 +234,7 @@ def decide(
         rows_judged=weighed.rows_judged,
         rows_seen=weighed.rows_seen,
         judged_nights=gathered.judged_nights,
-        notes=gathered.notes,
+        notes=(*gathered.notes, *weighed.notes),
     )
 
 
@@ -210,7 +243,11 @@ def _surest_gain(one: Challenged) -> float:
 
 
 def _decide_one(
-    one: Challenged, version: str | None, champion: str, best: Challenged | None
+    one: Challenged,
+    version: str | None,
+    champion: str,
+    best: Challenged | None,
+    undone: Mapping[str, str],
 ) -> Decision:
     """Say what becomes of a challenger."""
     evidence = {} if one.verdict is None else one.verdict.model_dump(mode="json")
@@ -219,10 +256,14 @@ def _decide_one(
         decision, reason = "failed", one.failure or "the fit failed"
     elif version == champion:
         reason = "the same rows and recipe give the champion again"
+    elif version in undone and one.verdict.is_better:
+        reason = (
+            f"it would pass, and was rolled back: {undone[version]!r}. A person may promote it."
+        )
     elif one is best:
         decision, reason = "promoted", one.verdict.reason
     elif one.verdict.is_better and best is not None:
-        reason = f"it would pass, and {best.recipe} is surely better by more"
+        reason = f"it would pass, and the gain of {best.recipe} is surer"
     else:
         reason = one.verdict.reason
     return Decision(

@@ -155,12 +155,14 @@ def training_markdown(outcome: TrainingOutcome) -> str:
         if not unknown:
             continue
         lines += ["", f"## Attacks held out, by {made_from}", ""]
-        lines += ["| kind | rows | ROC AUC | recall: default | low_alert | p50 |"]
+        lines += ["Recall, and the false-positive rate at the same threshold:", ""]
+        lines += ["| kind | rows | ROC AUC | default | low_alert | p50 |"]
         lines += ["| --- | ---: | ---: | ---: | ---: | ---: |"]
         lines += [
             f"| {escape(kind)} | {held_out.rows:,} | {_figure(held_out.roc_auc)} "
-            f"| {held_out.recall_default:.4f} | {held_out.recall_low_alert:.4f} "
-            f"| {held_out.recall_p50:.4f} |"
+            f"| {held_out.recall_default:.4f} at {held_out.false_positive_rate_default:.4f} "
+            f"| {held_out.recall_low_alert:.4f} at {held_out.false_positive_rate_low_alert:.4f} "
+            f"| {held_out.recall_p50:.4f} at {held_out.false_positive_rate_p50:.4f} |"
             for kind, held_out in unknown.items()
         ]
     if metrics.mixed:
@@ -205,11 +207,14 @@ def _verdict_lines(verdict: Verdict) -> list[str]:
     title = f"| evidence | rows | attacks | found by champion | by challenger | gain | {RATES} |"
     lines += ["", title, "| --- | ---: | ---: | ---: | ---: | --- | --- |"]
     lines += [
-        f"| {one.source.replace('_', ' ')} | {one.rows:,} | {one.attacks:,} "
+        f"| {one.name} | {one.rows:,} | {one.attacks:,} "
         f"| {_figure(one.champion)} | {_figure(one.challenger)} | {_difference(one.gain)} "
         f"| {_difference(one.false_positives)} |"
         for one in verdict.comparisons
     ]
+    for one in verdict.comparisons:
+        for role, points in one.points.items():
+            lines += ["", f"The {role} on {one.name}:", "", *points_table(points)]
     return lines
 
 
