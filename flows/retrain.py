@@ -8,25 +8,31 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 
 from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
+from prefect.task_runners import ThreadPoolTaskRunner
 from sqlalchemy import Engine
 
-from expectations.errors import NoctuleError, UsageError
+from expectations.errors import InputRejectedError, NoctuleError, UsageError
+from flows.plan import look_back
 from flows.settings import Settings, load_settings
 from flows.stores import open_database, record_run, utc_now
 from flows.train import accept_file, list_labelled, plan_files, tidy
 from storage.claims import lock_folder
 from storage.lake import room_on_disk
 from storage.model_store import ModelVersion, champion, load_verified
-from tasks.challenge import FittedChallenger, fit_challenger_task
+from tasks.challenge import FittedChallenger, ServedPoint, fit_challenger_task
 from tasks.decide import Challenged, RetrainOutcome, decide_task, weigh_all_task
+from tasks.detectors.hybrid import read_card
 from tasks.gate import GateOptions
 from tasks.gather import Gathered, gather_task
 from tasks.holdout import TrainingOptions
+from tasks.lifeline import lifeline
+from tasks.operating import choose_threshold
 from tasks.publish import publish_retraining_task
 from tasks.recipes import plan_again, plan_recipe
 from tasks.task import untagged
@@ -61,7 +67,7 @@ def retrain() -> State[RetrainOutcome]:
             live_folder,
             gathered,
             settings.contract,
-            settings.operating_point,
+            served_point(settings, engine, live, live_folder),
             GateOptions(margin=settings.promotion_margin, seed=settings.seed),
         )
         outcome = decide_task(engine, settings.models, live, weighed, gathered, recipes, utc_now())
@@ -93,36 +99,72 @@ def workshop(settings: Settings) -> Iterator[Path]:
 
 def gather(settings: Settings, engine: Engine, live: ModelVersion) -> Gathered:
     """Bring the training folder's files into the lake, and find all rows to fit on and judge by."""
-    jobs = plan_files(settings, list_labelled(settings, None))
-    for job in jobs:
-        accept_file(job)
+    files, refused = accept_files(settings)
     return gather_task(
         engine,
         [settings.training_lake, settings.lake],
         settings.contract,
         live.version,
-        {job.batch_id: job.source.name for job in jobs},
+        files,
         judged_nights=settings.judged_nights,
         max_rows=settings.retrain_max_rows,
+        refused=refused,
     )
+
+
+def accept_files(settings: Settings) -> tuple[dict[str, str], list[str]]:
+    """Bring the training folder's files into the lake; one that is refused stops no retraining.
+
+    Returns:
+        SHA-256 -> name of those that are there, and why the others are not.
+    """
+    files, refused = {}, []
+    for source in list_labelled(settings, None):
+        try:
+            for job in plan_files(settings, [source]):
+                accept_file(job)
+                files[job.batch_id] = source.name
+        except InputRejectedError as error:
+            refused.append(str(error))
+    return files, refused
 
 
 def list_recipes(
     settings: Settings, live: ModelVersion
 ) -> tuple[str | None, dict[str, TrainingOptions]]:
     """List what is fitted: the champion's own recipe, by which name, and those of the settings."""
-    own = plan_again(live.training.get("options", {}), settings.seed, settings.threads)
+    taught = live.metrics.get("known") is not None  # without labels it had no classifier
+    own = (
+        plan_again(live.training.get("options", {}), settings.seed, settings.threads)
+        if taught
+        else None
+    )
     recipes = {} if own is None else dict([own])
     for recipe in settings.challengers:
         recipes.setdefault(recipe, plan_recipe(recipe, settings.seed, settings.threads))
     if not recipes:
         message = (
-            f"Cannot retrain: how {live.version} was fitted is not known to this version of"
-            " Noctule, and NOCTULE_CHALLENGERS names no recipe. Name one, such as"
-            " lightgbm+autoencoder."
+            f"Cannot retrain: {live.version} was fitted without labels, or by another version of"
+            " Noctule, so it has no recipe to fit again, and NOCTULE_CHALLENGERS names none. Name"
+            " one, such as lightgbm+autoencoder."
         )
         raise UsageError(message)
     return (None if own is None else own[0]), recipes
+
+
+def served_point(
+    settings: Settings, engine: Engine, live: ModelVersion, folder: Path
+) -> ServedPoint:
+    """Say at which operating point models are compared: that of a night, at the settings' rate."""
+    if settings.operating_point != "low_alert":
+        return ServedPoint(settings.operating_point)
+    if settings.alert_budget is None:
+        return ServedPoint("low_alert", settings.low_alert_rate)
+    nights = look_back(settings, engine, live.version, folder, before=date.max)
+    choice = choose_threshold(
+        read_card(folder), "low_alert", budget=settings.alert_budget, nights=nights
+    )
+    return ServedPoint("low_alert", None if choice.budget is None else choice.target_flag_rate)
 
 
 def fit_all(
@@ -131,21 +173,37 @@ def fit_all(
     gathered: Gathered,
     folder: Path,
 ) -> list[Challenged]:
-    """Fit every recipe, as many at once as there are cores for; one that fails stops no other."""
-    at_once = max(1, (os.cpu_count() or 1) // settings.threads)
-    names = list(recipes)
-    challenged = []
-    for first in range(0, len(names), at_once):
+    """Fit every recipe, some at once; one that fails stops no other.
+
+    Returns:
+        What came of each, in the order of the recipes.
+    """
+    threads: ThreadPoolTaskRunner[FittedChallenger] = ThreadPoolTaskRunner(count_at_once(settings))
+    with threads as runner, lifeline() as line:
         futures = {}
-        for name in names[first : first + at_once]:
-            out = folder / f"{names.index(name)}"
+        for number, (name, options) in enumerate(recipes.items()):
+            out = folder / f"{number}"
             out.mkdir()
-            futures[name] = fit_challenger_task.submit(
-                name, list(gathered.fit), settings.contract, recipes[name], out
+            asked = {"recipe": name, "parts": list(gathered.fit), "contract": settings.contract}
+            futures[name] = runner.submit(
+                fit_challenger_task, {**asked, "options": options, "out": out, "line": line}
             )
-        for name, future in futures.items():
-            challenged.append(read_fit(name, future.result(raise_on_failure=False)))
-    return challenged
+        return [
+            read_fit(name, future.result(raise_on_failure=False))
+            for name, future in futures.items()
+        ]
+
+
+def count_at_once(settings: Settings) -> int:
+    """Count the fits that go on at once: those asked for, as far as there are cores for them."""
+    return max(1, min(settings.retrain_jobs, count_cores() // settings.threads))
+
+
+def count_cores() -> int:
+    """Count the cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not on every system
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def read_fit(recipe: str, result: object) -> Challenged:

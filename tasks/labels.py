@@ -15,6 +15,9 @@ from expectations.contract import Contract
 from storage.text import printable
 from tasks.shown import plural
 
+CORRECT_LABELS = "Correct the labels and try again; nothing was stored."
+"""What to do about unclear labels of a file that is asked for by name."""
+
 UNCLEAR_SHOWN = 5
 """Unclear labels that are named, the most frequent first: a guess, enough to see what is wrong."""
 
@@ -88,8 +91,7 @@ def find_unclear_labels(parts: Iterable[Path], contract: Contract) -> str | None
         f"{plural(found.total(), 'row')} cannot be told to be normal or an attack: "
         f"{', '.join(shown[:UNCLEAR_SHOWN])}{more}. Expected "
         f"{' or '.join(repr(value) for value in expected)}, written exactly so"
-        f"{'' if _declared(contract, first) else ', or the name of an attack'}. Correct the labels "
-        "and try again; nothing was stored."
+        f"{'' if _declared(contract, first) else ', or the name of an attack'}."
     )
 
 

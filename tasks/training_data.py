@@ -15,7 +15,13 @@ import polars as pl
 from expectations.contract import Column, Contract
 from expectations.errors import TrainingDataError
 from tasks.encode import Mask
-from tasks.labels import attack_name, find_unclear_labels, has_labels, is_attack
+from tasks.labels import (
+    CORRECT_LABELS,
+    attack_name,
+    find_unclear_labels,
+    has_labels,
+    is_attack,
+)
 
 MIN_DISTINCT = 50
 """Fewest different connections of each class that a model is fitted on: a guess; with fewer, a
@@ -133,7 +139,7 @@ def is_labelled(file_name: str, parts: Sequence[Path], contract: Contract) -> bo
     if not all(has_labels(contract, pl.read_parquet_schema(part).keys()) for part in parts):
         return False
     if unclear := find_unclear_labels(parts, contract):
-        message = f"Cannot train on {file_name}: {unclear}"
+        message = f"Cannot train on {file_name}: {unclear} {CORRECT_LABELS}"
         raise TrainingDataError(message)
     return True
 
@@ -198,10 +204,11 @@ def _check(rows: TrainingRows, contract: Contract) -> None:
             else ""
         )
         total = int(rows.is_attack.sum() if kind == "attack" else (~rows.is_attack).sum())
+        unlabelled = f"; {rows.rows_unlabelled} more have no label" if rows.rows_unlabelled else ""
         message = (
             f"Cannot train: expected at least {MIN_DISTINCT} different {kind} connections of "
             f"contract {contract.name!r}, got {distinct} ({total} of {rows.count} rows are "
-            f"{kind}; {contract.normal_label!r} is normal, anything else an attack). Add more"
-            f"{only_normal}."
+            f"{kind}; {contract.normal_label!r} is normal, anything else an attack{unlabelled})."
+            f" Add more{only_normal}."
         )
         raise TrainingDataError(message)

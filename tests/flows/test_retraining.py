@@ -1,8 +1,10 @@
 """Retraining: a worse, a flattering and a failing challenger are refused, a better one promoted."""
 
+import gzip
 import json
 import os
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
@@ -10,12 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from expectations.errors import TrainingDataError
+from flows import retrain
+from flows.settings import Settings
 from storage.database import connect
 from storage.queries import batch_rows, decision_rows, history_rows, shadow_rows
 from tasks import challenge
 from tasks.fit import FitSummary, fit_model
+from tasks.gather import Gathered
 from tasks.holdout import TrainingOptions
 from tasks.simulate import simulate_night
+from tasks.task import task
 
 if TYPE_CHECKING:
     from tests.flows.conftest import Ended, Server
@@ -55,6 +62,15 @@ def weak(
     return version
 
 
+def spoil_training(home: Path) -> None:
+    """Put files that cannot be used beside the one that can."""
+    folder = home / "training"
+    text = (folder / "labelled.csv").read_bytes()
+    (folder / "cut.csv.gz").write_bytes(gzip.compress(text)[:-100])
+    (folder / "other.csv").write_text("a,b\n1,2\n")
+    (folder / "unclear.csv").write_bytes(text.replace(b",normal,", b",Normal,", 1))
+
+
 @pytest.fixture
 def stored(home: Path) -> Iterator[Callable[[Callable[..., Any]], Any]]:
     """Ask the home's database."""
@@ -71,6 +87,7 @@ def test_what_is_better_is_promoted_and_nothing_else(  # noqa: PLR0915 - one sto
     stored: Callable[..., Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    spoil_training(home)
     monkeypatch.setenv("NOCTULE_CHALLENGERS", f"{FLATTERING},{WORSE},{FAILING}")
     ended = noctule("retrain", "--json")
     assert ended.code == 0, ended.err
@@ -79,6 +96,10 @@ def test_what_is_better_is_promoted_and_nothing_else(  # noqa: PLR0915 - one sto
     assert told["message"].startswith(f"{weak} stays champion")
     assert told["message"].endswith("1 fit failed")
     assert (told["rows_fit"], told["judged_nights"]) == (6_000, ["2026-11-09"])
+    cut, other, unclear = told["notes"]
+    assert "cut.csv.gz: its compressed content is cut short" in cut
+    assert "other.csv as nsl_kdd: expected a header" in other
+    assert unclear.startswith("unclear.csv is left out: ")
     assert told["rows_judged"] + told["rows_seen"] == 2_000
     decided = {one["recipe"]: one for one in told["decisions"]}
     own = "logistic_regression+mahalanobis"
@@ -215,3 +236,49 @@ def test_traffic_without_labels_is_trained_on_as_normal_and_that_is_said(
     assert evaluated["calibration"] is None
     assert noctule("models").code == 0
     assert noctule("db", "check").code == 0
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_the_next_fit_begins_as_soon_as_one_ends_and_no_more_go_on_at_once_than_are_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    going: set[str] = set()
+    most_at_once: list[int] = []
+    has_begun = {name: threading.Event() for name in "abcd"}
+
+    def fit_challenger(
+        recipe: str, parts: object, contract: str, options: object, out: Path, line: object
+    ) -> None:
+        assert out.is_dir()
+        going.add(recipe)
+        most_at_once.append(len(going))
+        has_begun[recipe].set()
+        if recipe == "a":
+            assert has_begun["d"].wait(30), "the first goes on until the last has begun"
+        going.discard(recipe)
+        raise TrainingDataError(recipe)
+
+    monkeypatch.setattr(retrain, "fit_challenger_task", task(fit_challenger, name="fit"))
+    monkeypatch.setattr(retrain, "count_cores", lambda: 8)
+    gathered = Gathered(
+        fit=(), sources={}, judged=(), judged_nights=(), rows_fit=0, rows_judged=0, notes=()
+    )
+    recipes = dict.fromkeys("abcd", TrainingOptions())
+    challenged = retrain.fit_all(Settings(retrain_jobs=2), recipes, gathered, tmp_path)
+    assert [(one.recipe, one.failure) for one in challenged] == [(name, name) for name in "abcd"]
+    assert max(most_at_once) == 2
+
+
+@pytest.mark.parametrize(
+    ("jobs", "threads", "cores", "at_once"),
+    [(2, 1, 8, 2), (4, 1, 3, 3), (4, 4, 8, 2), (2, 4, 2, 1)],
+)
+def test_as_many_fits_go_on_at_once_as_are_asked_for_and_there_are_cores_for(
+    jobs: int, threads: int, cores: int, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retrain, "count_cores", lambda: cores)
+    assert retrain.count_at_once(Settings(retrain_jobs=jobs, threads=threads)) == at_once
+
+
+def test_the_cores_are_those_that_this_process_may_use() -> None:
+    assert retrain.count_cores() == len(os.sched_getaffinity(0))
