@@ -14,12 +14,12 @@ from flows.progress import shown_progress
 from flows.settings import Settings
 from flows.stores import open_database
 from flows.tables import show_rows
-from storage.lake import batch_folder, read_summary
+from storage.lake import batch_folder, read_accepted
 from storage.model_store import load_verified
 from storage.queries import resolve_batch
 from storage.scorings import StoredScoring, find_scoring, read_predictions
 from tasks.rescore import Rescored, rescore_batch
-from tasks.shown import ID_DIGITS, plural
+from tasks.shown import ID_DIGITS, clause, plural
 from tasks.validate import ValidationSummary
 
 COLUMNS = ("row_number", "column", "stored", "again")
@@ -52,25 +52,35 @@ def show_replay_check(settings: Settings, batch: str, *, as_json: bool) -> bool:
         }
         print_json({**facts, **rescored.model_dump(mode="json")})
         return rescored.is_exact
-    if not rescored.is_exact:
+    if rescored.differences:
         rows = [one.model_dump() for one in rescored.differences]
         show_rows(rows, COLUMNS, empty="")
-    verdict = (
-        "every score and flag is the stored one, bit for bit"
-        if rescored.is_exact
-        else f"{plural(rescored.rows_differing, 'row')} differ, by up to"
-        f" {rescored.largest_difference:.3g}"
-    )
-    rows_again = plural(rescored.rows, "row")
-    say(f"batch {batch_id[:ID_DIGITS]}, {rows_again} by {stored.model_version}: {verdict}")
+    what = f"batch {batch_id[:ID_DIGITS]}, {plural(rescored.rows, 'row')}"
+    say(f"{what} by {stored.model_version}: {describe(rescored)}")
     return rescored.is_exact
+
+
+def describe(rescored: Rescored) -> str:
+    """Say what is not as it was stored."""
+    if rescored.is_exact:
+        return "every score and flag is the stored one, bit for bit"
+    not_stored, not_accepted = rescored.rows_not_stored, rescored.rows_not_accepted
+    differing = rescored.rows_differing - not_stored - not_accepted
+    largest = rescored.largest_difference  # 0 where only flags differ
+    differ = clause(differing, "row", "differs", "differ")
+    found = {
+        f"{differ}, by up to {largest:.3g}" if largest else differ: differing,
+        f"{clause(not_stored, 'row', 'is', 'are')} not stored": not_stored,
+        f"{clause(not_accepted, 'stored row', 'is', 'are')} missing from the lake": not_accepted,
+    }
+    return "; ".join(words for words, rows in found.items() if rows)
 
 
 def rescore(
     settings: Settings, engine: Engine, folder: Path, model_folder: Path, stored: StoredScoring
 ) -> Rescored:
     """Score the rows that validation accepted, by the model that scored them."""
-    accepted = read_summary(folder / "validate", ValidationSummary)
+    accepted = read_accepted(folder, ValidationSummary)
     return rescore_batch(
         folder,
         accepted.parts,

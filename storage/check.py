@@ -290,9 +290,10 @@ def check_lake(engine: Engine, lake: Path) -> Iterator[Finding]:
 
 
 def _check_folder(folder: Path) -> Iterator[Finding]:
-    """Check one batch's folder: every stage against its receipt, and nothing half-written."""
+    """Check one batch's folder: every stage by its receipt, its rows, and nothing half-written."""
     entries, trouble = _list(folder)
     yield from trouble
+    faults: dict[str, str] = {}
     for entry in entries:
         if is_attempt(entry):
             yield Finding(
@@ -301,16 +302,20 @@ def _check_folder(folder: Path) -> Iterator[Finding]:
                 problem="left by a run that was killed",
                 advice="remove it",
             )
-            continue
-        fault = stages.find_fault(entry)
-        if fault is not None:
-            yield Finding(
-                severity="error",
-                subject=str(entry),
-                problem=fault,
-                advice="the database holds what counts: remove the folder if its files are not"
-                " needed as evidence, or restore it from a backup",
-            )
+        elif (fault := stages.find_fault(entry)) is not None:
+            faults[entry.name] = fault
+    for stage, names in stages.list_accepted(folder).items():
+        lost = None if stage in faults else stages.find_lost(folder / stage, names)
+        if lost is not None:
+            faults[stage] = lost
+    for stage, fault in sorted(faults.items()):
+        yield Finding(
+            severity="error",
+            subject=str(folder / stage),
+            problem=fault,
+            advice="the database holds what counts: remove the batch's folder if its files are not"
+            " needed as evidence, or restore it from a backup",
+        )
 
 
 def _list(folder: Path) -> tuple[list[Path], list[Finding]]:

@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -26,6 +26,9 @@ from expectations.errors import ServiceUnavailableError, UsageError
 from storage.cost import Cost, measured
 
 RECEIPT: Final = "receipt.json"
+VALIDATE: Final = "validate"
+"""The stage whose summary names, as ``parts``, the files that hold a batch's accepted rows."""
+
 ATTEMPT: Final = ".attempt-"
 """What the name of a folder begins with in which a stage is at work."""
 
@@ -234,15 +237,66 @@ def read_summary(done: Path, summary_type: type[S]) -> S:
     Raises:
         UsageError: the folder is missing, or a file of it was altered.
     """
-    fault = find_fault(done) if done.is_dir() else "it is missing"
+    _require_as_left(done)
+    receipt = json.loads((done / RECEIPT).read_bytes())
+    return summary_type.model_validate(receipt["summary"])
+
+
+def read_accepted(folder: Path, summary_type: type[S]) -> S:
+    """Return what validation came to, if all rows that it accepted are as they were left.
+
+    A part of which every row was accepted lies where ingest wrote it, any other in validation's own
+    folder: the receipts of both must hold.
+
+    Args:
+        folder: the batch's folder.
+        summary_type: of validation.
+
+    Raises:
+        UsageError: a folder that has accepted rows is missing, or a file of it was altered.
+    """
+    summary = read_summary(folder / VALIDATE, summary_type)
+    for stage, names in list_accepted(folder).items():
+        if stage != VALIDATE:
+            _require_as_left(folder / stage, names)
+    return summary
+
+
+def list_accepted(folder: Path) -> dict[str, list[str]]:
+    """List the files that hold a batch's accepted rows: stage -> names in its folder.
+
+    None where validation left no receipt that can be read.
+    """
+    found: dict[str, list[str]] = {}
+    try:
+        receipt = json.loads((folder / VALIDATE / RECEIPT).read_bytes())
+        for part in receipt["summary"].get("parts", ()):
+            stage, _, name = part["path"].partition("/")
+            found.setdefault(stage, []).append(name)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return {}
+    return found
+
+
+def find_lost(done: Path, names: Iterable[str]) -> str | None:
+    """Say which of some files a stage's folder has not; None if it has all."""
+    lost = (name for name in names if not (done / name).is_file())
+    return next((f"{name}, which has accepted rows, is missing" for name in lost), None)
+
+
+def _require_as_left(done: Path, names: Iterable[str] = ()) -> None:
+    """Refuse a stage's folder that is not as the stage left it, or has not some files.
+
+    Raises:
+        UsageError: it is so.
+    """
+    fault = find_fault(done) or find_lost(done, names) if done.is_dir() else "it is missing"
     if fault is not None:
         message = (
             f"Cannot read what {done.name} left in {done}: {fault}. Restore the batch's folder from"
             " a backup; the database has all that was stored."
         )
         raise UsageError(message)
-    receipt = json.loads((done / RECEIPT).read_bytes())
-    return summary_type.model_validate(receipt["summary"])
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -47,6 +47,10 @@ class Rescored(BaseModel):
     """Accepted rows that were scored again."""
     rows_differing: int
     """Rows with another score or flag, with no stored prediction, or stored and not accepted."""
+    rows_not_stored: int
+    """Of those: accepted rows with no stored prediction."""
+    rows_not_accepted: int
+    """Of those: stored, and not among the accepted rows."""
     largest_difference: float
     """Of any score, in its own unit."""
     differences: tuple[Difference, ...]
@@ -87,7 +91,7 @@ def rescore_batch(
         InputRejectedError: a part lacks a feature.
     """
     model = load_model(model_folder, threads=threads)
-    rows = differing = met = 0
+    rows = differing = met = not_stored = not_accepted = 0
     largest = 0.0
     examples: list[Difference] = []
     for part in parts:
@@ -105,11 +109,16 @@ def rescore_batch(
         rows += frame.height
         met += stored.height
         differing += differs.height
+        not_stored += differs["is_flagged_stored"].null_count()
+        not_accepted += differs["is_flagged"].null_count()
         largest = max(largest, _largest(differs))
         examples += _describe(differs, EXAMPLES - len(examples))
+    beyond = rows_stored - met  # stored, and in no part at all
     return Rescored(
         rows=rows,
-        rows_differing=differing + rows_stored - met,  # stored, and in no part at all
+        rows_differing=differing + beyond,
+        rows_not_stored=not_stored,
+        rows_not_accepted=not_accepted + beyond,
         largest_difference=largest,
         differences=tuple(examples),
     )

@@ -35,3 +35,8 @@ def reason_text(reasons: Sequence[Mapping[str, Any]]) -> str:
 def plural(count: int, noun: str) -> str:
     """Return a count with its noun."""
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def clause(count: int, noun: str, one: str, many: str) -> str:
+    """Return a count with its noun and its verb: ``1 row differs``, ``2 rows differ``."""
+    return f"{plural(count, noun)} {one if count == 1 else many}"

@@ -1,12 +1,14 @@
 """``noctule replay-check``: a stored batch is scored again, and every score must be what it was."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
 import pytest
 import sqlalchemy as sa
 from sqlalchemy import Engine
@@ -78,7 +80,7 @@ def test_a_score_that_differs_in_its_last_bit_is_found(
     numbers = sa.select(prediction.c.row_number).order_by(prediction.c.row_number)
     with write(engine) as connection:
         kept = connection.scalars(numbers).all()
-        first, gone = kept[0], kept[-1]
+        first, moved, gone = kept[0], kept[-2], kept[-1]
         score = connection.scalar(
             sa.select(prediction.c.anomaly_score).where(prediction.c.row_number == first)
         )
@@ -88,21 +90,26 @@ def test_a_score_that_differs_in_its_last_bit_is_found(
         flips = sa.update(prediction).where(prediction.c.row_number == kept[1])
         connection.execute(flips.values(is_flagged=~prediction.c.is_flagged))
         connection.execute(sa.delete(prediction).where(prediction.c.row_number == gone))
+        of_moved = sa.update(prediction).where(prediction.c.row_number == moved)
+        connection.execute(of_moved.values(row_number=1_000_000))
     found = noctule("replay-check", batch["batch_id"], "--json")
     assert found.code == 2
     told = json.loads(found.out)
-    assert (told["is_exact"], told["rows_differing"]) == (False, 3)
+    assert (told["is_exact"], told["rows_differing"]) == (False, 5)
+    assert (told["rows_not_stored"], told["rows_not_accepted"]) == (2, 1)
     differences = [(one["row_number"], one["column"]) for one in told["differences"]]
     assert differences == [
         (first, "anomaly_score"),
         (kept[1], "is_flagged"),
+        (moved, "classifier_score"),
         (gone, "classifier_score"),
     ]
     assert told["differences"][2]["stored"] is None
     assert 0 < told["largest_difference"] < 1e-12
     shown = noctule("replay-check", batch["batch_id"])
     assert shown.code == 2
-    assert "3 rows differ, by up to" in shown.out
+    lacking = "2 rows are not stored; 1 stored row is missing from the lake"
+    assert re.search(rf": 2 rows differ, by up to \S+; {lacking}$", shown.out.strip())
 
 
 @pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
@@ -128,3 +135,54 @@ def test_what_cannot_be_checked_is_refused_in_words(
     gone = noctule("replay-check", batch["batch_id"])
     assert gone.code == 2
     assert "it is missing. Restore the batch's folder from a backup" in gone.err
+
+
+def lose(folder: Path) -> str:
+    shutil.rmtree(folder)
+    return f"Cannot read what ingest left in {folder}: it is missing."
+
+
+def shorten(folder: Path) -> str:
+    part = folder / "connections-00001.parquet"
+    pl.read_parquet(part).head(100).write_parquet(part)
+    return f"Cannot read what ingest left in {folder}: {part.name} was altered since"
+
+
+@pytest.mark.usefixtures("settled")
+@pytest.mark.parametrize("damage", [lose, shorten])
+def test_a_batch_whose_parsed_rows_are_damaged_is_refused_by_all_who_read_them(
+    home: Path,
+    noctule: "Callable[..., Ended]",
+    monkeypatch: pytest.MonkeyPatch,
+    damage: Callable[[Path], str],
+) -> None:
+    monkeypatch.setenv("NOCTULE_CHUNK_ROWS", "1000")
+    night = home / "night-2026-11-10.csv"
+    simulate_night(night, rows=2_500, seed=4, night=date(2026, 11, 10), labelled=True)
+    (told,) = json.loads(noctule("run", night, "--json").out)["files"]
+    rates = json.loads(noctule("thresholds", "--json").out)["settings"]
+    assert all(one["false_positive_rate"] is not None for one in rates)
+    folder = home / "lake" / "nsl_kdd" / told["batch_id"] / "ingest"
+    said = damage(folder)
+
+    checked = noctule("replay-check", told["batch_id"])
+    assert checked.code == 2
+    assert checked.err.startswith(f"noctule: {said}")
+    assert "Restore the batch's folder from a backup" in checked.err
+
+    preview = noctule("thresholds", "--json")
+    assert preview.code == 0
+    assert preview.err.startswith(f"labels not counted: {said}")
+    without = json.loads(preview.out)["settings"]
+    assert [one["alerts"] for one in without] == [one["alerts"] for one in rates]
+    assert {one["false_positive_rate"] for one in without} == {None}
+
+    found = noctule("db", "check", "--json")
+    assert found.code == 2
+    (error,) = json.loads(found.out)["findings"]
+    assert (error["severity"], error["subject"]) == ("error", str(folder))
+
+    shutil.rmtree(folder.parent)  # as a user may do on purpose
+    preview = noctule("thresholds")
+    assert (preview.code, preview.err) == (0, "")
+    assert noctule("db", "check").code == 0

@@ -2,6 +2,8 @@
 
 import errno
 import os
+import shutil
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,8 +11,8 @@ import pytest
 from polars.exceptions import ComputeError
 from pydantic import BaseModel
 
-from expectations.errors import ServiceUnavailableError
-from storage.lake import discard_attempts, read_costs, run_stage, write_atomically
+from expectations.errors import ServiceUnavailableError, UsageError
+from storage.lake import discard_attempts, read_accepted, read_costs, run_stage, write_atomically
 
 EARLIER = datetime(2020, 1, 1, tzinfo=UTC)
 """Before any test ran."""
@@ -144,3 +146,54 @@ def test_who_lost_the_lock_makes_no_stage_of_files_that_were_discarded(
     with pytest.raises(FileNotFoundError):
         run_stage(tmp_path, "ingest", {}, Count, work)
     assert not (tmp_path / "ingest").exists()
+
+
+class Accepted(BaseModel):
+    """What validation came to: rows in its own folder, and in the one before."""
+
+    parts: tuple[dict[str, str], ...] = ({"path": "ingest/rows.txt"}, {"path": "validate/rows.txt"})
+
+
+@pytest.fixture
+def batch(tmp_path: Path) -> Path:
+    def accept(out: Path) -> Accepted:
+        write_three(out)
+        return Accepted()
+
+    run_stage(tmp_path, "ingest", {}, Count, write_three)
+    run_stage(tmp_path, "validate", {}, Accepted, accept)
+    return tmp_path
+
+
+def test_accepted_rows_are_read_where_all_of_them_are_as_they_were_left(batch: Path) -> None:
+    assert read_accepted(batch, Accepted) == Accepted()
+
+
+@pytest.mark.parametrize("stage", ["ingest", "validate"])
+@pytest.mark.parametrize(
+    ("damage", "fault"),
+    [
+        (shutil.rmtree, "it is missing"),
+        (lambda done: (done / "rows.txt").unlink(), "rows.txt is missing"),
+        (lambda done: (done / "rows.txt").write_text("1\n"), "rows.txt was altered"),
+        (lambda done: (done / "receipt.json").unlink(), "receipt.json cannot be read"),
+    ],
+    ids=["gone", "lost", "torn", "no receipt"],
+)
+def test_accepted_rows_are_refused_where_any_folder_of_theirs_is_damaged(
+    batch: Path, stage: str, damage: Callable[[Path], object], fault: str
+) -> None:
+    damage(batch / stage)
+    said = f"Cannot read what {stage} left in {batch / stage}: {fault}.*Restore the batch's folder"
+    with pytest.raises(UsageError, match=said):
+        read_accepted(batch, Accepted)
+
+
+def test_a_stage_that_was_done_again_without_the_accepted_rows_is_refused(batch: Path) -> None:
+    def write_others(out: Path) -> Count:
+        (out / "others.txt").write_text("1\n")
+        return Count(rows=1)
+
+    run_stage(batch, "ingest", {"chunks": "smaller"}, Count, write_others)
+    with pytest.raises(UsageError, match=r"rows\.txt, which has accepted rows, is missing"):
+        read_accepted(batch, Accepted)

@@ -324,6 +324,30 @@ def test_a_stage_that_is_not_as_it_was_done_is_an_error_that_names_its_folder(
     assert lake_of(example, lake) == [("error", str(stage), fault)]
 
 
+class Accepted(BaseModel):
+    """What of validation's summary names the accepted rows."""
+
+    parts: tuple[dict[str, str], ...]
+
+
+@pytest.mark.parametrize("name", ["parts/rows.txt", "parts/more.txt"])
+def test_rows_that_validation_accepted_are_demanded_where_they_lay(
+    example: SimpleNamespace, lake: Path, name: str
+) -> None:
+    batch = lake / "nsl_kdd" / BATCH_ID
+    accepted = Accepted(parts=({"path": f"ingest/{name}"}, {"path": "validate/accepted.txt"}))
+
+    def accept(out: Path) -> Accepted:
+        (out / "accepted.txt").write_text("4,5,6")
+        return accepted
+
+    run_stage(batch, "validate", {}, Accepted, accept)
+    lost = ("error", str(batch / "ingest"), f"{name}, which has accepted rows, is missing")
+    assert lake_of(example, lake) == ([] if name == "parts/rows.txt" else [lost])
+    shutil.rmtree(batch / "ingest")
+    assert lake_of(example, lake) == [lost]
+
+
 def test_what_a_killed_run_left_and_a_batch_of_another_database_are_noted(
     example: SimpleNamespace, lake: Path
 ) -> None:
