@@ -22,6 +22,7 @@ from storage.claims import Claim, claim
 from storage.cost import measured
 from storage.lake import batch_folder, discard_attempts, read_costs
 from storage.model_store import champion, load_verified
+from storage.nights import read_usual_rate
 from tasks.events import publish_events_task
 from tasks.ingest import IngestSummary
 from tasks.outcomes import FileOutcome
@@ -91,7 +92,6 @@ def finish_batch(
         if isinstance(validated, Refusal):
             return refuse(engine, held, job, arrival, validated, started_at)
         scored = score_task(job, validated)
-        shadow, shadow_note = run_shadow(settings, engine, job, validated, scored)
         explained = explain_task(job, validated, scored)
         # Rows that were chosen for being bad say nothing of how traffic has moved.
         drifted = None if arrival.is_selection else drift_task(job, validated, scored)
@@ -101,10 +101,8 @@ def finish_batch(
             scored=scored,
             explained=explained,
             drifted=drifted,
-            shadow=shadow,
-            shadow_note=shadow_note,
         )
-        return finish(engine, held, job, arrival, stages, started_at)
+        return finish(settings, engine, held, job, arrival, stages, started_at)
 
 
 def plan_batch(settings: Settings, engine: Engine, arrival: Arrival, held: Claim) -> BatchJob:
@@ -218,6 +216,7 @@ def finish_known(
 
 
 def finish(
+    settings: Settings,
     engine: Engine,
     held: Claim,
     job: BatchJob,
@@ -225,12 +224,23 @@ def finish(
     stages: StageSummaries,
     started_at: datetime,
 ) -> State[FileOutcome]:
-    """Store what the stages made, show it, and complete."""
+    """Store what the stages made, let a shadow score beside, show it, and complete."""
     with measured() as storing:
         store_scored_task(engine, held, job, arrival, stages, started_at, utc_now())
+    night = arrival.record.batch_date
+    shadow_note = run_shadow(settings, engine, held, job, stages, night)
     ingested, validated, scored = stages.ingested, stages.validated, stages.scored
     notes = [*arrival.notes, *ingested.notes, *ingested.notes_on_labels]
-    notes += [stages.shadow_note] if stages.shadow_note else []
+    usual = read_usual_rate(
+        engine,
+        job.contract,
+        job.model_version,
+        job.operating_point,
+        before=night,
+        nights=settings.budget_nights,
+    )
+    parted = None if arrival.is_selection else scored.describe_parting(usual, job.budget)
+    notes += [note for note in (parted, shadow_note) if note]
     drifted = stages.columns_drifted
     pages = [validated.report]
     if stages.drifted is None:

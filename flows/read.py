@@ -90,6 +90,14 @@ def show_shadow(
         rows = queries.shadow_rows(engine, batch=batch, night=night, limit=limit + 1)
         empty = "" if rows else f"No shadow scored {_of(engine, batch, night)}."
     _print(rows, queries.shadow_comparison, form, SHADOW_SHOWN, empty, limit)
+    if form == "table":
+        for role in ("model", "shadow"):
+            known = sum(bool(row[f"is_{role}_fitted_on_it"]) for row in rows[:limit])
+            if known:
+                say(
+                    f"the {'champion' if role == 'model' else role} was fitted on"
+                    f" {plural(known, 'file')} of these: its rates there flatter it"
+                )
 
 
 def show_models(settings: Settings, limit: int, *, as_json: bool) -> None:

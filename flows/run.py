@@ -16,10 +16,12 @@ from expectations.errors import InputRejectedError, NoctuleError, UsageError
 from flows.nightly import nightly
 from flows.plan import plan_file, plan_scoring
 from flows.prefect_api import prefect_api
+from flows.printing import say
 from flows.progress import shown_progress
 from flows.replay import choose_target, replay_batch
 from flows.retrain import retrain
 from flows.settings import Settings
+from flows.shadow import find_trouble
 from flows.stores import open_database, outcome_of
 from flows.train import train
 from storage.model_store import champion, load_verified
@@ -43,6 +45,9 @@ def run_night(settings: Settings, files: list[Path] | None, night: date | None) 
     _require_names(files or [])
     with open_database(settings) as engine:  # before a server is started for nothing
         champion(engine, settings.contract)
+        trouble = find_trouble(settings, engine)
+    if trouble is not None:
+        say(f"noctule: {trouble}", is_error=True)
     with (
         shown_progress("starting Prefect"),
         prefect_api(settings.home),
@@ -160,7 +165,13 @@ def run_evaluation(settings: Settings, file: Path, model_version: str | None) ->
             job.folder, validated.parts, scored.parts, model_folder, job.declared, card
         )
         quarantined = ingested.rows_unparsed + validated.rows_quarantined
-        reported = (*ingested.notes, *validated.advisories, *scored.notes)
+        parted = scored.describe_parting(usual=None, budget=None)
+        reported = (
+            *ingested.notes,
+            *validated.advisories,
+            *((parted,) if parted else ()),
+            *scored.notes,
+        )
         if planned.batch_id in trained_on:
             reported = (f"{version} was trained on these rows: its figures flatter it", *reported)
         return evaluation.model_copy(

@@ -49,9 +49,10 @@ class Settings(BaseSettings):
     """Share of normal connections that ``low_alert`` is to flag; by default the one that the model
     was trained for."""
     alert_budget: int | None = Field(default=None, ge=1)
-    """Alerts that ``low_alert`` is to give on a usual night, instead of a rate."""
+    """Most alerts that ``low_alert`` is to give in a night, instead of a rate."""
     budget_nights: int = Field(default=7, ge=1)
-    """Earlier nights by which the budget is kept. A guess: a week, with its days of rest."""
+    """Earlier nights by which the budget is kept and a usual flag rate is told. A guess: a week,
+    with its days of rest."""
     explain_top: int = Field(default=500, ge=0)
     """Most flagged connections explained per batch. 500 is more than an analyst reads in a day
     (a guess) and about one CPU second."""
@@ -94,7 +95,10 @@ class Settings(BaseSettings):
     """Latest nights with labels that a retraining judges by, and does not fit on."""
     retrain_max_rows: int = Field(default=1_000_000, ge=1_000)
     """Most connections a retraining fits on, and most it judges by; the latest count. A million
-    take 4 GB (a guess from 126,000, which take 1.4 GB)."""
+    take 4 GB for each fit at once (a guess from 126,000, which take 1.4 GB)."""
+    retrain_jobs: int = Field(default=2, ge=1)
+    """Challengers that a retraining fits at once, each on ``threads`` cores; never more than there
+    are cores for. Two at a million rows are 8 GB (a guess at what a host has to spare)."""
     shadow: str | None = None
     """A model version that scores every night beside the champion, without its flags counting."""
     nightly_cron: Cron = "30 4 * * *"
@@ -116,6 +120,12 @@ class Settings(BaseSettings):
             )
             raise ValueError(msg)
         return given
+
+    @field_validator("shadow", mode="before")
+    @classmethod
+    def _read_shadow(cls, given: object) -> object:
+        """Take an empty version for none, as an empty list of challengers is."""
+        return (given.strip() or None) if isinstance(given, str) else given
 
     @field_validator("home", "inbox", "training")
     @classmethod

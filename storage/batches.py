@@ -25,7 +25,7 @@ from storage.outbox import OutboxEvent, announce
 from storage.replays import insert_corrections
 from storage.schema import batch, delivery, quarantined_row, validation_result
 from storage.scorings import ScoringResult, insert_files, replace_live_scoring, require_equal
-from storage.shadows import ShadowResult, remove_shadow_scoring, replace_shadow_scoring
+from storage.shadows import remove_shadow_scoring
 from storage.text import dump_json, readable
 
 RECEIVED: Final = "received"
@@ -117,8 +117,6 @@ class BatchResult:
     """Rows that the batch of the claim's ``known`` accounts for."""
     scoring: ScoringResult | None
     """None where no row was left to be scored: all are known."""
-    shadow: ShadowResult | None = None
-    """What a challenger made of the same rows; None where none scored beside."""
     quarantine: tuple[Path, ...]
     """Grain: one quarantined row. ``row_number``, ``line_number``, ``stage``, ``reasons`` (list of
     texts), ``raw`` (bytes)."""
@@ -257,6 +255,8 @@ def _find(connection: Connection, batch_id: str) -> BatchRecord | None:
 def commit_batch(engine: Engine, held: Claim, result: BatchResult) -> None:
     """Store a scored batch in one transaction: all of it, or nothing.
 
+    The scoring of a shadow is no part of it: see ``storage.shadows.commit_shadow``.
+
     Args:
         engine: the database.
         held: the claim under which the result was made.
@@ -272,11 +272,8 @@ def commit_batch(engine: Engine, held: Claim, result: BatchResult) -> None:
         rows_scored = 0
         if result.scoring is not None:
             place = (connection, held.batch_id, row["batch_date"])
-            live_id = replace_live_scoring(*place, result.scoring)
-            if result.shadow is None:
-                remove_shadow_scoring(*place)
-            else:
-                replace_shadow_scoring(*place, live_id, result.shadow)
+            remove_shadow_scoring(*place)  # it was compared with the scores that are replaced
+            replace_live_scoring(*place, result.scoring)
             rows_scored = result.scoring.rows_scored
         require_equal("rows in its account", said=result.rows_scored, found=rows_scored)
         _clear(connection, held.batch_id)

@@ -155,6 +155,8 @@ shadow_comparison = sa.table(
     sa.column("false_positive_rate_of_shadow", Double),
     sa.column("recall", Double),
     sa.column("recall_of_shadow", Double),
+    sa.column("is_model_fitted_on_it", Boolean),
+    sa.column("is_shadow_fitted_on_it", Boolean),
     sa.column("shadow_scoring_id", Integer),
 )
 

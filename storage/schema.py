@@ -216,7 +216,7 @@ scoring_comparison = Table(
 # One row per scored connection of a scoring, narrow: the record itself is in the lake.
 # The date leads the key so that PostgreSQL can partition by month. No foreign key: checking it
 # row by row makes COPY take 2.2 times as long (measured, 1 M rows), and only
-# scorings.replace_live_scoring writes here, just after the scoring itself.
+# scorings.insert_predictions writes here, just after the scoring itself.
 prediction = Table(
     "prediction",
     metadata,

@@ -68,7 +68,7 @@ class ScoringResult:
 
 def replace_live_scoring(
     connection: Connection, batch_id: str, batch_date: date, result: ScoringResult
-) -> int:
+) -> None:
     """Make the stored live scoring of a batch what the result says, keeping its key.
 
     Rows are deleted by scoring and inserted anew: that also removes rows which a second run no
@@ -79,9 +79,6 @@ def replace_live_scoring(
         batch_id: the batch.
         batch_date: its date, part of each prediction's key.
         result: files are read in slices, never whole.
-
-    Returns:
-        The ``scoring_id``.
 
     Raises:
         NoctuleError: the files do not hold as many rows as the result says.
@@ -109,7 +106,6 @@ def replace_live_scoring(
         lambda frame: frame.rename({"column": "column_name"}).select(key, *DRIFT_COLUMNS),
     )
     refresh_statistics(connection, scoring, flagged_connection, reason)
-    return scoring_id
 
 
 def insert_predictions(
@@ -242,11 +238,7 @@ def replace_row(
         "started_at": result.started_at,
         "finished_at": result.finished_at,
     }
-    kept: int | None = connection.scalar(
-        sa.select(scoring.c.scoring_id).where(
-            scoring.c.batch_id == batch_id, scoring.c.purpose == purpose
-        )
-    )
+    kept = find_scoring_id(connection, batch_id, purpose)
     if kept is None:
         inserted = sa.insert(scoring).values(facts).returning(scoring.c.scoring_id)
         return int(connection.execute(inserted).scalar_one())
@@ -259,6 +251,16 @@ def replace_row(
         connection.execute(sa.delete(table).where(table.c.scoring_id == kept))
     connection.execute(sa.update(scoring).where(scoring.c.scoring_id == kept).values(facts))
     return kept
+
+
+def find_scoring_id(connection: Connection, batch_id: str, purpose: str) -> int | None:
+    """Find the one scoring of a batch for a purpose; None where there is none."""
+    found: int | None = connection.scalar(
+        sa.select(scoring.c.scoring_id).where(
+            scoring.c.batch_id == batch_id, scoring.c.purpose == purpose
+        )
+    )
+    return found
 
 
 def insert_files(
@@ -293,8 +295,8 @@ def require_equal(what: str, *, said: int, found: int) -> None:
     """
     if said != found:
         message = (
-            f"Cannot store the batch: its summary says {said:,} {what}, its files hold {found:,}."
-            " A file of the batch's folder was changed, or this is a bug. Nothing was stored;"
-            " remove the batch's folder from the lake and run it again."
+            f"Cannot store what was scored: its summary says {said:,} {what}, its files hold"
+            f" {found:,}. A file of the batch's folder was changed, or this is a bug. Nothing of it"
+            " was stored; remove the batch's folder from the lake before it is scored again."
         )
         raise NoctuleError(message)

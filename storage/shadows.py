@@ -9,11 +9,19 @@ from dataclasses import asdict, dataclass
 from datetime import date
 
 import sqlalchemy as sa
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 
-from storage.database import insert_or_update, refresh_statistics
+from storage.claims import Claim, check_fence
+from storage.database import refresh_statistics, write
 from storage.schema import prediction, scoring, scoring_comparison
-from storage.scorings import SHADOW, ScoringResult, insert_predictions, replace_row
+from storage.scorings import (
+    LIVE,
+    SHADOW,
+    ScoringResult,
+    find_scoring_id,
+    insert_predictions,
+    replace_row,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,43 +46,46 @@ class ShadowResult:
     comparison: ScoringComparison
 
 
-def replace_shadow_scoring(
-    connection: Connection,
-    batch_id: str,
-    batch_date: date,
-    live_scoring_id: int,
-    result: ShadowResult,
-) -> None:
-    """Make the stored shadow scoring of a batch what the result says.
+def commit_shadow(engine: Engine, held: Claim, result: ShadowResult) -> None:
+    """Store a shadow scoring beside the live one, in a transaction of its own: all, or nothing.
+
+    The batch is stored already, and stays so whatever becomes of this.
+
+    Args:
+        engine: the database.
+        held: the claim under which the batch was scored and stored.
+        result: facts, and Parquet files that are read slice by slice.
+
+    Raises:
+        ClaimLostError: another run has claimed the batch since.
+        NoctuleError: the files do not hold as many rows as the result says.
+        ServiceUnavailableError: the database went away.
+    """
+    with write(engine) as connection:
+        row = check_fence(connection, held)
+        live_id = find_scoring_id(connection, held.batch_id, LIVE)
+        assert live_id is not None, "commit_batch comes first"  # noqa: S101 - our own mistake
+        place = (connection, held.batch_id, row["batch_date"])
+        remove_shadow_scoring(*place)
+        scoring_id = replace_row(*place, result.scoring, SHADOW)
+        insert_predictions(connection, scoring_id, row["batch_date"], result.scoring)
+        connection.execute(
+            sa.insert(scoring_comparison).values(
+                scoring_id=scoring_id, live_scoring_id=live_id, **asdict(result.comparison)
+            )
+        )
+        refresh_statistics(connection, scoring)
+
+
+def remove_shadow_scoring(connection: Connection, batch_id: str, batch_date: date) -> None:
+    """Remove the shadow scoring of a batch, if it has one, with all that lies below it.
 
     Args:
         connection: with a transaction begun.
         batch_id: the batch.
         batch_date: its date.
-        live_scoring_id: the scoring it was compared with.
-        result: files are read in slices, never whole.
-
-    Raises:
-        NoctuleError: the files do not hold as many rows as the result says.
     """
-    scoring_id = replace_row(connection, batch_id, batch_date, result.scoring, SHADOW)
-    insert_predictions(connection, scoring_id, batch_date, result.scoring)
-    facts = {"live_scoring_id": live_scoring_id, **asdict(result.comparison)}
-    connection.execute(
-        insert_or_update(connection, scoring_comparison)
-        .values(scoring_id=scoring_id, **facts)
-        .on_conflict_do_update(index_elements=[scoring_comparison.c.scoring_id], set_=facts)
-    )
-    refresh_statistics(connection, scoring)
-
-
-def remove_shadow_scoring(connection: Connection, batch_id: str, batch_date: date) -> None:
-    """Remove the shadow scoring of a batch that is stored anew without one."""
-    found = connection.scalar(
-        sa.select(scoring.c.scoring_id).where(
-            scoring.c.batch_id == batch_id, scoring.c.purpose == SHADOW
-        )
-    )
+    found = find_scoring_id(connection, batch_id, SHADOW)
     if found is None:
         return
     below = (prediction.c.batch_date == batch_date, prediction.c.scoring_id == found)

@@ -91,7 +91,7 @@ def _count_rows(path: Path) -> int:
 def describe_shadow(
     folder: Path, summary: ShadowSummary, started_at: datetime, finished_at: datetime
 ) -> ShadowResult:
-    """Say of a shadow what is stored; its times are those of the batch."""
+    """Say of a shadow what is stored; its times are its own."""
     scored = summary.scored
     return ShadowResult(
         scoring=ScoringResult(

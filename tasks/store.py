@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 
 from sqlalchemy import Engine
 
@@ -21,6 +22,7 @@ from storage.batches import (
 from storage.claims import Claim, ClaimLostError, OvertakenError
 from storage.outbox import OutboxEvent
 from storage.scorings import ScoringResult
+from storage.shadows import commit_shadow
 from tasks.drift import DriftSummary
 from tasks.explain import ExplainSummary
 from tasks.ingest import IngestSummary
@@ -51,10 +53,6 @@ class StageSummaries:
     explained: ExplainSummary
     drifted: DriftSummary | None
     """None where drift was not measured."""
-    shadow: ShadowSummary | None = None
-    """None where no challenger scored beside."""
-    shadow_note: str | None = None
-    """What a reader of the night should know of that, such as why there is none."""
 
     @property
     def columns_drifted(self) -> tuple[str, ...]:
@@ -106,9 +104,6 @@ def store_scored(
         BatchResult(
             **rows,
             scoring=scoring,
-            shadow=None
-            if stages.shadow is None
-            else describe_shadow(folder, stages.shadow, started_at, finished_at),
             quarantine=tuple(folder / name for name in quarantines if name is not None),
             quarantine_limit=job.max_quarantined_rows,
             field_names=stages.ingested.field_names,
@@ -133,6 +128,31 @@ def store_scored(
             finished_at=finished_at,
         ),
     )
+
+
+def store_shadow(
+    engine: Engine,
+    held: Claim,
+    folder: Path,
+    shadow: ShadowSummary,
+    started_at: datetime,
+    finished_at: datetime,
+) -> None:
+    """Commit what a shadow made of a batch that is stored: all its rows in one transaction.
+
+    Args:
+        engine: the database.
+        held: the claim under which the batch was stored.
+        folder: the batch's folder.
+        shadow: what the shadow made of it.
+        started_at: when the shadow began.
+        finished_at: when it had scored.
+
+    Raises:
+        ClaimLostError: another run has claimed the batch since.
+        ServiceUnavailableError: the database cannot be reached; nothing of the shadow was stored.
+    """
+    commit_shadow(engine, held, describe_shadow(folder, shadow, started_at, finished_at))
 
 
 def store_rejected(
@@ -240,5 +260,6 @@ _store = partial(
     task, retries=len(RETRY_DELAYS_S), retry_delays_s=RETRY_DELAYS_S, is_passing=is_passing
 )
 store_scored_task = _store(store_scored, name="store")
+store_shadow_task = _store(store_shadow, name="store the shadow")
 store_rejected_task = _store(store_rejected, name="reject")
 store_known_task = _store(store_known, name="store known")

@@ -22,9 +22,17 @@ SELECT
     / nullif(live.rows_labelled_attack, 0) AS recall,
     CAST(shadow.rows_flagged_attack AS DOUBLE PRECISION)
     / nullif(shadow.rows_labelled_attack, 0) AS recall_of_shadow,
+    -- Rates of rows that a model was fitted on flatter it. A file is known there by the batch's id.
+    replace(CAST(fitted_live.training -> 'sources' AS TEXT), b.batch_id, '')
+    <> CAST(fitted_live.training -> 'sources' AS TEXT) AS is_model_fitted_on_it,
+    replace(CAST(fitted_shadow.training -> 'sources' AS TEXT), b.batch_id, '')
+    <> CAST(fitted_shadow.training -> 'sources' AS TEXT) AS is_shadow_fitted_on_it,
     -- By which the shadow's predictions are found; in its own they are not flagged connections.
     shadow.scoring_id AS shadow_scoring_id
 FROM scoring_comparison AS c
 INNER JOIN scoring AS shadow ON c.scoring_id = shadow.scoring_id
 INNER JOIN scoring AS live ON c.live_scoring_id = live.scoring_id
 INNER JOIN batch AS b ON shadow.batch_id = b.batch_id
+INNER JOIN model_version AS fitted_live ON live.model_version_id = fitted_live.model_version_id
+INNER JOIN model_version AS fitted_shadow
+    ON shadow.model_version_id = fitted_shadow.model_version_id

@@ -286,6 +286,8 @@ def test_a_user_without_a_name_promotes_by_number(
     [
         (("promote", "nsl_kdd-bbbbbbbbbbbb"), "--reason"),
         (("rollback",), "--reason"),
+        (("promote", "nsl_kdd-bbbbbbbbbbbb", "--reason", ""), "--reason is empty"),
+        (("rollback", "--reason", "  "), "--reason is empty"),
         (("rollback", "--reason", "x"), "no earlier champion"),
     ],
 )

@@ -47,6 +47,7 @@ from tasks import stages
 from tasks.outcomes import FileOutcome
 from tasks.simulate import simulate_night
 from tasks.store import store_scored
+from tests.flows.conftest import without_prefect
 
 if TYPE_CHECKING:
     from tests.flows.conftest import Ended
@@ -67,18 +68,6 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("delivered") / f"night-{NIGHT}.csv"
     simulate_night(path, rows=1_000, seed=2, night=NIGHT, scenario="bad_rows")
     return path
-
-
-@contextmanager
-def without_prefect() -> Iterator[None]:
-    """Let the flow of a file call what its tasks are names for, and tell nobody of it."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, its in list(vars(batch).items()):
-            if name.startswith("publish_"):
-                patch.setattr(batch, name, lambda *_, **__: None)
-            elif name.endswith("_task"):
-                patch.setattr(batch, name, its.fn)
-        yield
 
 
 def score(file: Path) -> FileOutcome:

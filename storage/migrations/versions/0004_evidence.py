@@ -4,6 +4,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
+from expectations.errors import UsageError
+
 revision = "0004"
 down_revision = "0003"
 
@@ -97,23 +99,57 @@ def _extend_scoring() -> None:
 def _allow_no_classifier() -> None:
     """Let a prediction have no classifier's score.
 
-    SQLite cannot say so of a column that is there: the table is copied, in the order of its key, as
-    a database of many nights takes some minutes to do.
+    SQLite cannot say so of a column that is there: the table is copied, in the order of its key,
+    and the copy takes its name. What others made on the table is made again, and their views find
+    the copy: legacy_alter_table keeps SQLite from reading them while no table has the name.
     """
     if op.get_bind().dialect.name != "sqlite":
         op.alter_column("prediction", "classifier_score", nullable=True)
         return
-    op.execute("ALTER TABLE prediction RENAME TO prediction_0003")
+    _refuse_references()
+    made = op.get_bind().exec_driver_sql(
+        "SELECT sql FROM sqlite_master WHERE tbl_name = 'prediction'"
+        " AND type IN ('index', 'trigger') AND sql IS NOT NULL"
+    )
+    indexes_and_triggers = made.scalars().all()
     op.execute(
-        "CREATE TABLE prediction (batch_date DATE NOT NULL, scoring_id INTEGER NOT NULL,"
+        "CREATE TABLE prediction_0004 (batch_date DATE NOT NULL, scoring_id INTEGER NOT NULL,"
         " row_number BIGINT NOT NULL, classifier_score DOUBLE, one_class_score DOUBLE NOT NULL,"
         " anomaly_score DOUBLE NOT NULL, is_flagged BOOLEAN NOT NULL,"
         " CONSTRAINT pk_prediction PRIMARY KEY (batch_date, scoring_id, row_number))"
         " WITHOUT ROWID"
     )
     op.execute(
-        "INSERT INTO prediction SELECT batch_date, scoring_id, row_number, classifier_score,"
-        " one_class_score, anomaly_score, is_flagged FROM prediction_0003"
+        "INSERT INTO prediction_0004 SELECT batch_date, scoring_id, row_number, classifier_score,"
+        " one_class_score, anomaly_score, is_flagged FROM prediction"
         " ORDER BY batch_date, scoring_id, row_number"
     )
-    op.execute("DROP TABLE prediction_0003")
+    op.execute("DROP TABLE prediction")
+    op.execute("PRAGMA legacy_alter_table = ON")
+    try:
+        op.execute("ALTER TABLE prediction_0004 RENAME TO prediction")
+    finally:
+        op.execute("PRAGMA legacy_alter_table = OFF")
+    for statement in indexes_and_triggers:
+        op.get_bind().exec_driver_sql(statement)
+
+
+def _refuse_references() -> None:
+    """Refuse to drop a table that somebody's own refers to: their rows could go with it.
+
+    Raises:
+        UsageError: a table has a foreign key to the predictions.
+    """
+    found = op.get_bind().exec_driver_sql(
+        "SELECT DISTINCT m.name FROM sqlite_master AS m"
+        " INNER JOIN pragma_foreign_key_list(m.name) AS f"
+        " WHERE m.type = 'table' AND lower(f.\"table\") = 'prediction'"
+    )
+    names = ", ".join(found.scalars())
+    if names:
+        message = (
+            "Cannot upgrade the database: the table prediction is copied and replaced, and what"
+            f" Noctule did not make refers to it by a foreign key ({names}). Save and drop that,"
+            " run `noctule db upgrade`, and make it again. Nothing was changed."
+        )
+        raise UsageError(message)

@@ -210,3 +210,13 @@ def test_recipes_are_read_between_commas_each_once(monkeypatch: pytest.MonkeyPat
     recipes = "lightgbm+pca_error, voting+mahalanobis+forest,lightgbm+pca_error,"
     monkeypatch.setenv("NOCTULE_CHALLENGERS", recipes)
     assert load_settings().challengers == ("lightgbm+pca_error", "voting+mahalanobis+forest")
+
+
+@pytest.mark.parametrize(
+    ("given", "version"), [("", None), (" ", None), (" nsl_kdd-b ", "nsl_kdd-b")]
+)
+def test_an_empty_shadow_is_none(
+    monkeypatch: pytest.MonkeyPatch, given: str, version: str | None
+) -> None:
+    monkeypatch.setenv("NOCTULE_SHADOW", given)
+    assert load_settings().shadow == version

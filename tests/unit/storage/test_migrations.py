@@ -16,6 +16,7 @@ from alembic import command
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine
 
+from expectations.errors import UsageError
 from storage.batches import find_batch
 from storage.check import check_tables, check_work
 from storage.claims import claim
@@ -195,6 +196,78 @@ def test_a_database_of_every_revision_is_upgraded_and_loses_nothing(
     assert not empty, f"ADDED has no row, or a column without a value, of {empty} at {revision}"
     assert upgrade(old).revision == HEAD
     assert_upgraded(old, before, tmp_path)
+
+
+# What others made in it
+
+
+@pytest.fixture
+def old_sqlite(tmp_path: Path) -> Iterator[Engine]:
+    """Reach an embedded database of revision 0003, with data in it."""
+    engine = connect(None, tmp_path)
+    make(engine, "0003")
+    yield engine
+    engine.dispose()
+
+
+def execute(engine: Engine, *statements: str) -> None:
+    with write(engine) as connection:
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+
+
+def ask(engine: Engine, query: str) -> list[tuple[Any, ...]]:
+    with engine.connect() as connection:
+        return [tuple(row) for row in connection.execute(sa.text(query))]
+
+
+def test_a_view_of_the_users_own_on_predictions_still_answers(old_sqlite: Engine) -> None:
+    execute(
+        old_sqlite,
+        "CREATE VIEW mine AS SELECT row_number, anomaly_score FROM prediction",
+        "CREATE VIEW mine_of_mine AS SELECT p.row_number FROM mine AS m, prediction AS p",
+    )
+    rows = ask(old_sqlite, "SELECT * FROM mine")
+    texts = ask(old_sqlite, "SELECT sql FROM sqlite_master WHERE name LIKE 'mine%'")
+    assert rows
+    assert upgrade(old_sqlite).is_current
+    assert ask(old_sqlite, "SELECT * FROM mine") == rows
+    assert len(ask(old_sqlite, "SELECT * FROM mine_of_mine")) == len(rows) ** 2
+    assert ask(old_sqlite, "SELECT sql FROM sqlite_master WHERE name LIKE 'mine%'") == texts
+    assert ask(old_sqlite, "PRAGMA legacy_alter_table") == [(0,)]
+    assert ask(old_sqlite, "PRAGMA foreign_key_check") == []
+    assert ask(old_sqlite, "PRAGMA integrity_check") == [("ok",)]
+
+
+def test_an_index_and_a_trigger_of_the_users_own_on_predictions_stay(old_sqlite: Engine) -> None:
+    execute(
+        old_sqlite,
+        "CREATE TABLE seen (row_number BIGINT)",
+        "CREATE INDEX mine_by_score ON prediction (anomaly_score)",
+        "CREATE TRIGGER mine_notes AFTER INSERT ON prediction"
+        " BEGIN INSERT INTO seen VALUES (new.row_number); END",
+    )
+    mine = "SELECT type, name, tbl_name, sql FROM sqlite_master WHERE name LIKE 'mine%'"
+    before = ask(old_sqlite, mine)
+    upgrade(old_sqlite)
+    assert ask(old_sqlite, mine) == before
+    assert ask(old_sqlite, "SELECT * FROM seen") == [], "no prediction is new"
+    execute(old_sqlite, "INSERT INTO prediction VALUES ('2026-11-20', 1, 99, NULL, 0, 0, 0)")
+    assert ask(old_sqlite, "SELECT * FROM seen") == [(99,)]
+
+
+def test_rows_of_the_users_own_that_refer_to_predictions_are_not_lost(old_sqlite: Engine) -> None:
+    execute(
+        old_sqlite,
+        "CREATE TABLE mine (night DATE, scoring BIGINT, number BIGINT, FOREIGN KEY"
+        " (night, scoring, number) REFERENCES prediction (batch_date, scoring_id, row_number)"
+        " ON DELETE CASCADE)",
+        "INSERT INTO mine SELECT batch_date, scoring_id, row_number FROM prediction",
+    )
+    before, seen = read_all(old_sqlite), see(old_sqlite)
+    with pytest.raises(UsageError, match=r"by a foreign key \(mine\)\. .* Nothing was changed\."):
+        upgrade(old_sqlite)
+    assert (read_all(old_sqlite), see(old_sqlite)) == (before, seen)
 
 
 # An upgrade that breaks off

@@ -1,19 +1,26 @@
 """Earlier nights as budgets and previews ask of them, shadows, and decisions of a retraining."""
 
+from collections.abc import Callable
 from datetime import date, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 
 import polars as pl
 import pytest
 import sqlalchemy as sa
 
-from expectations.errors import NoctuleError
 from storage import schema
-from storage.batches import commit_batch
+from storage.batches import commit_batch, find_batch
 from storage.check import check_tables
+from storage.claims import ClaimLostError
 from storage.decisions import Decision, store_decisions
 from storage.model_store import champion
-from storage.nights import count_above, list_labelled_batches, read_earlier_nights
+from storage.nights import (
+    count_above,
+    list_labelled_batches,
+    read_earlier_nights,
+    read_usual_rate,
+)
 from storage.queries import (
     batch_rows,
     decision_rows,
@@ -22,8 +29,8 @@ from storage.queries import (
     shadow_rows,
 )
 from storage.scorings import LabelledRows, ScoringResult
-from storage.shadows import ScoringComparison, ShadowResult
-from tests.unit.storage.conftest import LATER, NOW
+from storage.shadows import ScoringComparison, ShadowResult, commit_shadow
+from tests.unit.storage.conftest import BATCH_ID, LATER, NOW
 
 CHAMPION, CHALLENGER = "nsl_kdd-aaaaaaaaaaaa", "nsl_kdd-bbbbbbbbbbbb"
 TONIGHT = date(2026, 11, 20)
@@ -69,11 +76,18 @@ def shadow_of(example: SimpleNamespace, scores: tuple[float, float], **counts: i
     )
 
 
+def commit_both(example: SimpleNamespace, shadow: ShadowResult) -> None:
+    """Claim the batch, and store it and then what a challenger made of it."""
+    with example.claim() as held:
+        commit_batch(example.engine, held, example.result())
+        commit_shadow(example.engine, held, shadow)
+
+
 @pytest.fixture
 def shadowed(example: SimpleNamespace) -> SimpleNamespace:
     """The example batch, with a challenger beside."""
     example.register("b")
-    example.commit(shadow=shadow_of(example, (3.0, 2.5)))
+    commit_both(example, shadow_of(example, (3.0, 2.5)))
     return example
 
 
@@ -92,29 +106,86 @@ def test_a_shadow_is_stored_and_counts_nowhere_else(shadowed: SimpleNamespace) -
     assert list(check_tables(shadowed.engine)) == []
 
 
-def test_a_batch_that_is_stored_again_has_the_shadow_of_that_time(
+def test_a_batch_that_is_stored_again_has_the_shadow_of_that_time_or_none(
     example: SimpleNamespace,
 ) -> None:
     example.register("b")
     with example.claim() as held:
-        for shadow in (shadow_of(example, (3.0, 2.5)), shadow_of(example, (3.0, 2.5)), None):
-            commit_batch(example.engine, held, example.result(shadow=shadow))
-            found = shadow_rows(example.engine)
-            assert len(found) == (0 if shadow is None else 1)
+        for _ in range(2):
+            commit_batch(example.engine, held, example.result())
+            assert shadow_rows(example.engine) == [], "what it was compared with is replaced"
+            for scores in ((3.0, 2.5), (3.0, 2.5)):
+                commit_shadow(example.engine, held, shadow_of(example, scores))
+                assert len(shadow_rows(example.engine)) == 1
+            assert len(example.read(schema.prediction)) == 4
+        commit_batch(example.engine, held, example.result())
     assert len(example.read(schema.prediction)) == 2
     assert len(example.read(schema.scoring)) == 1
     assert list(check_tables(example.engine)) == []
 
 
-def test_a_shadow_whose_files_do_not_hold_what_it_says_is_refused_with_the_batch(
+def lying(shadow: ShadowResult, _folder: Path) -> ShadowResult:
+    """Say one flag more than the files hold."""
+    said = {**vars(shadow.scoring), "rows_flagged": shadow.scoring.rows_flagged + 1}
+    return ShadowResult(scoring=ScoringResult(**said), comparison=shadow.comparison)
+
+
+def without_a_score(shadow: ShadowResult, _folder: Path) -> ShadowResult:
+    """Have no number where a score is due."""
+    (path,) = shadow.scoring.scores
+    unusable = pl.when(pl.col("row_number") == 3).then(float("nan")).otherwise("anomaly_score")
+    pl.read_parquet(path).with_columns(unusable.alias("anomaly_score")).write_parquet(path)
+    return shadow
+
+
+def without_files(shadow: ShadowResult, folder: Path) -> ShadowResult:
+    """Have lost the files."""
+    said = {**vars(shadow.scoring), "scores": (folder / "gone.parquet",)}
+    return ShadowResult(scoring=ScoringResult(**said), comparison=shadow.comparison)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lying, "says 2 flagged rows, its files hold 1"),
+        (without_a_score, r"(?i)not.null"),
+        (without_files, "gone.parquet"),
+    ],
+)
+def test_a_shadow_that_cannot_be_stored_leaves_the_batch_and_nothing_of_itself(
     example: SimpleNamespace,
+    spoil: Callable[[ShadowResult, Path], ShadowResult],
+    says: str,
 ) -> None:
     example.register("b")
-    shadow = shadow_of(example, (3.0, 1.0))
-    lying = ScoringResult(**{**vars(shadow.scoring), "rows_flagged": 2})
-    with pytest.raises(NoctuleError, match="says 2 flagged rows, its files hold 1"):
-        example.commit(shadow=ShadowResult(scoring=lying, comparison=shadow.comparison))
-    assert example.read(schema.prediction) == []
+    with example.claim() as held:
+        commit_batch(example.engine, held, example.result())
+        stored = example.read_all()
+        shadow = spoil(shadow_of(example, (3.0, 1.0)), example.folder)
+        with pytest.raises(Exception, match=says):
+            commit_shadow(example.engine, held, shadow)
+    assert example.read_all() == stored
+    assert find_batch(example.engine, BATCH_ID).status == "scored"
+    assert len(stored["prediction"]) == 2
+
+
+def test_a_run_that_lost_its_claim_stores_no_shadow(example: SimpleNamespace) -> None:
+    example.register("b")
+    with example.claim() as stale:
+        pass
+    with example.claim() as held:
+        commit_batch(example.engine, held, example.result())
+    stored = example.read_all()
+    with pytest.raises(ClaimLostError, match="this run holds claim 1, but claim 2"):
+        commit_shadow(example.engine, stale, shadow_of(example, (3.0, 2.5)))
+    assert example.read_all() == stored
+
+
+def test_a_shadow_of_a_batch_that_is_not_stored_is_refused(example: SimpleNamespace) -> None:
+    example.register("b")
+    with example.claim() as held, pytest.raises(AssertionError, match="commit_batch comes first"):
+        commit_shadow(example.engine, held, shadow_of(example, (3.0, 2.5)))
+    assert example.read(schema.scoring) == []
 
 
 def test_labels_met_are_rates_of_the_batch(example: SimpleNamespace) -> None:
@@ -160,6 +231,46 @@ def test_the_latest_nights_are_counted_with_all_their_batches(example: SimpleNam
         (22, 2, (2, 1, 0)), (21, 2, (2, 1, 0)),
     ]  # fmt: skip
     assert count_above(example.engine, CHALLENGER, [0.1], nights=2) == []
+
+
+def test_a_shadow_keeps_a_budget_by_what_it_scored_itself(shadowed: SimpleNamespace) -> None:
+    (night,) = ask(shadowed, version=CHALLENGER, exceeded_by=1)
+    assert (night.rows, night.score) == (2, 2.5), "the rows are counted once"
+    (live,) = ask(shadowed, exceeded_by=1)
+    assert (live.rows, live.score) == (2, 0.5)
+    shadowed.deliver("2" * 64)
+    shadowed.commit("2" * 64, events=())
+    assert ask(shadowed, version=CHALLENGER)[0].score is None, "it did not score all of the night"
+
+
+def test_what_is_usual_is_the_median_night_of_the_same_model(example: SimpleNamespace) -> None:
+    def usual(**changes: object) -> float | None:
+        asked = {"before": TONIGHT + timedelta(days=9), "nights": 7, **changes}
+        point = str(asked.pop("point", "default"))
+        version = str(asked.pop("version", CHAMPION))
+        return read_usual_rate(example.engine, "nsl_kdd", version, point, **asked)
+
+    assert usual() is None
+    example.commit()  # one of two is flagged
+    assert usual() == 0.5
+    assert usual(before=TONIGHT) is None
+    assert usual(version=CHALLENGER) is None
+    assert usual(point="low_alert") is None
+
+
+def test_rates_of_a_file_that_a_model_was_fitted_on_are_marked(shadowed: SimpleNamespace) -> None:
+    (row,) = shadow_rows(shadowed.engine)
+    assert not row["is_model_fitted_on_it"]
+    assert not row["is_shadow_fitted_on_it"]
+    with shadowed.engine.begin() as connection:
+        connection.execute(
+            sa.update(schema.model_version)
+            .where(schema.model_version.c.model_version_id == CHALLENGER)
+            .values(training={"sources": {row["batch_id"]: "night.csv"}})
+        )
+    (row,) = shadow_rows(shadowed.engine)
+    assert not row["is_model_fitted_on_it"]
+    assert row["is_shadow_fitted_on_it"]
 
 
 def test_a_shadow_is_counted_as_its_own_model_scored(shadowed: SimpleNamespace) -> None:
