@@ -26,7 +26,8 @@ from sqlalchemy import Connection, Engine
 from expectations.errors import ModelRefusedError, UsageError
 from storage.database import insert_or_update, read, serialise, write
 from storage.lake import find_altered, hash_file, list_files, sync, write_atomically
-from storage.schema import model_version, promotion
+from storage.promotions import append_change, list_champions, require_reason
+from storage.schema import model_version
 
 MANIFEST: Final = "manifest.json"
 
@@ -120,8 +121,8 @@ def register_model(  # noqa: PLR0913 - the facts of a version, each named at the
                 set_={"manifest_hash": facts["manifest_hash"]},
             )
         )
-        if not _champions(connection, contract):
-            _append(
+        if not list_champions(connection, contract):
+            append_change(
                 connection, contract, version, "promote", registered_by, FIRST_MODEL, registered_at
             )
         registered = _find(connection, version)
@@ -230,7 +231,7 @@ def champion(engine: Engine, contract: str) -> ModelVersion:
         UsageError: no model of this contract was ever trained.
     """
     with read(engine) as connection:
-        line = _champions(connection, contract)
+        line = list_champions(connection, contract)
         found = _find(connection, line[-1]) if line else None
     if found is None:
         message = (
@@ -280,7 +281,7 @@ def promote_within(
             is than it was compared with.
         ModelRefusedError: its files are not those that were registered.
     """
-    _require_reason("promote", version, reason)
+    require_reason("promote", version, reason)
     known = _find(connection, version)
     if known is None:
         message = (
@@ -288,7 +289,7 @@ def promote_within(
         )
         raise UsageError(message)
     serialise(connection, f"models of {known.contract}")
-    line = _champions(connection, known.contract)
+    line = list_champions(connection, known.contract)
     if line[-1:] == [version]:
         message = f"{version} is the champion of {known.contract} already; nothing was changed."
         raise UsageError(message)
@@ -299,14 +300,7 @@ def promote_within(
         )
         raise UsageError(message)
     _require_intact(models, known, "nothing was changed")
-    _append(connection, known.contract, version, "promote", who, reason, now)
-
-
-def _require_reason(change: str, what: str, reason: str) -> None:
-    """Refuse a change of champion that does not say why: somebody will ask."""
-    if not reason.strip():
-        message = f"Cannot {change} {what}: --reason is empty. Say why, for those who ask later."
-        raise UsageError(message)
+    append_change(connection, known.contract, version, "promote", who, reason, now)
 
 
 def rollback(
@@ -323,10 +317,10 @@ def rollback(
         UsageError: there is no reason, or no earlier champion.
         ModelRefusedError: its files are not those that were registered; nothing was changed.
     """
-    _require_reason("roll back", contract, reason)
+    require_reason("roll back", contract, reason)
     with write(engine) as connection:
         serialise(connection, f"models of {contract}")
-        line = _champions(connection, contract)
+        line = list_champions(connection, contract)
         if len(line) < 2:  # noqa: PLR2004 - the champion and one before
             message = (
                 f"Cannot roll back {contract}: it has no earlier champion. `noctule models` shows"
@@ -336,64 +330,8 @@ def rollback(
         before = _find(connection, line[-2])
         assert before is not None, "a foreign key"  # noqa: S101 - our own mistake
         _require_intact(models, before, "nothing was changed")
-        _append(connection, contract, line[-2], "rollback", who, reason, now)
+        append_change(connection, contract, line[-2], "rollback", who, reason, now)
     return line[-2]
-
-
-def _champions(connection: Connection, contract: str) -> list[str]:
-    """Return the promotions of a contract that stand, oldest first; the last one is champion."""
-    rows = connection.execute(
-        sa.select(promotion.c.kind, promotion.c.model_version_id)
-        .where(promotion.c.contract == contract)
-        .order_by(promotion.c.promotion_id)
-    )
-    line: list[str] = []
-    for kind, version in rows:
-        if kind == "rollback":
-            line.pop()
-        else:
-            line.append(version)
-    return line
-
-
-def list_rolled_back(engine: Engine, contract: str) -> dict[str, str]:
-    """List the versions whose last promotion was undone, each with the reason."""
-    with read(engine) as connection:
-        rows = connection.execute(
-            sa.select(promotion.c.kind, promotion.c.model_version_id, promotion.c.reason)
-            .where(promotion.c.contract == contract)
-            .order_by(promotion.c.promotion_id)
-        ).all()
-    line: list[str] = []
-    undone: dict[str, str] = {}
-    for kind, version, reason in rows:
-        if kind == "rollback":
-            undone[line.pop()] = reason
-        else:
-            line.append(version)
-            undone.pop(version, None)
-    return undone
-
-
-def _append(
-    connection: Connection,
-    contract: str,
-    version: str,
-    kind: str,
-    who: str,
-    reason: str,
-    now: datetime,
-) -> None:
-    connection.execute(
-        sa.insert(promotion).values(
-            contract=contract,
-            model_version_id=version,
-            kind=kind,
-            promoted_by=who,
-            reason=reason,
-            promoted_at=now,
-        )
-    )
 
 
 def _find(connection: Connection, version: str) -> ModelVersion | None:

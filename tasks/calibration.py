@@ -8,7 +8,8 @@ training. Does not belong here: making the raw scores (see ``holdout``), what ma
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tasks.detectors.hybrid import Thresholds, sum_tails
+from tasks.detectors.cuts import Thresholds
+from tasks.detectors.hybrid import sum_tails
 from tasks.detectors.member import Role
 from tasks.detectors.tails import Tail
 from tasks.encode import Floats, Mask

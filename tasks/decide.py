@@ -15,7 +15,8 @@ from sqlalchemy import Engine
 from expectations.errors import NoctuleError
 from expectations.registry import get_contract
 from storage.decisions import Decision, store_decisions
-from storage.model_store import ModelVersion, list_rolled_back, register_model
+from storage.model_store import ModelVersion, register_model
+from storage.promotions import list_rolled_back
 from tasks.challenge import (
     FittedChallenger,
     ServedPoint,

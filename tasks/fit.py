@@ -18,14 +18,8 @@ from tasks.calibration import Evidence, calibrate
 from tasks.categories import fit_categories
 from tasks.detectors.autoencoder import Autoencoder
 from tasks.detectors.autoencoder_training import save_network
-from tasks.detectors.hybrid import (
-    Model,
-    ModelCard,
-    Thresholds,
-    hash_content,
-    read_card,
-    write_json,
-)
+from tasks.detectors.cuts import Thresholds
+from tasks.detectors.hybrid import Model, ModelCard, hash_content, read_card, write_json
 from tasks.drift import build_reference
 from tasks.holdout import (
     TrainingOptions,

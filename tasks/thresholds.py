@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tasks.detectors.hybrid import Thresholds
+from tasks.detectors.cuts import Thresholds
 from tasks.detectors.tails import Tail
 from tasks.encode import Floats
 

@@ -3,11 +3,12 @@
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
-from storage.model_store import champion, list_rolled_back, promote, rollback
+from storage.model_store import champion, promote, rollback
+from storage.promotions import list_rolled_back
 from storage.queries import decision_rows, history_rows
 from tasks.challenge import FittedChallenger
 from tasks.decide import Challenged, RetrainOutcome, Weighed, decide
-from tasks.detectors.hybrid import Thresholds
+from tasks.detectors.cuts import Thresholds
 from tasks.fit import FitSummary
 from tasks.gate import Verdict
 from tasks.gather import Gathered

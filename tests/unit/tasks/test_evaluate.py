@@ -12,7 +12,8 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from expectations.errors import InputRejectedError
 from expectations.nsl_kdd import NSL_KDD
-from tasks.detectors.hybrid import ModelCard, Thresholds
+from tasks.detectors.cuts import Thresholds
+from tasks.detectors.hybrid import ModelCard
 from tasks.detectors.member import MemberCard
 from tasks.evaluate import evaluate_batch, evaluate_flags, evaluate_scores
 from tasks.metrics import average_precision, interval, judge_probabilities, roc_auc

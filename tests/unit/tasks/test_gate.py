@@ -150,10 +150,7 @@ def test_a_family_that_the_challenger_was_not_taught_is_refused() -> None:
     assert "it was taught no attacks of U2R, which the champion was" in verdict.reason
 
 
-def cut_out(pair: PairedScores, normals: int, attacks: int) -> PairedScores:
-    """Keep some normals, and attacks from either end, of which the first are found by both."""
-    kept = np.r_[0:normals, NORMALS : NORMALS + attacks // 2, len(pair.group) - attacks // 2 :
-                 len(pair.group)]  # fmt: skip
+def keep_rows(pair: PairedScores, kept: np.ndarray) -> PairedScores:
     return replace(
         pair,
         is_attack=pair.is_attack[kept],
@@ -163,6 +160,13 @@ def cut_out(pair: PairedScores, normals: int, attacks: int) -> PairedScores:
         is_flagged_by_champion=pair.is_flagged_by_champion[kept],
         is_flagged_by_challenger=pair.is_flagged_by_challenger[kept],
     )
+
+
+def cut_out(pair: PairedScores, normals: int, attacks: int) -> PairedScores:
+    """Keep some normals, and attacks from either end, of which the first are found by both."""
+    kept = np.r_[0:normals, NORMALS : NORMALS + attacks // 2, len(pair.group) - attacks // 2 :
+                 len(pair.group)]  # fmt: skip
+    return keep_rows(pair, kept)
 
 
 @pytest.mark.parametrize(("normals", "attacks"), [(1_000, 20), (200, 400)])
@@ -230,16 +234,7 @@ def test_a_small_family_that_is_lost_whole_is_refused() -> None:
 
 
 def only_normal(pair: PairedScores) -> PairedScores:
-    normal = ~pair.is_attack
-    return replace(
-        pair,
-        is_attack=pair.is_attack[normal],
-        group=pair.group[normal],
-        champion=pair.champion[normal],
-        challenger=pair.challenger[normal],
-        is_flagged_by_champion=pair.is_flagged_by_champion[normal],
-        is_flagged_by_challenger=pair.is_flagged_by_challenger[normal],
-    )
+    return keep_rows(pair, ~pair.is_attack)
 
 
 def test_a_night_without_attacks_cannot_speak_for_one() -> None:

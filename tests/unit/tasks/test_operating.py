@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from expectations.errors import UsageError
-from tasks.detectors.hybrid import ModelCard, Thresholds
+from tasks.detectors.cuts import Thresholds
+from tasks.detectors.hybrid import ModelCard
 from tasks.detectors.tails import Tail
 from tasks.labels import LabelledCounts
 from tasks.operating import NightBefore, choose_threshold, describe_parting
