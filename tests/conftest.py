@@ -33,6 +33,9 @@ from storage.database import DATABASE_FILE, connect
 from storage.queries import batch_rows
 from storage.revisions import upgrade
 
+DEAR = ("night", "studied")
+"""Fixtures that are dear to make: all tests that ask for one run on the worker that has it."""
+
 TWO_DATABASES = ("sqlite", "postgresql")
 """What a test of a database runs on, unless its module has ``DATABASES``: one that asks it much
 that another version may answer otherwise names ``postgresql15`` too."""
@@ -49,6 +52,15 @@ def nsl_kdd_folder(pytestconfig: pytest.Config) -> Path:
     if not folder.is_dir():
         pytest.skip(f"needs the NSL-KDD files, which are not in {folder}")
     return folder
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a file on one worker, and those of a dear fixture, whatever their file."""
+    for item in items:
+        asked = getattr(item, "fixturenames", ())
+        group = next((name for name in DEAR if name in asked), item.nodeid.partition("::")[0])
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -307,9 +319,51 @@ def _unreadable(folder: Path) -> Path:
     return locked
 
 
+@dataclass(frozen=True)
+class Studied:
+    """One ``noctule study --json`` of a small labelled night beside one without labels."""
+
+    file: Path
+    data: Path
+    page: Path
+    printed: str
+    """Standard output."""
+
+
+@pytest.fixture(scope="session")
+def studied(tmp_path_factory: pytest.TempPathFactory) -> Studied:
+    """Study a night with two classifiers on two selections; nobody changes what came of it."""
+    from functools import partial
+
+    from flows.cli import main
+    from tasks.simulate import simulate_night
+    from tasks.study.study import study
+
+    folder = tmp_path_factory.mktemp("studied")
+    file, beside, out = folder / "night.csv", folder / "other.csv", folder / "reports" / "new"
+    for path, is_labelled in ((file, True), (beside, False)):
+        simulate_night(path, rows=1_500, seed=3, night=date(2026, 11, 9), labelled=is_labelled)
+    few = partial(study, selections=("none", "forest"), classifiers=("lightgbm", "random_forest"))
+    asked = ("study", file, "--out", out, "--beside", beside, "--jobs", 2, "--json")
+    with _quick_networks() as patch, io.StringIO() as output:
+        _use_home(patch, folder / "home")
+        patch.setattr("flows.study.study", few)
+        patch.setattr(sys, "argv", ["noctule", *map(str, asked)])
+        with contextlib.redirect_stdout(output), pytest.raises(SystemExit) as ended:
+            main()
+        assert ended.value.code in {None, 0}, output.getvalue()
+        return Studied(file, out / "night-study.json", out / "night-study.html", output.getvalue())
+
+
 @pytest.fixture(scope="module")
 def quick_study() -> Iterator[None]:
     """Lay few rows out, and train small networks: a study of a small file takes seconds."""
+    with _quick_networks():
+        yield
+
+
+@contextlib.contextmanager
+def _quick_networks() -> Iterator[pytest.MonkeyPatch]:
     from tasks.study import embedding, reconstruction
 
     with pytest.MonkeyPatch.context() as patch:
@@ -317,4 +371,4 @@ def quick_study() -> Iterator[None]:
         for name in ("DEFAULT", "AS_DESCRIBED"):
             options = getattr(reconstruction, name)
             patch.setattr(reconstruction, name, options.model_copy(update={"epochs": 8}))
-        yield
+        yield patch

@@ -1,55 +1,24 @@
 """What a person sees of a study: one page with every plot drawn, without a network."""
 
 from collections.abc import Iterator
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from expectations.nsl_kdd import NSL_KDD
-from tasks.study.page import draw, render_study
-from tasks.study.study import StudyReport, StudySource, study
-from tasks.training_data import read_training_rows
+from tasks.study.page import draw
+from tasks.study.study import StudyReport
 
 if TYPE_CHECKING:
     from tests.browser.conftest import Launch
+    from tests.conftest import Studied
 
 pytestmark = pytest.mark.browser
 
 
-@pytest.fixture(scope="module")
-def report(quick_study: None, tmp_path_factory: pytest.TempPathFactory) -> StudyReport:
-    """A study of a small simulated night, with two classifiers on two selections."""
-    import polars as pl
-
-    from tasks.simulate import simulate_night
-
-    folder = tmp_path_factory.mktemp("study")
-    simulate_night(folder / "n.csv", rows=1_500, seed=3, night=date(2026, 11, 9), labelled=True)
-    part = folder / "part.parquet"
-    pl.read_csv(folder / "n.csv", schema_overrides=dict(NSL_KDD.schema)).write_parquet(part)
-    (folder / "workshop").mkdir()
-    source = StudySource(
-        name="n.csv", content_sha256="c" * 64, columns=(), rows_quarantined=0, advisories=()
-    )
-    return study(
-        read_training_rows([part], NSL_KDD),
-        NSL_KDD,
-        source,
-        folder / "workshop",
-        1,
-        lambda _: None,
-        selections=("none", "forest"),
-        classifiers=("lightgbm", "random_forest"),
-    )
-
-
 @pytest.fixture
-def seen(report: StudyReport, launch: "Launch", tmp_path: Path) -> Iterator[dict[str, object]]:
+def seen(studied: "Studied", launch: "Launch", tmp_path: Path) -> Iterator[dict[str, object]]:
     """Open the page offline; say what it asked for, complained of, and drew."""
-    path = tmp_path / "study.html"
-    path.write_text(render_study(report))
     with launch() as browser:
         context = browser.new_context(offline=True, viewport={"width": 1400, "height": 1000})
         page = context.new_page()
@@ -61,7 +30,7 @@ def seen(report: StudyReport, launch: "Launch", tmp_path: Path) -> Iterator[dict
             "console",
             lambda line: troubles.append(line.text) if line.type == "error" else None,
         )
-        page.goto(path.as_uri())
+        page.goto(studied.page.as_uri())
         page.wait_for_function("document.body.dataset.drawn !== undefined")
         drawn = page.eval_on_selector_all(
             ".plot", "all => all.filter(one => one.querySelector('.main-svg')).map(one => one.id)"
@@ -77,14 +46,13 @@ def seen(report: StudyReport, launch: "Launch", tmp_path: Path) -> Iterator[dict
             "drawn": set(drawn),
             "outliers": outliers,
             "cells": cells,
-            "address": path.as_uri(),
+            "address": studied.page.as_uri(),
         }
         context.close()
 
 
-def test_every_plot_is_drawn_without_a_network(
-    report: StudyReport, seen: dict[str, object]
-) -> None:
+def test_every_plot_is_drawn_without_a_network(studied: "Studied", seen: dict[str, object]) -> None:
+    report = StudyReport.model_validate_json(studied.data.read_bytes())
     assert seen["asked"] == [seen["address"]]
     assert [one for one in seen["troubles"] if "WebGL" not in str(one)] == []  # type: ignore[attr-defined]  # a list
     assert seen["drawn"] == set(draw(report))

@@ -3,70 +3,52 @@
 import json
 from collections.abc import Callable
 from datetime import date
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tasks.simulate import simulate_night
-from tasks.study.study import StudyReport, study
+from tasks.study.study import StudyReport
 
 if TYPE_CHECKING:
+    from tests.conftest import Studied
     from tests.flows.conftest import Ended
 
 
-@pytest.fixture(scope="module")
-def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("study") / "night.csv"
-    simulate_night(path, rows=1_500, seed=3, night=date(2026, 11, 9), labelled=True)
-    return path
-
-
-@pytest.fixture
-def small(quick_study: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Compare two classifiers on two selections."""
-    monkeypatch.setattr(
-        "flows.study.study",
-        partial(study, selections=("none", "forest"), classifiers=("lightgbm", "random_forest")),
-    )
-
-
-@pytest.mark.usefixtures("small")
-def test_a_study_is_printed_and_kept_as_data_and_as_a_page(
-    noctule: "Callable[..., Ended]", labelled: Path, tmp_path: Path
+def test_a_study_is_one_object_for_machines_and_kept_as_data_and_as_a_page(
+    studied: "Studied",
 ) -> None:
-    beside = tmp_path / "other.csv"
-    simulate_night(beside, rows=1_000, seed=3, night=date(2026, 11, 9), labelled=False)
-    out = tmp_path / "reports" / "new"
-    ended = noctule("study", labelled, "--out", out, "--beside", beside, "--jobs", 1)
-    assert ended.code == 0, ended.err
-    for words in ("Accuracy on one split, seed 42", "Five further splits", "isolation forest"):
-        assert words in ended.out
-    assert f"page: {out / 'night-study.html'}" in ended.out
-    report = StudyReport.model_validate_json((out / "night-study.json").read_bytes())
+    report = StudyReport.model_validate(json.loads(studied.printed))
+    assert report == StudyReport.model_validate_json(studied.data.read_bytes())
     assert report.glance.rows == 1_500
     assert report.glance.other_file == "other.csv"
     assert "class" in report.glance.only_here
-    assert (out / "night-study.html").read_text().startswith("<!doctype html>")
-    assert sorted(path.name for path in out.iterdir()) == ["night-study.html", "night-study.json"]
-
-
-@pytest.mark.usefixtures("small")
-def test_a_study_is_one_object_for_machines(
-    noctule: "Callable[..., Ended]", labelled: Path, tmp_path: Path
-) -> None:
-    ended = noctule("study", labelled, "--out", tmp_path, "--jobs", 2, "--json")
-    assert ended.code == 0, ended.err
-    report = StudyReport.model_validate(json.loads(ended.out))
-    again = StudyReport.model_validate_json((tmp_path / "night-study.json").read_bytes())
-    assert report == again
     assert {cell.classifier for cell in report.comparison.cells} == {"lightgbm", "random_forest"}
+    assert studied.page.read_text().startswith("<!doctype html>")
+    assert set(studied.page.parent.iterdir()) == {studied.data, studied.page}
+
+
+def test_a_study_is_printed_for_people(
+    studied: "Studied",
+    noctule: "Callable[..., Ended]",
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = StudyReport.model_validate_json(studied.data.read_bytes())
+    monkeypatch.setattr("flows.study.study", lambda *_, **__: made)
+    ended = noctule("study", studied.file, "--out", tmp_path)
+    assert ended.code == 0, ended.err
+    for words in ("Accuracy on one split, seed 42", "Five further splits", "isolation forest"):
+        assert words in ended.out
+    assert f"page: {tmp_path / 'night-study.html'}" in ended.out
+    assert (tmp_path / "night-study.html").read_bytes() == studied.page.read_bytes()
 
 
 def test_what_cannot_be_studied_is_refused_in_words(
-    noctule: "Callable[..., Ended]", labelled: Path, tmp_path: Path
+    noctule: "Callable[..., Ended]", studied: "Studied", tmp_path: Path
 ) -> None:
+    labelled = studied.file
     unlabelled = tmp_path / "plain.csv"
     simulate_night(unlabelled, rows=1_000, seed=3, night=date(2026, 11, 9), labelled=False)
     without = noctule("study", unlabelled, "--out", tmp_path)
