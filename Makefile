@@ -21,7 +21,7 @@ demo: setup  ## train, score three simulated nights, show what was flagged and w
 
 # In the order of their names the dear files, of few tests each, come before the many of tests/unit.
 test: setup  ## the whole suite, on two cores
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 coverage: setup  ## the suite again, slower, with the branches it covers
 	$(BIN)/python -m pytest --cov --cov-branch

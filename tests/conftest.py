@@ -33,8 +33,12 @@ from storage.database import DATABASE_FILE, connect
 from storage.queries import batch_rows
 from storage.revisions import upgrade
 
-DEAR = ("night", "studied")
-"""Fixtures that are dear to make: all tests that ask for one run on the worker that has it."""
+SHARING = {
+    "night": ("test_ui", "test_bad_input", "test_cli", "test_deployments", "test_nightly",
+              "test_postgres_night", "test_scheduled_night"),
+    "studied": ("test_study_page", "flows/test_study"),
+}  # fmt: skip
+"""Files whose tests look at one dear result, by its fixture: one worker makes it and has them."""
 
 TWO_DATABASES = ("sqlite", "postgresql")
 """What a test of a database runs on, unless its module has ``DATABASES``: one that asks it much
@@ -54,13 +58,23 @@ def nsl_kdd_folder(pytestconfig: pytest.Config) -> Path:
     return folder
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a file on one worker, and those of a dear fixture, whatever their file."""
-    for item in items:
-        asked = getattr(item, "fixturenames", ())
-        group = next((name for name in DEAR if name in asked), item.nodeid.partition("::")[0])
-        item.add_marker(pytest.mark.xdist_group(group))
+@pytest.hookimpl(optionalhook=True)  # without xdist nobody asks
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:  # noqa: ANN401 - as xdist has it
+    """Give each worker whole files, and those that share a dear result to one.
+
+    Marks of xdist would say the same, had they not lost their effect with pytest 9.2.
+    """
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class Sharing(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            stem = file.removesuffix(".py")
+            return next((name for name, ends in SHARING.items() if stem.endswith(ends)), file)
+
+    return Sharing(config, log)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
