@@ -199,12 +199,20 @@ class Night:
 
 @pytest.fixture(scope="session")
 def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Run one Prefect server for the session; its API's address, which is in the environment."""
+    """Run one Prefect server for the session; its API's address, which is in the environment.
+
+    Flows of this process send it no heartbeats, for which each run would end up to a second
+    later. No variable of Prefect's turns them off.
+    """
     from flows.prefect_api import quiet_libraries
     from flows.private_server import private_server
 
     quiet_libraries()
-    with private_server(tmp_path_factory.mktemp("prefect")) as address:
+    with (
+        private_server(tmp_path_factory.mktemp("prefect")) as address,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setattr("prefect.flow_engine.BaseFlowRunEngine.heartbeat_seconds", None)
         yield address
 
 
