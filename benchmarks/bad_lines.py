@@ -32,7 +32,7 @@ from tasks.lines import cut_blocks
 from tasks.simulation.damage import WAYS
 from tasks.sources import hash_content, read_content
 
-TIMES = 7
+TIMES = 15
 """How often each side is run: the wall time of ``read_csv`` varies by a third with the system's
 supply of memory."""
 ROWS = 1_000_000
