@@ -63,7 +63,8 @@ def nightly(files: list[Path] | None = None, batch_date: date | None = None) -> 
                 SkippedFile(file_name=file.path.name, reason=file.reason) for file in found.skipped
             ),
         )
-        publish_night_task(night, return_state=True)  # a failure here fails no night
+        # A failure here fails no night.
+        publish_night_task(engine, settings.contract, night, return_state=True)
         publish_events_task(engine, utc_now(), return_state=True)  # any left by an earlier run
         end = Failed if night.exit_code else Completed
         return run.end(end(message=night.message, data=night))

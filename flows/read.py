@@ -20,7 +20,7 @@ from storage import queries
 from storage.database import connect
 from storage.model_store import promote, rollback
 from storage.revisions import status, upgrade
-from tasks.shown import DRIFT, FLAGGED, plural, reason_text
+from tasks.shown import DRIFT, FLAGGED, HISTORY, plural, reason_text
 
 Rows = list[dict[str, Any]]
 Form = Literal["table", "json", "csv"]
@@ -39,7 +39,6 @@ SHADOW_SHOWN = ["batch_id", "batch_date", "shadow_version", "rows_compared", "ro
 MODELS_SHOWN = ["model_version", "is_champion", "registered_at", "rows_trained", "roc_auc",
                 "false_positive_rate", "recall"]  # fmt: skip
 DECISIONS_SHOWN = ["decided_at", "decision", "recipe", "challenger", "champion", "reason"]
-HISTORY_SHOWN = ["live_from", "live_until", "model_version", "kind", "promoted_by", "reason"]
 
 
 def show_flagged(
@@ -116,7 +115,7 @@ def show_models(settings: Settings, limit: int, *, as_json: bool) -> None:
         row |= {name: default.get(name) for name in MODELS_SHOWN[-2:]}
     show_rows(versions, MODELS_SHOWN, empty="No model was trained yet: noctule train FILE")
     if history:
-        show_rows(history, HISTORY_SHOWN, empty="", title="Champions, latest first")
+        show_rows(history, HISTORY, empty="", title="Champions, latest first")
     if decisions:
         show_rows(decisions, DECISIONS_SHOWN, empty="", title="Challengers weighed, latest first")
 

@@ -71,7 +71,8 @@ def retrain() -> State[RetrainOutcome]:
             GateOptions(margin=settings.promotion_margin, seed=settings.seed),
         )
         outcome = decide_task(engine, settings.models, live, weighed, gathered, recipes, utc_now())
-        publish_retraining_task(outcome, return_state=True)  # a failure here fails no retraining
+        # A failure here fails no retraining.
+        publish_retraining_task(engine, settings.contract, outcome, return_state=True)
         return run.end(Completed(message=outcome.message, data=outcome))
 
 

@@ -10,6 +10,7 @@ therefore passes ``escape``, which touches as little of it as it can.
 import json
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Final
 
 from storage.text import printable
@@ -56,6 +57,8 @@ def table_cell(value: object) -> object:
     """Return a stored value as a table artifact shows it: numbers stay numbers."""
     if isinstance(value, float):
         return float(f"{value:.{DIGITS_SHOWN}g}")
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S}"
     if isinstance(value, list):
         return escape(reason_text(value))
     if isinstance(value, Mapping):

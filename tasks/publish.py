@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import Engine
 
-from storage.queries import drift_rows, flagged_rows, validation_rows
+from storage.queries import drift_rows, flagged_rows, history_rows, validation_rows
 from tasks.decide import RetrainOutcome
 from tasks.markdown import (
     batch_markdown,
@@ -21,12 +21,14 @@ from tasks.markdown import (
     training_markdown,
 )
 from tasks.outcomes import FileOutcome, NightOutcome
-from tasks.shown import DRIFT, FLAGGED, ID_DIGITS, VALIDATION, plural
+from tasks.shown import DRIFT, FLAGGED, HISTORY, ID_DIGITS, VALIDATION, plural
 from tasks.task import task
 from tasks.train import TrainingOutcome
 
 TOP_FLAGGED = 25
 """Flagged connections in the artifact: a first look; SQL has them all."""
+LATEST_CHANGES = 25
+"""Changes of champion in the artifact, likewise."""
 
 
 def publish_batch(engine: Engine, outcome: FileOutcome) -> None:
@@ -60,11 +62,12 @@ def publish_batch(engine: Engine, outcome: FileOutcome) -> None:
             )
 
 
-def publish_night(night: NightOutcome) -> None:
-    """Create the artifact of a whole night."""
+def publish_night(engine: Engine, contract: str, night: NightOutcome) -> None:
+    """Create the artifacts of a whole night: its summary, and who was champion when."""
     from prefect.artifacts import create_markdown_artifact
 
     create_markdown_artifact(night_markdown(night), key="night", description=night.summary)
+    _publish_champions(engine, contract)
 
 
 def publish_training(outcome: TrainingOutcome) -> None:
@@ -78,12 +81,27 @@ def publish_training(outcome: TrainingOutcome) -> None:
     )
 
 
-def publish_retraining(outcome: RetrainOutcome) -> None:
-    """Create the artifact of a retraining: what was decided of each challenger, and why."""
+def publish_retraining(engine: Engine, contract: str, outcome: RetrainOutcome) -> None:
+    """Create the artifacts of a retraining: what was decided and why, and who was champion when."""
     from prefect.artifacts import create_markdown_artifact
 
     create_markdown_artifact(
         retraining_markdown(outcome), key="retraining", description=escape(outcome.message)
+    )
+    _publish_champions(engine, contract)
+
+
+def _publish_champions(engine: Engine, contract: str) -> None:
+    """Show the history of champions: of a promotion or rollback by hand no flow tells."""
+    from prefect.artifacts import create_table_artifact
+
+    create_table_artifact(
+        [
+            {column: table_cell(row[column]) for column in HISTORY}
+            for row in history_rows(engine, contract=contract, limit=LATEST_CHANGES)
+        ],
+        key="champions",
+        description="the latest changes of champion, the newest first",
     )
 
 

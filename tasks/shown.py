@@ -18,6 +18,10 @@ VALIDATION: Final = (
 )  # fmt: skip
 DRIFT: Final = ("column_name", "method", "statistic", "threshold", "is_drifted", "rows_current")
 """Columns of a row within one batch, in order."""
+HISTORY: Final = (
+    "live_from", "live_until", "model_version", "kind", "promoted_by", "reason",
+)  # fmt: skip
+"""Columns of a change of champion, in order."""
 
 
 def reason_text(reasons: Sequence[Mapping[str, Any]]) -> str:

@@ -1,5 +1,6 @@
 """Retraining: a worse, a flattering and a failing challenger are refused, a better one promoted."""
 
+import getpass
 import gzip
 import json
 import os
@@ -142,7 +143,7 @@ def test_what_is_better_is_promoted_and_nothing_else(  # noqa: PLR0915 - one sto
         "flow_runs", flows={"name": {"any_": ["retrain"]}}, sort="END_TIME_DESC", limit=1
     )
     assert run["state"]["message"] == told["message"]
-    (artifact,) = server.artifacts(run["id"]).values()
+    artifact = server.artifacts(run["id"])["retraining"]
     assert artifact["data"].startswith("# Retraining\n")
     assert f"| {BETTER} | {better['model_version']} | **promoted** |" in artifact["data"]
     assert "- gain: passed, it finds more on" in artifact["data"]
@@ -156,6 +157,17 @@ def test_what_is_better_is_promoted_and_nothing_else(  # noqa: PLR0915 - one sto
     ended = noctule("run", night)
     assert ended.code == 0, ended.err
     assert f"shadow {better['model_version']} flagged" in ended.out
+    (told_of,) = server.read(
+        "flow_runs", flows={"name": {"any_": ["nightly"]}}, sort="END_TIME_DESC", limit=1
+    )
+    shown = json.loads(server.artifacts(told_of["id"])["champions"]["data"])
+    assert [(one["kind"], one["model_version"], one["promoted_by"]) for one in shown[:3]] == [
+        ("rollback", bad, getpass.getuser()),
+        ("promote", better["model_version"], "noctule retrain"),
+        ("promote", bad, getpass.getuser()),
+    ]
+    assert [one["reason"] for one in shown[:3]] == ["to see", better["reason"], "a mistake"]
+    assert shown[0]["live_until"] is None
     (compared,) = stored(shadow_rows)
     assert (compared["model_version"], compared["shadow_version"]) == (
         bad, better["model_version"],
