@@ -122,7 +122,9 @@ def show_study(studied: Studied) -> None:
             {
                 "classifier": name,
                 **{
-                    selection: None if cell is None else f"{cell.test.accuracy:.2%}"
+                    selection: None
+                    if cell is None
+                    else f"{cell.test.accuracy:.2%} {cell.test.false_positive_rate:.2%}"
                     for selection, cell in row.items()
                 },
             }
@@ -130,7 +132,7 @@ def show_study(studied: Studied) -> None:
         ],
         ["classifier", *next(iter(table.values()), {})],
         empty="no cell could be fitted",
-        title=f"Accuracy on one split, seed {report.seed}",
+        title=f"Accuracy on one split, seed {report.seed}, and the false-positive rate",
     )
     show_rows(
         [
@@ -139,14 +141,15 @@ def show_study(studied: Studied) -> None:
                 "selection": one.selection,
                 "mean": f"{one.mean:.3%}",
                 "sd": f"{one.sd:.3%}",
-                "gain": f"{one.gain_mean * 100:+.3f}",
-                "gain sd": f"{one.gain_sd * 100:.3f}",
+                "FPR": f"{one.false_positive_rate:.3%}",
+                "gain": None if one.gain_mean is None else f"{one.gain_mean * 100:+.3f}",
+                "gain sd": None if one.gain_sd is None else f"{one.gain_sd * 100:.3f}",
                 "better on": f"{one.splits_better} of {len(one.accuracies)}",
                 "": "finalist" if one.is_finalist else "first work",
             }
             for one in report.comparison.repeated
         ],
-        ["classifier", "selection", "mean", "sd", "gain", "gain sd", "better on", ""],
+        ["classifier", "selection", "mean", "sd", "FPR", "gain", "gain sd", "better on", ""],
         empty="",
         title="Five further splits; gain in points over forest and random_forest",
     )

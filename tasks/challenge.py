@@ -264,11 +264,14 @@ def score_judged(folder: Path, judged: JudgedRows, point: ServedPoint) -> Judged
 
 
 def list_untaught(champion: Path, challenger: Path) -> list[str]:
-    """List the families that the champion was taught and a challenger was not, where both know."""
+    """List the families that the champion was taught and a challenger was not.
+
+    One whose files name no attacks was taught none.
+    """
     taught = [read_card(folder) for folder in (champion, challenger)]
     families = get_contract(taught[0].contract).families or {}
     before, after = ({family_of(name, families) for name in card.attacks or ()} for card in taught)
-    return sorted(before - after) if taught[1].attacks is not None else []
+    return sorted(before - after)
 
 
 # Not repeated: a fit that failed will fail again.

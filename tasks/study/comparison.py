@@ -11,6 +11,7 @@ differences are taken split by split.
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -20,6 +21,7 @@ from statistics import mean, stdev
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from expectations.errors import ServiceUnavailableError
 from tasks.detectors.names import CLASSIFIER_NAMES, SELECTIONS, ClassifierName, SelectionName
 from tasks.detectors.registry import CLASSIFIERS, fit_classifier
 from tasks.encode import Floats, Mask
@@ -65,6 +67,12 @@ class Report(BaseModel):
     confusion: tuple[tuple[int, int], tuple[int, int]]
     """Rows by what they are (normal, anomaly) and by what they are taken for."""
 
+    @property
+    def false_positive_rate(self) -> float:
+        """The share of normal rows that are taken for anomalies; NaN without any."""
+        rests, alarms = self.confusion[0]
+        return alarms / (rests + alarms) if rests + alarms else float("nan")
+
 
 class Cell(BaseModel):
     """One classifier on one selection of the first split."""
@@ -96,11 +104,14 @@ class Repeated(BaseModel):
     is_finalist: bool
     accuracies: tuple[float, ...]
     """Of the test part, a split each."""
+    false_positive_rate: float
+    """The mean of the splits' test parts."""
     mean: float
     sd: float
-    gain_mean: float
-    """Accuracy above that of the first work's best cell on the same split."""
-    gain_sd: float
+    gain_mean: float | None
+    """Accuracy above that of the first work's best cell on the same split; None if that cell could
+    not be fitted on each."""
+    gain_sd: float | None
     splits_better: int
     """On which it is more accurate than that cell."""
 
@@ -164,15 +175,20 @@ def compare(
         accuracies: dict[tuple[SelectionName, ClassifierName], list[float]] = {
             cell: [] for cell in again
         }
+        alarms: dict[tuple[SelectionName, ClassifierName], list[float]] = {
+            cell: [] for cell in again
+        }
         for number, seed in enumerate(FURTHER_SEEDS, start=1):
             progress(f"further split {number} of {len(FURTHER_SEEDS)}")
             judged, more = _judge(pool, make_split(seed), workshop, again, progress)
             failed |= more
             for cell in again:
-                accuracies[cell].append(judged[cell].test.accuracy if cell in judged else np.nan)
+                test = judged[cell].test if cell in judged else None
+                accuracies[cell].append(np.nan if test is None else test.accuracy)
+                alarms[cell].append(np.nan if test is None else test.false_positive_rate)
     reference = accuracies.get(REFERENCE, [np.nan] * len(FURTHER_SEEDS))
     repeated = [
-        _summarise(cell, values, reference, is_finalist=cell in finalists)
+        _summarise(cell, values, alarms[cell], reference, is_finalist=cell in finalists)
         for cell, values in accuracies.items()
         if not np.isnan(values).any()
     ]
@@ -186,18 +202,34 @@ def compare(
 def choose_finalists(cells: Sequence[Cell]) -> list[tuple[SelectionName, ClassifierName]]:
     """Name the most accurate cells of the first split that are not the first work's own.
 
-    Of equals, those that rank better, then those that are fitted sooner.
+    Of equals, those that rank better, then the first by name.
     """
-    order = sorted(cells, key=lambda cell: (-cell.test.accuracy, -(cell.roc_auc or 0), cell.fit_s))
+    order = sorted(
+        cells,
+        key=lambda cell: (
+            -cell.test.accuracy, -(cell.roc_auc or 0), cell.selection, cell.classifier,
+        ),
+    )  # fmt: skip
     names = [(cell.selection, cell.classifier) for cell in order]
     return [name for name in names if name not in NOTEBOOK_CELLS][:FINALISTS]
 
 
 @contextmanager
 def _workers(jobs: int) -> Iterator[ProcessPoolExecutor]:
-    """Start processes of their own: a fork of one with threads or with JAX in it may hang."""
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        yield pool
+    """Start processes of their own: a fork of one with threads or with JAX in it may hang.
+
+    Raises:
+        ServiceUnavailableError: one of them was killed.
+    """
+    try:
+        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+            yield pool
+    except BrokenProcessPool:
+        message = (
+            "Cannot finish the study: a process that fits was killed, perhaps for want of memory."
+            " Study again with a lower --jobs; nothing was written."
+        )
+        raise ServiceUnavailableError(message) from None
 
 
 def _judge(
@@ -310,6 +342,7 @@ def _score_class(right: int, wrongly_in: int, wrongly_out: int) -> ClassScores:
 def _summarise(
     cell: tuple[SelectionName, ClassifierName],
     accuracies: Sequence[float],
+    alarms: Sequence[float],
     reference: Sequence[float],
     *,
     is_finalist: bool,
@@ -320,9 +353,10 @@ def _summarise(
         classifier=cell[1],
         is_finalist=is_finalist,
         accuracies=tuple(accuracies),
+        false_positive_rate=mean(alarms),
         mean=mean(accuracies),
         sd=stdev(accuracies),
-        gain_mean=mean(gains),
-        gain_sd=stdev(gains),
+        gain_mean=None if np.isnan(gains).any() else mean(gains),
+        gain_sd=None if np.isnan(gains).any() else stdev(gains),
         splits_better=sum(gain > 0 for gain in gains),
     )

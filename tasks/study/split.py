@@ -63,6 +63,8 @@ def encode_rows(
     names = list(quantities)
     for name in sorted(column.name for column in columns if column.is_categorical):
         values = features[name].drop_nulls().unique().sort().to_list()[1:]
+        if not values:  # one value in every row tells nothing
+            continue
         cells = features[name].to_numpy()
         blocks.append(np.column_stack([cells == value for value in values]).astype(np.float64))
         names += [f"{name}={value}" for value in values]

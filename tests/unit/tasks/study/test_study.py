@@ -1,6 +1,7 @@
 """The study repeats the notebooks to the letter, and judges by what had no part in a choice."""
 
 import json
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -11,13 +12,15 @@ import polars as pl
 import pytest
 from sklearn.preprocessing import MinMaxScaler
 
-from expectations.errors import TrainingDataError
+from expectations.errors import ServiceUnavailableError, TrainingDataError
 from expectations.nsl_kdd import NSL_KDD
 from tasks.study.comparison import (
     NOTEBOOK_CELLS,
     Cell,
     ClassScores,
     Report,
+    _summarise,
+    _workers,
     choose_finalists,
     judge_flags,
 )
@@ -127,6 +130,28 @@ def test_finalists_are_the_most_accurate_that_the_first_work_had_not() -> None:
         cell("rfe", "voting", 0.98),
     ]
     assert choose_finalists(cells) == [("pca", "lightgbm"), ("none", "lightgbm"), ("rfe", "voting")]
+
+
+def test_a_column_of_one_category_is_left_out(
+    make_connections: Callable[..., pl.DataFrame],
+) -> None:
+    features = make_connections(40, seed=2).with_columns(pl.lit("tcp").alias("protocol_type"))
+    encoded, names = encode_rows(features, NSL_KDD.features)
+    assert encoded.shape == (40, len(names))
+    assert not [name for name in names if name.startswith("protocol_type")]
+
+
+def test_a_process_that_is_killed_ends_the_study_in_words() -> None:
+    with pytest.raises(ServiceUnavailableError, match="a lower --jobs"), _workers(1) as pool:  # noqa: PT012 - a block of a pool
+        assert pool.submit(os._exit, 9).exception() is not None
+        pool.submit(os.getpid)
+
+
+def test_gains_over_a_cell_that_failed_are_not_known() -> None:
+    nothing = [float("nan"), 0.99]
+    made = _summarise(("none", "voting"), [0.98, 0.99], [0.1, 0.3], nothing, is_finalist=True)
+    assert (made.gain_mean, made.gain_sd, made.splits_better) == (None, None, 0)
+    assert made.false_positive_rate == pytest.approx(0.2)
 
 
 def test_flags_are_judged_by_class() -> None:
