@@ -44,12 +44,12 @@ EVIDENCE_SCHEMA = pl.Schema(
         "alike": pl.Int64,
     }
 )
-"""Grain: one training row. ``kind`` is the held-out kind of an attack, empty for all other rows.
-``known_score`` is the anomaly score by detectors of the other folds; ``novel_score``, for attacks
-of a held-out kind, by a classifier that met none of it, and null for all other rows. The flags are
-by detectors of the other folds and thresholds of the other blocks; the novel ones, null for all
-other rows, by thresholds of the other kinds too. ``alike`` is the position of the first row with
-the same features."""
+"""Grain: one training row. ``kind`` is that of an attack, whether held out or too rare for it;
+empty for normal rows and for attacks without a name. ``known_score`` is the anomaly score by
+detectors of the other folds; ``novel_score``, for attacks of a held-out kind, by a classifier that
+met none of it, and null for all other rows. The flags are by detectors of the other folds and
+thresholds of the other blocks; the novel ones, null for all other rows, by thresholds of the other
+kinds too. ``alike`` is the position of the first row with the same features."""
 
 
 class HeldOutKind(BaseModel):
@@ -204,11 +204,10 @@ def _tabulate(
         )
         for point, flagged in novel_flags.items():
             flagged[kind.rows] = judged[name].is_flagged[point]
-    kind_of_row = np.where(np.isin(kinds.of_row, list(evidence.kinds)), kinds.of_row, "")
     return pl.DataFrame(
         {
             "is_attack": evidence.is_attack,
-            "kind": kind_of_row.tolist(),
+            "kind": np.where(evidence.is_attack, kinds.of_row, "").tolist(),
             "known_score": calibration.score(evidence.out_of_fold),
             "novel_score": novel,
             **{f"flagged_{point}": flags[point] for point in SERVED_POINTS},
@@ -218,7 +217,7 @@ def _tabulate(
         schema=EVIDENCE_SCHEMA,
     ).with_columns(
         pl.col("novel_score").fill_nan(None),
-        pl.when(pl.col("kind") != "").then(pl.col("^novel_flagged_.*$")),
+        pl.when(pl.col("novel_score").is_not_nan()).then(pl.col("^novel_flagged_.*$")),
     )
 
 

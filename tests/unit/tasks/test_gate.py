@@ -306,7 +306,7 @@ def evidence_table(known: float, novel: float, held_out: tuple[str, ...] = NAMES
     return pl.DataFrame(
         {
             "is_attack": [*quiet, *([True] * len(kinds))],
-            "kind": [*([""] * 3_000), *(one if one in held_out else "" for one in kinds)],
+            "kind": [*([""] * 3_000), *kinds],
             "known_score": [*noise, *np.where(is_found, 5.0, 0.1)],
             "novel_score": [
                 *([None] * 3_000),
@@ -358,6 +358,25 @@ def test_one_that_forgets_what_is_known_is_refused_however_much_it_finds_that_is
     verdict = weigh((1.0, 0.5), (0.95, 0.9))
     assert check(verdict, "gain")
     assert not check(verdict, "no loss")
+    assert not verdict.is_better
+
+
+def test_a_family_too_rare_to_be_held_out_is_not_lost_either() -> None:
+    rare = pl.int_range(pl.len()) >= 3_000 + 2 * KIND_ROWS
+    few = pl.int_range(pl.len()) < 3_000 + 2 * KIND_ROWS + 15
+    before, after = (
+        evidence_table(1.0, novel, held_out=("DoS", "Probe")).filter(few) for novel in (0.5, 0.9)
+    )
+    assert judge(pair_held_out(before, after, "default", "family"), OPTIONS).is_better
+    without = after.with_columns(
+        pl.when(rare).then(0.1).otherwise("known_score").alias("known_score"),
+        pl.when(rare)
+        .then(pl.lit(value=False))
+        .otherwise("flagged_default")
+        .alias("flagged_default"),
+    )
+    verdict = judge(pair_held_out(before, without, "default", "family"), OPTIONS)
+    assert not check(verdict, "families")
     assert not verdict.is_better
 
 

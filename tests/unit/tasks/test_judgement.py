@@ -215,3 +215,16 @@ def test_rows_without_a_label_are_counted(
     ).write_parquet(tmp_path / "part.parquet")
     rows = read_training_rows([tmp_path / "part.parquet"], NSL_KDD)
     assert (rows.count, rows.rows_unlabelled) == (296, 4)
+
+
+def test_evidence_names_the_kind_of_attacks_too_rare_to_be_held_out() -> None:
+    rows, evidence, kinds = with_kinds(DoS=np.full(300, 15.0), R2L=np.full(100, 9.7))
+    only = replace(evidence, kinds={"DoS": evidence.kinds["DoS"]})
+    every = np.ones(rows.count, dtype=np.bool_)
+    card = ModelCard(contract="nsl_kdd", thresholds=calibrate(only, every).thresholds)
+    _, table = judge_fit(rows, NSL_KDD, [only], [kinds], card, OPTIONS)
+    assert dict(table["kind"].value_counts().iter_rows()) == {
+        "": int((~rows.is_attack).sum()), "DoS": 300, "R2L": 100,
+    }  # fmt: skip
+    rare = table.filter(pl.col("kind") == "R2L")
+    assert rare["novel_score"].null_count() == rare["novel_flagged_default"].null_count() == 100
