@@ -7,7 +7,7 @@ that ``noctule --help`` answers at once.
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,11 +15,28 @@ from flows.options import AsJson, Limit, Reason, quiet_settings, settings_of_flo
 from flows.printing import print_json, say
 from tasks.detectors.names import ClassifierName, OneClassName, SelectionName
 
+if TYPE_CHECKING:
+    from tasks.labelling import LabelReading
+
 model_commands = typer.Typer()
+
+Label = Annotated[
+    str | None,
+    typer.Option(
+        help="Column that says which connections are attacks.", show_default="class or attack"
+    ),
+]
+Normal = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Value of that column that means normal; may be given more than once.",
+        show_default="normal",
+    ),
+]
 
 
 @model_commands.command()
-def train(
+def train(  # noqa: PLR0913 - each is an option of the command
     files: Annotated[list[Path], typer.Argument(help="Labelled files, or folders of them.")],
     *,
     selection: Annotated[
@@ -38,6 +55,14 @@ def train(
     one_class: Annotated[
         OneClassName, typer.Option(help="The detector that learns normals only.")
     ] = "autoencoder",
+    label: Label = None,
+    normal: Normal = None,
+    unlabelled: Annotated[
+        bool,
+        typer.Option(
+            "--unlabelled", help="Take every connection of files without labels for normal."
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Fit, evaluate and register a model; the first one becomes champion."""
@@ -49,11 +74,27 @@ def train(
             "--select forest, rfe, pca or autoencoder gives. Add one of them, or leave out --top-k"
         )
         raise UsageError(message)
+    asked = _ask_labels(label, normal, is_unlabelled=unlabelled)
     settings = settings_of_flows()
+    from flows.training_files import find_labels, list_labelled, require_files
+
+    found = require_files(list_labelled(settings, files), files)
+    find_labels(
+        settings, found.files, asked, is_unlabelled=unlabelled
+    )  # before all that takes time
     from flows.run import run_training
     from flows.tables import show_training
 
-    outcome = run_training(settings, files, selection, top_k, classifier, one_class)
+    outcome = run_training(
+        settings,
+        files,
+        selection,
+        top_k,
+        classifier,
+        one_class,
+        asked,
+        is_unlabelled=unlabelled,
+    )
     if as_json:
         print_json(outcome.model_dump(mode="json"))
     else:
@@ -61,13 +102,14 @@ def train(
 
 
 @model_commands.command()
-def retrain(*, as_json: AsJson = False) -> None:
+def retrain(*, label: Label = None, normal: Normal = None, as_json: AsJson = False) -> None:
     """Fit challengers on labelled batches, weigh them, and promote one that is surely better."""
+    asked = _ask_labels(label, normal)
     settings = settings_of_flows()
     from flows.run import run_retraining
     from flows.tables import show_retraining
 
-    outcome = run_retraining(settings)
+    outcome = run_retraining(settings, asked)
     if as_json:
         print_json({**outcome.model_dump(mode="json"), "message": outcome.message})
     else:
@@ -81,14 +123,17 @@ def evaluate(
     model: Annotated[
         str | None, typer.Option("--model", "-m", help="Model version; the champion by default.")
     ] = None,
+    label: Label = None,
+    normal: Normal = None,
     as_json: AsJson = False,
 ) -> None:
     """Score a labelled file and report how good the scores are; store nothing."""
+    asked = _ask_labels(label, normal)
     settings = settings_of_flows()
     from flows.run import run_evaluation
     from flows.tables import show_evaluation
 
-    evaluation = run_evaluation(settings, file, model)
+    evaluation = run_evaluation(settings, file, model, asked)
     if as_json:
         print_json(evaluation.model_dump(mode="json"))
     else:
@@ -123,13 +168,16 @@ def study(
         int | None,
         typer.Option(min=1, help="Processes that fit at once.", show_default="one a core"),
     ] = None,
+    label: Label = None,
+    normal: Normal = None,
     as_json: AsJson = False,
 ) -> None:
     """Compare every selection and detector on a labelled file; write a page and its data."""
+    asked = _ask_labels(label, normal)
     settings = settings_of_flows()
     from flows.study import run_study, show_study
 
-    studied = run_study(settings, file, out, beside, jobs or os.cpu_count() or 1)
+    studied = run_study(settings, file, out, beside, jobs or os.cpu_count() or 1, asked)
     if as_json:
         print_json(studied.report.model_dump(mode="json"))
     else:
@@ -161,3 +209,12 @@ def rollback(reason: Reason) -> None:
     from flows.read import roll_back
 
     say(roll_back(quiet_settings(), reason))
+
+
+def _ask_labels(
+    label: str | None, normal: list[str] | None, *, is_unlabelled: bool = False
+) -> "LabelReading":
+    """Return what the options say of the labels, before any settings are read."""
+    from tasks.label_columns import ask_labels
+
+    return ask_labels(label, normal, is_unlabelled=is_unlabelled)

@@ -10,11 +10,18 @@ from flows.settings import Settings
 from storage.lake import batch_folder
 from storage.nights import read_earlier_nights
 from tasks.detectors.hybrid import read_card
+from tasks.labelling import LabelReading
 from tasks.operating import NightBefore, choose_threshold
 from tasks.stages import BatchJob, FileJob
 
 
-def plan_file(settings: Settings, source: Path, batch_id: str, lake: Path | None = None) -> FileJob:
+def plan_file(
+    settings: Settings,
+    source: Path,
+    batch_id: str,
+    lake: Path | None = None,
+    labels: LabelReading | None = None,
+) -> FileJob:
     """Say how a file is read and checked.
 
     Args:
@@ -22,6 +29,7 @@ def plan_file(settings: Settings, source: Path, batch_id: str, lake: Path | None
         source: the file.
         batch_id: what its content is known by.
         lake: where its batch's folder is; the nights' lake if None.
+        labels: how its labels are read, where they are not in the contract's columns and words.
     """
     return FileJob(
         source=source,
@@ -32,6 +40,7 @@ def plan_file(settings: Settings, source: Path, batch_id: str, lake: Path | None
         max_quarantine_ratio=settings.max_quarantine_ratio,
         max_line_bytes=settings.max_line_bytes,
         max_file_bytes=settings.max_file_bytes,
+        labels=labels,
     )
 
 

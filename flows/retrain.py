@@ -18,10 +18,12 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from sqlalchemy import Engine
 
 from expectations.errors import InputRejectedError, NoctuleError, UsageError
+from expectations.registry import get_contract
 from flows.plan import look_back
 from flows.settings import Settings, load_settings
 from flows.stores import open_database, record_run, utc_now
-from flows.train import accept_file, list_labelled, plan_files, tidy
+from flows.train import accept_file, plan_files, tallies, tidy
+from flows.training_files import list_labelled
 from storage.claims import lock_folder
 from storage.lake import room_on_disk
 from storage.model_store import ModelVersion, champion, load_verified
@@ -31,11 +33,16 @@ from tasks.detectors.hybrid import read_card
 from tasks.gate import GateOptions
 from tasks.gather import Gathered, gather_task
 from tasks.holdout import TrainingOptions
+from tasks.label_columns import ask_labels, find_labels, look_at, require_column, require_normal
+from tasks.labelling import LabelReading
 from tasks.lifeline import lifeline
 from tasks.operating import choose_threshold
 from tasks.publish import publish_retraining_task
 from tasks.recipes import plan_again, plan_recipe
 from tasks.task import untagged
+
+RETRAIN_ON = "retrain on"
+"""What messages say is done with a file."""
 
 
 def name_retraining() -> str:
@@ -44,13 +51,19 @@ def name_retraining() -> str:
 
 
 @flow(name="retrain", flow_run_name=name_retraining, persist_result=False)
-def retrain() -> State[RetrainOutcome]:
+def retrain(label: str | None = None, normal: list[str] | None = None) -> State[RetrainOutcome]:
     """Fit the challengers, weigh each against the champion, and promote the one that is better.
+
+    Args:
+        label: the column of files in the training folder that says which of their connections are
+            attacks, if it is none of the contract's.
+        normal: values of the label column that mean normal, beside the contract's own.
 
     Returns:
         Completed with every decision and its evidence, whatever was decided.
     """
     settings = load_settings()
+    asked = ask_labels(label, normal)
     with (
         untagged(),
         open_database(settings) as engine,
@@ -59,7 +72,7 @@ def retrain() -> State[RetrainOutcome]:
     ):
         live = champion(engine, settings.contract)
         live_folder = load_verified(engine, settings.models, live.version)
-        gathered = gather(settings, engine, live)
+        gathered = gather(settings, engine, live, asked)
         own, recipes = list_recipes(settings, live)
         weighed = weigh_all_task(
             fit_all(settings, recipes, gathered, folder),
@@ -98,9 +111,9 @@ def workshop(settings: Settings) -> Iterator[Path]:
             yield Path(folder)
 
 
-def gather(settings: Settings, engine: Engine, live: ModelVersion) -> Gathered:
+def gather(settings: Settings, engine: Engine, live: ModelVersion, asked: LabelReading) -> Gathered:
     """Bring the training folder's files into the lake, and find all rows to fit on and judge by."""
-    files, refused = accept_files(settings)
+    files, refused = accept_files(settings, asked)
     return gather_task(
         engine,
         [settings.training_lake, settings.lake],
@@ -113,18 +126,31 @@ def gather(settings: Settings, engine: Engine, live: ModelVersion) -> Gathered:
     )
 
 
-def accept_files(settings: Settings) -> tuple[dict[str, str], list[str]]:
+def accept_files(settings: Settings, asked: LabelReading) -> tuple[dict[str, str], list[str]]:
     """Bring the training folder's files into the lake; one that is refused stops no retraining.
 
     Returns:
         SHA-256 -> name of those that are there, and why the others are not.
+
+    Raises:
+        UsageError: the training folder is none, or no file in it has the label column asked for.
     """
-    files, refused = {}, []
-    for source in list_labelled(settings, None):
+    contract = get_contract(settings.contract)
+    found = list_labelled(settings, None)
+    heads, files, refused = [], {}, list(found.notes)
+    for source in found.files:
         try:
-            for job in plan_files(settings, [source]):
-                accept_file(job)
-                files[job.batch_id] = source.name
+            heads.append(look_at(source, contract, settings.max_file_bytes))
+        except InputRejectedError as error:
+            refused.append(str(error))
+    if heads:
+        require_column(heads, contract, asked)
+    for head in heads:
+        try:
+            labels = find_labels(head, contract, asked, RETRAIN_ON)
+            for job in plan_files(settings, [head.source], [labels]):
+                require_normal(tallies([accept_file(job)]), RETRAIN_ON)
+                files[job.batch_id] = head.source.name
         except InputRejectedError as error:
             refused.append(str(error))
     return files, refused

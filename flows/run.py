@@ -13,6 +13,7 @@ from prefect import tags
 from prefect.client.schemas.objects import State
 
 from expectations.errors import InputRejectedError, NoctuleError, UsageError
+from expectations.registry import get_contract
 from flows.nightly import nightly
 from flows.plan import plan_file, plan_scoring
 from flows.prefect_api import prefect_api
@@ -26,11 +27,14 @@ from flows.stores import open_database, outcome_of
 from flows.train import train
 from storage.model_store import champion, load_verified
 from storage.queries import training_sources
+from storage.text import printable
 from tasks import stages
 from tasks.decide import RetrainOutcome
 from tasks.detectors.hybrid import read_card
 from tasks.detectors.names import ClassifierName, OneClassName, SelectionName
 from tasks.evaluate import Evaluation, evaluate_batch
+from tasks.label_columns import choose_labels, require_normal
+from tasks.labelling import LabelReading
 from tasks.outcomes import FileOutcome, NightOutcome
 from tasks.sources import hash_content
 from tasks.train import TrainingOutcome
@@ -85,6 +89,9 @@ def run_training(
     top_k: int | None = None,
     classifier: ClassifierName = "lightgbm",
     one_class: OneClassName = "autoencoder",
+    asked: LabelReading | None = None,
+    *,
+    is_unlabelled: bool = False,
 ) -> TrainingOutcome:
     """Run the training flow once and return what it came to.
 
@@ -95,10 +102,13 @@ def run_training(
         top_k: how many columns the selection gives; its own default if None.
         classifier: the supervised detector.
         one_class: the detector that knows only normal traffic.
+        asked: what the user says of the labels.
+        is_unlabelled: whether every connection is taken for normal.
 
     Raises:
         NoctuleError: no model could be fitted on these files, or the database is unreachable.
     """
+    asked = asked or LabelReading()
     _require_names(files)
     with open_database(settings):
         pass
@@ -107,15 +117,28 @@ def run_training(
         prefect_api(settings.home),
         tags("noctule", settings.contract),
     ):
-        outcome = _result(train(files, selection, top_k, classifier, one_class, return_state=True))
-    if not isinstance(outcome, TrainingOutcome):
-        message = f"Cannot train: there is no file in {', '.join(map(str, files))}."
-        raise UsageError(message)
+        state = train(
+            files,
+            selection,
+            top_k,
+            classifier,
+            one_class,
+            label=asked.column,
+            normal=list(asked.normal),
+            unlabelled=is_unlabelled,
+            return_state=True,
+        )
+        outcome = _result(state)
+    assert isinstance(outcome, TrainingOutcome)  # noqa: S101 - the flow returns nothing else
     return outcome
 
 
-def run_retraining(settings: Settings) -> RetrainOutcome:
+def run_retraining(settings: Settings, asked: LabelReading) -> RetrainOutcome:
     """Run the retraining flow once and return what it came to.
+
+    Args:
+        settings: where things are.
+        asked: what the user says of the labels in the training folder.
 
     Raises:
         NoctuleError: it could not begin, or nothing could be fitted on: the champion is unchanged.
@@ -127,17 +150,26 @@ def run_retraining(settings: Settings) -> RetrainOutcome:
         prefect_api(settings.home),
         tags("noctule", settings.contract),
     ):
-        outcome = _result(retrain(return_state=True))
+        outcome = _result(retrain(asked.column, list(asked.normal), return_state=True))
     assert isinstance(outcome, RetrainOutcome)  # noqa: S101 - the flow returns nothing else
     return outcome
 
 
-def run_evaluation(settings: Settings, file: Path, model_version: str | None) -> Evaluation:
+def run_evaluation(
+    settings: Settings, file: Path, model_version: str | None, asked: LabelReading
+) -> Evaluation:
     """Score a labelled file with the champion, or another version, and judge it; store nothing.
+
+    Args:
+        settings: where things are.
+        file: the labelled file.
+        model_version: the champion if None.
+        asked: what the user says of the labels.
 
     Raises:
         InputRejectedError: the file is refused, or has no labels.
         ModelRefusedError: the model is unknown or altered.
+        UsageError: the file has no such label column.
     """
     with open_database(settings) as engine:
         version = model_version or champion(engine, settings.contract).version
@@ -147,12 +179,15 @@ def run_evaluation(settings: Settings, file: Path, model_version: str | None) ->
         shown_progress(f"reading {file.name}"),
         tempfile.TemporaryDirectory(prefix="noctule-evaluate-") as workshop,
     ):
+        (labels,) = choose_labels([file], get_contract(settings.contract), asked, "evaluate")
         content = hash_content(file, limit_bytes=settings.max_file_bytes)
-        planned = plan_file(settings, file, content.sha256, Path(workshop))
+        planned = plan_file(settings, file, content.sha256, Path(workshop), labels.reading)
         job = plan_scoring(settings, planned, version, model_folder)
         ingested = stages.ingest(job, None)
         if isinstance(ingested, stages.Refusal):
             raise InputRejectedError(ingested.reason)
+        if ingested.labels is not None:
+            require_normal({printable(file.name): ingested.labels}, "evaluate")
         validated = stages.validate(job, ingested)
         if isinstance(validated, stages.Refusal):
             message = f"Cannot evaluate {file.name}: {validated.reason}"

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from expectations.contract import Contract
-from expectations.errors import InputRejectedError, TrainingDataError, UsageError
+from expectations.errors import InputRejectedError, UsageError
+from expectations.registry import get_contract
 from flows.plan import plan_file
 from flows.printing import say
 from flows.progress import shown_progress
@@ -19,13 +20,15 @@ from flows.tables import show_rows
 from storage.lake import room_on_disk, write_atomically
 from storage.text import printable
 from tasks import stages
+from tasks.label_columns import choose_labels, require_normal
+from tasks.labelling import LabelReading
 from tasks.layout import read_head, recognise_layout
 from tasks.parquet_records import read_names
 from tasks.shown import plural
 from tasks.sources import hash_content, is_parquet, read_content
 from tasks.study.page import render_study, tabulate
 from tasks.study.study import StudyReport, StudySource, study
-from tasks.training_data import is_labelled, read_training_rows
+from tasks.training_data import read_training_rows
 
 logger = logging.getLogger("noctule.study")
 logger.setLevel(logging.INFO)
@@ -41,7 +44,12 @@ class Studied:
 
 
 def run_study(
-    settings: Settings, file: Path, folder: Path, beside: Path | None, jobs: int
+    settings: Settings,
+    file: Path,
+    folder: Path,
+    beside: Path | None,
+    jobs: int,
+    asked: LabelReading,
 ) -> Studied:
     """Study a labelled file; keep the report as JSON and as a page.
 
@@ -51,11 +59,12 @@ def run_study(
         folder: gets ``<name>-study.json`` and ``<name>-study.html``; made if absent.
         beside: a file whose columns are compared with its.
         jobs: processes that fit at once.
+        asked: what the user says of the labels.
 
     Raises:
         InputRejectedError: a file is refused.
         TrainingDataError: no label, labels that are not clear, or too few rows of a class.
-        UsageError: the folder is a file.
+        UsageError: the folder is a file, or the file has no such label column.
     """
     if folder.exists() and not folder.is_dir():
         message = f"Cannot write the study to {folder}: it is a file. Name a folder with --out"
@@ -64,22 +73,19 @@ def run_study(
         shown_progress(f"reading {file.name}"),
         tempfile.TemporaryDirectory(prefix="noctule-study-") as workshop,
     ):
+        (labels,) = choose_labels([file], get_contract(settings.contract), asked, "study")
         content = hash_content(file, limit_bytes=settings.max_file_bytes)
-        job = plan_file(settings, file, content.sha256, Path(workshop))
+        job = plan_file(settings, file, content.sha256, Path(workshop), labels.reading)
         ingested = stages.ingest(job, None)
         if isinstance(ingested, stages.Refusal):
             raise InputRejectedError(ingested.reason)
+        if ingested.labels is not None:
+            require_normal({printable(file.name): ingested.labels}, "study")
         validated = stages.validate(job, ingested)
         if isinstance(validated, stages.Refusal):
             message = f"Cannot study {file.name}: {validated.reason}"
             raise InputRejectedError(message)
         parts = [job.folder / part.path for part in validated.parts]
-        if not is_labelled(printable(file.name), parts, job.declared):
-            message = (
-                f"Cannot study {printable(file.name)}: it says of no connection whether it is an"
-                " attack, and a study compares detectors by that. Name a labelled file."
-            )
-            raise TrainingDataError(message)
         source = StudySource(
             name=printable(file.name),
             content_sha256=content.sha256,

@@ -4,6 +4,7 @@ Belongs here: which files, and what a training came to. Does not belong here: fi
 (``tasks.fit``) or the comparison of versions.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from prefect import flow
@@ -16,13 +17,15 @@ from expectations.registry import get_contract
 from flows.plan import plan_file
 from flows.settings import Settings, load_settings
 from flows.stores import open_database, record_run, require_room, utc_now
+from flows.training_files import TRAIN_ON, find_labels, list_labelled, require_files
 from storage.claims import lock_folder
 from storage.lake import discard_attempts
 from storage.model_store import discard_unfinished
 from storage.text import printable
 from tasks.detectors.names import ClassifierName, OneClassName, SelectionName
 from tasks.holdout import TrainingOptions
-from tasks.inbox import pending_files
+from tasks.label_columns import FoundLabels, ask_labels, require_normal
+from tasks.labelling import LabelTally
 from tasks.publish import publish_training_task
 from tasks.sources import hash_content
 from tasks.stages import FileJob, Refusal, ingest_task, validate_task
@@ -43,7 +46,10 @@ def train(
     top_k: int | None = None,
     classifier: ClassifierName = "lightgbm",
     one_class: OneClassName = "autoencoder",
-) -> State[TrainingOutcome | None]:
+    label: str | None = None,
+    normal: list[str] | None = None,
+    unlabelled: bool = False,  # noqa: FBT001, FBT002 - Prefect passes parameters by name
+) -> State[TrainingOutcome]:
     """Fit, evaluate and register a model.
 
     Args:
@@ -52,11 +58,19 @@ def train(
         top_k: how many columns the selection gives; its own default if None.
         classifier: the supervised detector, with its default options.
         one_class: the detector that knows only normal traffic, likewise.
+        label: the column that says which connections are attacks, if it is none of the contract's.
+        normal: values of the label column that mean normal, beside the contract's own.
+        unlabelled: whether every connection is taken for normal, in files without labels.
 
     Returns:
-        Completed with the version, or with nothing where there is no labelled file.
+        Completed with the version.
+
+    Raises:
+        UsageError: no file is there to train on, or the options do not go together.
+        TrainingDataError: a file cannot be trained on.
     """
     settings = load_settings()
+    asked = ask_labels(label, normal, is_unlabelled=unlabelled)
     options = TrainingOptions(
         seed=settings.seed,
         threads=settings.threads,
@@ -75,10 +89,11 @@ def train(
             message = f"Cannot train: another training is at work in {settings.home}. Wait for it."
             raise UsageError(message)
         tidy(settings)
-        jobs = plan_files(settings, list_labelled(settings, files))
-        if not jobs:
-            return run.end(Completed(message=f"no file in {settings.training_folder}", data=None))
+        found = require_files(list_labelled(settings, files), files or [settings.training_folder])
+        labels = find_labels(settings, found.files, asked, is_unlabelled=unlabelled)
+        jobs = plan_files(settings, found.files, labels)
         accepted = [accept_file(job) for job in jobs]
+        require_normal(tallies(accepted), TRAIN_ON)
         require_alike({file.name: file.parts for file in accepted}, get_contract(settings.contract))
         outcome = train_model_task(
             engine,
@@ -89,7 +104,11 @@ def train(
             utc_now(),
             sources={job.batch_id: job.source.name for job in jobs},
             rows_quarantined=sum(file.rows_quarantined for file in accepted),
-            advisories=[advisory for file in accepted for advisory in file.advisories],
+            advisories=[
+                *(advisory for file in accepted for advisory in file.advisories),
+                *(note for one in labels for note in one.notes),
+                *found.notes,
+            ],
         )
         publish_training_task(outcome, return_state=True)  # a failure here fails no training
         place = "champion" if outcome.is_champion else "a challenger"
@@ -102,8 +121,10 @@ class AcceptedFile(BaseModel):
     name: str
     parts: tuple[Path, ...]
     rows_quarantined: int
+    labels: LabelTally | None
+    """What its label column was read as, where that is none of the contract's own."""
     advisories: tuple[str, ...]
-    """What validation reports of them, with the file's name."""
+    """What is reported of them, with the file's name."""
 
 
 def tidy(settings: Settings) -> None:
@@ -113,22 +134,9 @@ def tidy(settings: Settings) -> None:
     discard_unfinished(settings.models)
 
 
-def list_labelled(settings: Settings, files: list[Path] | None) -> list[Path]:
-    """List the files to train on: those named, and what lies whole in the folders named."""
-    places = files or [settings.training_folder]
-    if files is None:
-        settings.training_folder.mkdir(parents=True, exist_ok=True)
-    listed: list[Path] = []
-    for place in places:
-        if place.is_dir():
-            contents = pending_files(place, utc_now(), settings.settle_s)
-            listed += [file.path for file in contents.pending]
-        else:
-            listed.append(place)
-    return listed
-
-
-def plan_files(settings: Settings, sources: list[Path]) -> list[FileJob]:
+def plan_files(
+    settings: Settings, sources: Sequence[Path], labels: Sequence[FoundLabels]
+) -> list[FileJob]:
     """Say how the files are read; the same content under two names is read once.
 
     Training reads into a part of the lake of its own: no night may hold or tidy its folders.
@@ -136,10 +144,15 @@ def plan_files(settings: Settings, sources: list[Path]) -> list[FileJob]:
     contents = [hash_content(source, limit_bytes=settings.max_file_bytes) for source in sources]
     require_room(settings, sum(content.size_bytes for content in contents))
     jobs = [
-        plan_file(settings, source, content.sha256, settings.training_lake)
-        for source, content in zip(sources, contents, strict=True)
+        plan_file(settings, source, content.sha256, settings.training_lake, found.reading)
+        for source, content, found in zip(sources, contents, labels, strict=True)
     ]
     return list({job.batch_id: job for job in jobs}.values())
+
+
+def tallies(accepted: Sequence[AcceptedFile]) -> dict[str, LabelTally]:
+    """Return what the label columns were read as, by the names of the files."""
+    return {file.name: file.labels for file in accepted if file.labels is not None}
 
 
 def accept_file(job: FileJob) -> AcceptedFile:
@@ -160,6 +173,7 @@ def accept_file(job: FileJob) -> AcceptedFile:
         name=printable(job.source.name),
         parts=parts,
         rows_quarantined=ingested.rows_unparsed + validated.rows_quarantined,
+        labels=ingested.labels,
         advisories=tuple(
             f"{printable(job.source.name)}: {advisory}"
             for advisory in (*ingested.notes, *validated.advisories)

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict
 from expectations.contract import Contract
 from expectations.errors import InputRejectedError
 from tasks.csv_blocks import ParsedRows, number_lines, parse_lines
+from tasks.labelling import LabelReader, LabelReading, LabelTally, arrange_label
 from tasks.layout import Layout, is_header, read_head, read_names, recognise_layout
 from tasks.lines import (
     BLOCK_BYTES,
@@ -72,6 +73,8 @@ class IngestOptions:
     """Largest content; of Parquet, as text of the fewest bytes that can hold its records."""
     known_bytes: int = 0
     """How much of the content another batch accounts for: its rows are counted and not parsed."""
+    labels: LabelReading | None = None
+    """How labels are read; None where they are left as they are, as in a file that is scored."""
 
 
 class IngestSummary(BaseModel):
@@ -107,6 +110,8 @@ class IngestSummary(BaseModel):
     has_label: bool
     has_attack: bool
     """Whether the column that names the attack is present."""
+    labels: LabelTally | None = None
+    """What the label column was read as; None where labels are left as they are."""
 
     @property
     def rows_new(self) -> int:
@@ -117,11 +122,13 @@ class IngestSummary(BaseModel):
     def notes(self) -> tuple[str, ...]:
         """What a reader of the batch should know of its file, a sentence each."""
         names = ", ".join(self.extra_columns)
-        ignored = (f"ignored columns the contract does not declare: {names}",) if names else ()
+        noted = [f"ignored columns the contract does not declare: {names}"] if names else []
+        if self.labels is not None:
+            noted.append(self.labels.note)
         if not self.rows_known:
-            return ignored
+            return tuple(noted)
         rows = f"{self.rows_known:,} of {self.rows_read:,} rows were known from an earlier delivery"
-        return (rows, *ignored)
+        return (rows, *noted)
 
     @property
     def notes_on_labels(self) -> tuple[str, ...]:
@@ -162,14 +169,14 @@ def ingest_file(
     rows_known = 0
     if is_parquet(source):
         form = "Parquet"
-        layout = read_layout(source, contract, options.content_bytes)
+        layout = _arrange(read_layout(source, contract, options.content_bytes), contract, options)
         stretches = parse_records(source, layout, options.chunk_rows, options.line_bytes)
         if options.known_bytes:  # no Parquet is the beginning of another: all of it is known
             rows_known, stretches = count_records(source), iter(())
     else:
         content = read_content(source, min(PIECE_BYTES, options.block_bytes))
         head, pieces = read_head(_pass_through(content, digest))
-        layout = recognise_layout(head, contract, source)
+        layout = _arrange(recognise_layout(head, contract, source), contract, options)
         form = f"CSV {'with' if layout.header_line else 'without'} header"
         if compression := compression_of(source):
             form += f", {compression}"
@@ -178,12 +185,13 @@ def ingest_file(
         stretches = _parse_text(passed, layout, options)
     parts = _PartWriter(out, options.chunk_rows)
     quarantine = QuarantineWriter(out)
+    labels = LabelReader(options.labels, layout, contract) if options.labels else None
     blank_lines = 0
     for stretch in _ahead(stretches):
-        parts.add(stretch.parsed)
+        parts.add(stretch.parsed if labels is None else labels.read(stretch.parsed))
         quarantine.add(stretch.unparsed)
         blank_lines += stretch.blank_lines
-    names = parts.close()
+    written = parts.close()
     quarantined = quarantine.close()
     found = hash_content(source).sha256 if form == "Parquet" else digest.hexdigest()
     if found != batch:
@@ -197,7 +205,8 @@ def ingest_file(
         held = "a header but no row" if layout.header_line else "no row"
         msg = f"Cannot use {source}: it has {held}. Expected at least one connection."
         raise InputRejectedError(msg)
-    present = tuple(column.name for column in layout.columns)
+    names = {column.name for column in layout.columns}.union(labels.columns if labels else ())
+    present = tuple(name for name in contract.by_name if name in names)
     return IngestSummary(
         content_sha256=found,
         format=form,
@@ -206,7 +215,7 @@ def ingest_file(
         rows_parsed=parts.rows,
         rows_unparsed=quarantine.rows,
         blank_lines=blank_lines,
-        parts=tuple(f"{STAGE}/{name}" for name in names),
+        parts=tuple(f"{STAGE}/{name}" for name in written),
         quarantine=f"{STAGE}/{quarantined}" if quarantined else None,
         field_names=layout.names,
         line_bytes=options.line_bytes,
@@ -215,7 +224,13 @@ def ingest_file(
         extra_columns=layout.extra,
         has_label=contract.label in present,
         has_attack=contract.attack in present,
+        labels=labels.close() if labels else None,
     )
+
+
+def _arrange(layout: Layout, contract: Contract, options: IngestOptions) -> Layout:
+    """Find the label column where it has another name than the contract's."""
+    return layout if options.labels is None else arrange_label(layout, contract, options.labels)
 
 
 def count_rows(source: Path, contract: Contract) -> int:

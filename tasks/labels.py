@@ -4,8 +4,9 @@ Belongs here: reading a contract's label and attack columns, and what is wrong w
 belong here: anything that scores; labels are for training and metrics only.
 """
 
+import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -15,14 +16,35 @@ from expectations.contract import Contract
 from storage.text import printable
 from tasks.shown import plural
 
-CORRECT_LABELS = "Correct the labels and try again; nothing was stored."
+CORRECT_LABELS = (
+    "Correct the labels, or say with --normal VALUE which value means normal, and try again;"
+    " nothing was stored."
+)
 """What to do about unclear labels of a file that is asked for by name."""
 
-UNCLEAR_SHOWN = 5
+UNCLEAR_SHOWN = 4
 """Unclear labels that are named, the most frequent first: a guess, enough to see what is wrong."""
 
-LABEL_CHARACTERS = 40
-"""Characters shown of one: a guess, twice the longest name of NSL-KDD."""
+LABEL_CHARACTERS = 20
+"""Characters shown of one: a guess, longer than any name of NSL-KDD. Four labels, each beside the
+name of an attack, stay below the 200 characters that a message may repeat of a file."""
+
+NORMAL_WORDS = frozenset({"normal", "benign"})
+"""Values that mean normal in whatever column they are, as ``fold_value`` writes them: those of
+NSL-KDD and of the CIC data sets."""
+
+ATTACK_WORDS = frozenset(
+    {"anomaly", "anomalous", "abnormal", "attack", "intrusion", "malicious", "malware", "outlier"}
+)
+"""Values that mean an attack and do not name it, likewise."""
+
+PAIRED_WORDS = frozenset({"true", "false", "yes", "no", "t", "f", "y", "n"})
+"""Values that come in pairs, likewise. Like a number, such a value does not say whether it means
+normal or an attack, and it names no attack."""
+
+NO_WORDS = frozenset({"-", "?", "none", "null", "nan", "na", "n/a", "background"})
+"""Values that say neither normal nor attack, likewise. ``background`` is that of CTU-13: traffic
+that nobody has looked at."""
 
 OTHER_FAMILY = "other"
 """The family of an attack the contract's list does not know."""
@@ -48,35 +70,51 @@ def is_attack(contract: Contract, columns: Collection[str]) -> pl.Expr:
     return (pl.col(column) != contract.normal_label).alias("is_attack")
 
 
-def find_unclear_labels(parts: Iterable[Path], contract: Contract) -> str | None:
+def find_unclear_labels(parts: Sequence[Path], contract: Contract) -> str | None:
     """Say which labels would count as attacks, but may not be meant so; None if all are clear.
 
-    Where the label column has declared values, any other is unclear. Else a label is the name of an
-    attack, and a name the contract does not know is that of a new one; unclear is what equals the
-    word for normal but for case, blanks and full stops at the end (raw KDD99 files write
-    ``normal.``), and a name of which nothing else is left. Where both columns are there, a name
-    that says normal of an attack, or the reverse, is unclear too.
+    A label is clear if it is one of the declared values of the label column, or the name of an
+    attack. Any name may be that of a new attack in the attack column, and in the label column if
+    that has the name of one known attack somewhere. Never clear is what equals the word for normal
+    but for case, blanks and full stops at the end (raw KDD99 files write ``normal.``), another word
+    for normal, a number, a value of ``PAIRED_WORDS`` or ``NO_WORDS``, and nothing at all. Where
+    both columns are there, a name that says normal of an attack, or the reverse, is unclear too.
 
     Args:
         parts: Parquet files of accepted, labelled connections.
         contract: names the label column and its values.
     """
+    return find_unclear([pl.scan_parquet(part) for part in parts], contract)
+
+
+def find_unclear(
+    frames: Sequence[pl.LazyFrame], contract: Contract, first_rows: int | None = None
+) -> str | None:
+    """Say the same of frames.
+
+    Args:
+        frames: the rows of one file.
+        contract: names the label column and its values.
+        first_rows: how many these are, if the file may have more. Then a name that no known attack
+            has is left open.
+    """
     found: Counter[tuple[str, str]] = Counter()
-    for part in parts:
-        rows_of_part = pl.scan_parquet(part)
-        columns = pl.read_parquet_schema(part).keys()
+    is_new_clear = first_rows is not None or any(_has_known(frame, contract) for frame in frames)
+    for frame in frames:
+        columns = frame.collect_schema().names()
         column = _label_column(contract, columns)
         if column is None:
             continue
-        is_unclear = _is_unclear(contract, column)
-        unclear = rows_of_part.filter(is_unclear).group_by(column).len()
+        is_unclear = _is_unclear(contract, column, is_new_clear=is_new_clear)
+        unclear = frame.filter(is_unclear).group_by(column).len()
         for label, rows in unclear.collect().iter_rows():
             found[column, label] += rows
         if column == contract.label and contract.attack in columns:
             is_against = _contradicts(contract) & ~is_unclear
-            against = rows_of_part.filter(is_against).group_by(column, contract.attack).len()
+            against = frame.filter(is_against).group_by(column, contract.attack).len()
             for label, name, rows in against.collect().iter_rows():
-                found[f"{column} '{label}' beside {contract.attack}", name] += rows
+                beside = printable(label, LABEL_CHARACTERS)
+                found[f"{column} '{beside}' beside {contract.attack}", name] += rows
     if not found:
         return None
     first = next(iter(found))[0].partition(" ")[0]
@@ -87,11 +125,14 @@ def find_unclear_labels(parts: Iterable[Path], contract: Contract) -> str | None
     ]
     rest = len(shown) - UNCLEAR_SHOWN
     more = f" and {plural(rest, 'other label')}" if rest > 0 else ""
+    where = f"{plural(found.total(), 'row')}" + (
+        "" if first_rows is None else f" of the first {first_rows:,}"
+    )
     return (
-        f"{plural(found.total(), 'row')} cannot be told to be normal or an attack: "
+        f"{where} cannot be told to be normal or an attack: "
         f"{', '.join(shown[:UNCLEAR_SHOWN])}{more}. Expected "
-        f"{' or '.join(repr(value) for value in expected)}, written exactly so"
-        f"{'' if _declared(contract, first) else ', or the name of an attack'}."
+        f"{' or '.join(repr(value) for value in expected)}, written exactly so, or the name of"
+        " an attack."
     )
 
 
@@ -173,18 +214,75 @@ def _count(truth: pl.Series, is_flagged: pl.Series) -> LabelledCounts:
 def attack_name(contract: Contract, columns: Collection[str]) -> pl.Expr:
     """Return the expression that names the attack, and is null where the file does not.
 
-    The label column's own word for an attack names none.
+    The name is that of the attack column; else that of the label column, if that names attacks. The
+    label column's own word for an attack names none.
 
     Args:
-        contract: names the attack column.
-        columns: of the file; one without that column names no attack.
+        contract: names both columns.
+        columns: of the file; one without them names no attack.
     """
-    if contract.attack is None or contract.attack not in columns:
-        return pl.lit(None, dtype=pl.String).alias("attack")
-    name = pl.col(contract.attack)
-    is_normal = name == contract.normal_label
-    says_no_more = name.is_in(["", *_declared(contract, contract.label)])
-    return pl.when(is_normal | ~says_no_more).then(name).alias("attack")
+    says_no_more = ["", *_declared(contract, contract.label)]
+    names = [pl.lit(None, dtype=pl.String)]
+    if contract.label is not None and contract.label in columns:
+        label = pl.col(contract.label)
+        known = _bare(label)
+        name = pl.when(known.is_in(_known(contract))).then(known).otherwise(label)
+        is_name = ~label.is_in([contract.normal_label, *says_no_more])
+        names.insert(0, pl.when(is_name).then(name))
+    if contract.attack is not None and contract.attack in columns:
+        name = pl.col(contract.attack)
+        is_normal = name == contract.normal_label
+        names.insert(0, pl.when(is_normal | ~name.is_in(says_no_more)).then(name))
+    return pl.coalesce(names).alias("attack")
+
+
+def name_attack(value: str, contract: Contract) -> str | None:
+    """Return the name of an attack that a value gives; None if it gives none.
+
+    Args:
+        value: of a label or an attack column.
+        contract: lists the known attacks; their names are read in any case of letters, with or
+            without blanks around them and full stops at the end.
+    """
+    word = fold_value(value)
+    if word in ATTACK_WORDS | PAIRED_WORDS | NO_WORDS or not word or _NUMBER.fullmatch(word):
+        return None
+    return word if word in _known(contract) else value.strip().rstrip(".")
+
+
+def attack_word(contract: Contract) -> str:
+    """Return what the contract's label column says of an attack."""
+    declared = _declared(contract, contract.label)
+    return next((value for value in declared if value != contract.normal_label), "anomaly")
+
+
+def fold_value(value: str) -> str:
+    """Return a value in small letters, without blanks and full stops around it.
+
+    A number is written as an integer if it is one, so that 0.0 and 0 are the same.
+    """
+    word = value.strip().rstrip(".").strip().lower()
+    return _WHOLE.sub(r"\1", word)
+
+
+def says_which(values: Collection[str]) -> bool:
+    """Tell whether some values can say by themselves which of them means normal."""
+    words = {fold_value(value) for value in values}
+    return not all(word in PAIRED_WORDS or _NUMBER.fullmatch(word) for word in words)
+
+
+def looks_labelled(values: Collection[str], contract: Contract) -> bool:
+    """Tell whether the values of a column are such as labels have.
+
+    They are if one is a word for normal or attack or the name of a known attack or family, or if
+    all are one of a pair: 0 and 1, -1 and 1, true and false, yes and no.
+    """
+    words = {fold_value(value) for value in values} - {""}
+    families = {family.lower() for family in (contract.families or {}).values()}
+    declared = set(_declared(contract, contract.label))
+    if words & (NORMAL_WORDS | ATTACK_WORDS | declared | families | set(_known(contract))):
+        return True
+    return len(words) == 2 and (words <= PAIRED_WORDS or words in ({"0", "1"}, {"-1", "1"}))  # noqa: PLR2004 - a pair
 
 
 def family_of(attack: str, families: Mapping[str, str]) -> str:
@@ -192,13 +290,33 @@ def family_of(attack: str, families: Mapping[str, str]) -> str:
     return families.get(attack, OTHER_FAMILY)
 
 
-def _is_unclear(contract: Contract, column: str) -> pl.Expr:
+_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
+_WHOLE = re.compile(r"^([+-]?\d+)\.0+$")
+
+
+def _is_unclear(contract: Contract, column: str, *, is_new_clear: bool) -> pl.Expr:
     """Return the expression that is true for unclear labels; see ``find_unclear_labels``."""
-    label = pl.col(column)
-    if declared := _declared(contract, column):
-        return ~label.is_in(declared)
-    bare = _bare(label)
-    return (label != contract.normal_label) & ((bare == contract.normal_label) | (bare == ""))
+    label, bare = pl.col(column), _bare(pl.col(column))
+    declared = _declared(contract, column)
+    is_clear = label.is_in([contract.normal_label, *declared])
+    is_name = ~bare.is_in(["", contract.normal_label, *NORMAL_WORDS, *PAIRED_WORDS, *NO_WORDS])
+    is_name &= ~bare.str.contains(f"^{_NUMBER.pattern}$")
+    if declared and not is_new_clear:
+        is_name &= bare.is_in(_known(contract))
+    return ~is_clear & ~is_name
+
+
+def _has_known(frame: pl.LazyFrame, contract: Contract) -> bool:
+    """Tell whether the label column names an attack that the contract knows."""
+    column = contract.label
+    if column is None or column not in frame.collect_schema().names():
+        return False
+    return bool(frame.select(_bare(pl.col(column)).is_in(_known(contract)).any()).collect().item())
+
+
+def _known(contract: Contract) -> list[str]:
+    """List the attacks that the contract knows."""
+    return list(contract.families or {})
 
 
 def _bare(label: pl.Expr) -> pl.Expr:

@@ -9,7 +9,7 @@ memory. polars points at such values and does not copy them; so texts longer tha
 left out, or cut, before anything is made of them.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +31,8 @@ FEWEST_CELL_BYTES = 2
 MOST_NUMBER_BYTES = 48
 """What a cell that is no text takes at the most: a decimal of 38 digits, its sign, its point and a
 separator; rounded up."""
+FIRST_CHARACTERS = 100
+"""Characters of a value that it returns: a guess, more than a message shows."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,37 @@ def read_names(source: Path) -> tuple[str, ...]:
     return _read_footer(source).names
 
 
+def read_first(
+    source: Path, places: Sequence[int], most_records: int
+) -> tuple[list[pl.Series], int]:
+    """Return the first values of some columns as text, and how many records were looked at.
+
+    Args:
+        source: a Parquet file.
+        places: which columns, from 0. One that has no text form is all null.
+        most_records: how many records are looked at.
+
+    Raises:
+        InputRejectedError: damaged.
+    """
+    with _refusing(source), source.open("rb") as file:
+        parquet = pq.ParquetFile(file)
+        names = [parquet.schema_arrow.names[place] for place in places]
+        records = next(parquet.iter_batches(most_records, columns=names), None)
+        if records is None:
+            return [pl.Series(name, [], dtype=pl.String) for name in names], 0
+        found = [pl.Series(name, records.column(name)) for name in names]
+        return [_write_text(one) for one in found], records.num_rows
+
+
+def _write_text(values: pl.Series) -> pl.Series:
+    """Return the beginnings of values as text; null where their type has none."""
+    if values.dtype.is_nested() or values.dtype in {pl.Binary, pl.Duration}:
+        return pl.Series(values.name, [None] * len(values), dtype=pl.String)
+    text = values.cast(pl.String).str.head(FIRST_CHARACTERS).str.strip_chars()
+    return text.to_frame().select(pl.when(pl.first() != "").then(pl.first())).to_series()
+
+
 def count_records(source: Path) -> int:
     """Return the number of records of a Parquet file.
 
@@ -109,12 +142,15 @@ def parse_records(
         InputRejectedError: damaged, or a column of a type that cannot hold the declared one.
     """
     _check_pages(source)
-    names = [column.name for column in layout.columns]
+    named = [
+        pl.nth(place).alias(column.name)
+        for column, place in zip(layout.columns, layout.positions, strict=True)
+    ]
     records = pl.scan_parquet(source, glob=False)
     first = 0
     while True:
         with _refusing(source):
-            cells = records.select(names).slice(first, slice_rows).collect()
+            cells = records.select(named).slice(first, slice_rows).collect()
         if cells.is_empty():
             return
         cells, is_long = _leave_out_long(cells, line_bytes)

@@ -23,6 +23,7 @@ from tasks.detectors.hybrid import OperatingPointName
 from tasks.drift import DriftOptions, DriftSummary, measure_drift
 from tasks.explain import ExplainOptions, ExplainSummary, explain_batch
 from tasks.ingest import IngestOptions, IngestSummary, count_rows, ingest_file
+from tasks.labelling import LabelReading
 from tasks.lines import LINE_BYTES
 from tasks.publish import progress_artifact
 from tasks.score import ScoreOptions, ScoreSummary, score_batch
@@ -81,6 +82,8 @@ class FileJob(BaseModel):
     """Longest line that is read."""
     max_file_bytes: int = CONTENT_BYTES
     """Largest content that is read."""
+    labels: LabelReading | None = None
+    """How labels are read, where they are not the contract's own columns and words."""
 
     @property
     def declared(self) -> Contract:
@@ -306,6 +309,7 @@ def _ingest_options(job: FileJob) -> IngestOptions:
         line_bytes=job.max_line_bytes,
         content_bytes=job.max_file_bytes,
         known_bytes=job.known_bytes,
+        labels=job.labels,
     )
 
 

@@ -1,0 +1,119 @@
+"""The files to train on: what is there, what is left for next time, and how labels are read.
+
+Belongs here: all that can be said before a file is read and a flow is begun. Does not belong here:
+reading them (``flows.train``). Nothing heavy is imported.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from expectations.errors import UsageError
+from expectations.registry import get_contract
+from flows.settings import Settings
+from flows.stores import utc_now
+from storage.text import printable
+from tasks.inbox import SkippedFile, pending_files
+from tasks.label_columns import FoundLabels, choose_labels
+from tasks.labelling import LabelReading
+from tasks.shown import plural
+
+TRAIN_ON = "train on"
+"""What messages say is done with a file."""
+
+LEFT_SHOWN = 5
+"""Files left out that a message names. A guess."""
+NAME_CHARACTERS = 40
+"""Characters shown of a name: a guess, as long as names of files usually are."""
+
+
+@dataclass(frozen=True)
+class FoundFiles:
+    """What there is to train on."""
+
+    files: tuple[Path, ...]
+    left: tuple[SkippedFile, ...]
+    """What lies in the folders beside them, each with its reason."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was left, a sentence each; of many the first few, and how many more."""
+        named = [f"{printable(one.path.name, NAME_CHARACTERS)} ({one.reason})" for one in self.left]
+        more = len(named) - LEFT_SHOWN
+        rest = f" and {plural(more, 'more')}" if more > 0 else ""
+        return (f"left out: {', '.join(named[:LEFT_SHOWN])}{rest}",) if named else ()
+
+
+def list_labelled(settings: Settings, files: list[Path] | None) -> FoundFiles:
+    """List the files to train on: those named, and what lies whole in the folders named.
+
+    Raises:
+        UsageError: a folder cannot be looked into.
+    """
+    places = files or [open_training_folder(settings)]
+    listed: list[Path] = []
+    left: list[SkippedFile] = []
+    for place in places:
+        if place.is_dir():
+            contents = pending_files(place, utc_now(), settings.settle_s)
+            listed += [file.path for file in contents.pending]
+            left += contents.skipped
+        else:
+            listed.append(place)
+    return FoundFiles(tuple(listed), tuple(left))
+
+
+def open_training_folder(settings: Settings) -> Path:
+    """Return the training folder; the default one is made.
+
+    Raises:
+        UsageError: it is set to what is no folder.
+    """
+    folder = settings.training_folder
+    if settings.training is None and not folder.exists():
+        folder.mkdir(parents=True)
+    if not folder.is_dir():
+        message = (
+            f"Cannot look for labelled files in {folder}: it is no folder. Make it, mount it, or"
+            " correct NOCTULE_TRAINING"
+        )
+        raise UsageError(message)
+    return folder
+
+
+def require_files(found: FoundFiles, places: Sequence[Path]) -> FoundFiles:
+    """Refuse to train on nothing, and say what is left for next time.
+
+    Raises:
+        UsageError: no file is there, or none that is whole.
+    """
+    if found.files:
+        return found
+    where = ", ".join(map(str, places))
+    message = (
+        f"Cannot train: no file in {where} can be taken now; {found.notes[0]}. Wait until a file"
+        " does not change any more, or name it: noctule train FILE"
+        if found.left
+        else f"Cannot train: there is no file in {where}. Put labelled files there, or name one:"
+        " noctule train FILE"
+    )
+    raise UsageError(message)
+
+
+def find_labels(
+    settings: Settings, sources: Sequence[Path], asked: LabelReading, *, is_unlabelled: bool
+) -> list[FoundLabels]:
+    """Say of each file how its labels are read, before any time is spent on it.
+
+    Raises:
+        InputRejectedError: a file cannot be read, or trained on in this way.
+        UsageError: no file has the label column that is asked for.
+    """
+    return choose_labels(
+        sources,
+        get_contract(settings.contract),
+        asked,
+        TRAIN_ON,
+        is_unlabelled=is_unlabelled,
+        limit_bytes=settings.max_file_bytes,
+    )

@@ -1,0 +1,431 @@
+"""Which column of a file holds its labels, told from its beginning, before any time is spent.
+
+Belongs here: the choice of the column, and the refusal of files that leave it open. Does not belong
+here: how its values are read (``tasks.labelling``).
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import polars as pl
+
+from expectations.contract import Contract
+from expectations.errors import TrainingDataError, UsageError
+from storage.text import printable
+from tasks.labelling import (
+    VALUES_SHOWN,
+    LabelReader,
+    LabelReading,
+    LabelTally,
+    arrange_label,
+    describe_values,
+    shown,
+)
+from tasks.labels import (
+    CORRECT_LABELS,
+    NORMAL_WORDS,
+    find_unclear,
+    fold_value,
+    has_labels,
+    looks_labelled,
+    says_which,
+)
+from tasks.layout import Layout, read_head, recognise_layout, split_fields
+from tasks.parquet_records import count_records, read_first, read_layout
+from tasks.shown import plural
+from tasks.sources import CONTENT_BYTES, is_parquet, read_content
+
+LABEL_WORDS = frozenset(
+    {
+        "anomalous", "anomaly", "attack", "attacks", "benign", "category", "class", "classes",
+        "classification", "intrusion", "label", "labels", "malicious", "malware", "normal",
+        "outcome", "outlier", "result", "target", "targets", "threat", "truth", "type", "verdict",
+        "y",
+    }
+)  # fmt: skip
+"""Words of which one in the name of a column says that it may hold labels, such as ``is_attack``
+and ``groundTruth``: those met in public data sets and in textbooks. A word too many costs nothing:
+the column is named in a message, and is not used for it."""
+
+LOOK_BYTES = 16 << 20
+"""How much of a text is looked at: 110,000 lines of NSL-KDD, which take half a second."""
+
+LOOK_RECORDS = 100_000
+"""Records of Parquet that are looked at: about as many."""
+
+WHOLE_WORD = 5
+"""Letters from which on such a word counts within another, as in ``attackcat``. A guess: shorter
+ones are within too many."""
+
+NAMES_SHOWN = 5
+"""Columns that a message names: a guess. With ``VALUE_CHARACTERS`` each they stay below the 200
+characters that a message may repeat of a file."""
+
+_NAME_WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
+
+
+@dataclass(frozen=True)
+class FileHead:
+    """The first rows of a file, as far as they may say what its connections are."""
+
+    source: Path
+    layout: Layout
+    values: Mapping[str, pl.Series]
+    """The columns that are no features, by the name they have in the layout: text, null where
+    there is none."""
+    rows: int
+    """How many rows were looked at."""
+    is_whole: bool
+    """Whether those are all rows of the file."""
+
+    @property
+    def name(self) -> str:
+        """What messages call the file."""
+        return printable(self.source.name)
+
+    def find(self, column: str) -> str | None:
+        """Return the file's own name of a column: that name, or one like it but for case."""
+        names = self.layout.names
+        alike = [name for name in names if name.casefold() == column.casefold()]
+        return column if column in names else alike[0] if len(alike) == 1 else None
+
+    def count_values(self, column: str) -> list[tuple[str, int]]:
+        """Return the values of a column with their rows, the most frequent first."""
+        counted = Counter(self.values[column].drop_nulls().to_list())
+        return sorted(counted.items(), key=lambda one: (-one[1], one[0]))
+
+
+@dataclass(frozen=True)
+class FoundLabels:
+    """How the labels of a file are read."""
+
+    reading: LabelReading | None
+    """None where they are in the contract's columns and words, and where there are none."""
+    is_labelled: bool
+    notes: tuple[str, ...] = ()
+    """What a reader of the figures should know, a sentence each."""
+
+
+def ask_labels(
+    label: str | None, normal: Sequence[str] | None, *, is_unlabelled: bool = False
+) -> LabelReading:
+    """Return what a user says of the labels of his files.
+
+    Raises:
+        UsageError: it contradicts itself.
+    """
+    if is_unlabelled and (label is not None or normal):
+        given = "--label" if label is not None else "--normal"
+        message = (
+            f"Cannot use {given} with --unlabelled: the one says where labels are, the other that"
+            " every connection is taken for normal. Leave one of them out"
+        )
+        raise UsageError(message)
+    return LabelReading(column=label, normal=tuple(normal or ()))
+
+
+def choose_labels(
+    sources: Sequence[Path],
+    contract: Contract,
+    asked: LabelReading,
+    doing: str,
+    *,
+    is_unlabelled: bool = False,
+    limit_bytes: int = CONTENT_BYTES,
+) -> list[FoundLabels]:
+    """Say of each file how its labels are read. Only its beginning is looked at.
+
+    Args:
+        sources: the files; at least one.
+        contract: declares the columns.
+        asked: what the user says of the labels.
+        doing: for messages: ``train on``, ``evaluate``, ``study``.
+        is_unlabelled: whether every connection is to be taken for normal.
+        limit_bytes: largest content of a file.
+
+    Raises:
+        InputRejectedError: a file cannot be read.
+        TrainingDataError: a file has no labels, or labels that are not clear; or it has some, and
+            none are to be used.
+        UsageError: no file has the column that is asked for, or it is no label column.
+    """
+    heads = [look_at(source, contract, limit_bytes) for source in sources]
+    require_column(heads, contract, asked)
+    found = [
+        find_labels(head, contract, asked, doing, is_unlabelled=is_unlabelled) for head in heads
+    ]
+    if all(head.is_whole for head in heads):
+        require_normal(
+            {
+                head.name: _tally(head, contract, one.reading)
+                for head, one in zip(heads, found, strict=True)
+                if one.reading is not None
+            },
+            doing,
+        )
+    return found
+
+
+def look_at(source: Path, contract: Contract, limit_bytes: int = CONTENT_BYTES) -> FileHead:
+    """Read the first rows of a file.
+
+    Raises:
+        InputRejectedError: it cannot be read, or is of another source.
+    """
+    if is_parquet(source):
+        layout = read_layout(source, contract, limit_bytes)
+        wanted = _find_others(layout, contract)
+        columns, records = read_first(source, list(wanted.values()), LOOK_RECORDS)
+        found = dict(zip(wanted, columns, strict=True))
+        return FileHead(source, layout, found, records, records == count_records(source))
+    head, pieces = read_head(read_content(source))
+    layout = recognise_layout(head, contract, source)
+    text, is_whole = _read_beginning(pieces)
+    fields = (split_fields(line.removesuffix("\r")) for line in text.split("\n"))
+    wanted = _find_others(layout, contract)
+    rows = [
+        [one[place].strip() or None for place in wanted.values()]
+        for one in islice(fields, layout.header_line, None)
+        if one is not None and len(one) == layout.width
+    ]
+    frame = pl.DataFrame(rows, schema=dict.fromkeys(wanted, pl.String), orient="row")
+    return FileHead(source, layout, frame.to_dict(), len(rows), is_whole)
+
+
+def _read_beginning(pieces: Iterator[bytes]) -> tuple[str, bool]:
+    """Read the whole lines at the beginning of a text, and tell whether it ends there."""
+    read = bytearray()
+    for piece in pieces:
+        read += piece
+        if len(read) > LOOK_BYTES:
+            return read[: read.rfind(b"\n") + 1].decode(errors="replace"), False
+    return read.decode(errors="replace"), True
+
+
+def require_column(heads: Sequence[FileHead], contract: Contract, asked: LabelReading) -> None:
+    """Refuse a label column that is none.
+
+    Raises:
+        UsageError: it is declared as something else, or no file has it.
+    """
+    if asked.column is None:
+        return
+    declared = contract.by_name.get(asked.column.casefold())
+    if declared is not None and declared.role != "label":
+        message = (
+            f"Cannot use --label {shown(asked.column)}: {contract.name} declares that column as"
+            f" {'a feature' if declared.role == 'feature' else declared.role}, and no label."
+            " Name the column that says which connections are attacks"
+        )
+        raise UsageError(message)
+    if not any(head.find(asked.column) for head in heads):
+        names = dict.fromkeys(name for head in heads for name in head.values)
+        message = (
+            f"Cannot use --label {shown(asked.column)}: no file has such a column. Beside the"
+            f" features there {_list_names(list(names))}"
+        )
+        raise UsageError(message)
+
+
+def find_labels(
+    head: FileHead,
+    contract: Contract,
+    asked: LabelReading,
+    doing: str,
+    *,
+    is_unlabelled: bool = False,
+) -> FoundLabels:
+    """Say how the labels of a file are read; see ``choose_labels``."""
+    present = [column.name for column in head.layout.columns]
+    column = None if asked.column is None else head.find(asked.column)
+    is_declared = has_labels(contract, present)
+    if column is not None:
+        reading = LabelReading(column=column, normal=asked.normal)
+        _require_words(head, column, reading, doing)
+        return FoundLabels(reading, is_labelled=True)
+    if not is_declared:
+        return _find_unlabelled(head, contract, doing, is_unlabelled=is_unlabelled)
+    if is_unlabelled:
+        names = " and ".join(
+            shown(name) for name in (contract.label, contract.attack) if name in present
+        )
+        message = (
+            f"Cannot {doing} {head.name} with --unlabelled: its {names} says which connections are"
+            " attacks. Leave --unlabelled out; or take that column out of the file, and perhaps the"
+            " attacks, to fit a model of normal traffic alone."
+        )
+        raise TrainingDataError(message)
+    if asked.normal:
+        return FoundLabels(LabelReading(normal=asked.normal), is_labelled=True)
+    labels = {name: head.values[name] for name in present if name in head.values}
+    frame = pl.DataFrame(labels, schema=dict.fromkeys(labels, pl.String)).lazy()
+    if unclear := find_unclear([frame], contract, None if head.is_whole else head.rows):
+        message = f"Cannot {doing} {head.name}: {unclear} {CORRECT_LABELS}"
+        raise TrainingDataError(message)
+    return FoundLabels(None, is_labelled=True)
+
+
+def require_normal(files: Mapping[str, LabelTally], doing: str) -> None:
+    """Refuse label columns whose values cannot have been meant as they were read.
+
+    Args:
+        files: what messages call a file -> what its label column was read as.
+        doing: for messages: ``train on``, ``evaluate``, ``study``.
+
+    Raises:
+        TrainingDataError: a value says neither normal nor attack, no row of any file is normal, or
+            a value that was said to mean normal is in no row.
+    """
+    for name, tally in files.items():
+        if tally.rows_unclear:
+            message = (
+                f"Cannot {doing} {name}: {plural(tally.rows_unclear, 'row')} of its column"
+                f" {shown(tally.column)} cannot be told to be normal or an attack: it holds"
+                f" {tally.described}. {CORRECT_LABELS}"
+            )
+            raise TrainingDataError(message)
+    if not files:
+        return
+    unmet = set.intersection(*(set(tally.unmet) for tally in files.values()))
+    is_none_normal = not any(tally.rows_normal for tally in files.values())
+    if not unmet and not is_none_normal:
+        return
+    name, tally = next(iter(files.items()))
+    expected = (
+        f"no row holds {', '.join(map(shown, sorted(unmet)[:VALUES_SHOWN]))}, which is to mean"
+        " normal"
+        if unmet
+        else "no row is normal"
+    )
+    message = (
+        f"Cannot {doing} {name} by its column {shown(tally.column)}: {expected}. It holds"
+        f" {tally.described}. Say with --normal VALUE which of them means normal; nothing was"
+        " stored."
+    )
+    raise TrainingDataError(message)
+
+
+def _tally(head: FileHead, contract: Contract, reading: LabelReading) -> LabelTally:
+    """Say what the label column of a file is read as, by its first rows."""
+    reader = LabelReader(reading, arrange_label(head.layout, contract, reading), contract)
+    reader.count(head.values[reader.column])
+    return reader.close()
+
+
+def _find_unlabelled(
+    head: FileHead, contract: Contract, doing: str, *, is_unlabelled: bool
+) -> FoundLabels:
+    """Say that a file has no labels, if that is asked for; name the columns that look like some.
+
+    Raises:
+        TrainingDataError: it is not asked for.
+    """
+    suspects = [name for name in head.values if name not in contract.by_name]
+    likely = [name for name in suspects if looks_labelled(head.values[name].drop_nulls(), contract)]
+    likely += [name for name in suspects if name not in likely and _is_called_label(name)]
+    if is_unlabelled:
+        notes = (
+            f"column {shown(name)} looks like a label ({_describe_head(head, name)}) and is not"
+            " used: every connection is taken for normal"
+            for name in likely[:1]
+        )
+        return FoundLabels(None, is_labelled=False, notes=tuple(notes))
+    declared = " or ".join(shown(name) for name in (contract.label, contract.attack) if name)
+    missing = (
+        f"Cannot {doing} {head.name}: it has no column {declared} that says which of its"
+        " connections are attacks."
+    )
+    if likely:
+        first, *others = likely
+        values = [value for value, _ in head.count_values(first)]
+        is_told = any(fold_value(value) in NORMAL_WORDS for value in values)
+        also = f" So may {_join(others[:NAMES_SHOWN])}." if others else ""
+        advice = (
+            f" Column {shown(first)} looks like a label: {_describe_head(head, first)}.{also}"
+            f" If it is, add --label {printable(first, 30)}"
+            + ("" if is_told else ", and --normal VALUE for the value that means normal")
+        )
+    else:
+        advice = (
+            " If another column does, name it with --label COLUMN: beside the features there"
+            f" {_list_names(suspects)}"
+        )
+    if doing == "train on":
+        advice += (
+            ". To take every connection for normal, attacks among them, and fit a one-class model"
+            " alone, add --unlabelled"
+        )
+    message = f"{missing}{advice}. Nothing was stored."
+    raise TrainingDataError(message)
+
+
+def _require_words(head: FileHead, column: str, reading: LabelReading, doing: str) -> None:
+    """Refuse a label column of pairs, such as 0 and 1, unless it is said which means normal.
+
+    Raises:
+        TrainingDataError: it is not.
+    """
+    counted = head.count_values(column)
+    values = [value for value, _ in counted]
+    if reading.normal or not values or says_which(values):
+        return
+    message = (
+        f"Cannot {doing} {head.name} by its column {shown(column)}: it holds"
+        f" {describe_values(counted[:VALUES_SHOWN], max(0, len(counted) - VALUES_SHOWN))} of the"
+        f" first {head.rows:,}. Say with --normal VALUE which of them means normal; nothing was"
+        " stored."
+    )
+    raise TrainingDataError(message)
+
+
+def _find_others(layout: Layout, contract: Contract) -> dict[str, int]:
+    """Return the columns that are no features: the name in the layout, and the field."""
+    features = {
+        place
+        for column, place in zip(layout.columns, layout.positions, strict=True)
+        if column.name in contract.feature_names
+    }
+    declared = {
+        place: column.name
+        for column, place in zip(layout.columns, layout.positions, strict=True)
+        if column.role == "label"
+    }
+    return {
+        declared.get(place, name): place
+        for place, name in enumerate(layout.names)
+        if place not in features
+    }
+
+
+def _is_called_label(name: str) -> bool:
+    """Tell whether a column is named as labels are, in any case and with any separators."""
+    words = {word.lower() for word in _NAME_WORDS.findall(name)}
+    whole = "".join(one for one in name.lower() if one.isalpha())
+    return bool(words & LABEL_WORDS) or any(
+        word in whole for word in LABEL_WORDS if len(word) >= WHOLE_WORD
+    )
+
+
+def _describe_head(head: FileHead, column: str) -> str:
+    """Say what the first rows of a column hold."""
+    counted = head.count_values(column)
+    more = max(0, len(counted) - VALUES_SHOWN)
+    return f"it holds {describe_values(counted[:VALUES_SHOWN], more)} of the first {head.rows:,}"
+
+
+def _list_names(names: Sequence[str]) -> str:
+    """Say which columns there are."""
+    if not names:
+        return "is no other column"
+    more = len(names) - NAMES_SHOWN
+    rest = f" and {plural(more, 'other column')}" if more > 0 else ""
+    return f"{'is' if len(names) == 1 else 'are'} {_join(names[:NAMES_SHOWN])}{rest}"
+
+
+def _join(names: Sequence[str]) -> str:
+    """Write names one after another."""
+    return ", ".join(map(shown, names))
