@@ -75,13 +75,12 @@ def train(  # noqa: PLR0913 - each is an option of the command
         )
         raise UsageError(message)
     asked = _ask_labels(label, normal, is_unlabelled=unlabelled)
-    settings = settings_of_flows()
+    settings = quiet_settings()
     from flows.training_files import find_labels, list_labelled, require_files
 
-    found = require_files(list_labelled(settings, files), files)
-    find_labels(
-        settings, found.files, asked, is_unlabelled=unlabelled
-    )  # before all that takes time
+    found = require_files(list_labelled(settings, files), files)  # before all that takes time
+    find_labels(settings, found.files, asked, is_unlabelled=unlabelled)
+    settings_of_flows()
     from flows.run import run_training
     from flows.tables import show_training
 
