@@ -4,6 +4,7 @@ import polars as pl
 import pytest
 
 from expectations.contract import Column, Contract
+from expectations.nsl_kdd import NSL_KDD
 from tasks.labels import attack_name, find_unclear_labels, has_labels, is_attack
 
 LABELLED = Contract(name="small", title="", source="", columns=(), label="class", attack="attack")
@@ -51,8 +52,8 @@ def unclear(folder: Path, contract: Contract, **columns: list[str | None]) -> st
 def test_a_label_that_is_not_declared_is_named_with_its_rows(tmp_path: Path) -> None:
     assert unclear(tmp_path, DECLARED, **{"class": WRITTEN}) == (
         "6 rows cannot be told to be normal or an attack: class 'Normal' in 2 rows, "
-        "class '' in 1 row, class ' normal' in 1 row, class 'benign' in 1 row, "
-        "class 'normal.' in 1 row. Expected 'normal' or 'anomaly', written exactly so."
+        "class '' in 1 row, class ' normal' in 1 row, class 'benign' in 1 row and 1 other label. "
+        "Expected 'normal' or 'anomaly', written exactly so, or the name of an attack."
     )
 
 
@@ -65,7 +66,16 @@ def test_an_attack_that_is_all_but_called_normal_is_unclear(tmp_path: Path, like
 
 
 def test_an_attack_never_heard_of_is_an_attack(tmp_path: Path) -> None:
-    assert unclear(tmp_path, DECLARED, attack=["normal", "mscan", "abnormal", "benign"]) is None
+    assert unclear(tmp_path, DECLARED, attack=["normal", "mscan", "abnormal", "t1499"]) is None
+
+
+@pytest.mark.parametrize("word", ["benign", "BENIGN", "0", "1", "1.0", "True", "no", "-", "nan"])
+def test_a_word_that_names_no_attack_is_unclear_in_the_attack_column(
+    tmp_path: Path, word: str
+) -> None:
+    told = unclear(tmp_path, DECLARED, attack=["normal", word, "neptune"])
+    assert told is not None
+    assert told.startswith(f"1 row cannot be told to be normal or an attack: attack '{word}' in 1")
 
 
 def test_a_name_that_contradicts_the_label_beside_it_is_unclear(tmp_path: Path) -> None:
@@ -103,7 +113,7 @@ def test_of_many_unclear_labels_the_most_frequent_are_named_as_they_may_be_shown
     assert told is not None
     assert told.isprintable()
     assert "class 'h' in 2 rows, class 'a\\x1b" in told
-    assert " and 3 other labels. Expected" in told
+    assert " and 4 other labels. Expected" in told
 
 
 def test_rows_of_all_parts_are_counted(tmp_path: Path) -> None:
@@ -112,3 +122,35 @@ def test_rows_of_all_parts_are_counted(tmp_path: Path) -> None:
     told = find_unclear_labels([tmp_path / "a", tmp_path / "b"], DECLARED)
     assert told is not None
     assert told.startswith("3 rows cannot be told")
+
+
+def names(folder: Path, contract: Contract, **columns: list[str | None]) -> list[str | None]:
+    """Read the names of the attacks in a part with these columns."""
+    frame = pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
+    return frame.select(attack_name(contract, columns))["attack"].to_list()
+
+
+def test_names_of_attacks_in_the_label_column_are_the_names_of_its_attacks(tmp_path: Path) -> None:
+    written = ["normal", "neptune", "Satan.", "unheard_of", "anomaly", "", None]
+    clear = {"class": ["normal", "neptune", "Satan.", "unheard_of", "anomaly", None]}
+    assert unclear(tmp_path, NSL_KDD, **clear) is None
+    attacks = pl.DataFrame({"class": written}).select(is_attack(NSL_KDD, ["class"]))["is_attack"]
+    assert attacks.to_list()[:5] == [False, True, True, True, True]
+    named = names(tmp_path, NSL_KDD, **{"class": written})
+    assert named == [None, "neptune", "satan", "unheard_of", None, None, None]
+
+
+def test_the_attack_column_names_the_attack_before_the_label_column(tmp_path: Path) -> None:
+    columns = {"class": ["neptune", "satan", "normal"], "attack": ["smurf", "", "normal"]}
+    assert names(tmp_path, NSL_KDD, **columns) == ["smurf", "satan", "normal"]
+
+
+def test_a_name_never_heard_of_is_unclear_in_a_label_column_that_names_no_known_attack(
+    tmp_path: Path,
+) -> None:
+    told = unclear(tmp_path, NSL_KDD, **{"class": ["normal", "unheard_of", "anomaly"]})
+    assert told is not None
+    assert "class 'unheard_of' in 1 row. Expected" in told
+    near = unclear(tmp_path, NSL_KDD, **{"class": ["normal", "neptune", "Normal", "benign", "0"]})
+    assert near is not None
+    assert near.startswith("3 rows cannot be told")
