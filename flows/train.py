@@ -12,6 +12,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 from pydantic import BaseModel
 
+from expectations.contract import Contract
 from expectations.errors import TrainingDataError, UsageError
 from expectations.registry import get_contract
 from flows.plan import plan_file
@@ -31,7 +32,7 @@ from tasks.sources import hash_content
 from tasks.stages import FileJob, Refusal, ingest_task, validate_task
 from tasks.task import untagged
 from tasks.train import TrainingOutcome, train_model_task
-from tasks.training_data import require_alike
+from tasks.training_data import require_alike, require_clear
 
 
 def name_training() -> str:
@@ -93,8 +94,7 @@ def train(
         labels = find_labels(settings, found.files, asked, is_unlabelled=unlabelled)
         jobs = plan_files(settings, found.files, labels)
         accepted = [accept_file(job) for job in jobs]
-        require_normal(tallies(accepted), TRAIN_ON)
-        require_alike({file.name: file.parts for file in accepted}, get_contract(settings.contract))
+        require_labels(accepted, get_contract(settings.contract))
         outcome = train_model_task(
             engine,
             settings.models,
@@ -148,6 +148,18 @@ def plan_files(
         for source, content, found in zip(sources, contents, labels, strict=True)
     ]
     return list({job.batch_id: job for job in jobs}.values())
+
+
+def require_labels(accepted: Sequence[AcceptedFile], contract: Contract) -> None:
+    """Refuse labels that may not be meant as they were read, now that all of them are known.
+
+    Raises:
+        TrainingDataError: a file has such labels, or only some of the files have labels.
+    """
+    require_normal(tallies(accepted), TRAIN_ON)
+    if require_alike({file.name: file.parts for file in accepted}, contract):
+        for file in accepted:
+            require_clear(file.name, file.parts, contract)
 
 
 def tallies(accepted: Sequence[AcceptedFile]) -> dict[str, LabelTally]:

@@ -83,7 +83,9 @@ def read_training_rows(parts: Sequence[Path], contract: Contract) -> TrainingRow
     if not parts:
         message = "Cannot train: no files of connections were given. Name at least one."
         raise TrainingDataError(message)
-    is_labelled = require_alike({part.name: [part] for part in parts}, contract)
+    is_labelled = require_alike({str(part): [part] for part in parts}, contract)
+    if is_labelled:
+        require_clear("these files", parts, contract)
     frames = [_read_part(part, contract) for part in parts]
     every = pl.concat(frames)
     frame = every.drop_nulls("is_attack")
@@ -113,10 +115,12 @@ def require_alike(files: Mapping[str, Sequence[Path]], contract: Contract) -> bo
         contract: names the label.
 
     Raises:
-        TrainingDataError: some do and some do not, or labels may not be meant as they would be
-            read.
+        TrainingDataError: some do and some do not.
     """
-    labelled = {name: is_labelled(name, parts, contract) for name, parts in files.items()}
+    labelled = {
+        name: all(has_labels(contract, pl.read_parquet_schema(part).keys()) for part in parts)
+        for name, parts in files.items()
+    }
     if len(set(labelled.values())) > 1:
         with_labels = next(name for name, one in labelled.items() if one)
         without = next(name for name, one in labelled.items() if not one)
@@ -124,24 +128,27 @@ def require_alike(files: Mapping[str, Sequence[Path]], contract: Contract) -> bo
         message = (
             f"Cannot train on {without} together with {with_labels}: the latter says which of its "
             f"connections are attacks, the former has no column {wanted}. Train on the labelled "
-            "files alone, or on unlabelled ones alone: then every connection is taken for normal."
+            "files alone, or on the others alone with --unlabelled: then every connection is taken"
+            " for normal."
         )
         raise TrainingDataError(message)
     return all(labelled.values())
 
 
-def is_labelled(file_name: str, parts: Sequence[Path], contract: Contract) -> bool:
-    """Tell whether a file says which of its connections are attacks.
+def require_clear(file_name: str, parts: Sequence[Path], contract: Contract) -> None:
+    """Refuse a labelled file whose labels may not be meant as they would be read.
+
+    Args:
+        file_name: what the user calls it.
+        parts: its accepted rows.
+        contract: names the label.
 
     Raises:
-        TrainingDataError: it does, and not clearly.
+        TrainingDataError: a label is not clear.
     """
-    if not all(has_labels(contract, pl.read_parquet_schema(part).keys()) for part in parts):
-        return False
     if unclear := find_unclear_labels(parts, contract):
         message = f"Cannot train on {file_name}: {unclear} {CORRECT_LABELS}"
         raise TrainingDataError(message)
-    return True
 
 
 def assign_folds(rows: TrainingRows, folds: int, seed: int) -> npt.NDArray[np.intp]:
@@ -199,7 +206,7 @@ def _check(rows: TrainingRows, contract: Contract) -> None:
         if distinct >= MIN_DISTINCT or (kind == "attack" and not rows.is_labelled):
             continue
         only_normal = (
-            ", or train on all of them as normal traffic by a file without labels"
+            ", or take the labels out and train with --unlabelled: all of it is normal traffic then"
             if kind == "attack" and not attacks
             else ""
         )

@@ -163,7 +163,7 @@ def test_files_some_of_which_have_labels_are_refused_together(
 ) -> None:
     make_connections(300, seed=1).write_parquet(tmp_path / "a.parquet")
     make_connections(300, seed=2).drop("class", "attack").write_parquet(tmp_path / "b.parquet")
-    with pytest.raises(TrainingDataError, match=r"b\.parquet together with a\.parquet"):
+    with pytest.raises(TrainingDataError, match=r"b\.parquet together with .*a\.parquet"):
         read_training_rows([tmp_path / "a.parquet", tmp_path / "b.parquet"], NSL_KDD)
     rows = read_training_rows([tmp_path / "b.parquet"], NSL_KDD)
     assert (rows.is_labelled, int(rows.is_attack.sum()), rows.count) == (False, 0, 300)
