@@ -188,6 +188,19 @@ class Encoder(BaseModel):
             first += unseen + 1
         return Encoded(np.ascontiguousarray(ordinal, dtype=np.float32), neural)
 
+    def deviations(self, frame: pl.DataFrame) -> Matrix:
+        """Return how far each quantity of some connections lies from what is usual.
+
+        Args:
+            frame: one row per connection, with every feature.
+
+        Returns:
+            (n_rows, n_quantities), in scales of the normal training rows, clipped as the neural
+            model reads them; 0 where the value is missing.
+        """
+        scaled = frame.select(_standardise(quantity) for quantity in self.quantities)
+        return scaled.to_numpy(order="c")
+
     def unseen(self, frame: pl.DataFrame) -> dict[str, pl.DataFrame]:
         """Count the categories of a frame that training never met.
 

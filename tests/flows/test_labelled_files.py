@@ -51,7 +51,7 @@ def test_the_one_file_without_labels_is_named(
     frame.drop("class", "attack").write_csv(tmp_path / "bare.csv")
     ended = noctule("train", tmp_path / "labelled.csv", tmp_path / "bare.csv")
     assert ended.code == 3
-    assert "Cannot train on bare.csv together with labelled.csv: the latter says which" in ended.err
+    assert "Cannot train on bare.csv: it has no column 'class' or 'attack'" in ended.err
 
 
 def test_an_evaluation_on_what_the_model_was_trained_on_says_so(

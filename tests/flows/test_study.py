@@ -53,7 +53,7 @@ def test_what_cannot_be_studied_is_refused_in_words(
     simulate_night(unlabelled, rows=1_000, seed=3, night=date(2026, 11, 9), labelled=False)
     without = noctule("study", unlabelled, "--out", tmp_path)
     assert without.code == 3
-    assert "it says of no connection whether it is an attack" in without.err
+    assert "Cannot study plain.csv: it has no column 'class' or 'attack'" in without.err
     rows = labelled.read_text().splitlines()
     normal = tmp_path / "normal.csv"
     normal.write_text("\n".join([rows[0], *(row for row in rows[1:] if row.endswith("normal"))]))

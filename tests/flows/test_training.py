@@ -11,7 +11,10 @@ import sqlalchemy as sa
 from prefect.states import raise_state_exception
 
 from expectations.errors import UsageError
+from flows.serve import tell_of_champion
+from flows.settings import load_settings
 from flows.train import train
+from flows.training_files import list_labelled
 from storage.claims import lock_folder
 from storage.database import connect
 from storage.queries import history_rows, model_rows
@@ -125,10 +128,55 @@ def test_a_folder_without_files_is_a_mistake_of_the_user(
 
 
 @pytest.mark.usefixtures("settled")
-def test_the_scheduled_training_has_nothing_to_do_without_files(home: Path) -> None:
+def test_a_training_from_the_ui_without_files_fails_and_says_where_they_belong(home: Path) -> None:
     state = train(return_state=True)
-    assert state.is_completed()
-    assert state.message == f"no file in {home / 'training'}"
+    assert state.is_failed()
+    assert f"there is no file in {home / 'training'}" in (state.message or "")
+
+
+@pytest.mark.usefixtures("home", "prefect_server")
+def test_what_is_left_for_next_time_is_named_with_its_reason(
+    home: Path, labelled: Path, noctule: "Callable[..., Ended]"
+) -> None:
+    (labelled / "more.csv.part").touch()
+    said = (
+        f"no file in {labelled} can be taken now; left out: more.csv.part (its name says it is"
+        " temporary), night.csv (modified less than 60 s ago: it may still be growing)"
+    )
+    ended = noctule("train", labelled)
+    assert (ended.code, ended.out) == (2, "")
+    assert said in ended.err
+    state = train([labelled], return_state=True)
+    assert state.is_failed()
+    assert said in (state.message or "")
+
+
+@pytest.mark.parametrize("place", ["nowhere", "file"])
+def test_a_training_folder_that_is_none_is_a_mistake_of_the_user(
+    home: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    (home / "file").touch()
+    monkeypatch.setenv("NOCTULE_TRAINING", str(home / place))
+    with pytest.raises(UsageError, match=r"it is no folder.* correct NOCTULE_TRAINING"):
+        list_labelled(load_settings(), None)
+
+
+def test_the_default_training_folder_is_made(home: Path) -> None:
+    assert list_labelled(load_settings(), None).files == ()
+    assert (home / "training").is_dir()
+
+
+def test_a_service_without_a_model_says_what_to_do(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tell_of_champion(load_settings())
+    assert capsys.readouterr().err == ""
+    monkeypatch.setenv("NOCTULE_HOME", str(tmp_path / "new"))
+    tell_of_champion(load_settings())
+    (said,) = capsys.readouterr().err.splitlines()
+    assert "There is no model for contract nsl_kdd yet." in said
+    assert "noctule train FILE. Or put labelled files into" in said
+    assert "run the deployment train." in said
 
 
 @pytest.fixture
@@ -150,7 +198,7 @@ def test_a_training_removes_what_killed_ones_left_and_keeps_what_is_finished(
 ) -> None:
     (left[0].parent / "ingest").mkdir()
     versions = [path for path in (home / "models").iterdir() if path not in left]
-    assert train(return_state=True).is_completed()
+    assert train(return_state=True).is_failed(), "there is no file"
     assert not any(folder.exists() for folder in left)
     assert [path.name for path in left[0].parent.iterdir()] == ["ingest"]
     assert list((home / "models").iterdir()) == versions

@@ -1,9 +1,10 @@
-"""A batch is scored part by part; every flagged row keeps its record, the highest their reasons."""
+"""A batch is scored part by part; every flagged row keeps its record, and each kind has reasons."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -14,8 +15,10 @@ from tasks.explain import (
     REASONS_SCHEMA,
     ExplainOptions,
     ExplainSummary,
+    choose_rows,
     explain_batch,
     explain_rows,
+    find_kinds,
 )
 from tasks.score import ScoreOptions, ScoreSummary, UnseenCategories, score_batch
 from tasks.validate import PartFile
@@ -147,17 +150,104 @@ def test_every_flagged_row_keeps_its_record_without_labels(
     assert first["line_number"] == expected["line_number"]
 
 
-def test_the_highest_scores_are_explained_and_no_more(
+def test_so_many_are_explained_and_no_more(
     folder: Path, scored: ScoreSummary, tiny_model_folder: Path, tmp_path: Path
 ) -> None:
     summary = explain(folder, scored, tiny_model_folder, tmp_path, top_k=3)
     flagged = pl.concat([pl.read_parquet(tmp_path / Path(name).name) for name in summary.flagged])
-    best = flagged.sort(["anomaly_score", "row_number"], descending=[True, False]).head(3)
-    assert summary.rows_explained == 3
-    assert sorted(flagged.filter("is_explained")["row_number"]) == sorted(best["row_number"])
+    best = flagged.sort(["anomaly_score", "row_number"], descending=[True, False])
+    explained = flagged.filter("is_explained")["row_number"]
+    assert summary.rows_explained == explained.len() == 3
+    assert best["row_number"][0] in explained, "its kind comes first, and it within its kind"
     reasons = pl.read_parquet(tmp_path / "reasons.parquet")
     assert reasons.schema == REASONS_SCHEMA
-    assert set(reasons["row_number"]) == set(best["row_number"])
+    assert set(reasons["row_number"]) == set(explained)
+
+
+@pytest.fixture
+def usual(tiny_model: Model) -> pl.DataFrame:
+    """One row: the ordinary normal connection."""
+    row = tiny_model.encoder.frame_of(tiny_model.card.typical)
+    return row.with_columns(pl.col(one.name).cast(one.dtype) for one in NSL_KDD.features)
+
+
+Choose = Callable[..., list[int]]
+
+
+@pytest.fixture
+def choose(tiny_model: Model, tmp_path: Path) -> Choose:
+    """Choose among rows with these scores, which come in parts of so many."""
+
+    def choose(
+        rows: pl.DataFrame, scores: Sequence[float], top_k: int, size: int = 99
+    ) -> list[int]:
+        number = pl.int_range(1, rows.height + 1, dtype=pl.Int64, eager=True).alias("row_number")
+        scored = pl.DataFrame({"row_number": number, "anomaly_score": scores})
+        scored = scored.with_columns(is_flagged=pl.col("anomaly_score") > 0)
+        parts, names = [], []
+        for first in range(0, rows.height, size):
+            parts.append(PartFile(path=f"{first}.parquet", rows=size))
+            names.append(f"scores-{first}.parquet")
+            rows.slice(first, size).write_parquet(tmp_path / parts[-1].path)
+            scored.slice(first, size).write_parquet(tmp_path / names[-1])
+        return choose_rows(tmp_path, parts, names, tiny_model.encoder, top_k).to_list()
+
+    return choose
+
+
+def test_each_kind_is_explained_before_the_copies_of_a_flood(
+    usual: pl.DataFrame, choose: Choose
+) -> None:
+    flood = usual.with_columns(flag=pl.lit("S0"), count=pl.lit(511).cast(pl.Int64))
+    small = [
+        usual.with_columns(service=pl.lit("telnet"), num_failed_logins=pl.lit(3).cast(pl.Int64)),
+        usual.with_columns(service=pl.lit("telnet")),
+        usual.with_columns(flag=pl.lit("REJ"), rerror_rate=pl.lit(1.0)),
+        usual.with_columns(src_bytes=pl.lit(10**9).cast(pl.Int64)),
+    ]
+    rows = pl.concat([*[flood] * 40, *small])
+    scores = [9.0] * 20 + [9.5] * 20 + [2.0, 1.5, 1.0, 0.5]
+    assert choose(rows, scores, 7) == [21, 41, 42, 43, 44, 22, 23]
+    assert choose(rows, scores, 3) == [21, 41, 42], "of more kinds, those with the highest scores"
+    scores[42] = 0.0
+    assert choose(rows, scores, 5) == [21, 41, 42, 44, 22], "what is not flagged is not explained"
+
+
+@pytest.mark.parametrize("top_k", [1, 4, 11, 60])
+def test_the_choice_does_not_depend_on_how_rows_are_cut_into_parts(
+    make_connections: MakeConnections, tiny_model: Model, choose: Choose, top_k: int
+) -> None:
+    rows = make_connections(90, seed=11).select(NSL_KDD.feature_names)
+    scores = np.random.default_rng(3).integers(0, 12, 90).astype(float).tolist()
+    kinds = find_kinds(rows, tiny_model.encoder).rows()
+    order = sorted((row for row in range(90) if scores[row] > 0), key=lambda row: -scores[row])
+    firsts = [
+        row for at, row in enumerate(order) if kinds[row] not in {kinds[one] for one in order[:at]}
+    ]
+    rest = [row for row in order if row not in firsts]
+    expected = [row + 1 for row in [*firsts, *rest][:top_k]]
+    assert len(firsts) > 4
+    assert choose(rows, scores, top_k) == expected
+    assert choose(rows, scores, top_k, size=7) == expected
+
+
+def test_a_kind_is_its_categories_and_what_is_far_from_usual_on_which_side(
+    usual: pl.DataFrame, tiny_model: Model
+) -> None:
+    def kind(**values: object) -> tuple[object, ...]:
+        changed = usual.with_columns(
+            pl.lit(value).cast(usual.schema[name]).alias(name) for name, value in values.items()
+        )
+        (found,) = find_kinds(changed, tiny_model.encoder).rows()
+        return found
+
+    assert kind() == kind(dst_bytes=usual["dst_bytes"][0] + 1), "not far"
+    assert kind(root_shell=1) != kind(), "the first departure from a constant"
+    assert kind(hot=40) == kind(hot=90) != kind()
+    assert kind(hot=40) != kind(urgent=40)
+    assert kind(hot=40, urgent=40) == kind(hot=90, urgent=30)
+    assert kind(src_bytes=10**9) != kind(src_bytes=0) != kind()
+    assert kind(service="telnet") != kind(service="ftp") != kind(), "unseen ones too"
 
 
 def test_nothing_is_explained_where_nothing_may_be(
