@@ -54,8 +54,9 @@ class Settings(BaseSettings):
     """Earlier nights by which the budget is kept and a usual flag rate is told. A guess: a week,
     with its days of rest."""
     explain_top: int = Field(default=500, ge=0)
-    """Most flagged connections explained per batch. 500 is more than an analyst reads in a day
-    (a guess) and about one CPU second."""
+    """Most flagged connections explained per batch: one of each kind first, then those with the
+    highest scores. 500 is more than an analyst reads in a day (a guess) and about one CPU
+    second."""
     max_quarantine_ratio: float = Field(default=0.5, ge=0, le=1)
     """A batch with a larger share of unusable rows is rejected whole (a guess: such a file is
     more likely of another kind than damaged)."""
