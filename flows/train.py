@@ -103,6 +103,7 @@ def train(
             options,
             utc_now(),
             sources={job.batch_id: job.source.name for job in jobs},
+            labels={job.batch_id: job.labels for job in jobs if job.labels is not None},
             rows_quarantined=sum(file.rows_quarantined for file in accepted),
             advisories=[
                 *(advisory for file in accepted for advisory in file.advisories),

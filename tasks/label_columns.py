@@ -17,6 +17,7 @@ from expectations.contract import Contract
 from expectations.errors import TrainingDataError, UsageError
 from storage.text import printable
 from tasks.labelling import (
+    VALUES_COUNTED,
     VALUES_SHOWN,
     LabelReader,
     LabelReading,
@@ -88,10 +89,12 @@ class FileHead:
         return printable(self.source.name)
 
     def find(self, column: str) -> str | None:
-        """Return the file's own name of a column: that name, or one like it but for case."""
-        names = self.layout.names
-        alike = [name for name in names if name.casefold() == column.casefold()]
-        return column if column in names else alike[0] if len(alike) == 1 else None
+        """Return the name of a column that is no feature: that name, or one like it but for case.
+
+        None where there is none, or more than one like it.
+        """
+        alike = [name for name in self.values if name.casefold() == column.casefold()]
+        return column if column in self.values else alike[0] if len(alike) == 1 else None
 
     def count_values(self, column: str) -> list[tuple[str, int]]:
         """Return the values of a column with their rows, the most frequent first."""
@@ -277,8 +280,9 @@ def require_normal(files: Mapping[str, LabelTally], doing: str) -> None:
         doing: for messages: ``train on``, ``evaluate``, ``study``.
 
     Raises:
-        TrainingDataError: a value says neither normal nor attack, no row of any file is normal, or
-            a value that was said to mean normal is in no row.
+        TrainingDataError: a value says neither normal nor attack; a value that was said to mean
+            normal is in no row; or no row of any file is normal, and not all of them surely are
+            attacks.
     """
     for name, tally in files.items():
         if tally.rows_unclear:
@@ -291,10 +295,11 @@ def require_normal(files: Mapping[str, LabelTally], doing: str) -> None:
     if not files:
         return
     unmet = set.intersection(*(set(tally.unmet) for tally in files.values()))
-    is_none_normal = not any(tally.rows_normal for tally in files.values())
-    if not unmet and not is_none_normal:
+    is_normal_met = any(tally.rows_normal for tally in files.values())
+    doubtful = {name: tally for name, tally in files.items() if not tally.are_sure}
+    if not unmet and (is_normal_met or not doubtful):
         return
-    name, tally = next(iter(files.items()))
+    name, tally = next(iter((doubtful or files).items()))
     expected = (
         f"no row holds {', '.join(map(shown, sorted(unmet)[:VALUES_SHOWN]))}, which is to mean"
         " normal"
@@ -325,7 +330,7 @@ def _find_unlabelled(
         TrainingDataError: it is not asked for.
     """
     suspects = [name for name in head.values if name not in contract.by_name]
-    likely = [name for name in suspects if looks_labelled(head.values[name].drop_nulls(), contract)]
+    likely = [name for name in suspects if _holds_labels(head.values[name], contract)]
     likely += [name for name in suspects if name not in likely and _is_called_label(name)]
     if is_unlabelled:
         notes = (
@@ -398,6 +403,12 @@ def _find_others(layout: Layout, contract: Contract) -> dict[str, int]:
         for place, name in enumerate(layout.names)
         if place not in features
     }
+
+
+def _holds_labels(values: pl.Series, contract: Contract) -> bool:
+    """Tell whether a column has such values as labels have, and no more than a label column has."""
+    different = values.drop_nulls().unique()
+    return len(different) <= VALUES_COUNTED and looks_labelled(different.to_list(), contract)
 
 
 def _is_called_label(name: str) -> bool:

@@ -15,7 +15,14 @@ from pydantic import BaseModel, ConfigDict
 
 from expectations.contract import Contract
 from storage.text import printable
-from tasks.labels import NO_WORDS, NORMAL_WORDS, attack_word, fold_value, name_attack
+from tasks.labels import (
+    NO_WORDS,
+    NORMAL_WORDS,
+    attack_word,
+    fold_value,
+    is_surely_attack,
+    name_attack,
+)
 from tasks.shown import plural
 
 if TYPE_CHECKING:
@@ -66,6 +73,9 @@ class LabelTally(BaseModel):
     rows_attack: int
     rows_unclear: int
     """Rows whose value says neither; not those without a value."""
+    are_sure: bool
+    """Whether all rows of attacks have a word for attack, or the name of a known one: then none of
+    them may have been meant to be normal."""
     values: tuple[tuple[str, int], ...]
     """The most frequent values, each with its rows."""
     values_more: int
@@ -107,6 +117,7 @@ class LabelReader:
         self._found: Counter[str] = Counter()
         self._rows: Counter[str | None] = Counter()
         self._attack_word = attack_word(contract)
+        self._are_sure = True
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -130,7 +141,9 @@ class LabelReader:
         """Count what values of the label column say; of one that is null, nothing."""
         counted = values.fill_null("").value_counts(name="rows").sort(pl.first())
         for value, rows in counted.iter_rows():
-            self._rows[self._say(value)] += rows
+            says = self._say(value)
+            self._rows[says] += rows
+            self._are_sure &= says != self._attack_word or is_surely_attack(value, self._contract)
             if value and (value in self._found or len(self._found) < VALUES_COUNTED):
                 self._found[value] += rows
 
@@ -144,6 +157,7 @@ class LabelReader:
             rows_normal=normal,
             rows_attack=attack,
             rows_unclear=self._rows.total() - self._rows[None] - normal - attack,
+            are_sure=self._are_sure,
             values=tuple(ranked[:VALUES_SHOWN]),
             values_more=max(0, len(ranked) - VALUES_SHOWN),
             unmet=tuple(value for value in self._given if fold_value(value) not in words | {""}),

@@ -271,16 +271,21 @@ def says_which(values: Collection[str]) -> bool:
     return not all(word in PAIRED_WORDS or _NUMBER.fullmatch(word) for word in words)
 
 
+def is_surely_attack(value: str, contract: Contract) -> bool:
+    """Tell whether a value is a word for attack, or the name of a known attack or family."""
+    families = {family.lower() for family in (contract.families or {}).values()}
+    words = {*ATTACK_WORDS, attack_word(contract), *families, *_known(contract)}
+    return fold_value(value) in words
+
+
 def looks_labelled(values: Collection[str], contract: Contract) -> bool:
     """Tell whether the values of a column are such as labels have.
 
-    They are if one is a word for normal or attack or the name of a known attack or family, or if
-    all are one of a pair: 0 and 1, -1 and 1, true and false, yes and no.
+    They are if one means normal or surely an attack, or if they are a pair: 0 and 1, -1 and 1,
+    true and false, yes and no.
     """
     words = {fold_value(value) for value in values} - {""}
-    families = {family.lower() for family in (contract.families or {}).values()}
-    declared = set(_declared(contract, contract.label))
-    if words & (NORMAL_WORDS | ATTACK_WORDS | declared | families | set(_known(contract))):
+    if any(word in NORMAL_WORDS or is_surely_attack(word, contract) for word in words):
         return True
     return len(words) == 2 and (words <= PAIRED_WORDS or words in ({"0", "1"}, {"-1", "1"}))  # noqa: PLR2004 - a pair
 

@@ -19,6 +19,7 @@ from storage.lake import room_on_disk
 from storage.model_store import champion, register_model
 from tasks.fit import FitSummary, fit_model
 from tasks.holdout import TrainingOptions
+from tasks.labelling import LabelReading
 from tasks.outcomes import OutsideText
 from tasks.shown import plural
 from tasks.task import task
@@ -56,6 +57,7 @@ def train_model(  # noqa: PLR0913 - the last three only travel to the report, ea
     sources: Mapping[str, str],
     rows_quarantined: int,
     advisories: Sequence[str] = (),
+    labels: Mapping[str, LabelReading] | None = None,
 ) -> TrainingOutcome:
     """Fit a model on connections and register it.
 
@@ -69,6 +71,7 @@ def train_model(  # noqa: PLR0913 - the last three only travel to the report, ea
         sources: SHA-256 of each file's content -> its name, kept with the version.
         rows_quarantined: of those files, for the report.
         advisories: of those files, likewise.
+        labels: SHA-256 of a file's content -> how its labels were read, kept with the version.
 
     Returns:
         The version and the evidence for it.
@@ -91,7 +94,7 @@ def train_model(  # noqa: PLR0913 - the last three only travel to the report, ea
             contract=contract_name,
             content_hash=fit.content_hash,
             rows_trained=fit.rows,
-            training=describe_training(options, sources),
+            training=describe_training(options, sources, labels or {}),
             metrics=fit.metrics.model_dump(mode="json"),
             registered_at=now,
             registered_by="noctule train",
@@ -106,17 +109,22 @@ def train_model(  # noqa: PLR0913 - the last three only travel to the report, ea
 
 
 def describe_training(
-    options: TrainingOptions, sources: Mapping[str, str]
+    options: TrainingOptions,
+    sources: Mapping[str, str],
+    labels: Mapping[str, LabelReading] | None = None,
 ) -> dict[str, dict[str, object]]:
     """Say what a model depends on, to be kept with it; JSON-able.
 
     Args:
         options: how it was fitted.
         sources: SHA-256 of each file's content -> its name.
+        labels: likewise -> how its labels were read, where the contract does not say so.
     """
+    read = {key: reading.model_dump(mode="json") for key, reading in (labels or {}).items()}
     return {
         "options": options.model_dump(mode="json"),
         "sources": dict(sources),
+        **({"labels": read} if read else {}),
         "libraries": {name: version(name) for name in LIBRARIES},
     }
 

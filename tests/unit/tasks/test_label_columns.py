@@ -168,6 +168,11 @@ def test_where_no_row_is_normal_the_values_are_shown(tmp_path: Path) -> None:
     )
 
 
+def test_a_file_of_known_attacks_alone_is_clear(tmp_path: Path) -> None:
+    file = write(tmp_path / "a.csv", label=["neptune", "Satan.", "DoS", "attack"])
+    assert choose(file, LabelReading(column="label")).is_labelled
+
+
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
