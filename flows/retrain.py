@@ -33,7 +33,8 @@ from tasks.detectors.hybrid import read_card
 from tasks.gate import GateOptions
 from tasks.gather import Gathered, gather_task
 from tasks.holdout import TrainingOptions
-from tasks.label_columns import ask_labels, find_labels, look_at, require_column, require_normal
+from tasks.label_columns import ask_labels, find_labels, require_column, require_normal
+from tasks.label_heads import look_at
 from tasks.labelling import LabelReading
 from tasks.lifeline import lifeline
 from tasks.operating import choose_threshold

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from expectations.contract import Contract
 from storage.text import printable
-from tasks.labels import (
+from tasks.label_words import (
     NO_WORDS,
     NORMAL_WORDS,
     attack_word,

@@ -4,7 +4,6 @@ Belongs here: reading a contract's label and attack columns, and what is wrong w
 belong here: anything that scores; labels are for training and metrics only.
 """
 
-import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +13,14 @@ from pydantic import BaseModel, ConfigDict
 
 from expectations.contract import Contract
 from storage.text import printable
+from tasks.label_words import (
+    NO_WORDS,
+    NORMAL_WORDS,
+    NUMBER,
+    PAIRED_WORDS,
+    declared_values,
+    known_attacks,
+)
 from tasks.shown import plural
 
 CORRECT_LABELS = (
@@ -28,23 +35,6 @@ UNCLEAR_SHOWN = 4
 LABEL_CHARACTERS = 20
 """Characters shown of one: a guess, longer than any name of NSL-KDD. Four labels, each beside the
 name of an attack, stay below the 200 characters that a message may repeat of a file."""
-
-NORMAL_WORDS = frozenset({"normal", "benign"})
-"""Values that mean normal in whatever column they are, as ``fold_value`` writes them: those of
-NSL-KDD and of the CIC data sets."""
-
-ATTACK_WORDS = frozenset(
-    {"anomaly", "anomalous", "abnormal", "attack", "intrusion", "malicious", "malware", "outlier"}
-)
-"""Values that mean an attack and do not name it, likewise."""
-
-PAIRED_WORDS = frozenset({"true", "false", "yes", "no", "t", "f", "y", "n"})
-"""Values that come in pairs, likewise. Like a number, such a value does not say whether it means
-normal or an attack, and it names no attack."""
-
-NO_WORDS = frozenset({"-", "?", "none", "null", "nan", "na", "n/a", "background"})
-"""Values that say neither normal nor attack, likewise. ``background`` is that of CTU-13: traffic
-that nobody has looked at."""
 
 OTHER_FAMILY = "other"
 """The family of an attack the contract's list does not know."""
@@ -118,7 +108,7 @@ def find_unclear(
     if not found:
         return None
     first = next(iter(found))[0].partition(" ")[0]
-    expected = _declared(contract, first) or (contract.normal_label,)
+    expected = declared_values(contract, first) or (contract.normal_label,)
     shown = [
         f"{column} '{printable(label, LABEL_CHARACTERS)}' in {plural(rows, 'row')}"
         for (column, label), rows in sorted(found.items(), key=lambda one: (-one[1], one[0]))
@@ -221,12 +211,12 @@ def attack_name(contract: Contract, columns: Collection[str]) -> pl.Expr:
         contract: names both columns.
         columns: of the file; one without them names no attack.
     """
-    says_no_more = ["", *_declared(contract, contract.label)]
+    says_no_more = ["", *declared_values(contract, contract.label)]
     names = [pl.lit(None, dtype=pl.String)]
     if contract.label is not None and contract.label in columns:
         label = pl.col(contract.label)
         known = _bare(label)
-        name = pl.when(known.is_in(_known(contract))).then(known).otherwise(label)
+        name = pl.when(known.is_in(known_attacks(contract))).then(known).otherwise(label)
         is_name = ~label.is_in([contract.normal_label, *says_no_more])
         names.insert(0, pl.when(is_name).then(name))
     if contract.attack is not None and contract.attack in columns:
@@ -236,78 +226,20 @@ def attack_name(contract: Contract, columns: Collection[str]) -> pl.Expr:
     return pl.coalesce(names).alias("attack")
 
 
-def name_attack(value: str, contract: Contract) -> str | None:
-    """Return the name of an attack that a value gives; None if it gives none.
-
-    Args:
-        value: of a label or an attack column.
-        contract: lists the known attacks; their names are read in any case of letters, with or
-            without blanks around them and full stops at the end.
-    """
-    word = fold_value(value)
-    if word in ATTACK_WORDS | PAIRED_WORDS | NO_WORDS or not word or _NUMBER.fullmatch(word):
-        return None
-    return word if word in _known(contract) else value.strip().rstrip(".")
-
-
-def attack_word(contract: Contract) -> str:
-    """Return what the contract's label column says of an attack."""
-    declared = _declared(contract, contract.label)
-    return next((value for value in declared if value != contract.normal_label), "anomaly")
-
-
-def fold_value(value: str) -> str:
-    """Return a value in small letters, without blanks and full stops around it.
-
-    A number is written as an integer if it is one, so that 0.0 and 0 are the same.
-    """
-    word = value.strip().rstrip(".").strip().lower()
-    return _WHOLE.sub(r"\1", word)
-
-
-def says_which(values: Collection[str]) -> bool:
-    """Tell whether some values can say by themselves which of them means normal."""
-    words = {fold_value(value) for value in values}
-    return not all(word in PAIRED_WORDS or _NUMBER.fullmatch(word) for word in words)
-
-
-def is_surely_attack(value: str, contract: Contract) -> bool:
-    """Tell whether a value is a word for attack, or the name of a known attack or family."""
-    families = {family.lower() for family in (contract.families or {}).values()}
-    words = {*ATTACK_WORDS, attack_word(contract), *families, *_known(contract)}
-    return fold_value(value) in words
-
-
-def looks_labelled(values: Collection[str], contract: Contract) -> bool:
-    """Tell whether the values of a column are such as labels have.
-
-    They are if one means normal or surely an attack, or if they are a pair: 0 and 1, -1 and 1,
-    true and false, yes and no.
-    """
-    words = {fold_value(value) for value in values} - {""}
-    if any(word in NORMAL_WORDS or is_surely_attack(word, contract) for word in words):
-        return True
-    return len(words) == 2 and (words <= PAIRED_WORDS or words in ({"0", "1"}, {"-1", "1"}))  # noqa: PLR2004 - a pair
-
-
 def family_of(attack: str, families: Mapping[str, str]) -> str:
     """Return an attack's family."""
     return families.get(attack, OTHER_FAMILY)
 
 
-_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
-_WHOLE = re.compile(r"^([+-]?\d+)\.0+$")
-
-
 def _is_unclear(contract: Contract, column: str, *, is_new_clear: bool) -> pl.Expr:
     """Return the expression that is true for unclear labels; see ``find_unclear_labels``."""
     label, bare = pl.col(column), _bare(pl.col(column))
-    declared = _declared(contract, column)
+    declared = declared_values(contract, column)
     is_clear = label.is_in([contract.normal_label, *declared])
     is_name = ~bare.is_in(["", contract.normal_label, *NORMAL_WORDS, *PAIRED_WORDS, *NO_WORDS])
-    is_name &= ~bare.str.contains(f"^{_NUMBER.pattern}$")
+    is_name &= ~bare.str.contains(f"^{NUMBER}$")
     if declared and not is_new_clear:
-        is_name &= bare.is_in(_known(contract))
+        is_name &= bare.is_in(known_attacks(contract))
     return ~is_clear & ~is_name
 
 
@@ -316,12 +248,9 @@ def _has_known(frame: pl.LazyFrame, contract: Contract) -> bool:
     column = contract.label
     if column is None or column not in frame.collect_schema().names():
         return False
-    return bool(frame.select(_bare(pl.col(column)).is_in(_known(contract)).any()).collect().item())
-
-
-def _known(contract: Contract) -> list[str]:
-    """List the attacks that the contract knows."""
-    return list(contract.families or {})
+    return bool(
+        frame.select(_bare(pl.col(column)).is_in(known_attacks(contract)).any()).collect().item()
+    )
 
 
 def _bare(label: pl.Expr) -> pl.Expr:
@@ -336,12 +265,6 @@ def _contradicts(contract: Contract) -> pl.Expr:
     label, name = pl.col(contract.label), pl.col(contract.attack)
     is_normal = _bare(name) == contract.normal_label
     return (_bare(name) != "") & ((label == contract.normal_label) != is_normal)
-
-
-def _declared(contract: Contract, column: str | None) -> tuple[str, ...]:
-    """Return the values that the label column is declared to have; none for names of attacks."""
-    declared = contract.by_name.get(column) if column and column == contract.label else None
-    return tuple(map(str, declared.values or ())) if declared else ()
 
 
 def _label_columns(contract: Contract, columns: Collection[str]) -> list[str]:

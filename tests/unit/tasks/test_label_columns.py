@@ -262,7 +262,7 @@ def test_unclear_labels_deep_in_a_file_are_refused_in_the_same_words(
     file = write(tmp_path / "long.csv", label=["normal"] * 50 + ["-"])
     asked = LabelReading(column="label")
     said = refusal(file, asked)
-    monkeypatch.setattr("tasks.label_columns.LOOK_BYTES", file.stat().st_size - 1)
+    monkeypatch.setattr("tasks.label_heads.LOOK_BYTES", file.stat().st_size - 1)
     summary, _ = ingest(file, tmp_path, choose(file, asked).reading)
     assert summary.labels is not None
     with pytest.raises(TrainingDataError) as refused:
