@@ -44,6 +44,12 @@ def known_attacks(contract: Contract) -> list[str]:
     return list(contract.families or {})
 
 
+def sure_attacks(contract: Contract) -> list[str]:
+    """List the words for attack and the names of known attacks and families, in small letters."""
+    families = {family.lower() for family in (contract.families or {}).values()}
+    return sorted({*ATTACK_WORDS, attack_word(contract), *families, *known_attacks(contract)})
+
+
 def name_attack(value: str, contract: Contract) -> str | None:
     """Return the name of an attack that a value gives; None if it gives none.
 
@@ -81,9 +87,7 @@ def says_which(values: Collection[str]) -> bool:
 
 def is_surely_attack(value: str, contract: Contract) -> bool:
     """Tell whether a value is a word for attack, or the name of a known attack or family."""
-    families = {family.lower() for family in (contract.families or {}).values()}
-    words = {*ATTACK_WORDS, attack_word(contract), *families, *known_attacks(contract)}
-    return fold_value(value) in words
+    return fold_value(value) in sure_attacks(contract)
 
 
 def looks_labelled(values: Collection[str], contract: Contract) -> bool:

@@ -14,12 +14,14 @@ from pydantic import BaseModel, ConfigDict
 from expectations.contract import Contract
 from storage.text import printable
 from tasks.label_words import (
+    ATTACK_WORDS,
     NO_WORDS,
     NORMAL_WORDS,
     NUMBER,
     PAIRED_WORDS,
     declared_values,
     known_attacks,
+    sure_attacks,
 )
 from tasks.shown import plural
 
@@ -63,12 +65,13 @@ def is_attack(contract: Contract, columns: Collection[str]) -> pl.Expr:
 def find_unclear_labels(parts: Sequence[Path], contract: Contract) -> str | None:
     """Say which labels would count as attacks, but may not be meant so; None if all are clear.
 
-    A label is clear if it is one of the declared values of the label column, or the name of an
-    attack. Any name may be that of a new attack in the attack column, and in the label column if
-    that has the name of one known attack somewhere. Never clear is what equals the word for normal
-    but for case, blanks and full stops at the end (raw KDD99 files write ``normal.``), another word
-    for normal, a number, a value of ``PAIRED_WORDS`` or ``NO_WORDS``, and nothing at all. Where
-    both columns are there, a name that says normal of an attack, or the reverse, is unclear too.
+    A label is clear if it is one of the declared values of the label column, another word for
+    attack, or the name of an attack or a family. Any name may be that of a new attack in the attack
+    column, and in the label column if that has the name of one known attack or family somewhere.
+    Never clear is what equals the word for normal but for case, blanks and full stops at the end
+    (raw KDD99 files write ``normal.``), another word for normal, a number, a value of
+    ``PAIRED_WORDS`` or ``NO_WORDS``, and nothing at all. Where both columns are there, a name that
+    says normal of an attack, or the reverse, is unclear too.
 
     Args:
         parts: Parquet files of accepted, labelled connections.
@@ -217,7 +220,7 @@ def attack_name(contract: Contract, columns: Collection[str]) -> pl.Expr:
         label = pl.col(contract.label)
         known = _bare(label)
         name = pl.when(known.is_in(known_attacks(contract))).then(known).otherwise(label)
-        is_name = ~label.is_in([contract.normal_label, *says_no_more])
+        is_name = ~label.is_in([contract.normal_label, *says_no_more]) & ~known.is_in(ATTACK_WORDS)
         names.insert(0, pl.when(is_name).then(name))
     if contract.attack is not None and contract.attack in columns:
         name = pl.col(contract.attack)
@@ -239,18 +242,17 @@ def _is_unclear(contract: Contract, column: str, *, is_new_clear: bool) -> pl.Ex
     is_name = ~bare.is_in(["", contract.normal_label, *NORMAL_WORDS, *PAIRED_WORDS, *NO_WORDS])
     is_name &= ~bare.str.contains(f"^{NUMBER}$")
     if declared and not is_new_clear:
-        is_name &= bare.is_in(known_attacks(contract))
+        is_name &= bare.is_in(sure_attacks(contract))
     return ~is_clear & ~is_name
 
 
 def _has_known(frame: pl.LazyFrame, contract: Contract) -> bool:
-    """Tell whether the label column names an attack that the contract knows."""
+    """Tell whether the label column names an attack or a family that the contract knows."""
     column = contract.label
     if column is None or column not in frame.collect_schema().names():
         return False
-    return bool(
-        frame.select(_bare(pl.col(column)).is_in(known_attacks(contract)).any()).collect().item()
-    )
+    named = set(sure_attacks(contract)) - ATTACK_WORDS
+    return bool(frame.select(_bare(pl.col(column)).is_in(named).any()).collect().item())
 
 
 def _bare(label: pl.Expr) -> pl.Expr:

@@ -109,6 +109,7 @@ def test_one_file_that_is_refused_stops_the_training(
     ended = noctule("train", labelled)
     assert ended.code == 3
     assert f"Cannot read {labelled / 'empty.csv'}: it is empty" in ended.err
+    assert train([labelled], return_state=True).is_failed()
     engine = connect(None, home)
     assert len(model_rows(engine)) == 1, "nothing was trained on the others without it"
     with engine.connect() as connection:

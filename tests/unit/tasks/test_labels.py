@@ -154,3 +154,13 @@ def test_a_name_never_heard_of_is_unclear_in_a_label_column_that_names_no_known_
     near = unclear(tmp_path, NSL_KDD, **{"class": ["normal", "neptune", "Normal", "benign", "0"]})
     assert near is not None
     assert near.startswith("3 rows cannot be told")
+
+
+@pytest.mark.parametrize("word", ["attack", "Attack", "Anomaly", "malicious", "DoS", "r2l"])
+def test_other_words_for_attack_and_families_are_clear_in_the_label_column(
+    tmp_path: Path, word: str
+) -> None:
+    written: dict[str, list[str | None]] = {"class": ["normal", word]}
+    assert unclear(tmp_path, NSL_KDD, **written) is None
+    (_, named) = names(tmp_path, NSL_KDD, **written)
+    assert named == (word if word in {"DoS", "r2l"} else None)
