@@ -203,7 +203,7 @@ def run_evaluation(
         parted = scored.describe_parting(usual=None, budget=None)
         reported = (
             *ingested.notes,
-            *validated.advisories,
+            *validated.advisories_beside(job.declared.label),
             *((parted,) if parted else ()),
             *scored.notes,
         )

@@ -172,9 +172,9 @@ def find_labels(
             shown(name) for name in (contract.label, contract.attack) if name in present
         )
         message = (
-            f"Cannot {doing} {head.name} with --unlabelled: its {names} says which connections are"
-            " attacks. Leave --unlabelled out; or take that column out of the file, and perhaps the"
-            " attacks, to fit a model of normal traffic alone."
+            f"Cannot {doing} {head.name} with --unlabelled: it says by {names} which of its"
+            " connections are attacks. Leave --unlabelled out; or take the labels out of the file,"
+            " and the attacks if they are to be found, to fit a model of normal traffic alone."
         )
         raise TrainingDataError(message)
     if asked.normal:

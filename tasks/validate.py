@@ -100,6 +100,11 @@ class ValidationSummary(BaseModel):
     report: str
     """The page for people, relative to the batch's folder."""
 
+    def advisories_beside(self, column: str | None) -> tuple[str, ...]:
+        """Return the advisories but those of a column, such as a label that is judged by itself."""
+        own = {_describe_advisory(outcome) for outcome in self.results if outcome.column == column}
+        return tuple(advisory for advisory in self.advisories if advisory not in own)
+
 
 def validate_batch(
     folder: Path,

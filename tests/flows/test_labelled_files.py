@@ -79,3 +79,66 @@ def test_what_is_unusual_in_a_labelled_file_is_reported_by_training_and_evaluati
     assert f"reported: {said}" in shown.out
     assert any(advisory.startswith(said) for advisory in told["advisories"])
     assert "unheard_of" in told["recall_by_attack"]
+
+
+@pytest.mark.usefixtures("prefect_server", "quick")
+def test_labels_are_read_from_the_column_and_in_the_words_that_the_user_names(
+    home: Path, frame: pl.DataFrame, tmp_path: Path, noctule: "Callable[..., Ended]"
+) -> None:
+    file = tmp_path / "outcome.csv"
+    outcome = (pl.col("class") == "anomaly").cast(pl.Int64).alias("Outcome")
+    frame.with_columns(outcome).drop("class", "attack").write_csv(file)
+    refused = noctule("train", file)
+    assert refused.code == 3
+    assert "Column 'Outcome' looks like a label: it holds '0' in" in refused.err
+    pair = noctule("train", file, "--label", "outcome")
+    assert pair.code == 3
+    assert "Say with --normal VALUE which of them means normal" in pair.err
+    asked = ("--label", "outcome", "--normal", "0", "--json")
+    told = json.loads(noctule("train", file, *asked).out)
+    rows = (frame["class"] == "anomaly").sum()
+    assert told["fit"]["classes"] == {"normal": 1_200 - rows, "attack": rows}
+    judged = json.loads(noctule("evaluate", file, *asked).out)
+    assert (judged["rows"], judged["rows_unlabelled"]) == (1_200, 0)
+    assert any(f"{rows} rows attack" in one for one in judged["advisories"])
+    engine = connect(None, home)
+    (version,) = (
+        one for one in model_rows(engine) if one["model_version"] == told["model_version"]
+    )
+    engine.dispose()
+    (read,) = version["training"]["labels"].values()
+    assert read == {"column": "Outcome", "normal": ["0"]}
+
+
+@pytest.mark.usefixtures("prefect_server", "quick", "home")
+def test_attack_names_in_the_label_column_give_the_model_that_the_attack_column_gives(
+    frame: pl.DataFrame, tmp_path: Path, noctule: "Callable[..., Ended]"
+) -> None:
+    frame.drop("class").write_csv(tmp_path / "attack.csv")
+    frame.drop("class").rename({"attack": "class"}).write_csv(tmp_path / "class.csv")
+    by_attack, by_label = (
+        json.loads(noctule("train", tmp_path / name, "--json").out)
+        for name in ("attack.csv", "class.csv")
+    )
+    assert by_attack["model_version"] == by_label["model_version"]
+    assert not any("class" in advisory for advisory in by_label["advisories"])
+
+
+@pytest.mark.usefixtures("prefect_server", "quick", "home")
+def test_every_connection_is_taken_for_normal_only_if_that_is_asked_for(
+    frame: pl.DataFrame, tmp_path: Path, noctule: "Callable[..., Ended]"
+) -> None:
+    file = tmp_path / "quiet.csv"
+    frame.drop("class", "attack").write_csv(file)
+    refused = noctule("train", file)
+    assert refused.code == 3
+    assert "add --unlabelled" in refused.err
+    told = json.loads(noctule("train", file, "--unlabelled", "--json").out)
+    assert told["fit"]["classes"] == {"unlabelled": 1_200}
+    assert "all 1,200 were taken for normal" in told["advisories"][0]
+    frame.write_csv(file)
+    labelled = noctule("train", file, "--unlabelled")
+    assert labelled.code == 3
+    assert "with --unlabelled: it says by 'class' and 'attack' which of its" in labelled.err
+    assert noctule("train", file, "--unlabelled", "--normal", "x").code == 2
+    assert noctule("train", file, "--label", "nothing").code == 2
