@@ -9,8 +9,13 @@ from typing import TYPE_CHECKING
 import polars as pl
 import pytest
 
+from expectations.errors import UsageError
+from flows.retrain import accept_files
+from flows.settings import load_settings
 from storage.database import connect
 from storage.queries import model_rows
+from tasks import stages
+from tasks.labelling import LabelReading
 from tasks.simulate import simulate_night
 
 if TYPE_CHECKING:
@@ -142,3 +147,28 @@ def test_every_connection_is_taken_for_normal_only_if_that_is_asked_for(
     assert "with --unlabelled: it says by 'class' and 'attack' which of its" in labelled.err
     assert noctule("train", file, "--unlabelled", "--normal", "x").code == 2
     assert noctule("train", file, "--label", "nothing").code == 2
+
+
+def test_a_retraining_takes_files_of_the_training_folder_by_the_same_rules(
+    home: Path, frame: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NOCTULE_SETTLE_S", "0")
+    for stage in ("ingest", "validate"):
+        monkeypatch.setattr(f"flows.train.{stage}_task", getattr(stages, stage))
+    folder = home / "training"
+    folder.mkdir()
+    frame.drop("attack").rename({"class": "Label"}).write_csv(folder / "a.csv")
+    frame.head(900).write_csv(folder / "b.csv")
+    (folder / "c.csv.part").touch()
+    files, refused = accept_files(load_settings(), LabelReading())
+    assert list(files.values()) == ["b.csv"]
+    left, unnamed = refused
+    assert left == "left out: c.csv.part (its name says it is temporary)"
+    assert unnamed.startswith("Cannot retrain on a.csv: it has no column 'class' or 'attack'")
+    assert "add --label Label" in unnamed
+    assert "--unlabelled" not in unnamed
+    files, refused = accept_files(load_settings(), LabelReading(column="label"))
+    assert sorted(files.values()) == ["a.csv", "b.csv"]
+    assert refused == [left]
+    with pytest.raises(UsageError, match="no file has such a column"):
+        accept_files(load_settings(), LabelReading(column="verdict"))
