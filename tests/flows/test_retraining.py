@@ -225,7 +225,7 @@ def test_traffic_without_labels_is_trained_on_as_normal_and_that_is_said(
 ) -> None:
     file = home / "night-2026-11-11.csv"
     simulate_night(file, rows=1_200, seed=5, night=date(2026, 11, 11))
-    ended = noctule("train", file, "--one-class", "mahalanobis", "--json")
+    ended = noctule("train", file, "--unlabelled", "--one-class", "mahalanobis", "--json")
     assert ended.code == 0, ended.err
     told = json.loads(ended.out)
     assert told["fit"]["classes"] == {"unlabelled": 1_200}
