@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.options import AsJson, Limit, Reason, quiet_settings, settings_of_flows
+from flows.options import (
+    AsJson,
+    Limit,
+    Reason,
+    quiet_settings,
+    require_names,
+    settings_of_flows,
+)
 from flows.printing import print_json, say
 from tasks.detectors.names import ClassifierName, OneClassName, SelectionName
 
@@ -78,6 +85,7 @@ def train(  # noqa: PLR0913 - each is an option of the command
     settings = quiet_settings()
     from flows.training_files import find_labels, list_labelled, require_files
 
+    require_names(files)
     found = require_files(list_labelled(settings, files), files)  # before all that takes time
     find_labels(settings, found.files, asked, is_unlabelled=unlabelled)
     settings_of_flows()

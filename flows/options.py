@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from flows.read import Form
     from flows.settings import Settings
 
@@ -75,3 +77,16 @@ def form_of(*, as_json: bool, as_csv: bool) -> "Form":
         message = "Cannot print JSON and CSV at once: give --json or --csv."
         raise UsageError(message)
     return "json" if as_json else "csv" if as_csv else "table"
+
+
+def require_names(files: "list[Path]") -> None:
+    """Refuse a path that Prefect's records cannot hold, by the rule for names in the inbox."""
+    from expectations.errors import UsageError
+
+    for file in files:
+        if not str(file).isprintable():
+            message = (
+                f"Cannot work on {file}: its name holds characters that cannot be shown. Rename it"
+                " and run it again."
+            )
+            raise UsageError(message)

@@ -12,9 +12,10 @@ from typing import Any
 from prefect import tags
 from prefect.client.schemas.objects import State
 
-from expectations.errors import InputRejectedError, NoctuleError, UsageError
+from expectations.errors import InputRejectedError, NoctuleError
 from expectations.registry import get_contract
 from flows.nightly import nightly
+from flows.options import require_names
 from flows.plan import plan_file, plan_scoring
 from flows.prefect_api import prefect_api
 from flows.printing import say
@@ -46,7 +47,7 @@ def run_night(settings: Settings, files: list[Path] | None, night: date | None) 
     Raises:
         NoctuleError: the night could not begin: no database, no model, no inbox.
     """
-    _require_names(files or [])
+    require_names(files or [])
     with open_database(settings) as engine:  # before a server is started for nothing
         champion(engine, settings.contract)
         trouble = find_trouble(settings, engine)
@@ -68,7 +69,7 @@ def run_replay(settings: Settings, batch: str, corrected: Path | None) -> NightO
     Raises:
         NoctuleError: there is nothing that could be replayed, or no database or model.
     """
-    _require_names([corrected] if corrected is not None else [])
+    require_names([corrected] if corrected is not None else [])
     with open_database(settings) as engine:  # before a server is started for nothing
         champion(engine, settings.contract)
         choose_target(settings, engine, batch)
@@ -109,7 +110,6 @@ def run_training(
         NoctuleError: no model could be fitted on these files, or the database is unreachable.
     """
     asked = asked or LabelReading()
-    _require_names(files)
     with open_database(settings):
         pass
     with (
@@ -212,17 +212,6 @@ def run_evaluation(
         return evaluation.model_copy(
             update={"rows_quarantined": quarantined, "advisories": reported}
         )
-
-
-def _require_names(files: list[Path]) -> None:
-    """Refuse a path that Prefect's records cannot hold, by the rule for names in the inbox."""
-    for file in files:
-        if not str(file).isprintable():
-            message = (
-                f"Cannot work on {file}: its name holds characters that cannot be shown. Rename it"
-                " and run it again."
-            )
-            raise UsageError(message)
 
 
 def _result(state: State[Any]) -> object:
