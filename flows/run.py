@@ -202,7 +202,7 @@ def run_evaluation(
         quarantined = ingested.rows_unparsed + validated.rows_quarantined
         parted = scored.describe_parting(usual=None, budget=None)
         reported = (
-            *ingested.notes,
+            *ingested.notes_for_training,
             *validated.advisories_beside(job.declared.label),
             *((parted,) if parted else ()),
             *scored.notes,

@@ -91,7 +91,10 @@ def run_study(
             content_sha256=content.sha256,
             columns=ingested.field_names,
             rows_quarantined=ingested.rows_unparsed + validated.rows_quarantined,
-            advisories=(*ingested.notes, *validated.advisories_beside(job.declared.label)),
+            advisories=(
+                *ingested.notes_for_training,
+                *validated.advisories_beside(job.declared.label),
+            ),
             other=None if beside is None else read_columns(beside, job.declared),
         )
         inputs = Path(workshop) / "study"

@@ -189,6 +189,9 @@ def accept_file(job: FileJob) -> AcceptedFile:
         labels=ingested.labels,
         advisories=tuple(
             f"{printable(job.source.name)}: {advisory}"
-            for advisory in (*ingested.notes, *validated.advisories_beside(job.declared.label))
+            for advisory in (
+                *ingested.notes_for_training,
+                *validated.advisories_beside(job.declared.label),
+            )
         ),
     )

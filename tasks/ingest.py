@@ -122,13 +122,11 @@ class IngestSummary(BaseModel):
     def notes(self) -> tuple[str, ...]:
         """What a reader of the batch should know of its file, a sentence each."""
         names = ", ".join(self.extra_columns)
-        noted = [f"ignored columns the contract does not declare: {names}"] if names else []
-        if self.labels is not None:
-            noted.append(self.labels.note)
+        ignored = (f"ignored columns the contract does not declare: {names}",) if names else ()
         if not self.rows_known:
-            return tuple(noted)
+            return ignored
         rows = f"{self.rows_known:,} of {self.rows_read:,} rows were known from an earlier delivery"
-        return (rows, *noted)
+        return (rows, *ignored)
 
     @property
     def notes_on_labels(self) -> tuple[str, ...]:
@@ -136,6 +134,11 @@ class IngestSummary(BaseModel):
         if not (self.has_label or self.has_attack):
             return ()
         return ("the file has labels: kept in the lake, not used for scoring",)
+
+    @property
+    def notes_for_training(self) -> tuple[str, ...]:
+        """What is to be known of a file that is fitted on or judged by."""
+        return self.notes if self.labels is None else (*self.notes, self.labels.note)
 
 
 def ingest_file(

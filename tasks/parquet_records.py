@@ -142,15 +142,15 @@ def parse_records(
         InputRejectedError: damaged, or a column of a type that cannot hold the declared one.
     """
     _check_pages(source)
-    named = [
+    declared = [
         pl.nth(place).alias(column.name)
-        for column, place in zip(layout.columns, layout.positions, strict=True)
+        for place, column in zip(layout.positions, layout.columns, strict=True)
     ]
     records = pl.scan_parquet(source, glob=False)
     first = 0
     while True:
         with _refusing(source):
-            cells = records.select(named).slice(first, slice_rows).collect()
+            cells = records.select(declared).slice(first, slice_rows).collect()
         if cells.is_empty():
             return
         cells, is_long = _leave_out_long(cells, line_bytes)

@@ -192,7 +192,7 @@ def test_labels_are_read_into_the_contract_s_words(
     assert summary.extra_columns == ()
     assert summary.labels is not None
     assert summary.labels.rows_normal == expected.count("normal")
-    assert "labels are those of column 'label'" in summary.notes[-1]
+    assert "labels are those of column 'label'" in summary.notes_for_training[-1]
 
 
 def test_names_of_attacks_are_kept_and_words_that_name_none_are_not(tmp_path: Path) -> None:
