@@ -5,14 +5,12 @@ the work itself, or how tables look (``flows.tables``). Nothing heavy is importe
 that ``noctule --help`` answers at once.
 """
 
-import io
-import os
 import sys
+import traceback
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from typer.core import TyperGroup
 
 from flows.model_commands import model_commands
 from flows.options import (
@@ -27,22 +25,12 @@ from flows.options import (
     settings_of_flows,
 )
 from flows.printing import print_json, say
+from flows.streams import ReaderGoneError, prepare_streams
 
-
-class Commands(TyperGroup):
-    """The commands, which end well when the reader of their output has gone."""
-
-    def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]  # a private base
-        """Run a command; `noctule flagged | head` is no failure, as Typer would have it."""
-        try:
-            return super().invoke(ctx)
-        except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise typer.Exit(0) from None
-
+INTERRUPTED = 130
+"""The exit code of a command that was interrupted at its terminal, as shells have it."""
 
 app = typer.Typer(
-    cls=Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,  # they print local variables, which may hold secrets
     help="Find anomalous network connections in nightly batches, and say why.",
@@ -53,17 +41,38 @@ app.add_typer(model_commands)
 
 
 def main() -> None:
-    """Run the command line; a user's mistake ends in one sentence and an exit code."""
+    """Run the command line: what cannot be done ends in one sentence and an exit code."""
+    prepare_streams()
+    try:
+        try:
+            app()
+        finally:
+            sys.stdout.flush()  # what is held back shows now whether it can be written
+    except ReaderGoneError:  # `noctule flagged | head` is no failure
+        sys.exit(0)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except Exception as error:  # noqa: BLE001 - the last to see it
+        sys.exit(end_with(error))
+
+
+def end_with(error: Exception) -> int:
+    """Say what went wrong, and return the exit code: a bug is shown with its traceback."""
     from expectations.errors import NoctuleError
 
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # for what its encoding cannot say
-    try:
-        app()
-    except NoctuleError as error:
-        say(f"noctule: {error}", is_error=True)
-        sys.exit(error.exit_code)
+    if not isinstance(error, NoctuleError):
+        from storage.refusals import refused_by_system
+
+        refused = refused_by_system(error)
+        if refused is None:
+            traceback.print_exception(error)
+            bug, *_ = f"{type(error).__name__}: {error}".splitlines()
+            message = f"noctule: This is a bug in Noctule; report it with the lines above: {bug}"
+            say(message, is_error=True)
+            return 1
+        error = refused
+    say(f"noctule: {error}", is_error=True)
+    return error.exit_code
 
 
 @app.command()

@@ -4,7 +4,9 @@ Belongs here: what more than one command takes or does first. Does not belong he
 (``flows.cli``). Nothing heavy is imported at the top, so that ``noctule --help`` answers at once.
 """
 
+import os
 from datetime import date, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -39,7 +41,23 @@ def quiet_settings(console_level: str = "CRITICAL") -> "Settings":
     from flows.settings import load_settings
 
     quiet_libraries(console_level)
-    return load_settings()
+    settings = load_settings()
+    give_home(settings.home)
+    return settings
+
+
+def give_home(home: Path) -> None:
+    """Give a user who has no home one, as in a container that runs under any number.
+
+    Prefect asks for it as it is imported, and others make folders there.
+
+    Args:
+        home: ``NOCTULE_HOME``.
+    """
+    try:
+        Path.home()
+    except RuntimeError:
+        os.environ["HOME"] = str(home)
 
 
 def settings_of_flows(console_level: str = "CRITICAL") -> "Settings":

@@ -56,8 +56,8 @@ def load_prefect() -> None:
         _require_address(address)
     try:
         import_module("prefect.context")
-    except tomllib.TOMLDecodeError as error:
-        problems = f"{error} in profiles.toml, prefect.toml or pyproject.toml"
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        problems = f"{error} in .env, profiles.toml, prefect.toml or pyproject.toml"
     except ValidationError as error:
         problems = "; ".join(
             ": ".join([*map(str, detail["loc"]), detail["msg"]])

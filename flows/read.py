@@ -179,6 +179,8 @@ def show_status(settings: Settings, *, as_json: bool) -> None:
         advice = "current"
     elif found.is_newer:
         advice = "made by a newer Noctule: use that"
+    elif found.missing:
+        advice = f"without {', '.join(found.missing)}: restore it from a backup"
     else:
         advice = "run: noctule db upgrade"
     say(f"{found.address}: schema {found.revision or 'none'}, expected {found.head} ({advice})")

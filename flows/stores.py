@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 from expectations.errors import NoctuleError, ServiceUnavailableError
 from flows.settings import Settings
 from storage.database import connect
+from storage.refusals import refused_by_system
 from storage.revisions import require_schema, status, upgrade
 from storage.runs import RunState, close_killed_runs, finish_run, open_run
 
@@ -98,11 +99,14 @@ def outcome_of(state: "State[Any]") -> object:
 
     flow_run_id = state.state_details.flow_run_id
     if flow_run_id is not None and str(flow_run_id) in _handed_back:
-        return _handed_back.pop(str(flow_run_id))
-    try:
-        return state.result(raise_on_failure=False)
-    except MissingResult:
-        return RuntimeError(state.message or state.name)
+        outcome = _handed_back.pop(str(flow_run_id))
+    else:
+        try:
+            outcome = state.result(raise_on_failure=False)
+        except MissingResult:
+            outcome = RuntimeError(state.message or state.name)
+    refused = refused_by_system(outcome) if isinstance(outcome, BaseException) else None
+    return refused or outcome
 
 
 @contextmanager

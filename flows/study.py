@@ -64,17 +64,16 @@ def run_study(
     Raises:
         InputRejectedError: a file is refused.
         TrainingDataError: no label, labels that are not clear, or too few rows of a class.
-        UsageError: the folder is a file, or the file has no such label column.
+        UsageError: the folder is a file or may not be written, or the file has no such label
+            column.
     """
-    if folder.exists() and not folder.is_dir():
-        message = f"Cannot write the study to {folder}: it is a file. Name a folder with --out"
-        raise UsageError(message)
     with (
         shown_progress(f"reading {file.name}"),
         tempfile.TemporaryDirectory(prefix="noctule-study-") as workshop,
     ):
         (labels,) = choose_labels([file], get_contract(settings.contract), asked, "study")
         content = hash_content(file, limit_bytes=settings.max_file_bytes)
+        make_folder(folder)  # before hours are spent on what nobody can keep
         job = plan_file(settings, file, content.sha256, Path(workshop), labels.reading)
         ingested = stages.ingest(job, None)
         if isinstance(ingested, stages.Refusal):
@@ -103,11 +102,26 @@ def run_study(
         report = study(rows, job.declared, source, inputs, jobs, _tell)
     stem = file.name.partition(".")[0] or file.name
     data, page = folder / f"{stem}-study.json", folder / f"{stem}-study.html"
-    folder.mkdir(parents=True, exist_ok=True)
     with room_on_disk(folder):
         write_atomically(data, (report.model_dump_json(indent=1) + "\n").encode())
         write_atomically(page, render_study(report).encode())
     return Studied(report, data, page)
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder that a report is written to, where it is absent.
+
+    Raises:
+        UsageError: it cannot be made, is a file, or may not be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        is_file = isinstance(error, FileExistsError | NotADirectoryError)
+        problem = "it is a file" if is_file and folder.is_file() else error.strerror
+        message = f"Cannot write the study to {folder}: {problem}. Name a folder with --out"
+        raise UsageError(message) from None
 
 
 def read_columns(file: Path, contract: Contract) -> tuple[str, tuple[str, ...]]:

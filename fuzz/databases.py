@@ -1,7 +1,7 @@
 """Databases: private PostgreSQL servers that a test or a trial starts, uses and stops.
 
-Belongs here: the embedded server of a wheel, and Debian's PostgreSQL 15 where it is installed.
-Does not belong here: what is done in their databases.
+Belongs here: the embedded server of a wheel, and Debian's PostgreSQL 15 and PgBouncer where they
+are installed. Does not belong here: what is done in their databases.
 
 Nothing that they hold is kept, so they do not wait for the disk. They listen on a Unix socket only,
 in a folder of their own with a short path: a socket's may have 107 bytes.
@@ -9,6 +9,7 @@ in a folder of their own with a short path: a socket's may have 107 bytes.
 
 import os
 import subprocess
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +30,13 @@ PROGRAMS_15: Final = Path("/usr/lib/postgresql/15/bin")
 
 OWNER_15: Final = "postgres"
 """The user that the package makes: the server runs as it where we are root, which it refuses."""
+
+
+POOLER: Final = Path("/usr/sbin/pgbouncer")
+"""Where Debian's package has PgBouncer."""
+
+START_LIMIT_S: Final = 20.0
+"""Longest wait for it to listen. A guess: it takes milliseconds."""
 
 
 @contextmanager
@@ -84,6 +92,53 @@ def debian_server() -> Iterator[str]:
             yield f"postgresql://postgres@/postgres?host={folder}"
         finally:
             call("pg_ctl", "--wait", "--mode=immediate", "stop")
+
+
+@contextmanager
+def pooler(server: str, **settings: str) -> Iterator[str]:
+    """Run PgBouncer in front of Debian's server; the address of the server's database through it.
+
+    Args:
+        server: the address that ``debian_server`` gave.
+        settings: of PgBouncer, such as ``pool_mode``.
+    """
+    owner = OWNER_15 if os.geteuid() == 0 else None  # it refuses to run as root, too
+    with TemporaryDirectory(prefix="noctule-") as folder:
+        if owner is not None:
+            chown(folder, owner)
+        told = {"unix_socket_dir": folder, "auth_type": "any", **settings}
+        place = make_url(server).query["host"]
+        configuration = Path(folder) / "pgbouncer.ini"
+        configuration.write_text(
+            f"[databases]\n* = host={place} user=postgres\n[pgbouncer]\n"
+            + "".join(f"{name} = {value}\n" for name, value in told.items())
+        )
+        with (
+            (Path(folder) / "pgbouncer.log").open("wb") as log,
+            subprocess.Popen(  # noqa: S603 - Debian's own program
+                [POOLER, configuration], user=owner, cwd=folder, stdout=log, stderr=log
+            ) as process,
+        ):
+            try:
+                address = f"postgresql://postgres@/postgres?host={folder}&port=6432"
+                _await_pooler(address, process)
+                yield address
+            finally:
+                process.terminate()
+
+
+def _await_pooler(address: str, process: "subprocess.Popen[bytes]") -> None:
+    """Return once a pooler answers."""
+    end = time.monotonic() + START_LIMIT_S
+    while True:
+        try:
+            psycopg.connect(address).close()
+        except psycopg.OperationalError:
+            if process.poll() is not None or time.monotonic() > end:
+                raise
+            time.sleep(0.02)
+        else:
+            return
 
 
 def database_address(server: str, name: str) -> str:

@@ -21,7 +21,7 @@ from sqlalchemy import Connection, Engine, RowMapping
 from sqlalchemy.exc import DBAPIError
 
 from expectations.errors import ServiceUnavailableError
-from storage.database import available, write
+from storage.database import available, lock_name, write
 from storage.growth import KnownRows, find_known, relatives
 from storage.lake import room_on_disk
 from storage.schema import batch
@@ -154,18 +154,17 @@ def _is_at(folder: Path, descriptor: int) -> bool:
 
 
 @contextmanager
-def lock_key(engine: Engine, digest: str) -> Iterator[bool]:
+def lock_key(engine: Engine, name: str) -> Iterator[bool]:
     """Take one of PostgreSQL's advisory locks, in a session of its own.
 
     Args:
         engine: the database.
-        digest: SHA-256 of what is locked, hexadecimal.
+        name: of what is locked.
 
     Yields:
         Whether it is ours; the lock is gone when the block ends or its process does.
     """
-    # A signed 64-bit key. Two share one only if 8 bytes of their SHA-256 are equal.
-    key = int.from_bytes(bytes.fromhex(digest[:16]), signed=True)
+    key = lock_name(name)
     with available(engine):
         connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
     try:

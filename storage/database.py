@@ -1,6 +1,7 @@
 """The database: how it is reached, and what a transaction on it is.
 
-Belongs here: addresses, connections, transactions. Does not belong here: which schema it has
+Belongs here: addresses, connections, transactions. Does not belong here: what a PostgreSQL session
+must be (``sessions``), what is said of a refusal (``refusals``), which schema the database has
 (``revisions``), what the tables are (``schema``) or what is written into them.
 
 SQLite in the home folder is the embedded default; a PostgreSQL address replaces it. Everything
@@ -20,7 +21,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from expectations.errors import ServiceUnavailableError, UsageError
+from expectations.errors import NoctuleError, UsageError
+from storage.refusals import refused_by_database, unavailable, withhold_rows
+from storage.sessions import libpq_user, open_sessions
 from storage.text import dump_json
 
 DATABASE_FILE: Final = "noctule.db"
@@ -28,9 +31,6 @@ DATABASE_FILE: Final = "noctule.db"
 BUSY_TIMEOUT_S: Final = 120.0
 """How long a SQLite writer waits for another. Six times the longest commit measured: a million
 predictions and 450,000 flagged records on a busy machine, 20 s."""
-
-CONNECT_TIMEOUT_S: Final = 10
-"""How long to wait for a PostgreSQL server to answer. A guess."""
 
 FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 8.0
@@ -55,29 +55,6 @@ bytes: 6.0 CPU s with the default of 4 KiB, 4.9 with this."""
 SQLITE_LOG_LIMIT_BYTES: Final = 67_108_864
 """What the write-ahead log is cut back to after a large commit. A guess."""
 
-SESSION_OPTIONS: Final = (
-    "-c timezone=UTC"
-    " -c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3"
-)
-"""What a PostgreSQL session is opened with. The server notices within a minute (a guess) that a
-host has vanished, and gives up the claims it held; its own default is two hours."""
-
-SQLITE_OUT_OF_SERVICE: Final = frozenset(
-    {
-        sqlite3.SQLITE_BUSY,
-        sqlite3.SQLITE_READONLY,
-        sqlite3.SQLITE_IOERR,
-        sqlite3.SQLITE_CORRUPT,
-        sqlite3.SQLITE_FULL,
-        sqlite3.SQLITE_CANTOPEN,
-        sqlite3.SQLITE_NOTADB,
-    }
-)
-
-POSTGRESQL_OUT_OF_SERVICE: Final = frozenset({"08", "40", "53", "57", "58"})
-"""Classes of its error codes: connection, rollback (a deadlock), resources (a full disk), operator,
-system."""
-
 POSTGRESQL_NAMES: Final = frozenset({"postgresql", "postgres", "postgresql+psycopg"})
 
 INITIAL_BEGIN: Final = "BEGIN"
@@ -100,7 +77,9 @@ def connect(url: str | None, home: Path, wait_s: float = 0) -> Engine:
         An engine whose messages show neither the password nor any row.
 
     Raises:
-        UsageError: the address has a scheme we do not know, or is no address.
+        UsageError: the address has a scheme we do not know, or is no address; the database stores
+            text in another encoding, or is behind a pooler that shares its sessions, or does not
+            do what the user's options ask for.
         ServiceUnavailableError: nothing answers there; the message has the address without its
             password.
     """
@@ -110,9 +89,15 @@ def connect(url: str | None, home: Path, wait_s: float = 0) -> Engine:
         if address.database and _is_sqlite(address):
             Path(address.database).parent.mkdir(parents=True, exist_ok=True)
         _await_answer(engine, 0 if _is_sqlite(address) else wait_s)
-    except (OSError, DBAPIError) as error:
+    except OSError as error:
         engine.dispose()
-        raise _unavailable(address, error) from None
+        raise unavailable(show_address(address), str(error)) from None
+    except DBAPIError as error:
+        engine.dispose()
+        raise _refused(engine, error) or unavailable(show_address(address), str(error)) from None
+    except BaseException:
+        engine.dispose()
+        raise
     return engine
 
 
@@ -191,18 +176,12 @@ def show_address(address: URL) -> str:
     return shown.render_as_string(hide_password=True)
 
 
-def _unavailable(address: URL, error: Exception) -> ServiceUnavailableError:
-    """Say what could not be reached, in the server's own first line."""
-    cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
-    said = _first_sentence(cause)
-    if address.password:
-        said = said.replace(str(address.password), "***")
-    message = (
-        f"Cannot reach the database at {show_address(address)}, or it cannot work: {said}. Check"
-        " that it runs, has room, and that NOCTULE_DATABASE_URL and NOCTULE_HOME are right;"
-        " nothing was changed."
-    )
-    return ServiceUnavailableError(message)
+def _refused(engine: Engine, error: Exception) -> NoctuleError | None:
+    """Say what a database refuses; None where the error is a bug."""
+    address = engine.url
+    password = str(address.password) if address.password else None
+    user = address.username or libpq_user()
+    return refused_by_database(show_address(address), user, error, password)
 
 
 def _sqlite_engine(address: URL) -> Engine:
@@ -236,17 +215,11 @@ def _sqlite_engine(address: URL) -> Engine:
 
 
 def _postgresql_engine(address: URL) -> Engine:
-    return sa.create_engine(
-        address,
-        connect_args={
-            "connect_timeout": CONNECT_TIMEOUT_S,
-            "application_name": "noctule",
-            "options": SESSION_OPTIONS,
-        },
-        hide_parameters=True,
-        json_serializer=dump_json,
-        pool_pre_ping=True,
+    engine = sa.create_engine(
+        address, hide_parameters=True, json_serializer=dump_json, pool_pre_ping=True
     )
+    open_sessions(engine, show_address(address))
+    return engine
 
 
 @contextmanager
@@ -279,55 +252,32 @@ def read(engine: Engine) -> Iterator[Connection]:
 
 @contextmanager
 def available(engine: Engine) -> Iterator[None]:
-    """Turn the errors of a database that is away, locked or full into the one that says so.
+    """Turn the errors of a database that refuses, is away, locked or full into one that says so.
 
     Any other error goes on as it is, without the row that PostgreSQL quotes below its message:
     messages end in logs, in the run table and in Prefect, where no row belongs.
 
     Raises:
-        ServiceUnavailableError: such an error was raised inside.
+        ServiceUnavailableError: it is out of service, or takes no writes.
+        UsageError: this user may not do that, or what the installation needs is not there.
     """
     try:
         yield
-    except DBAPIError as error:
-        if error.connection_invalidated or _is_out_of_service(engine, error.orig):
-            raise _unavailable(engine.url, error) from None
-        _withhold_rows(error)
-        raise
-    except engine.dialect.loaded_dbapi.OperationalError as error:
-        # COPY speaks to the driver itself.
-        raise _unavailable(engine.url, error) from None
-    except engine.dialect.loaded_dbapi.Error as error:
-        _withhold_rows(error)
+    except (DBAPIError, engine.dialect.loaded_dbapi.Error) as error:  # COPY asks the driver itself
+        refused = _refused(engine, error)
+        if refused is not None:
+            raise refused from None
+        withhold_rows(error)
         raise
 
 
-def _withhold_rows(error: Exception) -> None:
-    """Cut an error's text, and that of the error it wraps, to the first sentence."""
-    cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
-    said = _first_sentence(cause)
-    cause.args = (said,)
-    if cause is not error:
-        kind = type(cause)
-        error.args = (f"({kind.__module__}.{kind.__qualname__}) {said}",)
+def lock_name(name: str) -> sa.ColumnElement[int]:
+    """Return the key of PostgreSQL's advisory locks that stands for a name, in this schema.
 
-
-def _first_sentence(error: BaseException) -> str:
-    """Return what went wrong, without PostgreSQL's detail and context, which quote the row."""
-    primary = getattr(getattr(error, "diag", None), "message_primary", None)
-    lines = str(primary or error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
-
-
-def _is_out_of_service(engine: Engine, error: BaseException | None) -> bool:
-    """Tell what a database cannot help from what is wrong with a statement."""
-    if isinstance(error, sqlite3.Error):
-        # The low byte is the primary code; an error of the driver's own has none.
-        return getattr(error, "sqlite_errorcode", 0) & 0xFF in SQLITE_OUT_OF_SERVICE
-    state = getattr(error, "sqlstate", None)
-    if state is None:  # not from the server
-        return isinstance(error, engine.dialect.loaded_dbapi.OperationalError)
-    return state[:2] in POSTGRESQL_OUT_OF_SERVICE
+    A database has one set of keys for all its schemas, and each may be a Noctule's own. Two names
+    share a key only if 64 bits of their hashes are equal.
+    """
+    return sa.func.hashtextextended(sa.func.concat_ws(":", sa.func.current_schema(), name), 0)
 
 
 def serialise(connection: Connection, name: str) -> None:
@@ -337,9 +287,17 @@ def serialise(connection: Connection, name: str) -> None:
     ends with the transaction.
     """
     if connection.dialect.name == "postgresql":
-        connection.execute(
-            sa.text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": name}
-        )
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(lock_name(name))))
+
+
+def keep_to_schema(connection: Connection) -> None:
+    """Let names mean what is in the one schema where our tables are, until the transaction ends.
+
+    A search path may name others, where another Noctule has tables of the same names.
+    """
+    if connection.dialect.name == "postgresql":
+        schema = sa.func.quote_ident(sa.func.current_schema())
+        connection.execute(sa.select(sa.func.set_config("search_path", schema, True)))  # noqa: FBT003
 
 
 def refresh_statistics(connection: Connection, *tables: Table) -> None:

@@ -8,7 +8,6 @@ folder that exists is complete; its receipt says what it was made from, and has 
 file in it.
 """
 
-import errno
 import hashlib
 import json
 import os
@@ -22,8 +21,9 @@ from uuid import uuid4
 
 from pydantic import BaseModel
 
-from expectations.errors import ServiceUnavailableError, UsageError
+from expectations.errors import UsageError
 from storage.cost import Cost, measured
+from storage.refusals import refused_in_folder
 
 RECEIPT: Final = "receipt.json"
 VALIDATE: Final = "validate"
@@ -31,12 +31,6 @@ VALIDATE: Final = "validate"
 
 ATTEMPT: Final = ".attempt-"
 """What the name of a folder begins with in which a stage is at work."""
-
-FULL: Final = (errno.ENOSPC, errno.EDQUOT)
-"""The system's numbers for a full disk, and for a user's full share of it."""
-
-FORBIDDEN: Final = (errno.EROFS, errno.EACCES, errno.EPERM)
-"""And for a disk, or a folder, in which this user may not write."""
 
 S = TypeVar("S", bound=BaseModel)
 
@@ -118,21 +112,10 @@ def room_on_disk(folder: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        said = str(error)
-        is_full = isinstance(error, OSError) and error.errno in FULL
-        if is_full or any(f"(os error {number})" in said for number in FULL):  # polars' own error
-            message = (
-                f"Cannot write in {folder}: no room is left on the disk. Free some and run it "
-                "again."
-            )
-            raise ServiceUnavailableError(message) from error
-        if isinstance(error, OSError) and error.errno in FORBIDDEN:
-            message = (
-                f"Cannot use {error.filename or folder}: {error.strerror}. Let this user write in"
-                " NOCTULE_HOME and run it again."
-            )
-            raise ServiceUnavailableError(message) from error
-        raise
+        refused = refused_in_folder(error, folder)
+        if refused is None:
+            raise
+        raise refused from error
 
 
 def read_costs(folder: Path, since: datetime) -> dict[str, Cost]:

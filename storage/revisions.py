@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, Engine
 
 from expectations.errors import UsageError
-from storage.database import read, serialise, show_address, write
+from storage.database import keep_to_schema, read, serialise, show_address, write
 from storage.schema import metadata
 from storage.views import replace_views, stale_views, views
 
@@ -60,6 +60,8 @@ class SchemaStatus:
     """Views that are missing or differ from this code's."""
     tables: tuple[str, ...]
     """Every table there is, in PostgreSQL of the schema where ours are or would be."""
+    missing: tuple[str, ...]
+    """Tables that its revision has and that are gone; none where it has no schema of this code."""
     names_in_use: tuple[str, ...]
     """Names of this code's tables, indexes and views that something has there, ours or not."""
 
@@ -76,7 +78,7 @@ class SchemaStatus:
     @property
     def is_current(self) -> bool:
         """Whether tables and views are as this code knows them."""
-        return self.revision == self.head and not self.stale_views
+        return self.revision == self.head and not self.stale_views and not self.missing
 
 
 def _alembic_config(connection: Connection | None = None) -> "Config":
@@ -104,6 +106,7 @@ def _look(connection: Connection) -> SchemaStatus:
     scripts = ScriptDirectory.from_config(_alembic_config())
     head = scripts.get_current_head()
     assert head is not None, "the package holds no revision"  # noqa: S101 - our own mistake
+    keep_to_schema(connection)
     # The names first: tables that another process makes meanwhile then come with their revision.
     found = dict(connection.execute(sa.text(CATALOGUE[connection.dialect.name])).tuples().all())
     revision = MigrationContext.configure(connection).get_current_revision()
@@ -114,6 +117,7 @@ def _look(connection: Connection) -> SchemaStatus:
         is_newer=revision not in {None, *(script.revision for script in scripts.walk_revisions())},
         stale_views=() if revision is None else stale_views(connection),
         tables=tuple(sorted(name for name, is_table in found.items() if is_table)),
+        missing=tuple(sorted(metadata.tables.keys() - found.keys())) if revision == head else (),
         names_in_use=tuple(sorted(_our_names(connection.dialect.name) & found.keys())),
     )
 
@@ -132,8 +136,8 @@ def upgrade(engine: Engine) -> SchemaStatus:
     it is; tables of somebody else's stay beside ours.
 
     Raises:
-        UsageError: the database is newer than this code or another program's, or something in it
-            has a name that ours need.
+        UsageError: the database is newer than this code or another program's, tables of it were
+            taken away, or something in it has a name that ours need.
     """
     from alembic import command
 
@@ -145,6 +149,8 @@ def upgrade(engine: Engine) -> SchemaStatus:
         found = _look(connection)  # another process may have upgraded it since
         if found.is_newer:
             raise UsageError(_newer(found))
+        if found.missing:
+            raise UsageError(_incomplete(found))
         if found.is_absent and found.names_in_use:
             raise UsageError(_taken(found))
         command.upgrade(_alembic_config(connection), "head")
@@ -159,12 +165,15 @@ def require_schema(found: SchemaStatus) -> None:
         found: what ``status`` or ``upgrade`` said of it.
 
     Raises:
-        UsageError: it is absent, older, newer or another program's; the message says what to do.
+        UsageError: it is absent, older, newer, incomplete or another program's; the message says
+            what to do.
     """
     if found.is_current:
         return
     if found.is_newer:
         raise UsageError(_newer(found))
+    if found.missing:
+        raise UsageError(_incomplete(found))
     if found.is_absent and found.names_in_use:
         raise UsageError(_taken(found))
     if found.is_absent and found.tables:
@@ -190,6 +199,14 @@ def _newer(found: SchemaStatus) -> str:
         f"The database at {found.address} has schema {found.revision}, which is newer than this"
         f" Noctule ({found.head}). Install the Noctule that wrote it; `noctule db upgrade` goes"
         " forward only. Nothing was changed."
+    )
+
+
+def _incomplete(found: SchemaStatus) -> str:
+    return (
+        f"The database at {found.address} has schema {found.revision}, but tables of it were taken"
+        f" away ({_list(found.missing)}). Restore it from a backup. {OTHER_DATABASE} to begin"
+        " anew. Nothing was changed."
     )
 
 

@@ -8,7 +8,6 @@ own otherwise). A row that says ``running`` and whose lock is free is of a run t
 next run of any kind closes it.
 """
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from datetime import datetime
@@ -110,8 +109,7 @@ def _life(engine: Engine, run_id: int) -> AbstractContextManager[bool]:
     """Lock a run's life: the run has it while it lives, whoever else gets it knows it is over."""
     if engine.dialect.name == "sqlite":
         return _life_in_folder(_folder(engine, run_id))
-    digest = hashlib.sha256(f"run {run_id}".encode()).hexdigest()
-    return lock_key(engine, digest)
+    return lock_key(engine, f"run {run_id}")
 
 
 def _folder(engine: Engine, run_id: int) -> Path:

@@ -11,23 +11,26 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from sqlalchemy import Engine
 
 from fuzz import homes
 from fuzz.databases import (
+    POOLER,
     database_address,
     debian_server,
     embedded_server,
     execute,
     fresh_database,
     has_debian_server,
+    pooler,
 )
 from storage.database import DATABASE_FILE, connect
 from storage.queries import batch_rows
@@ -97,12 +100,25 @@ def postgres_server() -> Iterator[str]:
 def postgres_15_server() -> Iterator[str]:
     """Start Debian's PostgreSQL 15 for the session; the address of its own database."""
     if not has_debian_server():
-        missing = "needs PostgreSQL 15: tests/install-postgresql-15"
-        if os.environ.get("CI"):
-            pytest.fail(missing)
-        pytest.skip(missing)
+        _miss("PostgreSQL 15")
     with debian_server() as address:
         yield address
+
+
+@pytest.fixture
+def pooled(postgres_15_server: str) -> Callable[..., AbstractContextManager[str]]:
+    """Run PgBouncer in front of PostgreSQL 15, with the settings that are given."""
+    if not POOLER.exists():
+        _miss("PgBouncer")
+    return partial(pooler, postgres_15_server)
+
+
+def _miss(program: str) -> NoReturn:
+    """Skip a test for want of a program of Debian's; in CI that is a failure."""
+    missing = f"needs {program}: tests/install-postgresql-15"
+    if os.environ.get("CI"):
+        pytest.fail(missing)
+    pytest.skip(missing)
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from sqlalchemy import Engine
 
 from storage import schema
 from storage.claims import claim, lock_folder
+from storage.database import lock_name
 
 DATABASES = ("sqlite", "postgresql", "postgresql15")
 BATCH_ID = "ab" * 32
@@ -35,10 +36,9 @@ with claim(connect(url or None, Path(home)), Path(folder), batch_id) as held:
 def wait_for_lock(engine: Engine) -> None:
     """Return once the dead owner's session is gone, which PostgreSQL notices in its own time."""
     if engine.dialect.name == "postgresql":
-        key = int.from_bytes(bytes.fromhex(BATCH_ID[:16]), signed=True)
         with engine.connect() as connection:
             connection.execute(sa.text("SET LOCAL statement_timeout = '20s'"))
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(lock_name(BATCH_ID))))
 
 
 def test_a_batch_that_is_held_is_not_given_to_another(example: SimpleNamespace) -> None:

@@ -1,6 +1,5 @@
 """Events wait until they are sent; runs are opened and closed."""
 
-import hashlib
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +12,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import IntegrityError
 
 from storage import schema
+from storage.database import lock_name
 from storage.outbox import OutboxEvent, mark_published, pending_events
 from storage.runs import close_killed_runs, finish_run, open_run
 
@@ -131,8 +131,6 @@ def test_runs_that_begin_at_once_close_the_killed_ones_and_not_the_one_that_live
 def wait_for_session(engine: Engine, name: str) -> None:
     """Return once a dead owner's session is gone, which PostgreSQL notices in its own time."""
     if engine.dialect.name == "postgresql":
-        digest = hashlib.sha256(name.encode()).digest()
-        key = int.from_bytes(digest[:8], signed=True)
         with engine.connect() as connection:
             connection.execute(sa.text("SET LOCAL statement_timeout = '20s'"))
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(lock_name(name))))
