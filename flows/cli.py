@@ -27,6 +27,7 @@ from flows.options import (
     settings_of_flows,
 )
 from flows.printing import print_json, say
+from flows.signals import stopped_in_words
 
 
 class Commands(TyperGroup):
@@ -35,7 +36,8 @@ class Commands(TyperGroup):
     def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]  # a private base
         """Run a command; `noctule flagged | head` is no failure, as Typer would have it."""
         try:
-            return super().invoke(ctx)
+            with stopped_in_words():
+                return super().invoke(ctx)
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(0) from None
@@ -179,7 +181,7 @@ def serve() -> None:
     settings = settings_of_flows(console_level="INFO")  # its terminal is the service's log
     from flows.serve import serve_deployments
 
-    serve_deployments(settings)
+    raise typer.Exit(serve_deployments(settings))
 
 
 @app.command()

@@ -11,13 +11,13 @@ from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 
-from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 from sqlalchemy import Engine
 
 from expectations.errors import InputRejectedError, NoctuleError, UsageError
+from flows.endings import flow
 from flows.plan import look_back
 from flows.settings import Settings, load_settings
 from flows.stores import open_database, record_run, utc_now
@@ -43,7 +43,7 @@ def name_retraining() -> str:
     return f"retraining of {utc_now().date()}"
 
 
-@flow(name="retrain", flow_run_name=name_retraining, persist_result=False)
+@flow("retrain", name_retraining)
 def retrain() -> State[RetrainOutcome]:
     """Fit the challengers, weigh each against the champion, and promote the one that is better.
 

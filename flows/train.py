@@ -6,13 +6,13 @@ Belongs here: which files, and what a training came to. Does not belong here: fi
 
 from pathlib import Path
 
-from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 from pydantic import BaseModel
 
 from expectations.errors import TrainingDataError, UsageError
 from expectations.registry import get_contract
+from flows.endings import flow
 from flows.plan import plan_file
 from flows.settings import Settings, load_settings
 from flows.stores import open_database, record_run, require_room, utc_now
@@ -36,7 +36,7 @@ def name_training() -> str:
     return f"training of {utc_now().date()}"
 
 
-@flow(name="train", flow_run_name=name_training, persist_result=False)
+@flow("train", name_training)
 def train(
     files: list[Path] | None = None,
     selection: SelectionName = "none",
