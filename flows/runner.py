@@ -69,7 +69,7 @@ class StoppableRunner(Runner):
             asked.cancel()
             await work  # it never ends by itself, but with an error
             return 0
-        ended = await self._end_runs()
+        ended = await self._end_runs() if self.started else 0
         work.cancel()
         with suppress(asyncio.CancelledError):
             await work

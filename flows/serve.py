@@ -69,7 +69,7 @@ def list_deployments(settings: Settings) -> list["RunnerDeployment"]:
     from flows.retrain import retrain
     from flows.train import train
 
-    return [
+    deployments = [
         RunnerDeployment.from_flow(
             flow,
             flow.name,
@@ -87,6 +87,9 @@ def list_deployments(settings: Settings) -> list["RunnerDeployment"]:
             (train, None),  # from the UI: a schedule would add a challenger nobody weighs
         )
     ]
+    for deployment in deployments:  # said, and so changed where `prefect deploy` has set a pool
+        deployment.work_pool_name = deployment.work_queue_name = None
+    return deployments
 
 
 def put_right(settings: Settings, client: "SyncPrefectClient", served: Collection[UUID]) -> None:
