@@ -16,11 +16,13 @@ from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
 import prefect
+from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
 from prefect.states import Failed
 
 from expectations.errors import NoctuleError
+from flows.leftovers import crash_silent_runs
 from storage.text import printable
 
 P = ParamSpec("P")
@@ -64,6 +66,8 @@ def _in_words(work: Callable[P, State[R]]) -> Callable[P, State[R]]:
         is_deployed = _is_deployed()
         if is_deployed:
             _leave_signals_to_the_runner()
+            with get_client(sync_client=True) as client:
+                crash_silent_runs(client)  # runs of a worker too, beside which nothing serves
         try:
             state = work(*args, **kwargs)
         except NoctuleError as error:

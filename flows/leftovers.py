@@ -57,10 +57,14 @@ PAGE = 200
 """Most runs that a Prefect server lists at once."""
 
 
-def crash_silent_runs(client: SyncPrefectClient) -> None:
+def crash_silent_runs(client: SyncPrefectClient, silence_s: int = SILENCE_S) -> None:
     """Have the Prefect server mark runs as crashed whose process is gone, if it does not yet.
 
     An automation of that name is left as it is: an operator may have changed it.
+
+    Args:
+        client: of the Prefect server.
+        silence_s: how long a run says nothing before it is taken for dead.
     """
     if client.read_automations_by_name(AUTOMATION):
         return
@@ -69,7 +73,7 @@ def crash_silent_runs(client: SyncPrefectClient) -> None:
     client.create_automation(
         AutomationCore(
             name=AUTOMATION,
-            description=f"Marks a run as crashed that has sent no heartbeat for {SILENCE_S} s.",
+            description=f"Marks a run as crashed that has sent no heartbeat for {silence_s} s.",
             trigger=EventTrigger(
                 match=ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*"}),
                 match_related=ResourceSpecification(
@@ -80,12 +84,12 @@ def crash_silent_runs(client: SyncPrefectClient) -> None:
                 for_each={"prefect.resource.id"},
                 posture=Posture.Proactive,
                 threshold=1,
-                within=timedelta(seconds=SILENCE_S),
+                within=timedelta(seconds=silence_s),
             ),
             actions=[
                 ChangeFlowRunState(
                     state=StateType.CRASHED,
-                    message=f"No heartbeat for {SILENCE_S} s: its process is gone.",
+                    message=f"No heartbeat for {silence_s} s: its process is gone.",
                 )
             ],
         )

@@ -41,8 +41,9 @@ def spare_this_machine(address: str) -> None:
             if not urllib.request.proxy_bypass(host):
                 message = (
                     f"Cannot use the proxy of {kind.upper()}_PROXY to reach the Prefect server at"
-                    f" {host}: expected http:// or https://, got {_scheme(proxies[kind])}. Set a"
-                    f" proxy that speaks HTTP, or name {host} in NO_PROXY"
+                    f" {host}: expected an address such as http://proxy:3128, got"
+                    f" {_scheme(proxies[kind])}. Set a proxy that speaks HTTP, or name {host} in"
+                    " NO_PROXY"
                 )
                 raise UsageError(message)
             for name in (f"{kind}_proxy", f"{kind.upper()}_PROXY"):
@@ -95,4 +96,4 @@ def _is_usable(proxy: str) -> bool:
 
 def _scheme(proxy: str) -> str:
     """Return an address's scheme; the rest of it may hold a password."""
-    return f"{proxy.partition('://')[0]}://" if "://" in proxy else "an address that is none"
+    return f"one that begins with {proxy.partition(':')[0]}:" if "://" in proxy else "none"

@@ -14,8 +14,10 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 
+import httpx
 from prefect.runner import Runner
 
 from flows.printing import say
@@ -27,6 +29,12 @@ code that is not Python's."""
 
 STOP_LIMIT_S = 9.0
 """For all to end; a service manager waits for 10 s, if not longer, before it kills."""
+
+HEARD_S = 0.5
+"""A service manager sends SIGTERM to all processes of a service: so long after, a run that has
+heard it ends already, and takes no notice of ours."""
+
+MINUTE_S = 60
 
 POLL_S = 0.1
 """Between two looks at runs that end. A guess."""
@@ -52,8 +60,11 @@ class StoppableRunner(Runner):
         """Take SIGTERM: ``start`` makes this its handler."""
         self._ask(signal.SIGTERM)
 
-    async def serve(self) -> int:
+    async def serve(self, look_after: Callable[[], None]) -> int:
         """Run what is scheduled until a signal comes.
+
+        Args:
+            look_after: what is done every minute beside it.
 
         Returns:
             How many runs were ended by it.
@@ -64,7 +75,9 @@ class StoppableRunner(Runner):
                 loop.add_signal_handler(number, self._ask, number)
         work = loop.create_task(self.start())
         asked = loop.create_task(self._is_asked.wait())
+        looking = loop.create_task(_look_every_minute(look_after))
         await asyncio.wait({work, asked}, return_when=asyncio.FIRST_COMPLETED)
+        looking.cancel()
         if self.signal is None:
             asked.cancel()
             await work  # it never ends by itself, but with an error
@@ -89,6 +102,7 @@ class StoppableRunner(Runner):
         poller = self._scheduled_run_poller
         poller.stopping = True
         told = set()
+        await asyncio.sleep(HEARD_S)
         deadline = time.monotonic() + LISTEN_LIMIT_S
         while poller._submitting_flow_run_ids:  # noqa: SLF001 - from "pending" to its last state
             for run in self._process_manager.flow_run_ids():
@@ -105,13 +119,26 @@ class StoppableRunner(Runner):
         return len(told)
 
 
-def run_until_stopped(runner: StoppableRunner) -> int:
+async def _look_every_minute(look_after: Callable[[], None]) -> None:
+    while True:
+        await asyncio.sleep(MINUTE_S)
+        try:
+            await asyncio.to_thread(look_after)
+        except httpx.HTTPError:  # the runner asks the same server, and ends if that stays away
+            continue
+
+
+def run_until_stopped(runner: StoppableRunner, look_after: Callable[[], None]) -> int:
     """Serve what a runner was given, until a signal stops it.
+
+    Args:
+        runner: with its deployments.
+        look_after: what is done every minute beside it.
 
     Returns:
         The exit code: 128 and the signal's number.
     """
-    ended = asyncio.run(runner.serve())
+    ended = asyncio.run(runner.serve(look_after))
     assert runner.signal is not None  # noqa: S101 - it ends by a signal or an error
     runs = (
         f"{ended} run{'' if ended == 1 else 's'} at work ended" if ended else "no run was at work"

@@ -5,6 +5,7 @@ Belongs here: what ``noctule serve`` registers. ``prefect.yaml`` declares the sa
 
 import os
 from collections.abc import Collection
+from functools import partial
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -15,7 +16,6 @@ from flows.settings import PREFIX, Settings
 from tasks.shown import plural
 
 if TYPE_CHECKING:
-    from prefect.client.orchestration import SyncPrefectClient
     from prefect.deployments.runner import RunnerDeployment
     from prefect.schedules import Schedule
 
@@ -34,22 +34,27 @@ def serve_deployments(settings: Settings) -> int:
         from prefect.client.orchestration import get_client
         from prefect.settings import PREFECT_UI_URL
 
-        from flows.leftovers import HEARTBEAT_S, crash_silent_runs
+        from flows.leftovers import HEARTBEAT_S, crash_silent_runs, skip_missed_runs
         from flows.runner import StoppableRunner, run_until_stopped
+        from flows.stores import utc_now
 
         # Runs start in processes of their own, from any folder: they inherit absolute places.
         os.environ.update(settings.places)
         runner = StoppableRunner(heartbeat_s=HEARTBEAT_S)
         served = [UUID(str(runner.add_deployment(one))) for one in list_deployments(settings)]
+        close_dead = partial(close_dead_runs_of, settings, served)
+        close_dead()
         with get_client(sync_client=True) as client:
             crash_silent_runs(client)
-            put_right(settings, client, served)
+            missed = skip_missed_runs(client, served, utc_now())
+        if missed:
+            say(f"noctule serve: {plural(missed, 'missed run')} cancelled; the latest does it all")
         say(
             f"noctule serve: nightly at '{settings.nightly_cron}', retrain at"
             f" '{settings.training_cron}' ({settings.time_zone}), train when asked for; until a"
             f" signal stops it. The Prefect UI is {PREFECT_UI_URL.value()}"
         )
-        return run_until_stopped(runner)
+        return run_until_stopped(runner, close_dead)
 
 
 def list_deployments(settings: Settings) -> list["RunnerDeployment"]:
@@ -92,22 +97,21 @@ def list_deployments(settings: Settings) -> list["RunnerDeployment"]:
     return deployments
 
 
-def put_right(settings: Settings, client: "SyncPrefectClient", served: Collection[UUID]) -> None:
-    """Put right what an earlier process has left, and say so."""
-    from flows.leftovers import close_dead_runs, skip_missed_runs
+def close_dead_runs_of(settings: Settings, served: Collection[UUID]) -> None:
+    """Close the runs whose process is gone, and say so; no trouble with the database stops it."""
+    from prefect.client.orchestration import get_client
+
+    from flows.leftovers import close_dead_runs
     from flows.stores import open_database, utc_now
 
     try:
-        with open_database(settings) as engine:
+        with open_database(settings) as engine, get_client(sync_client=True) as client:
             dead = close_dead_runs(engine, client, served, utc_now())
     except NoctuleError as error:  # the nights are served all the same, and will say it
         say(f"noctule serve: {error}", is_error=True)
-        dead = 0
-    if dead:
-        say(f"noctule serve: {plural(dead, 'run')} of processes that are gone marked as crashed")
-    missed = skip_missed_runs(client, served, utc_now())
-    if missed:
-        say(f"noctule serve: {plural(missed, 'missed run')} cancelled; the latest one does it all")
+    else:
+        if dead:
+            say(f"noctule serve: {plural(dead, 'run')} of processes that are gone marked Crashed")
 
 
 def plan_schedule(setting: str, cron: str, time_zone: str) -> "Schedule":

@@ -57,5 +57,11 @@ def stopped_in_words() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def ignore_sigterm() -> None:
+    """Have what ends by SIGTERM end in peace: a service manager and ``serve`` may both send it."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
 def _raise(number: int, _frame: FrameType | None) -> NoReturn:
     raise Stopped(number)

@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 
 from expectations.errors import NoctuleError, ServiceUnavailableError
 from flows.settings import Settings
+from flows.signals import ignore_sigterm
 from storage.database import connect
 from storage.revisions import require_schema, status, upgrade
 from storage.runs import RunState, finish_run, open_run
@@ -119,6 +120,7 @@ def record_run(engine: Engine, kind: str, batch_id: str | None = None) -> Iterat
     Yields:
         The record, which is told the final state.
     """
+    from prefect.exceptions import TerminationSignal
     from prefect.runtime import flow_run
 
     from flows.leftovers import crash_killed_runs
@@ -130,6 +132,8 @@ def record_run(engine: Engine, kind: str, batch_id: str | None = None) -> Iterat
         try:
             yield record
         except BaseException as error:
+            if isinstance(error, TerminationSignal):
+                ignore_sigterm()
             record.keep(error)
             said, *_ = f"{type(error).__name__}: {error}".splitlines()  # below, maybe a statement
             if not isinstance(error, Exception):
