@@ -59,11 +59,17 @@ class Ended(State[R]):
 
 
 def _in_words(work: Callable[P, State[R]]) -> Callable[P, State[R]]:
-    """Have a flow's function return a failed state instead of raising a known error."""
+    """Have a flow's function return a failed state instead of raising a known error.
+
+    Outside a run of Prefect's it is the function itself.
+    """
 
     @functools.wraps(work)
     def run(*args: P.args, **kwargs: P.kwargs) -> State[R]:
-        is_deployed = _is_deployed()
+        context = FlowRunContext.get()
+        if context is None or context.flow_run is None:
+            return work(*args, **kwargs)
+        is_deployed = context.flow_run.deployment_id is not None
         if is_deployed:
             _leave_signals_to_the_runner()
             with get_client(sync_client=True) as client:
@@ -77,13 +83,6 @@ def _in_words(work: Callable[P, State[R]]) -> Callable[P, State[R]]:
         return state
 
     return run
-
-
-def _is_deployed() -> bool:
-    """Tell whether the run is a deployment's, in a process that a runner or worker has started."""
-    context = FlowRunContext.get()
-    run = context.flow_run if context is not None else None
-    return run is not None and run.deployment_id is not None
 
 
 def _leave_signals_to_the_runner() -> None:
