@@ -7,12 +7,12 @@ belong here: the stages (``tasks``), or which files there are (``flows.nightly``
 from datetime import date, datetime
 from pathlib import Path
 
-from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 from sqlalchemy import Engine
 
 from expectations.errors import InputRejectedError
+from flows.endings import flow
 from flows.plan import look_back, plan_file, plan_scoring
 from flows.settings import Settings, load_settings
 from flows.shadow import run_shadow
@@ -48,7 +48,7 @@ from tasks.store import (
 from tasks.task import untagged
 
 
-@flow(name="batch", flow_run_name="{source.name} {batch_date}", persist_result=False)
+@flow("batch", "{source.name} {batch_date}")
 def score_file(source: Path, batch_date: date) -> State[FileOutcome]:
     """Validate, score, explain and store one file of connections.
 

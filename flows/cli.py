@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+from typer.core import TyperGroup
 
 from flows.model_commands import model_commands
 from flows.options import (
@@ -25,12 +26,24 @@ from flows.options import (
     settings_of_flows,
 )
 from flows.printing import print_json, say
+from flows.signals import stopped_in_words
 from flows.streams import ReaderGoneError, prepare_streams
 
 INTERRUPTED = 130
 """The exit code of a command that was interrupted at its terminal, as shells have it."""
 
+
+class Commands(TyperGroup):
+    """The commands, which a signal stops with a line of ours in place of Typer's."""
+
+    def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]  # a private base
+        """Run a command."""
+        with stopped_in_words():
+            return super().invoke(ctx)
+
+
 app = typer.Typer(
+    cls=Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,  # they print local variables, which may hold secrets
     help="Find anomalous network connections in nightly batches, and say why.",
@@ -188,7 +201,7 @@ def serve() -> None:
     settings = settings_of_flows(console_level="INFO")  # its terminal is the service's log
     from flows.serve import serve_deployments
 
-    serve_deployments(settings)
+    raise typer.Exit(serve_deployments(settings))
 
 
 @app.command()

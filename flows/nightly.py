@@ -8,13 +8,14 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from prefect import flow, tags
+from prefect import tags
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
 from expectations.errors import NoctuleError, UsageError
 from flows.batch import score_file
+from flows.endings import flow
 from flows.settings import Settings, load_settings
 from flows.stores import open_database, outcome_of, record_run, utc_now
 from storage.model_store import champion
@@ -31,7 +32,7 @@ def name_night() -> str:
     return f"night of {asked or utc_now().date()}"
 
 
-@flow(name="nightly", flow_run_name=name_night, persist_result=False)
+@flow("nightly", name_night)
 def nightly(files: list[Path] | None = None, batch_date: date | None = None) -> State[NightOutcome]:
     """Score every file that has arrived; one bad file never stops the others.
 

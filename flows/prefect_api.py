@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from expectations.errors import ServiceUnavailableError, UsageError
 from flows.private_server import LOG, prefect_told, private_server
+from flows.proxies import spare_this_machine
 
 EXPECTED = "expected an address such as http://127.0.0.1:4200/api"
 AWAY = {401, 403, 407, 408, 429}
@@ -39,6 +40,7 @@ def quiet_libraries(console_level: str = "CRITICAL") -> None:
         "PREFECT_LOGGING_EXTRA_LOGGERS": "noctule",
         "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",  # stages also run outside flows
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": console_level,
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",  # s; see flows.leftovers
         "GX_ANALYTICS_ENABLED": "false",
         "KERAS_BACKEND": "jax",
     }.items():
@@ -163,6 +165,7 @@ def _use(address: str) -> Iterator[str]:
     A password in the address is handed to Prefect apart from it, for what is sent is the same and
     Prefect logs the address, prints it with its errors, and has it in their texts.
     """
+    spare_this_machine(address)
     url = httpx.URL(address)
     shown = str(url.copy_with(userinfo=b"")) if url.userinfo else address
     _check_health(address, shown)

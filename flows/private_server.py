@@ -36,6 +36,9 @@ from typing import IO, NamedTuple
 import httpx
 
 from expectations.errors import ServiceUnavailableError, UsageError
+from flows.proxies import spare_this_machine
+
+HOST = "127.0.0.1"
 
 DOOR, USERS, SERVER, LOG = "door", "users", "server", "server.log"
 
@@ -60,7 +63,7 @@ class Running(NamedTuple):
     @property
     def address(self) -> str:
         """The address of its API."""
-        return f"http://127.0.0.1:{self.port}/api"
+        return f"http://{HOST}:{self.port}/api"
 
 
 @contextmanager
@@ -78,6 +81,7 @@ def private_server(folder: Path, port: int | None = None) -> Iterator[str]:
         ServiceUnavailableError: it did not become healthy in time.
         UsageError: the folder cannot be made or written.
     """
+    spare_this_machine(f"http://{HOST}")
     _make_usable(folder)
     with (folder / USERS).open("ab") as place:
         with _lock(folder / DOOR):
@@ -237,7 +241,7 @@ def _try_lock(place: IO[bytes] | int) -> bool:
 def _free_port() -> int:
     """Return a port that nothing listens on."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]
         return port
 
@@ -250,7 +254,7 @@ def serve(folder: Path, port: int) -> None:
     os.truncate(place, 0)
     os.write(place, f"{os.getpid()} {port}".encode())
     threading.Thread(target=_watch, args=(folder,), daemon=True).start()
-    sys.argv = ["prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    sys.argv = ["prefect", "server", "start", "--host", HOST, "--port", str(port)]
     runpy.run_module("prefect", run_name="__main__", alter_sys=True)
 
 

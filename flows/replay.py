@@ -7,13 +7,13 @@ stages that a replay shares with any file (``flows.batch``), or how its lines ar
 
 from pathlib import Path
 
-from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 from sqlalchemy import Engine
 
 from expectations.errors import UsageError
 from flows.batch import finish_batch
+from flows.endings import flow
 from flows.plan import plan_file
 from flows.settings import Settings, load_settings
 from flows.stores import open_database, record_run, utc_now
@@ -25,7 +25,7 @@ from tasks.shown import ID_DIGITS
 from tasks.task import untagged
 
 
-@flow(name="replay", flow_run_name="replay {batch}", persist_result=False)
+@flow("replay", "replay {batch}")
 def replay_batch(batch: str, corrected: Path | None = None) -> State[FileOutcome]:
     """Put what is open of a batch through again: quarantined rows, or a batch rejected whole.
 

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 
-from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
@@ -19,6 +18,7 @@ from sqlalchemy import Engine
 
 from expectations.errors import InputRejectedError, NoctuleError, UsageError
 from expectations.registry import get_contract
+from flows.endings import flow
 from flows.plan import look_back
 from flows.settings import Settings, load_settings
 from flows.stores import open_database, record_run, utc_now
@@ -51,7 +51,7 @@ def name_retraining() -> str:
     return f"retraining of {utc_now().date()}"
 
 
-@flow(name="retrain", flow_run_name=name_retraining, persist_result=False)
+@flow("retrain", name_retraining)
 def retrain(label: str | None = None, normal: list[str] | None = None) -> State[RetrainOutcome]:
     """Fit the challengers, weigh each against the champion, and promote the one that is better.
 

@@ -10,10 +10,11 @@ from sqlalchemy import Engine
 
 from expectations.errors import NoctuleError, ServiceUnavailableError
 from flows.settings import Settings
+from flows.signals import ignore_sigterm
 from storage.database import connect
 from storage.refusals import refused_by_system
 from storage.revisions import require_schema, status, upgrade
-from storage.runs import RunState, close_killed_runs, finish_run, open_run
+from storage.runs import RunState, finish_run, open_run
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
@@ -123,17 +124,24 @@ def record_run(engine: Engine, kind: str, batch_id: str | None = None) -> Iterat
     Yields:
         The record, which is told the final state.
     """
+    from prefect.exceptions import TerminationSignal
     from prefect.runtime import flow_run
 
+    from flows.leftovers import crash_killed_runs
+
     started_at = utc_now()
-    close_killed_runs(engine, started_at)
+    crash_killed_runs(engine, flow_run.id, started_at)
     with open_run(engine, kind, started_at, batch_id=batch_id, flow_run_id=flow_run.id) as run_id:
         record = RunRecord(flow_run.id)
         try:
             yield record
         except BaseException as error:
+            if isinstance(error, TerminationSignal):
+                ignore_sigterm()
             record.keep(error)
             said, *_ = f"{type(error).__name__}: {error}".splitlines()  # below, maybe a statement
+            if not isinstance(error, Exception):
+                said = "stopped by a signal; the next run goes on from what is finished"
             with suppress(NoctuleError):  # the first error is the one to tell of
                 finish_run(engine, run_id, "failed", said, utc_now())
             raise

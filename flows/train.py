@@ -7,7 +7,6 @@ Belongs here: which files, and what a training came to. Does not belong here: fi
 from collections.abc import Sequence
 from pathlib import Path
 
-from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 from pydantic import BaseModel
@@ -15,6 +14,7 @@ from pydantic import BaseModel
 from expectations.contract import Contract
 from expectations.errors import TrainingDataError, UsageError
 from expectations.registry import get_contract
+from flows.endings import flow
 from flows.plan import plan_file
 from flows.settings import Settings, load_settings
 from flows.stores import open_database, record_run, require_room, utc_now
@@ -40,7 +40,7 @@ def name_training() -> str:
     return f"training of {utc_now().date()}"
 
 
-@flow(name="train", flow_run_name=name_training, persist_result=False)
+@flow("train", name_training)
 def train(
     files: list[Path] | None = None,
     selection: SelectionName = "none",

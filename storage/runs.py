@@ -8,7 +8,7 @@ own otherwise). A row that says ``running`` and whose lock is free is of a run t
 next run of any kind closes it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -77,14 +77,48 @@ def finish_run(
         )
 
 
-def close_killed_runs(engine: Engine, now: datetime) -> None:
-    """Close the rows of runs that ended without closing them; those that live are left alone."""
+def close_killed_runs(engine: Engine, now: datetime) -> list[str]:
+    """Close the rows of runs that ended without closing them; those that live are left alone.
+
+    Returns:
+        Prefect's ids of those that this call has closed.
+    """
     with read(engine) as connection:
-        open_ids = connection.scalars(sa.select(run.c.run_id).where(run.c.state == "running")).all()
-    for run_id in open_ids:
+        is_open = run.c.state == "running"
+        found = connection.execute(sa.select(run.c.run_id, run.c.flow_run_id).where(is_open)).all()
+    closed = []
+    for run_id, flow_run_id in found:
         with _life(engine, run_id) as is_over:
-            if is_over:
-                _close(engine, run_id, now)
+            if is_over and _close(engine, run_id, now) and flow_run_id is not None:
+                closed.append(flow_run_id)
+    return closed
+
+
+def find_ended(
+    engine: Engine, flow_run_ids: Collection[str], before: datetime
+) -> dict[str, str | None]:
+    """Find which of Prefect's runs have ended by our own record.
+
+    Args:
+        engine: the database.
+        flow_run_ids: Prefect's.
+        before: a run that closed its row later may not have told Prefect of it yet.
+
+    Returns:
+        Prefect's id -> how the run ended, in words.
+    """
+    tries = (
+        sa.select(run.c.flow_run_id, run.c.message, run.c.finished_at)
+        .where(run.c.flow_run_id.in_(flow_run_ids))
+        .order_by(run.c.run_id)
+    )
+    with read(engine) as connection:
+        latest = {row.flow_run_id: row for row in connection.execute(tries)}
+    return {
+        flow_run_id: row.message
+        for flow_run_id, row in latest.items()
+        if row.finished_at is not None and (row.finished_at < before or row.message == KILLED)
+    }
 
 
 def is_over(engine: Engine, run_id: int) -> bool:
@@ -95,14 +129,15 @@ def is_over(engine: Engine, run_id: int) -> bool:
         return is_free
 
 
-def _close(engine: Engine, run_id: int, now: datetime) -> None:
-    """Close a row, unless the run did so itself since it was listed."""
+def _close(engine: Engine, run_id: int, now: datetime) -> bool:
+    """Close a row, unless the run did so itself since it was listed; tell whether we did."""
     with write(engine) as connection:
-        connection.execute(
+        closed = connection.execute(
             sa.update(run)
             .where(run.c.run_id == run_id, run.c.state == "running")
             .values(state="failed", message=KILLED, finished_at=now)
         )
+        return closed.rowcount > 0
 
 
 def _life(engine: Engine, run_id: int) -> AbstractContextManager[bool]:

@@ -1,5 +1,6 @@
 """The house decorator: how a stage becomes a Prefect task, and what its runs inherit."""
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import ParamSpec, TypeVar
@@ -7,6 +8,8 @@ from typing import ParamSpec, TypeVar
 import prefect
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
+
+from expectations.errors import NoctuleError
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -46,6 +49,19 @@ def task(
         persist_result=False,
     )
     return decorate(work)
+
+
+class _WithoutTraceback(logging.Filter):
+    """Leaves of an error that is meant for the user its words: where it was raised is no news."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let every record pass."""
+        if record.exc_info and isinstance(record.exc_info[1], NoctuleError):
+            record.exc_info = None
+        return True
+
+
+logging.getLogger("prefect.task_runs").addFilter(_WithoutTraceback())
 
 
 def _condition(
