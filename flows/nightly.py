@@ -51,7 +51,9 @@ def nightly(files: list[Path] | None = None, batch_date: date | None = None) -> 
     ):
         champion(engine, settings.contract)  # without one, no file is touched
         places = files or [open_inbox(settings)]
-        found = find_files_task(engine, places, batch_date, settings.settle_s, utc_now())
+        found = find_files_task(
+            engine, places, batch_date, settings.settle_s, utc_now(), settings.inbox_pattern
+        )
         with tags("noctule", settings.contract):  # the runs of its files
             outcomes = [
                 read_outcome(file, score_file(file.path, file.batch_date, return_state=True))

@@ -121,17 +121,23 @@ class Arrival:
 
 
 def find_files(
-    engine: Engine, places: Sequence[Path], night: date | None, settle_s: float, now: datetime
+    engine: Engine,
+    places: Sequence[Path],
+    night: date | None,
+    settle_s: float,
+    now: datetime,
+    patterns: Sequence[str] = (),
 ) -> FoundFiles:
     """Find the files to work on.
 
     Args:
         engine: the database; a folder's files that it has finished, unchanged, are passed over.
-        places: files, taken as they are, and folders, of which temporary and growing files are
-            left for next time.
+        places: files, taken as they are, and folders, of which temporary and growing files and
+            companions of deliveries are left for next time.
         night: the night they belong to; None to tell it from each file.
         settle_s: how long a folder's file must have lain untouched, in seconds.
         now: the present.
+        patterns: which names in a folder are deliveries; all but companions' if empty.
 
     Raises:
         UsageError: a folder cannot be listed.
@@ -142,7 +148,7 @@ def find_files(
         if not place.is_dir():
             new.append(NewFile(path=place, batch_date=batch_date(place.name, now, night)))
             continue
-        contents = pending_files(place, now, settle_s)
+        contents = pending_files(place, now, settle_s, patterns)
         skipped += contents.skipped
         for file in contents.pending:
             known = find_delivery(engine, file.path.absolute(), file.size_bytes, file.modified_at)
