@@ -4,6 +4,7 @@ Belongs here: which files, and what the night as a whole came to. Does not belon
 done with a file (``flows.batch``).
 """
 
+from collections.abc import Collection, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,17 @@ from prefect import flow, tags
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
+from sqlalchemy import Engine
 
 from expectations.errors import NoctuleError, UsageError
 from flows.batch import score_file
 from flows.settings import Settings, load_settings
 from flows.stores import open_database, outcome_of, record_run, utc_now
 from storage.model_store import champion
+from storage.queries import open_rejection_rows
+from storage.text import storable
 from tasks.events import publish_events_task
-from tasks.outcomes import FileOutcome, NightOutcome, SkippedFile
+from tasks.outcomes import FileOutcome, NightOutcome, OpenRejection, SkippedFile
 from tasks.publish import publish_night_task
 from tasks.receive import NewFile, find_files_task
 from tasks.task import untagged
@@ -41,7 +45,8 @@ def nightly(files: list[Path] | None = None, batch_date: date | None = None) -> 
             it arrived.
 
     Returns:
-        Failed, with the reasons, where a file was rejected or could not be worked on.
+        Failed, with the reasons, where a file was rejected or could not be worked on, or where a
+        file that was rejected earlier is still open.
     """
     settings = load_settings()
     with (
@@ -64,12 +69,39 @@ def nightly(files: list[Path] | None = None, batch_date: date | None = None) -> 
             skipped=tuple(
                 SkippedFile(file_name=file.path.name, reason=file.reason) for file in found.skipped
             ),
+            open_rejections=find_open(
+                engine, settings.contract, outcomes, found.finished if files else None
+            ),
         )
         # A failure here fails no night.
         publish_night_task(engine, settings.contract, night, return_state=True)
         publish_events_task(engine, utc_now(), return_state=True)  # any left by an earlier run
         end = Failed if night.exit_code else Completed
         return run.end(end(message=night.message, data=night))
+
+
+def find_open(
+    engine: Engine,
+    contract: str,
+    outcomes: Sequence[FileOutcome],
+    places: Collection[Path] | None,
+) -> tuple[OpenRejection, ...]:
+    """Return the files that earlier runs rejected and that are open.
+
+    Args:
+        engine: the database.
+        contract: of the files.
+        outcomes: what this run came to with its own files: those tell of themselves.
+        places: of these files only; None for all.
+    """
+    told = {(one.batch_id, one.file_name) for one in outcomes}
+    asked = None if places is None else {storable(str(place.absolute())) for place in places}
+    return tuple(
+        OpenRejection.model_validate(row)
+        for row in open_rejection_rows(engine, contract=contract)
+        if (row["batch_id"], row["file_name"]) not in told
+        and (asked is None or row["source_path"] in asked)
+    )
 
 
 def open_inbox(settings: Settings) -> Path:

@@ -60,8 +60,9 @@ def dismiss(
             .order_by(open_rejections.c.arrived_at, open_rejections.c.file_name)
         ).all()
         if not names:
-            message = f"Cannot dismiss {what}: {_settled(connection, batch_id)}."
-            raise UsageError(f"{message} Nothing was changed.")
+            settled = _settled(connection, batch_id)
+            message = f"Cannot dismiss {what}: {settled}. Nothing was changed."
+            raise UsageError(message)
         is_dismissed = sa.exists().where(dismissal.c.delivery_id == delivery.c.delivery_id)
         open_deliveries = connection.scalars(
             sa.select(delivery.c.delivery_id).where(delivery.c.batch_id == batch_id, ~is_dismissed)

@@ -126,10 +126,14 @@ def night_markdown(night: NightOutcome) -> str:
             f"| {one.rows_scored:,} | {one.rows_quarantined:,} | {one.rows_flagged or 0:,} |"
             for one in night.files
         ]
-    unscored = [one for one in night.files if one.status != "scored"]
+    unscored = [one for one in night.files if one.is_unscored]
     if unscored:
         lines += ["", "## Not scored", ""]
         lines += [f"- {escape(one.file_name)}: {escape(one.message)}" for one in unscored]
+    if night.open_rejections:
+        lines += ["", "## Rejected earlier, and open", ""]
+        lines += [f"- {escape(one.says)}" for one in night.open_rejections]
+        lines += ["", f"{escape(night.advice)}."]
     if night.skipped:
         lines += ["", "## Left for next time", ""]
         lines += [f"- {escape(one.file_name)}: {escape(one.reason)}" for one in night.skipped]

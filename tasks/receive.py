@@ -58,6 +58,8 @@ class FoundFiles:
     new: tuple[NewFile, ...]
     """In the order the places were given; the files of a folder oldest first."""
     skipped: tuple[SkippedFile, ...]
+    finished: tuple[Path, ...]
+    """Files of a folder that are passed over: unchanged since they were scored or rejected."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,6 +146,7 @@ def find_files(
     """
     new: list[NewFile] = []
     skipped: list[SkippedFile] = []
+    finished: list[Path] = []
     for place in places:
         if not place.is_dir():
             new.append(NewFile(path=place, batch_date=batch_date(place.name, now, night)))
@@ -155,7 +158,9 @@ def find_files(
             if known is None or not known.is_finished:
                 date_of_file = batch_date(file.path.name, file.modified_at, night)
                 new.append(NewFile(path=file.path, batch_date=date_of_file))
-    return FoundFiles(new=tuple(new), skipped=tuple(skipped))
+            else:
+                finished.append(file.path)
+    return FoundFiles(new=tuple(new), skipped=tuple(skipped), finished=tuple(finished))
 
 
 def receive_file(
