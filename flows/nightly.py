@@ -15,7 +15,7 @@ from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 from sqlalchemy import Engine
 
-from expectations.errors import NoctuleError, UsageError
+from expectations.errors import NoctuleError, ServiceUnavailableError, UsageError
 from flows.batch import score_file
 from flows.settings import Settings, load_settings
 from flows.stores import open_database, outcome_of, record_run, utc_now
@@ -93,12 +93,21 @@ def find_open(
         contract: of the files.
         outcomes: what this run came to with its own files: those tell of themselves.
         places: of these files only; None for all.
+
+    Raises:
+        ServiceUnavailableError: the database cannot be reached, and no outcome says so.
     """
+    try:
+        rows = open_rejection_rows(engine, contract=contract)
+    except ServiceUnavailableError as error:
+        if all(one.exit_code != error.exit_code for one in outcomes):
+            raise
+        return ()
     told = {(one.batch_id, one.file_name) for one in outcomes}
     asked = None if places is None else {storable(str(place.absolute())) for place in places}
     return tuple(
         OpenRejection.model_validate(row)
-        for row in open_rejection_rows(engine, contract=contract)
+        for row in rows
         if (row["batch_id"], row["file_name"]) not in told
         and (asked is None or row["source_path"] in asked)
     )

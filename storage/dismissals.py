@@ -26,7 +26,7 @@ def dismiss(
 
     Args:
         engine: the database.
-        batch_id: of a batch that there is.
+        batch_id: of a batch that there is; a rejected replay stands for the file it is of.
         who: the system user.
         reason: why nothing more is to be done.
         now: the present.
@@ -41,12 +41,10 @@ def dismiss(
     require_reason("dismiss", what, reason)
     with write(engine) as connection:
         row = connection.execute(sa.select(batch).where(batch.c.batch_id == batch_id)).one()
-        if row.replayed_batch_id is not None:
-            message = (
-                f"Cannot dismiss {what}: it is a replay of batch {row.replayed_batch_id[:16]}, and"
-                " only a rejected file is dismissed. Nothing was changed."
-            )
-            raise UsageError(message)
+        while row.status == "rejected" and row.replayed_batch_id is not None:
+            batch_id = row.replayed_batch_id
+            row = connection.execute(sa.select(batch).where(batch.c.batch_id == batch_id)).one()
+            what = f"batch {batch_id[:16]}"
         if row.status != "rejected":
             is_not = "is not finished" if row.status == "received" else f"is {row.status}"
             message = (

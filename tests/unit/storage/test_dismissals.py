@@ -178,15 +178,19 @@ def test_what_is_not_open_is_not_dismissed_and_the_refusal_says_why(
         rejected.commit(OTHER, events=())
 
 
-def test_a_replay_is_not_dismissed_and_a_batch_scored_since_needs_no_dismissal(
-    rejected: SimpleNamespace,
-) -> None:
+def test_a_rejected_replay_stands_for_its_file(rejected: SimpleNamespace) -> None:
     target = find_target(rejected.engine, BATCH_ID)
     assert target is not None
     record_replay(rejected.engine, OTHER, target, "night.csv", NOW)
     reject(rejected, OTHER)
-    with pytest.raises(UsageError, match="it is a replay of batch abababababababab, and only"):
-        dismiss(rejected.engine, OTHER, who="ada", reason="why", now=NOW)
+    named = dismiss(rejected.engine, OTHER, who="ada", reason="why", now=NOW)
+    assert named == ("night.csv",)
+    assert open_files(rejected) == []
+
+
+def test_a_batch_whose_replay_is_scored_needs_no_dismissal(rejected: SimpleNamespace) -> None:
+    target = find_target(rejected.engine, BATCH_ID)
+    assert target is not None
     record_replay(rejected.engine, THIRD, target, "night.csv", NOW)
     rejected.commit(THIRD, events=())
     with pytest.raises(UsageError, match="it is not open: its rows were scored since"):
