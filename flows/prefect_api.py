@@ -40,6 +40,7 @@ def quiet_libraries(console_level: str = "CRITICAL") -> None:
         "PREFECT_LOGGING_EXTRA_LOGGERS": "noctule",
         "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",  # stages also run outside flows
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": console_level,
+        "PREFECT_INTERNAL_LOGGING_LEVEL": "CRITICAL",  # else a page for each event not sent
         "GX_ANALYTICS_ENABLED": "false",
         "KERAS_BACKEND": "jax",
     }.items():
