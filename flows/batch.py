@@ -23,6 +23,8 @@ from storage.cost import measured
 from storage.lake import batch_folder, discard_attempts, read_costs
 from storage.model_store import champion, load_verified
 from storage.nights import read_usual_rate
+from storage.queries import open_rejection_rows
+from storage.text import storable
 from tasks.events import publish_events_task
 from tasks.ingest import IngestSummary
 from tasks.outcomes import FileOutcome
@@ -77,7 +79,8 @@ def finish_batch(
     with claim(engine, folder, record.batch_id) as held:
         if held is None or held.is_finished:
             known = find_batch(engine, record.batch_id)  # by now another run may have decided
-            return end_unchanged(known, arrival, is_busy=held is None)
+            is_open = is_rejection_open(engine, arrival)
+            return end_unchanged(known, arrival, is_busy=held is None, is_open=is_open)
         require_room(settings, arrival.content_bytes)
         discard_attempts(folder)
         if arrival.is_selection:
@@ -125,17 +128,22 @@ def plan_batch(settings: Settings, engine: Engine, arrival: Arrival, held: Claim
     return plan_scoring(settings, file, model.version, folder, nights)
 
 
-def end_unchanged(known: BatchRecord, arrival: Arrival, *, is_busy: bool) -> State[FileOutcome]:
+def end_unchanged(
+    known: BatchRecord, arrival: Arrival, *, is_busy: bool, is_open: bool
+) -> State[FileOutcome]:
     """End where there is nothing to do: the content is known, or another run is at it.
 
-    Content that was rejected before is no more usable today: it fails again, with the reason.
+    Content that was rejected before is no more usable today: it fails again, with the reason, until
+    the rejection is settled. Its rows were counted then, and are not counted again.
 
     Args:
         known: the batch as it was after the claim was granted or refused.
         arrival: what it came as this time.
         is_busy: whether another run holds it.
+        is_open: whether, if it was rejected, nobody has seen to that yet.
     """
-    is_rejected = known.rejection is not None and not is_busy
+    was_rejected = known.rejection is not None and not is_busy
+    is_rejected = was_rejected and is_open
     name = arrival.name
     if is_busy:
         message = "another run is working on it"
@@ -143,8 +151,9 @@ def end_unchanged(known: BatchRecord, arrival: Arrival, *, is_busy: bool) -> Sta
         message = f"{known.status} before, as {known.file_name} on {known.batch_date}"
     else:
         message = f"{known.status} before, on {known.batch_date}"
-    if is_rejected:
-        message = f"{message}: {known.rejection}"
+    if was_rejected:
+        settled = "" if is_open else ", and dismissed or scored since"
+        message = f"{message}{settled}: {known.rejection}"
     outcome = FileOutcome(
         file_name=name,
         batch_date=known.batch_date,
@@ -152,13 +161,17 @@ def end_unchanged(known: BatchRecord, arrival: Arrival, *, is_busy: bool) -> Sta
         message=message,
         exit_code=InputRejectedError.exit_code if is_rejected else 0,
         batch_id=known.batch_id,
-        rows_read=known.rows_read or 0,
-        rows_scored=known.rows_scored or 0,
-        rows_quarantined=known.rows_quarantined or 0,
-        rows_rejected=known.rows_rejected or 0,
-        rows_known=known.rows_known or 0,
     )
     return (Failed if is_rejected else Completed)(message=message, data=outcome)
+
+
+def is_rejection_open(engine: Engine, arrival: Arrival) -> bool:
+    """Whether a file, if it was rejected, is open; a replay that was rejected always is."""
+    if arrival.replays is not None:
+        return True
+    source = storable(str(arrival.source.absolute()))
+    rows = open_rejection_rows(engine, batches=[arrival.record.batch_id])
+    return any(row["source_path"] == source for row in rows)
 
 
 def refuse(

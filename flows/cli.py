@@ -181,6 +181,19 @@ def replay(
         raise typer.Exit(outcome.exit_code)
 
 
+@app.command()
+def dismiss(
+    batch: Annotated[str, typer.Argument(help="Batch id, or as much of it as is unique.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why; kept in batch_summary.")],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Settle a rejected batch that nobody is going to deliver anew or replay."""
+    from flows.read import dismiss_batch
+
+    dismiss_batch(quiet_settings(), batch, reason, as_json=as_json)
+
+
 @app.command("replay-check")
 def replay_check(
     batch: Annotated[str, typer.Argument(help="Batch id, or as much of it as is unique.")],

@@ -4,6 +4,7 @@ Belongs here: which files, and what the night as a whole came to. Does not belon
 done with a file (``flows.batch``).
 """
 
+from collections.abc import Collection, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -12,15 +13,18 @@ from prefect import tags
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
+from sqlalchemy import Engine
 
-from expectations.errors import NoctuleError, UsageError
+from expectations.errors import NoctuleError, ServiceUnavailableError, UsageError
 from flows.batch import score_file
 from flows.endings import flow
 from flows.settings import Settings, load_settings
 from flows.stores import open_database, outcome_of, record_run, utc_now
 from storage.model_store import champion
+from storage.queries import open_rejection_rows
+from storage.text import storable
 from tasks.events import publish_events_task
-from tasks.outcomes import FileOutcome, NightOutcome, SkippedFile
+from tasks.outcomes import FileOutcome, NightOutcome, OpenRejection, SkippedFile
 from tasks.publish import publish_night_task
 from tasks.receive import NewFile, find_files_task
 from tasks.task import untagged
@@ -42,7 +46,8 @@ def nightly(files: list[Path] | None = None, batch_date: date | None = None) -> 
             it arrived.
 
     Returns:
-        Failed, with the reasons, where a file was rejected or could not be worked on.
+        Failed, with the reasons, where a file was rejected or could not be worked on, or where a
+        file that was rejected earlier is still open.
     """
     settings = load_settings()
     with (
@@ -52,7 +57,9 @@ def nightly(files: list[Path] | None = None, batch_date: date | None = None) -> 
     ):
         champion(engine, settings.contract)  # without one, no file is touched
         places = files or [open_inbox(settings)]
-        found = find_files_task(engine, places, batch_date, settings.settle_s, utc_now())
+        found = find_files_task(
+            engine, places, batch_date, settings.settle_s, utc_now(), settings.inbox_pattern
+        )
         with tags("noctule", settings.contract):  # the runs of its files
             outcomes = [
                 read_outcome(file, score_file(file.path, file.batch_date, return_state=True))
@@ -63,12 +70,48 @@ def nightly(files: list[Path] | None = None, batch_date: date | None = None) -> 
             skipped=tuple(
                 SkippedFile(file_name=file.path.name, reason=file.reason) for file in found.skipped
             ),
+            open_rejections=find_open(
+                engine, settings.contract, outcomes, found.finished if files else None
+            ),
         )
         # A failure here fails no night.
         publish_night_task(engine, settings.contract, night, return_state=True)
         publish_events_task(engine, utc_now(), return_state=True)  # any left by an earlier run
         end = Failed if night.exit_code else Completed
         return run.end(end(message=night.message, data=night))
+
+
+def find_open(
+    engine: Engine,
+    contract: str,
+    outcomes: Sequence[FileOutcome],
+    places: Collection[Path] | None,
+) -> tuple[OpenRejection, ...]:
+    """Return the files that earlier runs rejected and that are open.
+
+    Args:
+        engine: the database.
+        contract: of the files.
+        outcomes: what this run came to with its own files: those tell of themselves.
+        places: of these files only; None for all.
+
+    Raises:
+        ServiceUnavailableError: the database cannot be reached, and no outcome says so.
+    """
+    try:
+        rows = open_rejection_rows(engine, contract=contract)
+    except ServiceUnavailableError as error:
+        if all(one.exit_code != error.exit_code for one in outcomes):
+            raise
+        return ()
+    told = {(one.batch_id, one.file_name) for one in outcomes}
+    asked = None if places is None else {storable(str(place.absolute())) for place in places}
+    return tuple(
+        OpenRejection.model_validate(row)
+        for row in rows
+        if (row["batch_id"], row["file_name"]) not in told
+        and (asked is None or row["source_path"] in asked)
+    )
 
 
 def open_inbox(settings: Settings) -> Path:

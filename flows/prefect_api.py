@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
+from urllib.request import getproxies
 
 import httpx
 from pydantic import ValidationError
@@ -41,6 +42,7 @@ def quiet_libraries(console_level: str = "CRITICAL") -> None:
         "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",  # stages also run outside flows
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": console_level,
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",  # s; see flows.leftovers
+        "PREFECT_INTERNAL_LOGGING_LEVEL": "CRITICAL",  # else a page for each event not sent
         "GX_ANALYTICS_ENABLED": "false",
         "KERAS_BACKEND": "jax",
     }.items():
@@ -178,10 +180,17 @@ def _use(address: str) -> Iterator[str]:
 
 def _check_health(address: str, shown: str) -> None:
     """Raise unless a healthy Prefect API answers at the address."""
+    from prefect.settings import PREFECT_API_AUTH_STRING
+
+    password = PREFECT_API_AUTH_STRING.value() or ""  # a proxy before the server may ask for it
+    user, _, secret = password.partition(":")
+    auth = httpx.BasicAuth(user, secret) if password and not httpx.URL(address).userinfo else None
     try:
-        httpx.get(f"{address.rstrip('/')}/health", timeout=10).raise_for_status()
+        health = f"{address.rstrip('/')}/health"
+        httpx.get(health, auth=auth, timeout=10).raise_for_status()
     except httpx.HTTPError as error:
-        msg = (
+        is_given = bool(password or httpx.URL(address).userinfo)
+        msg = _locked_out(error, shown, is_given=is_given) or (
             f"Cannot reach the Prefect server at {shown}: {_reason(error)}. Start it with 'prefect "
             "server start', or unset PREFECT_API_URL to use a private one"
         )
@@ -196,16 +205,64 @@ def _told_when_lost(shown: str, advice: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
+        from prefect.settings import PREFECT_API_AUTH_STRING
+
         reason = _loss(error)
         if reason is None:
             raise
-        msg = (
+        is_given = bool(PREFECT_API_AUTH_STRING.value())
+        msg = _locked_out(error, shown, is_given=is_given) or (
             f"Lost the Prefect server at {shown}: {reason}. {advice}, then run the command again: "
             "what is stored stays stored"
         )
         raise ServiceUnavailableError(msg) from None
     finally:
         logging.raiseExceptions = raises
+
+
+def _locked_out(error: BaseException, shown: str, *, is_given: bool) -> str | None:
+    """Say what a server, or a proxy before it, wants to be told; None if it is nothing of that.
+
+    Args:
+        error: what ended a request, or is caused by that.
+        shown: the server's address, as it may be shown.
+        is_given: whether a password was sent.
+    """
+    again = "Then run the command again: what is stored stays stored"
+    for cause in _causes(error):
+        status = cause.response.status_code if isinstance(cause, httpx.HTTPStatusError) else None
+        is_proxy = isinstance(cause, httpx.ProxyError) and str(cause).startswith("407")
+        if is_proxy or status == httpx.codes.PROXY_AUTHENTICATION_REQUIRED:
+            proxies = getproxies()
+            proxy = proxies.get(httpx.URL(shown).scheme) or proxies.get("all") or "on the way"
+            return (
+                f"Cannot reach the Prefect server at {shown}: the proxy {without_password(proxy)}"
+                " asks for a password (407). Write USER:PASSWORD@ into the proxy's address in"
+                f" HTTP_PROXY or HTTPS_PROXY, or the server's host into NO_PROXY. {again}"
+            )
+        if status in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
+            asks = (
+                "it does not take the password that is set"
+                if is_given
+                else "it asks for a password"
+            )
+            return (
+                f"Cannot use the Prefect server at {shown}: {asks} (it answers {status}). Set"
+                " PREFECT_API_AUTH_STRING=USER:PASSWORD to what the server has in"
+                f" PREFECT_SERVER_API_AUTH_STRING. {again}"
+            )
+    return None
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error, what caused it, and what groups of errors among these hold."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        if isinstance(cause, BaseExceptionGroup):
+            for one in cause.exceptions:
+                yield from _causes(one)
+        cause = cause.__cause__
 
 
 def _loss(error: BaseException) -> str | None:

@@ -1,4 +1,4 @@
-"""What is stored, for the terminal: the read commands, and the few that change a champion.
+"""What is stored, for the terminal: the read commands, and the few that decide something.
 
 Belongs here: one function a command, a query and its printing. Does not belong here: arguments
 (``flows.cli``) or SQL (``storage.queries``).
@@ -18,9 +18,10 @@ from flows.stores import open_database, utc_now
 from flows.tables import show_rows
 from storage import queries
 from storage.database import connect
+from storage.dismissals import dismiss
 from storage.model_store import promote, rollback
 from storage.revisions import status, upgrade
-from tasks.shown import DRIFT, FLAGGED, HISTORY, plural, reason_text
+from tasks.shown import DRIFT, FLAGGED, HISTORY, ID_DIGITS, plural, reason_text
 
 Rows = list[dict[str, Any]]
 Form = Literal["table", "json", "csv"]
@@ -57,6 +58,10 @@ def show_batches(settings: Settings, night: date | None, limit: int, form: Form)
     with open_database(settings) as engine:
         rows = queries.batch_rows(engine, night=night, limit=limit + 1)
     empty = "No batch has arrived."
+    if form == "table":
+        for row in rows:
+            row["status"] += ", open" if row["is_open"] else ""
+            row["status"] += ", dismissed" if row["dismissed_at"] and not row["is_open"] else ""
     _print(rows, queries.batch_summary, form, BATCHES_SHOWN, empty, limit)
 
 
@@ -139,6 +144,20 @@ def roll_back(settings: Settings, reason: str) -> str:
             now=utc_now(),
         )
     return f"{version} scores again from now on"
+
+
+def dismiss_batch(settings: Settings, batch: str, reason: str, *, as_json: bool) -> None:
+    """Settle the rejection of a batch, and say of which files it was."""
+    now = utc_now()
+    with open_database(settings) as engine:
+        batch_id = queries.resolve_batch(engine, batch)
+        files = dismiss(engine, batch_id, who=_user(), reason=reason, now=now)
+        left = len(queries.open_rejection_rows(engine, contract=settings.contract))
+    if as_json:
+        print_json({"batch_id": batch_id, "files": files, "reason": reason, "open": left})
+        return
+    say(f"batch {batch_id[:ID_DIGITS]} is dismissed: {', '.join(files)}")
+    say(f"{plural(left, 'rejection')} left open")
 
 
 def _user() -> str:

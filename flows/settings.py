@@ -39,6 +39,10 @@ class Settings(BaseSettings):
     """SQLAlchemy or libpq address of the database; SQLite in ``home`` where it is not set."""
     inbox: Path | None = None
     """Where nightly files arrive; ``home/inbox`` where it is not set."""
+    inbox_pattern: Annotated[tuple[str, ...], NoDecode] = ()
+    """Which names in the inbox, or in a folder to be scored, are deliveries: patterns such as
+    ``night-*.csv``, separated by commas, in any case of letters; by default every name but those of
+    companions such as ``night.csv.md5``."""
     training: Path | None = None
     """Where labelled files for the scheduled training lie; ``home/training`` if not set."""
     contract: str = "nsl_kdd"
@@ -154,6 +158,29 @@ class Settings(BaseSettings):
         written = [str(recipe).strip() for recipe in recipes if str(recipe).strip()]
         for recipe in written:
             read_recipe(recipe)
+        return tuple(dict.fromkeys(written))
+
+    @field_validator("inbox_pattern", mode="before")
+    @classmethod
+    def _read_patterns(cls, given: object) -> object:
+        """Read patterns between commas, and refuse those that no file name can match."""
+        patterns = given.split(",") if isinstance(given, str) else given
+        if not isinstance(patterns, list | tuple):
+            return given
+        written = [str(pattern).strip() for pattern in patterns if str(pattern).strip()]
+        if isinstance(given, str) and not written:
+            msg = (
+                "it holds no pattern; expected names such as night-*.csv, separated by commas. Set"
+                " it, or unset it to take every name but those of companions"
+            )
+            raise ValueError(msg)
+        for pattern in written:
+            if "/" in pattern or pattern.startswith(".") or set("{}") & set(pattern):
+                msg = (
+                    f"no name in the inbox matches {pattern!r}; expected a file's name, without a"
+                    " folder, a leading dot or braces: *.csv,*.csv.gz rather than *.{csv,csv.gz}"
+                )
+                raise ValueError(msg)
         return tuple(dict.fromkeys(written))
 
     @field_validator("contract")

@@ -89,7 +89,11 @@ def show_night(night: "NightOutcome", settings: "Settings") -> None:
     columns = ["file_name", "batch_date", "status", "rows_read", "rows_scored", "rows_quarantined",
                "rows_rejected", *known, "rows_flagged", "message"]  # fmt: skip
     rows = [outcome.model_dump() for outcome in night.files]
-    show_rows(rows, columns, empty=f"Nothing to do: {night.message}.")
+    show_rows(rows, columns, empty=f"Nothing to do: {night.summary}.")
+    for one in night.open_rejections:
+        say(f"open: {one.says}")
+    if night.open_rejections:
+        say(f"{night.advice}.")
     for skipped in night.skipped:
         say(f"left for next time: {skipped.file_name}: {skipped.reason}")
     for outcome in night.files:

@@ -55,7 +55,7 @@ def train(
 
     Args:
         files: labelled files, or folders of them; the training folder if None.
-        selection: what the classifier reads instead of all features; see ``tasks.select``.
+        selection: what the classifier reads instead of all features.
         top_k: how many columns the selection gives; its own default if None.
         classifier: the supervised detector, with its default options.
         one_class: the detector that knows only normal traffic, likewise.

@@ -53,6 +53,7 @@ TABLES: Final[Mapping[str, str]] = {
     "batch": "batch_id = :batch",
     "batch_prefix": "batch_id = :batch",
     "delivery": "batch_id = :batch",
+    "dismissal": "delivery_id IN (SELECT delivery_id FROM delivery WHERE batch_id = :batch)",
     "quarantined_row": "batch_id = :batch",
     "validation_result": "batch_id = :batch",
     "outbox": "event_key LIKE :batch || ':%'",

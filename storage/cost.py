@@ -18,24 +18,43 @@ class Cost(BaseModel):
     wall_s: float = 0.0
     cpu_s: float = 0.0
     """CPU time of the process, all threads, in seconds."""
+    own_peak_mb: float | None = None
+    """The most resident memory that the stage had beyond what the process held when it began, in
+    10^6 bytes. None where the system cannot reset its peak (other than Linux)."""
     peak_mb: float = 0.0
-    """Peak resident memory of the process while the stage ran, in 10^6 bytes. Where the system
-    cannot reset its peak (other than Linux), the peak since the process began."""
+    """Peak resident memory of the whole process while the stage ran, in 10^6 bytes: libraries and
+    what earlier stages left are among it. Where the system cannot reset its peak, the peak since
+    the process began."""
 
 
 @contextmanager
 def measured() -> Iterator[Cost]:
     """Measure the work in the block; the cost is complete when the block ends."""
     cost = Cost()
-    with suppress(OSError):
-        Path("/proc/self/clear_refs").write_text(RESET_PEAK)
+    held = _reset_peak()
     wall, cpu = time.perf_counter(), time.process_time()
     try:
         yield cost
     finally:
         cost.wall_s = round(time.perf_counter() - wall, 3)
         cost.cpu_s = round(time.process_time() - cpu, 3)
-        cost.peak_mb = round(_peak_bytes() / 1e6, 1)
+        peak = _peak_bytes()
+        cost.peak_mb = round(peak / 1e6, 1)
+        if held is not None:
+            cost.own_peak_mb = round(max(0, peak - held) / 1e6, 1)
+
+
+def _reset_peak() -> int | None:
+    """Reset the peak resident memory of this process to what it holds, and return that in bytes.
+
+    Returns:
+        None where the system does not allow it: a peak is then that of earlier work too.
+    """
+    try:
+        Path("/proc/self/clear_refs").write_text(RESET_PEAK)
+    except OSError:
+        return None
+    return _peak_bytes()
 
 
 def _peak_bytes() -> int:

@@ -78,6 +78,13 @@ ACCOUNTS: Final = (
         " AND NOT EXISTS (SELECT 1 FROM delivery AS d WHERE d.batch_id = b.batch_id)",
     ),
     Rule(
+        "dismissal",
+        "a delivery of it was dismissed, and it is {0}, not rejected",
+        "SELECT b.batch_id, b.status FROM dismissal AS x"
+        " INNER JOIN delivery AS d ON x.delivery_id = d.delivery_id"
+        " INNER JOIN batch AS b ON d.batch_id = b.batch_id WHERE b.status <> 'rejected'",
+    ),
+    Rule(
         "quarantine kept",
         "its account says {0} quarantined rows, of which {1} are kept",
         "SELECT b.batch_id, b.rows_quarantined, count(q.row_number) FROM batch AS b"

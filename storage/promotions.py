@@ -15,7 +15,7 @@ from storage.schema import promotion
 
 
 def require_reason(change: str, what: str, reason: str) -> None:
-    """Refuse a change of champion that does not say why: somebody will ask."""
+    """Refuse a decision that does not say why: somebody will ask."""
     if not reason.strip():
         message = f"Cannot {change} {what}: --reason is empty. Say why, for those who ask later."
         raise UsageError(message)

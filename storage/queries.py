@@ -7,6 +7,7 @@ Every function returns plain dictionaries in the order a reader wants them; time
 JSON columns are decoded on both databases.
 """
 
+from collections.abc import Collection
 from datetime import date
 from typing import Any
 
@@ -81,6 +82,20 @@ batch_summary = sa.table(
     sa.column("finished_at", UtcTime),
     sa.column("known_batch_id", Text),
     sa.column("replayed_batch_id", Text),
+    sa.column("is_open", Boolean),
+    sa.column("dismissed_at", UtcTime),
+    sa.column("dismissed_by", Text),
+    sa.column("dismissal_reason", Text),
+)
+open_rejections = sa.table(
+    "open_rejections",
+    sa.column("batch_id", Text),
+    sa.column("batch_date", Date),
+    sa.column("file_name", Text),
+    sa.column("contract", Text),
+    sa.column("rejection", Text),
+    sa.column("source_path", Text),
+    sa.column("arrived_at", UtcTime),
 )
 quarantined_rows = sa.table(
     "quarantined_rows",
@@ -197,6 +212,27 @@ def batch_rows(engine: Engine, *, night: date | None = None, limit: int | None =
     query = query.order_by(view.c.batch_date.desc(), view.c.received_at.desc(), view.c.batch_id)
     with read(engine) as connection:
         return _rows(connection, query.limit(limit))
+
+
+def open_rejection_rows(
+    engine: Engine, *, contract: str | None = None, batches: Collection[str] | None = None
+) -> list[Row]:
+    """List the files that were rejected and are open, the latest night first.
+
+    Args:
+        engine: the database.
+        contract: of this contract only.
+        batches: of these batches only, by their whole ids.
+    """
+    view = open_rejections
+    query = sa.select(view)
+    if contract is not None:
+        query = query.where(view.c.contract == contract)
+    if batches is not None:
+        query = query.where(view.c.batch_id.in_(batches))
+    query = query.order_by(view.c.batch_date.desc(), view.c.arrived_at.desc(), view.c.source_path)
+    with read(engine) as connection:
+        return _rows(connection, query)
 
 
 def quarantine_rows(

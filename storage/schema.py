@@ -39,6 +39,7 @@ __all__ = [
     "batch_prefix",
     "correction",
     "delivery",
+    "dismissal",
     "drift_statistic",
     "flagged_connection",
     "metadata",
@@ -141,6 +142,16 @@ delivery = Table(
     UniqueConstraint("source_path", "modified_at", "batch_id"),
 )
 Index(None, delivery.c.batch_id, info={"serves": "the names and times one batch came under"})
+
+# One row per delivery of a rejected batch that a person has settled without its being scored.
+dismissal = Table(
+    "dismissal",
+    metadata,
+    Column("delivery_id", ForeignKey("delivery.delivery_id"), primary_key=True),
+    Column("reason", PlainText, nullable=False),
+    Column("dismissed_by", PlainText, nullable=False),  # the system user
+    Column("dismissed_at", UtcTime, nullable=False),
+)
 
 # One row per pair of batches of which one is the beginning of the other, byte by byte, or all of
 # it: a growing file, or one that was replayed. It is written when the second one comes, and true

@@ -6,9 +6,10 @@ or whether its content was seen before (the database knows that).
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from fnmatch import fnmatchcase
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 
@@ -20,9 +21,42 @@ flush more often than that. A copy that stalls longer is still caught: ingest re
 changes while it is read."""
 
 TEMPORARY_SUFFIXES = frozenset(
-    {".part", ".partial", ".filepart", ".tmp", ".temp", ".crdownload", ".download", ".swp"}
-)
+    {
+        ".part", ".partial", ".filepart", ".tmp", ".temp", ".crdownload", ".download", ".swp",
+        ".incomplete", ".inprogress", ".in_progress", ".uploading", ".copying", ".writing",
+    }
+)  # fmt: skip
 """What copying programs and browsers call a file that is not there yet."""
+
+COMPANION_SUFFIXES = frozenset(
+    {
+        # checksums
+        ".md5", ".md5sum", ".sha1", ".sha1sum", ".sha224", ".sha256", ".sha256sum", ".sha384",
+        ".sha512", ".sha512sum", ".b2", ".b3", ".crc", ".crc32", ".sfv", ".cksum", ".checksum",
+        # signs that a delivery is complete
+        ".ok", ".done", ".ready", ".complete", ".completed", ".finished", ".success", ".trg",
+        ".trigger", ".flag", ".fin", ".eof", ".ctl", ".ctrl",
+        # signatures, locks and lists
+        ".sig", ".asc", ".sign", ".lock", ".lck", ".manifest", ".mf",
+    }
+)  # fmt: skip
+"""What senders call a file that accompanies a delivery. A guess: those that are in wide use."""
+
+COMPANION_SUFFIXES_BESIDE = frozenset(
+    {".gpg", ".pgp", ".sum", ".meta", ".metadata", ".info", ".json", ".xml", ".yaml", ".yml",
+     ".bak", ".orig"}
+)  # fmt: skip
+"""Likewise, where the file it accompanies lies beside it: ``night.csv.json`` with ``night.csv``."""
+
+COMPANION_NAMES = frozenset(
+    {
+        "thumbs.db", "desktop.ini", "readme", "readme.txt", "readme.md", "readme.html",
+        "index.html", "index.htm", "manifest.json", "manifest.txt", "manifest.xml", "manifest",
+        "md5sums", "md5sums.txt", "sha1sums", "sha1sums.txt", "sha256sums", "sha256sums.txt",
+        "sha512sums", "sha512sums.txt", "checksums", "checksums.txt",
+    }
+)  # fmt: skip
+"""Names, in small letters, of what lies in a folder beside its deliveries."""
 
 _DATE = re.compile(r"(?<!\d)((?:19|20)\d{2})([-_.]?)(\d{2})\2(\d{2})(?=(?:\d{4}(?:\d{2})?)?(?!\d))")
 """A date in a name, written with or without separators, perhaps with a time right after it."""
@@ -58,7 +92,10 @@ class InboxContents:
 
 
 def pending_files(
-    inbox: Path, now: datetime, quiet_seconds: float = QUIET_SECONDS
+    inbox: Path,
+    now: datetime,
+    quiet_seconds: float = QUIET_SECONDS,
+    patterns: Sequence[str] = (),
 ) -> InboxContents:
     """List an inbox: files to process, oldest first, and what is skipped and why.
 
@@ -66,16 +103,24 @@ def pending_files(
         inbox: the folder; its sub-folders are not entered.
         now: the present, with a time zone.
         quiet_seconds: a file modified less than this ago may still be growing.
+        patterns: which names are deliveries, as a shell writes them, in any case of letters;
+            every name but those of companions if empty.
 
     Raises:
         UsageError: the inbox is not a folder, or may not be listed.
     """
     pending = []
     skipped = []
-    for path in sorted(_entries(inbox)):
+    entries = sorted(_entries(inbox))
+    names = {path.name for path in entries}
+    for path in entries:
         try:
             status = path.stat()
-            reason = _reason_by_name(path, inbox) or _reason_by_state(status, now, quiet_seconds)
+            reason = (
+                _reason_by_name(path, inbox)
+                or _reason_by_state(status, now, quiet_seconds)
+                or _reason_by_purpose(path.name, names, patterns)
+            )
         except FileNotFoundError:
             reason = "a link to nothing" if path.is_symlink() else "gone since the inbox was listed"
         except OSError as error:
@@ -146,6 +191,45 @@ def _reason_by_name(path: Path, inbox: Path) -> str | None:
     if path.is_symlink() and not path.resolve().is_relative_to(inbox.resolve()):
         return "a link that leaves the inbox"
     return None
+
+
+def _reason_by_purpose(name: str, names: Collection[str], patterns: Sequence[str]) -> str | None:
+    """Say why a whole file is skipped for being no delivery; None if it is one.
+
+    A companion is a delivery only where a pattern that it matches is written as the name of one:
+    ``*.ok`` asks for ``night.ok``, while ``night*`` does not.
+    """
+    matched = [one for one in patterns if fnmatchcase(name.lower(), one.lower())]
+    if patterns and not matched:
+        return f"its name does not match NOCTULE_INBOX_PATTERN ({', '.join(patterns)})"
+    mark = _companion_mark(name, is_beside=_accompanied(name) in names)
+    if mark is None or any(_companion_mark(one, is_beside=True) for one in matched):
+        return None
+    return (
+        f"its name ({mark}) says that it accompanies a delivery; if it is one, name it on the"
+        " command line or in NOCTULE_INBOX_PATTERN"
+    )
+
+
+def _companion_mark(name: str, *, is_beside: bool) -> str | None:
+    """Return what in a name says that it is a companion's; None if nothing does.
+
+    Args:
+        name: of a file, or a pattern of such names.
+        is_beside: whether the file that it would accompany is there too.
+    """
+    if name.startswith("_"):
+        return "_"
+    if name.lower() in COMPANION_NAMES:
+        return name
+    suffix = Path(name).suffix.lower()
+    suffixes = COMPANION_SUFFIXES | (COMPANION_SUFFIXES_BESIDE if is_beside else frozenset())
+    return suffix if suffix in suffixes else None
+
+
+def _accompanied(name: str) -> str:
+    """Name the file that one would accompany: ``night.csv``, of ``night.csv.json``."""
+    return Path(name).stem
 
 
 def _reason_by_state(status: os.stat_result, now: datetime, quiet_seconds: float) -> str | None:

@@ -9,10 +9,13 @@ therefore passes ``escape``, which touches as little of it as it can.
 
 import json
 import re
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Final
 
+from storage.cost import Cost
 from storage.text import printable
 from tasks.decide import RetrainOutcome
 from tasks.gate import Verdict
@@ -71,8 +74,34 @@ def describe(outcome: FileOutcome, what: str) -> str:
     return f"{escape(outcome.file_name)}, {outcome.batch_date}: {escape(what)}"
 
 
-def batch_markdown(outcome: FileOutcome) -> str:
-    """Render the summary of one batch."""
+def batch_markdown(outcome: FileOutcome, host: str = "localhost") -> str:
+    """Render the summary of one batch.
+
+    Args:
+        outcome: what became of it.
+        host: the machine on which its reports lie.
+    """
+    short = (outcome.batch_id or "-")[:ID_DIGITS]
+    lines = [f"# {escape(outcome.file_name)}", ""]
+    lines += [f"| Batch | `{short}` |", "| --- | --- |"]
+    lines += [f"| {name} | {value} |" for name, value in _facts(outcome).items()]
+    if outcome.advisories:
+        lines += ["", "## Reported, not refused", ""]
+        lines += [f"- {escape(advisory)}" for advisory in outcome.advisories]
+    if outcome.status == "rejected":
+        lines += ["", "## To do", "", "Have it delivered anew, replay it, or dismiss it:", ""]
+        lines += [
+            *_typed(f"noctule replay {short} [FILE]", f"noctule dismiss {short} --reason WHY")
+        ]
+    if outcome.reports:
+        lines += ["", "## Reports", "", *_reports(outcome.reports, host)]
+    if outcome.costs:
+        lines += ["", "## Stages", "", *_stages(outcome.costs)]
+    return "\n".join(lines)
+
+
+def _facts(outcome: FileOutcome) -> dict[str, str]:
+    """Return what is known of a batch, by what it is called."""
     rows = {
         "Date": f"{outcome.batch_date}",
         "Status": f"**{outcome.status}**",
@@ -96,23 +125,46 @@ def batch_markdown(outcome: FileOutcome) -> str:
         rows["Drifted"] = ", ".join(f"`{name}`" for name in outcome.drifted)
     if outcome.exit_code:
         rows["Status"] += f": {escape(outcome.message)}"
-    lines = [f"# {escape(outcome.file_name)}", ""]
-    lines += [f"| Batch | `{(outcome.batch_id or '-')[:ID_DIGITS]}` |", "| --- | --- |"]
-    lines += [f"| {name} | {value} |" for name, value in rows.items()]
-    if outcome.advisories:
-        lines += ["", "## Reported, not refused", ""]
-        lines += [f"- {escape(advisory)}" for advisory in outcome.advisories]
-    if outcome.reports:
-        lines += ["", "## Reports", ""]
-        lines += [f"- `{report}`" for report in outcome.reports]
-    if outcome.costs:
-        lines += ["", "## Stages", "", "| stage | wall s | CPU s | peak MB |"]
-        lines += ["| --- | ---: | ---: | ---: |"]
-        lines += [
-            f"| {stage} | {cost.wall_s:.1f} | {cost.cpu_s:.1f} | {cost.peak_mb:.0f} |"
-            for stage, cost in outcome.costs.items()
-        ]
-    return "\n".join(lines)
+    return rows
+
+
+def _stages(costs: Mapping[str, Cost]) -> list[str]:
+    """Render what each stage used."""
+    return [
+        "| stage | wall s | CPU s | own peak MB | peak MB of the process |",
+        "| --- | ---: | ---: | ---: | ---: |",
+        *(
+            f"| {stage} | {cost.wall_s:.1f} | {cost.cpu_s:.1f} | {_megabytes(cost.own_peak_mb)} "
+            f"| {_megabytes(cost.peak_mb)} |"
+            for stage, cost in costs.items()
+        ),
+    ]
+
+
+def _reports(reports: Sequence[Path], host: str) -> list[str]:
+    """Say how to open files of the machine that ran the batch: a browser opens no path of it."""
+    files = [shlex.quote(str(report)) for report in reports]
+    copies = [shlex.quote(f"{host}:{report}") for report in reports]
+    return [
+        f"On {escape(host)}, which ran this:",
+        "",
+        *_typed(*(f"xdg-open {file}" for file in files)),
+        "",
+        "From another machine:",
+        "",
+        *_typed(f"scp {' '.join(copies)} ."),
+    ]
+
+
+def _typed(*commands: str) -> list[str]:
+    """Render commands to be typed; nothing in them is markup."""
+    fence = "~" * 8
+    return [f"{fence}sh", *(printable(command, len(command)) for command in commands), fence]
+
+
+def _megabytes(value: float | None) -> str:
+    """Write an amount of memory; a dash where it is not known."""
+    return "-" if value is None else f"{value:,.0f}"
 
 
 def night_markdown(night: NightOutcome) -> str:
@@ -126,10 +178,14 @@ def night_markdown(night: NightOutcome) -> str:
             f"| {one.rows_scored:,} | {one.rows_quarantined:,} | {one.rows_flagged or 0:,} |"
             for one in night.files
         ]
-    unscored = [one for one in night.files if one.status != "scored"]
+    unscored = [one for one in night.files if one.is_unscored]
     if unscored:
         lines += ["", "## Not scored", ""]
         lines += [f"- {escape(one.file_name)}: {escape(one.message)}" for one in unscored]
+    if night.open_rejections:
+        lines += ["", "## Rejected earlier, and open", ""]
+        lines += [f"- {escape(one.says)}" for one in night.open_rejections]
+        lines += ["", f"{escape(night.advice)}."]
     if night.skipped:
         lines += ["", "## Left for next time", ""]
         lines += [f"- {escape(one.file_name)}: {escape(one.reason)}" for one in night.skipped]

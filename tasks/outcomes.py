@@ -1,23 +1,29 @@
-"""What became of a night: of each file, of those left for next time, and of all together.
+"""What became of a night: of each file, of those left for next time or open, and of all together.
 
 Belongs here: outcomes as values, and in words. Does not belong here: how they look in a browser
 (``tasks.markdown``) or on a terminal (``flows.tables``).
 """
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
+from expectations.errors import InputRejectedError
 from storage.cost import Cost
 from storage.text import printable, storable
-from tasks.shown import plural
+from tasks.shown import ID_DIGITS, plural
 
 OutsideText = Annotated[str, BeforeValidator(storable)]
 """A name or a message that may quote one, written as the database has it: a file name that is not
 UTF-8 is no text to pydantic, JSON or Prefect."""
+
+OPEN_SHOWN: Final = 5
+"""Most open rejections that a message names. A guess: more than that is one fault."""
+REASON_CHARACTERS: Final = 200
+"""Of the reason of each. A guess: the whole of it is in the batch."""
 
 
 class FileOutcome(BaseModel):
@@ -55,6 +61,11 @@ class FileOutcome(BaseModel):
     costs: Mapping[str, Cost] = {}
     """What each stage used that this run did; one that was found done is not among them."""
 
+    @property
+    def is_unscored(self) -> bool:
+        """Whether rows of it are in no scoring, by this run or an earlier one."""
+        return self.status != "scored" and (self.status != "known" or self.exit_code != 0)
+
 
 class SkippedFile(BaseModel):
     """A file that was left for next time, and why."""
@@ -65,6 +76,27 @@ class SkippedFile(BaseModel):
     reason: OutsideText
 
 
+class OpenRejection(BaseModel):
+    """A file that an earlier run rejected, and that nobody has seen to."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    batch_id: str
+    batch_date: date
+    file_name: OutsideText
+    rejection: OutsideText
+    source_path: OutsideText
+    """Where it came from."""
+    arrived_at: datetime
+
+    @property
+    def says(self) -> str:
+        """The file, its batch and the reason in one line."""
+        place = f"{self.batch_date}, batch {self.batch_id[:ID_DIGITS]}"
+        reason = printable(self.rejection, REASON_CHARACTERS)
+        return f"{printable(self.file_name)} ({place}): {reason}"
+
+
 class NightOutcome(BaseModel):
     """What became of all files of one run of the nightly flow."""
 
@@ -72,26 +104,33 @@ class NightOutcome(BaseModel):
 
     files: tuple[FileOutcome, ...] = ()
     skipped: tuple[SkippedFile, ...] = ()
+    open_rejections: tuple[OpenRejection, ...] = ()
+    """Of files that this run passed over; those it worked on are among ``files``."""
 
     @property
     def exit_code(self) -> int:
         """The worst that happened: a bug, then a service, then a rejected file."""
         codes = {outcome.exit_code for outcome in self.files}
+        if self.open_rejections:
+            codes.add(InputRejectedError.exit_code)
         return next((code for code in (1, 4, 2, 3) if code in codes), 0)
 
     @property
     def summary(self) -> str:
         """The night in one sentence."""
+        is_open = plural(len(self.open_rejections), "earlier rejection") + " open"
+        still = f"; {is_open}" if self.open_rejections else ""
         if not self.files:
             left = f", {len(self.skipped)} left for next time" if self.skipped else ""
-            return f"no new file{left}"
+            return f"no new file{left}{still}"
         counts = [
             f"{count} {status}"
             for status in ("scored", "known", "busy", "rejected", "failed")
             if (count := sum(outcome.status == status for outcome in self.files))
         ]
         flagged = sum(outcome.rows_flagged or 0 for outcome in self.files)
-        return f"{plural(len(self.files), 'file')}: {', '.join(counts)}; {flagged:,} flagged"
+        files = plural(len(self.files), "file")
+        return f"{files}: {', '.join(counts)}; {flagged:,} flagged{still}"
 
     @property
     def message(self) -> str:
@@ -101,4 +140,19 @@ class NightOutcome(BaseModel):
             for outcome in self.files
             if outcome.exit_code
         ]
-        return "; ".join([self.summary, *bad])
+        shown = [f"open: {one.says}" for one in self.open_rejections[:OPEN_SHOWN]]
+        more = len(self.open_rejections) - OPEN_SHOWN
+        if more > 0:
+            shown.append(f"and {more:,} more, see `noctule batches`")
+        advice = [self.advice] if self.open_rejections else []
+        return "; ".join([self.summary, *bad, *shown, *advice])
+
+    @property
+    def advice(self) -> str:
+        """What to do about the rejections that are open, in one sentence."""
+        ids = {one.batch_id[:ID_DIGITS] for one in self.open_rejections}
+        batch = ids.pop() if len(ids) == 1 else "BATCH"
+        return (
+            f"a rejected file is open until it is delivered anew, replayed (noctule replay {batch})"
+            f" or dismissed (noctule dismiss {batch} --reason WHY)"
+        )

@@ -4,6 +4,7 @@ Belongs here: which artifacts there are. Does not belong here: how they look (``
 or storing anything; a batch whose artifacts were lost has lost nothing.
 """
 
+import platform
 from collections.abc import Callable
 from uuid import UUID
 
@@ -43,7 +44,7 @@ def publish_batch(engine: Engine, outcome: FileOutcome) -> None:
     assert outcome.batch_id is not None  # noqa: S101 - a finished batch has an id
     short = outcome.batch_id[:ID_DIGITS]
     create_markdown_artifact(
-        batch_markdown(outcome),
+        batch_markdown(outcome, platform.node()),
         key=f"batch-{short}",
         description=describe(outcome, outcome.message),
     )

@@ -58,6 +58,8 @@ class FoundFiles:
     new: tuple[NewFile, ...]
     """In the order the places were given; the files of a folder oldest first."""
     skipped: tuple[SkippedFile, ...]
+    finished: tuple[Path, ...]
+    """Files of a folder that are passed over: unchanged since they were scored or rejected."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,35 +123,44 @@ class Arrival:
 
 
 def find_files(
-    engine: Engine, places: Sequence[Path], night: date | None, settle_s: float, now: datetime
+    engine: Engine,
+    places: Sequence[Path],
+    night: date | None,
+    settle_s: float,
+    now: datetime,
+    patterns: Sequence[str] = (),
 ) -> FoundFiles:
     """Find the files to work on.
 
     Args:
         engine: the database; a folder's files that it has finished, unchanged, are passed over.
-        places: files, taken as they are, and folders, of which temporary and growing files are
-            left for next time.
+        places: files, taken as they are, and folders, of which temporary and growing files and
+            companions of deliveries are left for next time.
         night: the night they belong to; None to tell it from each file.
         settle_s: how long a folder's file must have lain untouched, in seconds.
         now: the present.
+        patterns: which names in a folder are deliveries; all but companions' if empty.
 
     Raises:
         UsageError: a folder cannot be listed.
     """
     new: list[NewFile] = []
     skipped: list[SkippedFile] = []
+    finished: list[Path] = []
     for place in places:
         if not place.is_dir():
             new.append(NewFile(path=place, batch_date=batch_date(place.name, now, night)))
             continue
-        contents = pending_files(place, now, settle_s)
+        contents = pending_files(place, now, settle_s, patterns)
         skipped += contents.skipped
         for file in contents.pending:
             known = find_delivery(engine, file.path.absolute(), file.size_bytes, file.modified_at)
             if known is None or not known.is_finished:
                 date_of_file = batch_date(file.path.name, file.modified_at, night)
                 new.append(NewFile(path=file.path, batch_date=date_of_file))
-    return FoundFiles(new=tuple(new), skipped=tuple(skipped))
+            else:
+                finished.append(file.path)
+    return FoundFiles(new=tuple(new), skipped=tuple(skipped), finished=tuple(finished))
 
 
 def receive_file(

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 STATIC_VIEWS: Final = (
     "flagged_connections",
+    "open_rejections",
     "batch_summary",
     "drift_summary",
     "model_history",
@@ -35,6 +36,7 @@ STATIC_VIEWS: Final = (
     "quarantined_rows",
     "shadow_comparison",
 )
+"""In an order in which each finds those it reads."""
 
 WORDS: Final[Mapping[str, Mapping[str, str]]] = {
     "sqlite": {
@@ -102,11 +104,10 @@ class View:
 
 def views(dialect: str) -> tuple[View, ...]:
     """Render every view for ``sqlite`` or ``postgresql``, in the order they are made."""
-    rendered = (
+    return (
         *(_static_view(name, dialect) for name in STATIC_VIEWS),
         *(contract_view(contract) for contract in CONTRACTS.values()),
     )
-    return tuple(sorted(rendered, key=lambda view: view.name != "flagged_connections"))
 
 
 def _static_view(name: str, dialect: str) -> View:

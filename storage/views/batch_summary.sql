@@ -28,6 +28,20 @@ SELECT
     b.finished_at,
     -- The batch that accounts for the known rows, and of a replay the batch it corrects.
     b.known_batch_id,
-    b.replayed_batch_id
+    b.replayed_batch_id,
+    -- Whether it was rejected and somebody has to see to it; and the latest word of who did.
+    b.status = 'rejected'
+    AND EXISTS (SELECT 1 FROM open_rejections AS o WHERE o.batch_id = b.batch_id) AS is_open,
+    x.dismissed_at,
+    x.dismissed_by,
+    x.reason AS dismissal_reason
 FROM batch AS b
 LEFT JOIN scoring AS s ON b.batch_id = s.batch_id AND s.purpose = 'live'
+LEFT JOIN dismissal AS x
+    ON b.status = 'rejected'
+    AND x.delivery_id = (
+        SELECT max(d.delivery_id)
+        FROM delivery AS d
+        INNER JOIN dismissal AS y ON d.delivery_id = y.delivery_id
+        WHERE d.batch_id = b.batch_id
+    )

@@ -242,7 +242,7 @@ def test_the_same_content_under_another_name_is_one_batch_with_two_deliveries(
         (row,) = [row for row in batch_rows(engine) if row["batch_id"] == batch_id]
     assert (row["file_name"], row["rows_scored"]) == ("night-2026-11-02.csv", 2_600)
     assert table_row(night, "same-2026-11-07.csv") == [
-        "2026-11-02", "known", "2,600", "2,600", "0", "0", "-",
+        "2026-11-02", "known", "0", "0", "0", "0", "-",
         "scored before, as night-2026-11-02.csv on 2026-11-02",
     ]  # fmt: skip
 

@@ -552,6 +552,10 @@ def test_the_same_inbox_again_changes_no_table_but_run(
     before = content(again)
     ended = noctule("run", hostile.inbox)
     after = content(again)
-    assert (ended.code, ended.err) == (0, "")
-    assert ended.out.startswith("Nothing to do: no new file, 7 left for next time.\n")
+    assert (ended.code, ended.err) == (3, "")
+    with hostile.database() as engine:
+        rejected = sum(row["status"] == "rejected" for row in batch_rows(engine))
+    assert ended.out.startswith(
+        f"Nothing to do: no new file, 7 left for next time; {rejected} earlier rejections open.\n"
+    )
     assert {name for name in before if before[name] != after[name]} == {"run"}

@@ -19,6 +19,7 @@ from storage.database import connect
 from storage.lake import batch_folder
 from storage.queries import batch_rows, flagged_rows, quarantine_rows
 from storage.schema import outbox, prediction, run, scoring
+from storage.text import printable
 from tasks.ingest import IngestSummary
 from tasks.receive import Arrival
 from tasks.sources import hash_content
@@ -263,15 +264,14 @@ def test_running_again_changes_no_table_but_run_and_delivery(
     assert {name for name in before if before[name] != after[name]} == {"run"}
     assert ended.code == 0
     printed = json.loads(ended.out)
-    assert set(printed) == {"files", "skipped", "message"}
+    assert set(printed) == {"files", "skipped", "open_rejections", "message"}
     assert printed["message"] == "2 files: 2 known; 0 flagged"
-    assert [
-        (file["file_name"], file["status"], file["message"], file["rows_scored"])
-        for file in printed["files"]
-    ] == [
-        (GOOD, "known", "scored before, on 2026-11-02", 2_600),
-        ("cells-2026-11-05.csv", "known", "scored before, on 2026-11-05", 53),
+    assert [(file["file_name"], file["status"], file["message"]) for file in printed["files"]] == [
+        (GOOD, "known", "scored before, on 2026-11-02"),
+        ("cells-2026-11-05.csv", "known", "scored before, on 2026-11-05"),
     ]
+    counts = {file[name] for file in printed["files"] for name in file if name.startswith("rows_")}
+    assert counts == {0, None}, "what was counted before is not counted again"
 
 
 def test_an_inbox_that_was_worked_through_holds_nothing_new(
@@ -280,8 +280,16 @@ def test_an_inbox_that_was_worked_through_holds_nothing_new(
     shutil.copy(night.home / "noctule.db", home / "noctule.db")
     monkeypatch.setenv("NOCTULE_SETTLE_S", "86400")
     ended = noctule("run", night.inbox)
-    assert ended.code == 0
-    assert "Nothing to do: no new file, 2 left for next time." in ended.out
+    summary, *lines = ended.out.splitlines()
+    assert summary == (
+        "Nothing to do: no new file, 2 left for next time; 6 earlier rejections open."
+    )
+    opened = {line.split(" ")[1] for line in lines if line.startswith("open: ")}
+    assert len(opened) == 6
+    assert {name.partition("-")[0] for name in opened} == {
+        "empty", "header", "missing", "foreign", "noise", "cut"
+    }  # fmt: skip
+    assert ended.code == 3
 
 
 # Single nights
@@ -405,7 +413,82 @@ def test_a_batch_that_another_run_rejected_before_the_claim_fails_with_its_reaso
     (outcome,) = state.result(raise_on_failure=False).files
     assert (outcome.status, outcome.exit_code) == ("known", 3)
     assert outcome.message == f"rejected before, on {outcome.batch_date}: all is noise"
-    assert (outcome.rows_read, outcome.rows_rejected) == (20, 20)
+    assert (outcome.rows_read, outcome.rows_rejected) == (0, 0), "counted by the run that did it"
+
+
+# A rejection that is open
+
+
+@pytest.fixture
+def inbox(settled: None, home: Path) -> Path:
+    """A rejected file in the inbox of the home, alone."""
+    inbox = home / "inbox"
+    inbox.mkdir()
+    (inbox / "bad-2026-11-20.csv").write_text("duration,service\n")
+    return inbox
+
+
+def test_a_night_stays_failed_for_a_rejection_until_it_is_dismissed(
+    inbox: Path, server: "Server", noctule: "Callable[..., Ended]", engine_of_home: Engine
+) -> None:
+    first = nightly(return_state=True)
+    assert first.is_failed()
+    batch_id = of_night(engine_of_home)["bad-2026-11-20.csv"]["batch_id"][:12]
+    reason = of_night(engine_of_home)["bad-2026-11-20.csv"]["rejection"]
+    for _ in range(2):
+        again = nightly(return_state=True)
+        assert again.is_failed()
+        assert again.message == (
+            "no new file; 1 earlier rejection open;"
+            f" open: bad-2026-11-20.csv (2026-11-20, batch {batch_id}): {printable(reason, 200)};"
+            " a rejected file is open until it is delivered anew, replayed"
+            f" (noctule replay {batch_id}) or dismissed (noctule dismiss {batch_id} --reason WHY)"
+        )
+    page = server.artifacts(str(again.state_details.flow_run_id))["night"]["data"]
+    assert "## Rejected earlier, and open\n\n- bad-2026-11-20.csv (2026-11-20, batch " in page
+    ended = noctule("run", "--json")
+    (told,) = json.loads(ended.out)["open_rejections"]
+    assert (ended.code, told["file_name"]) == (3, "bad-2026-11-20.csv")
+    assert "rejected, open" in noctule("batches").out
+    ended = noctule("dismiss", batch_id, "--reason", "a test file")
+    assert (ended.code, ended.out) == (
+        0, f"batch {batch_id} is dismissed: bad-2026-11-20.csv\n0 rejections left open\n"
+    )  # fmt: skip
+    assert "rejected, dismissed" in noctule("batches").out
+    assert nightly(return_state=True).message == "no new file"
+    named = nightly([inbox / "bad-2026-11-20.csv"], return_state=True)
+    (outcome,) = named.result().files
+    assert (outcome.status, outcome.exit_code) == ("known", 0)
+    assert outcome.message.startswith(
+        "rejected before, on 2026-11-20, and dismissed or scored since: "
+    )
+
+
+def test_a_night_is_mended_by_a_file_delivered_anew(
+    inbox: Path, put: Callable[[str, slice], Path], engine_of_home: Engine
+) -> None:
+    nightly(return_state=True)
+    bad = inbox / "bad-2026-11-20.csv"
+    shutil.copy(put("good.csv", slice(300, 340)), bad)
+    mended = nightly(return_state=True)
+    assert mended.is_completed(), mended.message
+    assert mended.message.startswith("1 file: 1 scored; ")
+    assert nightly(return_state=True).message == "no new file"
+
+
+def test_a_run_of_named_files_tells_of_theirs_alone(
+    inbox: Path, put: Callable[[str, slice], Path]
+) -> None:
+    nightly(return_state=True)
+    good = put("good.csv", slice(300, 340))
+    assert nightly([good], return_state=True).is_completed()
+    assert nightly([good.parent], return_state=True).is_completed()
+    state = nightly([inbox], return_state=True)
+    assert state.is_failed()
+    assert state.message.startswith("no new file; 1 earlier rejection open; open: bad-2026")
+    state = nightly([inbox / "bad-2026-11-20.csv"], return_state=True)
+    assert state.is_failed()
+    assert state.message.startswith("1 file: 1 known; 0 flagged; bad-2026-11-20.csv: rejected bef")
 
 
 def test_without_a_model_no_file_is_touched(

@@ -74,7 +74,8 @@ def configured(place: str) -> Iterator[None]:
 
 
 @pytest.mark.parametrize(
-    ("status", "reason"), [(401, "401 Unauthorized"), (404, "404 Not Found"), (302, "302 Found")]
+    ("status", "reason"),
+    [(404, "404 Not Found"), (302, "302 Found"), (503, "503 Service Unavailable")],
 )
 @pytest.mark.usefixtures("home", "prefect_server")
 def test_a_server_that_refuses_is_told_by_its_status_and_without_the_password(
@@ -87,6 +88,95 @@ def test_a_server_that_refuses_is_told_by_its_status_and_without_the_password(
         f"noctule: Cannot reach the Prefect server at http://{place}/api: it answers {reason}. "
         "Start it with 'prefect server start', or unset PREFECT_API_URL to use a private one\n"
     )
+
+
+ASKS = "it asks for a password"
+WRONG = "it does not take the password that is set"
+
+
+@pytest.mark.parametrize(
+    ("status", "is_before_health", "user", "password", "says"),
+    [
+        (401, False, "", None, ASKS),
+        (401, False, "", "u:secret", WRONG),
+        (401, False, "u:secret@", None, WRONG),
+        (403, True, "", None, ASKS),
+        (401, True, "", "u:secret", WRONG),
+        (401, True, "u:secret@", None, WRONG),
+    ],
+)
+@pytest.mark.usefixtures("prefect_server")
+def test_a_server_that_asks_for_a_password_is_said_to_with_the_variable(
+    home: Path,
+    noctule: "Callable[..., Ended]",
+    status: int,
+    user: str,
+    password: str | None,
+    says: str,
+    *,
+    is_before_health: bool,
+) -> None:
+    def answer(request: BaseHTTPRequestHandler) -> tuple[int, bytes]:
+        is_let_in = is_health(request) and not is_before_health
+        return (200, b"true") if is_let_in else (status, b"{}")
+
+    with listening(answer) as place:
+        told = {"PREFECT_API_URL": f"http://{user}{place}/api", "PREFECT_CLIENT_MAX_RETRIES": "0"}
+        with prefect_told(told | ({"PREFECT_API_AUTH_STRING": password} if password else {})):
+            ended = noctule("run", home / "labelled.csv")
+    assert (ended.code, ended.out) == (4, "")
+    assert ended.err == (
+        f"noctule: Cannot use the Prefect server at http://{place}/api: {says} (it answers"
+        f" {status}). Set PREFECT_API_AUTH_STRING=USER:PASSWORD to what the server has in"
+        " PREFECT_SERVER_API_AUTH_STRING. Then run the command again: what is stored stays"
+        " stored\n"
+    )
+
+
+def test_a_password_is_sent_to_what_stands_before_the_server(tmp_path: Path) -> None:
+    asked: list[str | None] = []
+
+    def answer(request: BaseHTTPRequestHandler) -> tuple[int, bytes]:
+        asked.append(request.headers["Authorization"])
+        return 200, b"true"
+
+    with (
+        listening(answer) as place,
+        prefect_told(
+            {"PREFECT_API_URL": f"http://{place}/api", "PREFECT_API_AUTH_STRING": "u:sec:ret"}
+        ),
+        prefect_api(tmp_path),
+    ):
+        assert asked == ["Basic dTpzZWM6cmV0"]
+
+
+@pytest.mark.parametrize(
+    "refusal", [httpx.ProxyError("407 Proxy Authentication Required"), "407 by a status"]
+)
+def test_a_proxy_that_asks_for_a_password_is_named(
+    tmp_path: Path,
+    prefect_server: str,
+    monkeypatch: pytest.MonkeyPatch,
+    refusal: Exception | str,
+) -> None:
+    if isinstance(refusal, str):
+        request = httpx.Request("POST", prefect_server)
+        refusal = PrefectHTTPStatusError(
+            refusal, request=request, response=httpx.Response(407, request=request)
+        )
+
+    def ask() -> None:
+        with prefect_api(tmp_path):
+            monkeypatch.setenv("http_proxy", "http://ada:secret@proxy.example:3128")
+            raise refusal
+
+    with pytest.raises(ServiceUnavailableError) as told:
+        ask()
+    assert (
+        f"Cannot reach the Prefect server at {prefect_server}: the proxy"
+        " http://proxy.example:3128 asks for a password (407). Write USER:PASSWORD@ into"
+    ) in str(told.value)
+    assert "secret" not in str(told.value)
 
 
 @pytest.mark.parametrize(

@@ -193,6 +193,11 @@ def test_settings_do_not_change() -> None:
         ({"CHALLENGERS": "lightgbm+pca"}, "'pca' is no one-class detector; known are autoencoder"),
         ({"CHALLENGERS": "a+b+c+d"}, "'a+b+c+d' is no recipe"),
         ({"CHALLENGERS": "voting+pca_error+best"}, "'best' is no selection; known are none"),
+        ({"INBOX_PATTERN": ""}, "NOCTULE_INBOX_PATTERN: it holds no pattern; expected names such"),
+        ({"INBOX_PATTERN": " , "}, "NOCTULE_INBOX_PATTERN: it holds no pattern"),
+        ({"INBOX_PATTERN": "*.{csv,gz}"}, "no name in the inbox matches '*.{csv'; expected a"),
+        ({"INBOX_PATTERN": "*.csv,in/*.csv"}, "no name in the inbox matches 'in/*.csv'"),
+        ({"INBOX_PATTERN": ".*"}, "no name in the inbox matches '.*'"),
     ],
 )
 def test_settings_that_contradict_each_other_or_name_nothing_are_refused(
@@ -210,6 +215,14 @@ def test_recipes_are_read_between_commas_each_once(monkeypatch: pytest.MonkeyPat
     recipes = "lightgbm+pca_error, voting+mahalanobis+forest,lightgbm+pca_error,"
     monkeypatch.setenv("NOCTULE_CHALLENGERS", recipes)
     assert load_settings().challengers == ("lightgbm+pca_error", "voting+mahalanobis+forest")
+
+
+def test_patterns_of_names_are_read_between_commas_each_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert load_settings().inbox_pattern == ()
+    monkeypatch.setenv("NOCTULE_INBOX_PATTERN", "*.csv, night-??.csv.gz,*.csv,")
+    assert load_settings().inbox_pattern == ("*.csv", "night-??.csv.gz")
 
 
 @pytest.mark.parametrize(

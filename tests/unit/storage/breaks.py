@@ -18,6 +18,8 @@ REPLAY, REPLAY_WHOLE = "1" * 64, "2" * 64
 """Of the scored one's quarantined rows, and of the rejected one, as it was corrected."""
 CORRECTED = "3" * 64
 """The corrected file, come by itself after it was replayed."""
+DISMISSED = "4" * 64
+"""Rejected, and settled by a person."""
 NOBODY = "0" * 64
 MODEL = "nsl_kdd-aaaaaaaaaaaa"
 
@@ -39,6 +41,15 @@ def of_batch(batch_id: str, purpose: str = "live") -> sa.ScalarSelect[int]:
     return (
         sa.select(schema.scoring.c.scoring_id)
         .where(schema.scoring.c.batch_id == batch_id, schema.scoring.c.purpose == purpose)
+        .scalar_subquery()
+    )
+
+
+def delivery_of(batch_id: str) -> sa.ScalarSelect[int]:
+    """Select the key of a batch's delivery."""
+    return (
+        sa.select(schema.delivery.c.delivery_id)
+        .where(schema.delivery.c.batch_id == batch_id)
         .scalar_subquery()
     )
 
@@ -92,6 +103,7 @@ DECISION = {
     "evidence": {},
     "decided_at": NOW,
 }
+DISMISSAL = {"reason": "a test file", "dismissed_by": "ada", "dismissed_at": NOW}
 COMPARED = {
     "rows_compared": 2,
     "rows_flagged_by_both": 1,
@@ -168,6 +180,11 @@ BREAKS = (
         rule="delivery",
         statements=(remove(schema.delivery, batch_id=LIMITED),),
         problem="no delivery of it is kept, by which night.csv could be found again",
+    ),
+    Break(
+        rule="dismissal",
+        statements=(add(schema.dismissal, delivery_id=delivery_of(LIMITED), **DISMISSAL),),
+        problem="a delivery of it was dismissed, and it is scored, not rejected",
     ),
     Break(
         rule="quarantine kept",
@@ -488,6 +505,12 @@ BREAKS = (
         subject=f"correction {REPLAY}/2",
         problem=f"its corrected_batch_id, corrected_row_number {SCORED}/9 is no row of"
         " quarantined_row",
+    ),
+    Break(
+        rule="fk_dismissal_delivery_id",
+        statements=(add(schema.dismissal, delivery_id=99, **DISMISSAL),),
+        subject="dismissal 99",
+        problem="its delivery_id 99 is no row of delivery",
     ),
     Break(
         rule="fk_drift_statistic_scoring_id",

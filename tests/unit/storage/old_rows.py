@@ -11,6 +11,7 @@ Row = dict[str, Any]
 
 SCORED, REJECTED, RECEIVED, PLAIN = "a1" * 32, "b2" * 32, "c3" * 32, "d4" * 32
 REPLAY, LONGER, LABELLED = "e5" * 32, "f6" * 32, "17" * 32
+REJECTED_DELIVERY = 3
 CHAMPION, CHALLENGER = f"nsl_kdd-{'a' * 12}", f"nsl_kdd-{'b' * 12}"
 NIGHT = date(2026, 10, 30)
 AT = datetime(2026, 10, 30, 4, 30, tzinfo=UTC)
@@ -313,6 +314,16 @@ ADDED: dict[str, dict[str, list[Row]]] = {
                 "reason": "no better",
                 "evidence": {"checks": []},
                 "decided_at": LATER,
+            }
+        ],
+    },
+    "0005": {
+        "dismissal": [
+            {
+                "delivery_id": REJECTED_DELIVERY,
+                "reason": "rejected before Noctule kept which rejections are open",
+                "dismissed_by": "noctule db upgrade",
+                "dismissed_at": LATER,
             }
         ],
     },

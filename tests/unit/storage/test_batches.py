@@ -121,6 +121,7 @@ class TestCommit:
             "batch_prefix": 0,
             "correction": 0,
             "delivery": 1,
+            "dismissal": 0,
             "model_version": 1,
             "promotion": 1,
             "promotion_decision": 0,

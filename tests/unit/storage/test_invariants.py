@@ -23,6 +23,7 @@ from storage.check import (
 )
 from storage.claims import claim
 from storage.database import connect
+from storage.dismissals import dismiss
 from storage.invariants import BY_HAND, RULES
 from storage.model_store import promote, rollback
 from storage.replays import find_target, record_replay
@@ -30,6 +31,7 @@ from storage.revisions import upgrade
 from tests.unit.storage.breaks import (
     BREAKS,
     CORRECTED,
+    DISMISSED,
     LIMITED,
     LONGER,
     MODEL,
@@ -60,6 +62,9 @@ def fill(engine: Engine, folder: Path) -> None:
     commit(engine, folder, SCORED, events=())
     deliver(engine, REJECTED, content_bytes=150)
     _reject(engine, folder, REJECTED)
+    deliver(engine, DISMISSED, content_bytes=155, source=Path("/inbox/other.csv"))
+    _reject(engine, folder, DISMISSED)
+    dismiss(engine, DISMISSED, who="ada", reason="a test file", now=NOW)
     deliver(engine, LIMITED, content_bytes=160)
     commit(engine, folder, LIMITED, quarantine_limit=1, events=())
     _fill_growth(engine, folder)

@@ -26,7 +26,15 @@ from storage.replays import find_target, read_open_rows
 from storage.revisions import _alembic_config, require_schema, status, upgrade
 from storage.views import views
 from tests.unit.storage.conftest import commit, deliver
-from tests.unit.storage.old_rows import ADDED, PLAIN, RECEIVED, REJECTED, RENAMED, Row
+from tests.unit.storage.old_rows import (
+    ADDED,
+    PLAIN,
+    RECEIVED,
+    REJECTED,
+    REJECTED_DELIVERY,
+    RENAMED,
+    Row,
+)
 
 OLD_VIEW = "SELECT batch_id, status FROM batch"
 
@@ -137,7 +145,10 @@ def assert_upgraded(engine: Engine, before: dict[str, list[Row]], folder: Path) 
         assert kept == rows, name
         new_names = set(after[name][0]) - set(old_names)
         assert all(row[key] is None for row in after[name] for key in new_names), name
-    assert all(not after[name] for name in set(after) - set(before))
+    assert all(not after[name] for name in set(after) - set(before) - {"dismissal"})
+    (dismissed,) = after["dismissal"]
+    assert dismissed["delivery_id"] == REJECTED_DELIVERY
+    assert dismissed["reason"] == "rejected before Noctule kept which rejections are open"
     assert_views_answer(engine, after)
     assert list(check_tables(engine)) == []
     assert {finding.subject for finding in check_work(engine, folder)} == {
@@ -150,6 +161,7 @@ def assert_views_answer(engine: Engine, rows: dict[str, list[Row]]) -> None:
     """Every view has a row of what lies below it."""
     expected = {
         "batch_summary": len(rows["batch"]),
+        "open_rejections": 0,
         "flagged_connections": len(rows["flagged_connection"]),
         "flagged_nsl_kdd": len(rows["flagged_connection"]),
         "quarantined_rows": len(rows["quarantined_row"]),

@@ -101,3 +101,79 @@ def test_the_option_beats_the_name_and_days_are_utc() -> None:
     assert batch_date("2026-11-20.csv", NOW, date(2026, 1, 1)) == date(2026, 1, 1)
     after_midnight = datetime(2026, 11, 22, 1, 0, tzinfo=timezone(timedelta(hours=3)))
     assert batch_date("night.csv", after_midnight) == date(2026, 11, 21)
+
+
+def listed(inbox: Path, *patterns: str) -> tuple[list[str], dict[str, str]]:
+    """Return the names of deliveries, and those left with their reasons."""
+    contents = pending_files(inbox, NOW, patterns=patterns)
+    return (
+        sorted(file.path.name for file in contents.pending),
+        {file.path.name: file.reason for file in contents.skipped},
+    )
+
+
+COMPANIONS = [
+    "night.csv.md5", "night.csv.SHA256", "night.csv.ok", "night.ok", "NIGHT.DONE", "other.ready",
+    "night.csv.crc", "night.csv.asc", "night.csv.sig", "night.csv.lock", "night.manifest",
+    "_SUCCESS", "_committed_17", "Thumbs.db", "DESKTOP.INI", "README.txt", "ReadMe", "SHA256SUMS",
+    "night.csv.json", "night.csv.gpg", "night.trg",
+]  # fmt: skip
+DELIVERIES = [
+    "night.csv", "night.csv.gz", "night", "conn.log", "conn.log.1", "conn", "alone.json",
+    "books.gpg", "a_b.csv", "readme-2026-11-20.csv", "ok", "md5", "night.ok.csv",
+]  # fmt: skip
+
+
+def test_companions_of_deliveries_are_left_each_with_its_reason(tmp_path: Path) -> None:
+    for name in [*COMPANIONS, *DELIVERIES]:
+        put(tmp_path / name, 900)
+    pending, skipped = listed(tmp_path)
+    assert pending == sorted(DELIVERIES)
+    assert set(skipped) == set(COMPANIONS)
+    advice = (
+        "says that it accompanies a delivery; if it is one, name it on the command line or in"
+        " NOCTULE_INBOX_PATTERN"
+    )
+    assert skipped["night.csv.md5"] == f"its name (.md5) {advice}"
+    assert skipped["_SUCCESS"] == f"its name (_) {advice}"
+    assert skipped["Thumbs.db"] == f"its name (Thumbs.db) {advice}"
+
+
+def test_a_pattern_says_which_names_are_deliveries(tmp_path: Path) -> None:
+    for name in ["night-1.csv", "NIGHT-2.CSV", "night-3.csv.gz", "notes.txt", "night-1.csv.md5"]:
+        put(tmp_path / name, 900)
+    pending, skipped = listed(tmp_path, "night-*.csv", "*.parquet")
+    assert pending == ["NIGHT-2.CSV", "night-1.csv"]
+    reason = "its name does not match NOCTULE_INBOX_PATTERN (night-*.csv, *.parquet)"
+    assert skipped == dict.fromkeys(["night-1.csv.md5", "night-3.csv.gz", "notes.txt"], reason)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "taken"),
+    [
+        ("night*", ["night.csv"]),
+        ("*", ["night.csv"]),
+        ("*.ok", ["night.ok"]),
+        ("*.md5", ["night.csv.md5"]),
+        ("_*", ["_night.csv"]),
+        ("*.json", ["night.csv.json"]),
+        ("README.txt", ["readme.TXT"]),
+    ],
+)
+def test_a_companion_is_a_delivery_only_if_the_pattern_is_written_as_its_name(
+    tmp_path: Path, pattern: str, taken: list[str]
+) -> None:
+    names = ["night.csv", "night.ok", "night.csv.md5", "_night.csv", "night.csv.json", "readme.TXT"]
+    for name in names:
+        put(tmp_path / name, 900)
+    pending, skipped = listed(tmp_path, pattern)
+    assert pending == taken
+    assert set(skipped) == set(names) - set(taken)
+
+
+def test_no_pattern_takes_what_is_hidden_temporary_or_growing(tmp_path: Path) -> None:
+    for name, age_s in {".a.csv": 900, "b.csv.part": 900, "c.csv": 5}.items():
+        put(tmp_path / name, age_s)
+    pending, skipped = listed(tmp_path, "*.csv", "*.part")
+    assert pending == []
+    assert set(skipped) == {".a.csv", "b.csv.part", "c.csv"}

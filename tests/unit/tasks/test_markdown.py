@@ -1,7 +1,7 @@
 """What artifacts say, and that nothing from outside renders as anything but text."""
 
 import re
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from storage.cost import Cost
 from storage.text import printable
 from tasks.fit import FitSummary
 from tasks.markdown import (
@@ -21,7 +22,7 @@ from tasks.markdown import (
     table_cell,
     training_markdown,
 )
-from tasks.outcomes import FileOutcome, NightOutcome, SkippedFile
+from tasks.outcomes import FileOutcome, NightOutcome, OpenRejection, SkippedFile
 from tasks.train import TrainingOutcome
 
 RENDERER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
@@ -195,3 +196,75 @@ def test_a_training_reports_what_is_unusual_in_its_files(tiny_fit: tuple[Path, F
     told = trained.model_copy(update={"advisories": ("n.csv: attack: 1 row, such as '<b>'",)})
     page = training_markdown(told)
     assert page.endswith("## Reported, not refused\n\n- n.csv: attack: 1 row, such as '\\<b>'")
+
+
+def test_reports_are_commands_that_can_be_typed() -> None:
+    reports = (Path("/var/lib/my home/validation.html"), Path("/lake/drift.html"))
+    page = batch_markdown(outcome(reports=reports), "sensor-db")
+    assert (
+        "## Reports\n\nOn sensor-db, which ran this:\n\n~~~~~~~~sh\n"
+        "xdg-open '/var/lib/my home/validation.html'\nxdg-open /lake/drift.html\n~~~~~~~~\n\n"
+        "From another machine:\n\n~~~~~~~~sh\n"
+        "scp 'sensor-db:/var/lib/my home/validation.html' sensor-db:/lake/drift.html .\n~~~~~~~~"
+    ) in page
+    assert not {token.type for token in tokens(page)} & {"link_open", "html_block", "html_inline"}
+
+
+def test_a_rejected_batch_says_what_can_be_done() -> None:
+    page = batch_markdown(
+        outcome(status="rejected", message="empty", exit_code=3, batch_id="0123456789abcdef")
+    )
+    assert "noctule replay 0123456789ab [FILE]\nnoctule dismiss 0123456789ab --reason WHY\n" in page
+    assert "To do" not in batch_markdown(outcome())
+
+
+def test_a_stage_shows_its_own_memory_beside_the_processs() -> None:
+    costs = {
+        "score": Cost(wall_s=2.0, cpu_s=3.0, own_peak_mb=90.4, peak_mb=1_650.2),
+        "store": Cost(wall_s=0.1, cpu_s=0.1, peak_mb=700.0),
+    }
+    page = batch_markdown(outcome(costs=costs))
+    assert page.endswith(
+        "| stage | wall s | CPU s | own peak MB | peak MB of the process |\n"
+        "| --- | ---: | ---: | ---: | ---: |\n"
+        "| score | 2.0 | 3.0 | 90 | 1,650 |\n"
+        "| store | 0.1 | 0.1 | - | 700 |"
+    )
+
+
+def test_a_file_that_was_scored_before_is_not_among_those_not_scored() -> None:
+    scored = outcome(status="known", message="scored before, on 2026-11-20")
+    rejected = outcome(file_name="bad.csv", status="known", message="rejected before", exit_code=3)
+    settled = outcome(file_name="old.csv", status="known", message="rejected before, dismissed")
+    page = night_markdown(NightOutcome(files=(scored, rejected, settled)))
+    assert page.endswith("## Not scored\n\n- bad.csv: rejected before")
+    assert "Not scored" not in night_markdown(NightOutcome(files=(scored,)))
+
+
+def test_open_rejections_are_told_each_night_up_to_a_number() -> None:
+    opened = tuple(
+        OpenRejection(
+            batch_id=f"{number:012d}" + "0" * 52,
+            batch_date=date(2026, 11, 20),
+            file_name=f"{number}.csv",
+            rejection="x" * 500,
+            source_path=f"/inbox/{number}.csv",
+            arrived_at=datetime(2026, 11, 21, tzinfo=UTC),
+        )
+        for number in range(7)
+    )
+    night = NightOutcome(open_rejections=opened)
+    assert night.exit_code == 3
+    assert night.summary == "no new file; 7 earlier rejections open"
+    assert f"; open: 0.csv (2026-11-20, batch 000000000000): {'x' * 200}...; open: 1" in (
+        night.message
+    )
+    assert "; and 2 more, see `noctule batches`; a rejected file is open until" in night.message
+    assert night.message.endswith("dismissed (noctule dismiss BATCH --reason WHY)")
+    page = night_markdown(night)
+    assert page.count("\n- ") == 7
+    assert NightOutcome(open_rejections=opened[:1]).message.endswith(
+        "(noctule replay 000000000000) or dismissed (noctule dismiss 000000000000 --reason WHY)"
+    )
+    bug = outcome(status="failed", message="a bug", exit_code=1)
+    assert NightOutcome(files=(bug,), open_rejections=opened).exit_code == 1

@@ -100,3 +100,4 @@ def test_a_folder_s_file_is_passed_over_once_its_batch_is_finished(
     assert [file.path for file in found.new if file.path == source] == (
         [] if is_finished else [source]
     )
+    assert [path for path in found.finished if path == source] == ([source] if is_finished else [])

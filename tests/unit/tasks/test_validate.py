@@ -258,3 +258,16 @@ def test_the_page_is_written(delivery: Delivery) -> None:
     page = (delivery.folder / summary.report).read_text(encoding="utf-8")
     assert "protocol_type: &#39;&lt;b&gt;&#39; is not one of icmp, tcp, udp" in page
     assert "<b>" not in page
+
+
+def test_great_expectations_logs_no_line_and_makes_no_folder(
+    delivery: Delivery, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        pytest.fail("a folder for pages that nobody builds")
+
+    monkeypatch.setattr("tempfile.TemporaryDirectory", refuse)
+    ingested = delivery.ingest(HTTP, HTTP | {"duration": -1}, PING)
+    assert delivery.validate(ingested).rows_quarantined == 1
+    lines = [one.message for one in caplog.records if one.name.startswith("great_expectations")]
+    assert lines == []

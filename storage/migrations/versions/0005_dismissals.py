@@ -1,0 +1,35 @@
+"""Dismissals: rejections stay open until someone settles them."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0005"
+down_revision = "0004"
+
+KEY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+REASON = "rejected before Noctule kept which rejections are open"
+WHO = "noctule db upgrade"
+
+
+def upgrade() -> None:
+    """Add a table, and dismiss what was rejected until now.
+
+    Each of those failed its own night already. Left open, all of them would fail the next one.
+    """
+    op.create_table(
+        "dismissal",
+        sa.Column("delivery_id", KEY, autoincrement=False, nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("dismissed_by", sa.Text(), nullable=False),
+        sa.Column("dismissed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["delivery_id"], ["delivery.delivery_id"], name=op.f("fk_dismissal_delivery_id")
+        ),
+        sa.PrimaryKeyConstraint("delivery_id", name=op.f("pk_dismissal")),
+    )
+    op.execute(
+        "INSERT INTO dismissal (delivery_id, reason, dismissed_by, dismissed_at)"  # noqa: S608 - constants
+        f" SELECT d.delivery_id, '{REASON}', '{WHO}', CURRENT_TIMESTAMP FROM delivery AS d"
+        " INNER JOIN batch AS b ON d.batch_id = b.batch_id WHERE b.status = 'rejected'"
+    )
