@@ -23,6 +23,7 @@ from prefect.states import Failed
 
 from expectations.errors import NoctuleError
 from flows.leftovers import crash_silent_runs
+from storage.refusals import refused_by_system
 from storage.text import printable
 
 P = ParamSpec("P")
@@ -76,8 +77,11 @@ def _in_words(work: Callable[P, State[R]]) -> Callable[P, State[R]]:
                 crash_silent_runs(client)  # runs of a worker too, beside which nothing serves
         try:
             state = work(*args, **kwargs)
-        except NoctuleError as error:
-            state = Failed(message=printable(str(error)), data=error)
+        except Exception as error:
+            refused = error if isinstance(error, NoctuleError) else refused_by_system(error)
+            if refused is None:
+                raise
+            state = Failed(message=printable(str(refused)), data=refused)
         if is_deployed and state.is_failed():
             return Ended(type=state.type, name=state.name, message=state.message, data=state.data)
         return state
