@@ -6,12 +6,9 @@ Belongs here: what ``noctule serve`` registers. ``prefect.yaml`` declares the sa
 import os
 from typing import TYPE_CHECKING
 
-from expectations.errors import NoctuleError, UsageError
+from expectations.errors import UsageError
 from flows.prefect_api import configured_prefect_api
-from flows.printing import say
 from flows.settings import PREFIX, Settings
-from flows.stores import open_database
-from storage.model_store import champion
 
 if TYPE_CHECKING:
     from prefect.schedules import Schedule
@@ -24,6 +21,7 @@ def serve_deployments(settings: Settings) -> None:
         ServiceUnavailableError: no Prefect server is set up, or it does not answer.
         UsageError: a schedule cannot be used.
     """
+    tell_of_champion(settings)
     with configured_prefect_api():
         import prefect
         from prefect.deployments.runner import RunnerDeployment
@@ -33,7 +31,6 @@ def serve_deployments(settings: Settings) -> None:
         from flows.retrain import retrain
         from flows.train import train
 
-        tell_of_champion(settings)
         # Runs start in processes of their own, from any folder: they inherit absolute places.
         os.environ.update(settings.places)
         deployments = [
@@ -58,21 +55,6 @@ def serve_deployments(settings: Settings) -> None:
         prefect.serve(*deployments)
 
 
-def tell_of_champion(settings: Settings) -> None:
-    """Say why no night can be scored yet, and what to do; nothing where one can."""
-    try:
-        with open_database(settings) as engine:
-            champion(engine, settings.contract)
-    except NoctuleError as error:
-        words = (
-            f"noctule: {error}. Or put labelled files into {settings.training_folder} and run the"
-            " deployment train. Until a model is champion, no night is scored"
-            if isinstance(error, UsageError)
-            else f"noctule: {error}"
-        )
-        say(words, is_error=True)
-
-
 def plan_schedule(setting: str, cron: str, time_zone: str) -> "Schedule":
     """Return a schedule that Prefect understands.
 
@@ -94,3 +76,23 @@ def plan_schedule(setting: str, cron: str, time_zone: str) -> "Schedule":
             "month, month and day of the week, such as '30 4 * * *' for every day at 04:30"
         )
         raise UsageError(msg) from None
+
+
+def tell_of_champion(settings: Settings) -> None:
+    """Say why no night can be scored yet, and what to do; nothing where one can."""
+    from expectations.errors import NoctuleError
+    from flows.printing import say
+    from flows.stores import open_database
+    from storage.model_store import champion
+
+    try:
+        with open_database(settings) as engine:
+            champion(engine, settings.contract)
+    except NoctuleError as error:
+        words = (
+            f"noctule serve: {error}. Or put labelled files into {settings.training_folder} and run"
+            " the deployment train. Until a model is champion, no night is scored"
+            if isinstance(error, UsageError)
+            else f"noctule serve: {error}"
+        )
+        say(words, is_error=True)
