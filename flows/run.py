@@ -179,7 +179,13 @@ def run_evaluation(
         shown_progress(f"reading {file.name}"),
         tempfile.TemporaryDirectory(prefix="noctule-evaluate-") as workshop,
     ):
-        (labels,) = choose_labels([file], get_contract(settings.contract), asked, "evaluate")
+        (labels,) = choose_labels(
+            [file],
+            get_contract(settings.contract),
+            asked,
+            "evaluate",
+            limit_bytes=settings.max_file_bytes,
+        )
         content = hash_content(file, limit_bytes=settings.max_file_bytes)
         planned = plan_file(settings, file, content.sha256, Path(workshop), labels.reading)
         job = plan_scoring(settings, planned, version, model_folder)

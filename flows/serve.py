@@ -13,7 +13,6 @@ from expectations.errors import NoctuleError, UsageError
 from flows.prefect_api import configured_prefect_api
 from flows.printing import say
 from flows.settings import PREFIX, Settings
-from storage.model_store import champion
 from tasks.shown import plural
 
 if TYPE_CHECKING:
@@ -31,6 +30,7 @@ def serve_deployments(settings: Settings) -> int:
         ServiceUnavailableError: no Prefect server is set up, or it does not answer.
         UsageError: a schedule cannot be used.
     """
+    tell_of_champion(settings)
     with configured_prefect_api():
         from prefect.client.orchestration import get_client
         from prefect.settings import PREFECT_UI_URL
@@ -39,7 +39,6 @@ def serve_deployments(settings: Settings) -> int:
         from flows.runner import StoppableRunner, run_until_stopped
         from flows.stores import utc_now
 
-        tell_of_champion(settings)
         # Runs start in processes of their own, from any folder: they inherit absolute places.
         os.environ.update(settings.places)
         runner = StoppableRunner(heartbeat_s=HEARTBEAT_S)
@@ -116,23 +115,6 @@ def close_dead_runs_of(settings: Settings, served: Collection[UUID]) -> None:
             say(f"noctule serve: {plural(dead, 'run')} of processes that are gone marked Crashed")
 
 
-def tell_of_champion(settings: Settings) -> None:
-    """Say why no night can be scored yet, and what to do; nothing where one can."""
-    from flows.stores import open_database
-
-    try:
-        with open_database(settings) as engine:
-            champion(engine, settings.contract)
-    except NoctuleError as error:
-        words = (
-            f"noctule: {error}. Or put labelled files into {settings.training_folder} and run the"
-            " deployment train. Until a model is champion, no night is scored"
-            if isinstance(error, UsageError)
-            else f"noctule: {error}"
-        )
-        say(words, is_error=True)
-
-
 def plan_schedule(setting: str, cron: str, time_zone: str) -> "Schedule":
     """Return a schedule that Prefect understands.
 
@@ -154,3 +136,23 @@ def plan_schedule(setting: str, cron: str, time_zone: str) -> "Schedule":
             "month, month and day of the week, such as '30 4 * * *' for every day at 04:30"
         )
         raise UsageError(msg) from None
+
+
+def tell_of_champion(settings: Settings) -> None:
+    """Say why no night can be scored yet, and what to do; nothing where one can."""
+    from expectations.errors import NoctuleError
+    from flows.printing import say
+    from flows.stores import open_database
+    from storage.model_store import champion
+
+    try:
+        with open_database(settings) as engine:
+            champion(engine, settings.contract)
+    except NoctuleError as error:
+        words = (
+            f"noctule serve: {error}. Or put labelled files into {settings.training_folder} and run"
+            " the deployment train. Until a model is champion, no night is scored"
+            if isinstance(error, UsageError)
+            else f"noctule serve: {error}"
+        )
+        say(words, is_error=True)

@@ -71,7 +71,13 @@ def run_study(
         shown_progress(f"reading {file.name}"),
         tempfile.TemporaryDirectory(prefix="noctule-study-") as workshop,
     ):
-        (labels,) = choose_labels([file], get_contract(settings.contract), asked, "study")
+        (labels,) = choose_labels(
+            [file],
+            get_contract(settings.contract),
+            asked,
+            "study",
+            limit_bytes=settings.max_file_bytes,
+        )
         content = hash_content(file, limit_bytes=settings.max_file_bytes)
         make_folder(folder)  # before hours are spent on what nobody can keep
         job = plan_file(settings, file, content.sha256, Path(workshop), labels.reading)

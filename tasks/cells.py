@@ -57,8 +57,7 @@ def _cast(column: Column, held: pl.DataType, source: str) -> pl.Expr:
     """Express the cast of one column from the type a file holds it in."""
     cell = pl.col(column.name)
     is_text = isinstance(held, pl.String | pl.Categorical | pl.Enum | pl.Null)
-    is_label = column.role == "label" and (held.is_numeric() or held == pl.Boolean)
-    if is_text or is_label or (held.is_integer() and column.is_categorical):
+    if is_text or (held.is_integer() and column.is_categorical):
         text = cell.cast(pl.String)
         if column.is_categorical:
             is_usable = (text != "") & ~text.str.contains(_UNSTORABLE)

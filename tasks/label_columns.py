@@ -5,6 +5,7 @@ here: how its values are read (``tasks.labelling``).
 """
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,8 +48,10 @@ WHOLE_WORD = 5
 ones are within too many."""
 
 NAMES_SHOWN = 5
-"""Columns that a message names: a guess. With ``VALUE_CHARACTERS`` each they stay below the 200
-characters that a message may repeat of a file."""
+"""Columns that a message names: a guess; ``OTHERS_SHOWN`` beside one that is described."""
+OTHERS_SHOWN = 2
+NAME_CHARACTERS = 30
+"""Characters of a column's name in what is to be typed: a guess, longer than most names."""
 
 _NAME_WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
 
@@ -58,8 +61,7 @@ class FoundLabels:
     """How the labels of a file are read."""
 
     reading: LabelReading | None
-    """None where they are in the contract's columns and words, and where there are none."""
-    is_labelled: bool
+    """None where they are in the contract's columns and words, and where none are to be used."""
     notes: tuple[str, ...] = ()
     """What a reader of the figures should know, a sentence each."""
 
@@ -164,7 +166,7 @@ def find_labels(
     if column is not None:
         reading = LabelReading(column=column, normal=asked.normal)
         _require_words(head, column, reading, doing)
-        return FoundLabels(reading, is_labelled=True)
+        return FoundLabels(reading)
     if not is_declared:
         return _find_unlabelled(head, contract, doing, is_unlabelled=is_unlabelled)
     if is_unlabelled:
@@ -178,13 +180,13 @@ def find_labels(
         )
         raise TrainingDataError(message)
     if asked.normal:
-        return FoundLabels(LabelReading(normal=asked.normal), is_labelled=True)
+        return FoundLabels(LabelReading(normal=asked.normal))
     labels = {name: head.values[name] for name in present if name in head.values}
     frame = pl.DataFrame(labels, schema=dict.fromkeys(labels, pl.String)).lazy()
     if unclear := find_unclear([frame], contract, None if head.is_whole else head.rows):
         message = f"Cannot {doing} {head.name}: {unclear} {CORRECT_LABELS}"
         raise TrainingDataError(message)
-    return FoundLabels(None, is_labelled=True)
+    return FoundLabels(None)
 
 
 def require_normal(files: Mapping[str, LabelTally], doing: str) -> None:
@@ -253,7 +255,7 @@ def _find_unlabelled(
             " used: every connection is taken for normal"
             for name in likely[:1]
         )
-        return FoundLabels(None, is_labelled=False, notes=tuple(notes))
+        return FoundLabels(None, notes=tuple(notes))
     declared = " or ".join(shown(name) for name in (contract.label, contract.attack) if name)
     missing = (
         f"Cannot {doing} {head.name}: it has no column {declared} that says which of its"
@@ -263,10 +265,10 @@ def _find_unlabelled(
         first, *others = likely
         values = [value for value, _ in head.count_values(first)]
         is_told = any(fold_value(value) in NORMAL_WORDS for value in values)
-        also = f" So may {_join(others[:NAMES_SHOWN])}." if others else ""
+        also = f" So may {_join(others[:OTHERS_SHOWN])}." if others else ""
         advice = (
             f" Column {shown(first)} looks like a label: {_describe_head(head, first)}.{also}"
-            f" If it is, add --label {printable(first, 30)}"
+            f" If it is, add --label {shlex.quote(printable(first, NAME_CHARACTERS))}"
             + ("" if is_told else ", and --normal VALUE for the value that means normal")
         )
     elif suspects:

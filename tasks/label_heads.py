@@ -5,17 +5,19 @@ not belong here: which of them holds labels (``tasks.label_columns``).
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from expectations.contract import Contract
 from storage.text import printable
 from tasks.layout import Layout, read_head, recognise_layout, split_fields
-from tasks.parquet_records import count_records, read_first, read_layout
+from tasks.parquet_records import count_records, read_layout
 from tasks.sources import CONTENT_BYTES, is_parquet, read_content
 
 LOOK_BYTES = 8 << 20
@@ -23,6 +25,9 @@ LOOK_BYTES = 8 << 20
 
 LOOK_RECORDS = 50_000
 """Records of Parquet that are looked at: about as many."""
+
+LOOK_CHARACTERS = 100
+"""Characters of a value of Parquet that are looked at: a guess, more than a message shows."""
 
 
 @dataclass(frozen=True)
@@ -67,9 +72,10 @@ def look_at(source: Path, contract: Contract, limit_bytes: int = CONTENT_BYTES) 
     if is_parquet(source):
         layout = read_layout(source, contract, limit_bytes)
         wanted = _find_others(layout, contract)
-        columns, records = read_first(source, list(wanted.values()), LOOK_RECORDS)
-        found = dict(zip(wanted, columns, strict=True))
-        return FileHead(source, layout, found, records, records == count_records(source))
+        columns = _read_records(source, list(wanted.values()))
+        count = len(columns[0]) if columns else 0
+        values = dict(zip(wanted, columns, strict=True))
+        return FileHead(source, layout, values, count, count == count_records(source))
     head, pieces = read_head(read_content(source))
     layout = recognise_layout(head, contract, source)
     text, is_whole = _read_beginning(pieces)
@@ -94,6 +100,31 @@ def _read_beginning(pieces: Iterator[bytes]) -> tuple[str, bool]:
     return read.decode(errors="replace"), True
 
 
+def _read_records(source: Path, places: Sequence[int]) -> list[pl.Series]:
+    """Read some columns of the first records of Parquet, as text.
+
+    Columns that cannot be read have no values: ingest says why.
+    """
+    try:
+        with source.open("rb") as file:
+            parquet = pq.ParquetFile(file)
+            names = [parquet.schema_arrow.names[place] for place in places]
+            records = next(parquet.iter_batches(LOOK_RECORDS, columns=names), None)
+    except (pa.ArrowException, OSError, ValueError):
+        records = None
+    if records is None:
+        return [pl.Series(dtype=pl.String) for _ in places]
+    return [_write_text(pl.Series(records.column(name))) for name in names]
+
+
+def _write_text(values: pl.Series) -> pl.Series:
+    """Return the beginnings of values as text; null where they have none."""
+    if values.dtype.is_nested() or values.dtype in {pl.Binary, pl.Duration}:
+        return pl.Series([None] * len(values), dtype=pl.String)
+    text = values.cast(pl.String).str.head(LOOK_CHARACTERS).str.strip_chars()
+    return text.to_frame().select(pl.when(pl.first() != "").then(pl.first())).to_series()
+
+
 def _find_others(layout: Layout, contract: Contract) -> dict[str, int]:
     """Return the columns that are no features: the name in the layout, and the field."""
     features = {
@@ -102,9 +133,7 @@ def _find_others(layout: Layout, contract: Contract) -> dict[str, int]:
         if column.name in contract.feature_names
     }
     declared = {
-        place: column.name
-        for column, place in zip(layout.columns, layout.positions, strict=True)
-        if column.role == "label"
+        place: column.name for column, place in zip(layout.columns, layout.positions, strict=True)
     }
     return {
         declared.get(place, name): place

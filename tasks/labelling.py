@@ -32,9 +32,9 @@ VALUES_SHOWN = 4
 """Values of a label column that a message names, the most frequent first. A guess: enough to see
 what the column holds."""
 
-VALUE_CHARACTERS = 30
-"""Characters shown of one: a guess, longer than any name of NSL-KDD. All of them together stay
-below the 200 characters that a message may repeat of a file."""
+VALUE_CHARACTERS = 20
+"""Characters shown of one, or of the name of a column: a guess, longer than any name of NSL-KDD.
+All that a message names stays below the 200 characters that it may repeat of a file."""
 
 VALUES_COUNTED = 1_000
 """Different values of a label column that are counted: a guess. A column with more is no label

@@ -9,7 +9,7 @@ memory. polars points at such values and does not copy them; so texts longer tha
 left out, or cut, before anything is made of them.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,8 +31,6 @@ FEWEST_CELL_BYTES = 2
 MOST_NUMBER_BYTES = 48
 """What a cell that is no text takes at the most: a decimal of 38 digits, its sign, its point and a
 separator; rounded up."""
-FIRST_CHARACTERS = 100
-"""Characters of a value that it returns: a guess, more than a message shows."""
 
 
 @dataclass(frozen=True)
@@ -87,37 +85,6 @@ def read_names(source: Path) -> tuple[str, ...]:
     return _read_footer(source).names
 
 
-def read_first(
-    source: Path, places: Sequence[int], most_records: int
-) -> tuple[list[pl.Series], int]:
-    """Return the first values of some columns as text, and how many records were looked at.
-
-    Args:
-        source: a Parquet file.
-        places: which columns, from 0. One that has no text form is all null.
-        most_records: how many records are looked at.
-
-    Raises:
-        InputRejectedError: damaged.
-    """
-    with _refusing(source), source.open("rb") as file:
-        parquet = pq.ParquetFile(file)
-        names = [parquet.schema_arrow.names[place] for place in places]
-        records = next(parquet.iter_batches(most_records, columns=names), None)
-        if records is None:
-            return [pl.Series(name, [], dtype=pl.String) for name in names], 0
-        found = [pl.Series(name, records.column(name)) for name in names]
-        return [_write_text(one) for one in found], records.num_rows
-
-
-def _write_text(values: pl.Series) -> pl.Series:
-    """Return the beginnings of values as text; null where their type has none."""
-    if values.dtype.is_nested() or values.dtype in {pl.Binary, pl.Duration}:
-        return pl.Series(values.name, [None] * len(values), dtype=pl.String)
-    text = values.cast(pl.String).str.head(FIRST_CHARACTERS).str.strip_chars()
-    return text.to_frame().select(pl.when(pl.first() != "").then(pl.first())).to_series()
-
-
 def count_records(source: Path) -> int:
     """Return the number of records of a Parquet file.
 
@@ -154,6 +121,7 @@ def parse_records(
         if cells.is_empty():
             return
         cells, is_long = _leave_out_long(cells, line_bytes)
+        cells = _write_labels(cells, layout)
         values = cast_cells(cells, layout.columns, str(source))
         reasons = find_bad_cells(cells, values, layout.columns)
         reasons |= {row: [describe_long_line(line_bytes)] for row in is_long.arg_true()}
@@ -266,6 +234,17 @@ def _refusing(source: Path) -> Iterator[None]:
             f" ({first_line}). None of it is stored. Deliver the whole file again."
         )
         raise InputRejectedError(message) from error
+
+
+def _write_labels(cells: pl.DataFrame, layout: Layout) -> pl.DataFrame:
+    """Write labels that are numbers, or true and false, as text: a label is a word."""
+    labels = [column.name for column in layout.columns if column.role == "label"]
+    types = {name: cells.schema[name] for name in labels}
+    return cells.with_columns(
+        pl.col(name).cast(pl.String)
+        for name, dtype in types.items()
+        if dtype.is_numeric() or dtype == pl.Boolean
+    )
 
 
 def _leave_out_long(cells: pl.DataFrame, line_bytes: int) -> tuple[pl.DataFrame, pl.Series]:

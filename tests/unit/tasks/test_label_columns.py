@@ -1,6 +1,7 @@
 """A label column is found by name or values and read as the user says, or the file is refused."""
 
 import gzip
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -72,7 +73,7 @@ def test_an_undeclared_column_that_is_named_like_a_label_is_named(
     said = refusal(write(tmp_path / "a.csv", **{name: ["p", "q", "p"]}))
     assert "Cannot train on a.csv: it has no column 'class' or 'attack'" in said
     assert f"Column '{name}' looks like a label: it holds 'p' in 2 rows, 'q' in 1 row." in said
-    assert f"add --label {name}, and --normal VALUE" in said
+    assert f"add --label {shlex.quote(name)}, and --normal VALUE" in said
     assert "add --unlabelled" in said
 
 
@@ -96,7 +97,7 @@ def test_other_columns_are_listed_and_called_no_label(tmp_path: Path) -> None:
 def test_a_file_is_taken_for_normal_only_if_that_is_asked_for(tmp_path: Path) -> None:
     file = write(tmp_path / "a.csv", label=["normal", "neptune"])
     (found,) = choose_labels([file], NSL_KDD, PLAIN, "train on", is_unlabelled=True)
-    assert (found.reading, found.is_labelled) == (None, False)
+    assert found.reading is None
     assert "column 'label' looks like a label" in found.notes[0]
     labelled = write(tmp_path / "b.csv", attack=["normal", "neptune"])
     with pytest.raises(TrainingDataError, match="Leave --unlabelled out"):
@@ -147,7 +148,7 @@ def test_of_a_pair_it_must_be_said_which_means_normal(tmp_path: Path, values: li
     said = refusal(file, LabelReading(column="y"))
     assert "Say with --normal VALUE which of them means normal" in said
     assert f"'{values[0]}' in 1 row" in said
-    assert choose(file, LabelReading(column="y", normal=(values[0],))).is_labelled
+    assert choose(file, LabelReading(column="y", normal=(values[0],))).reading is not None
 
 
 def test_a_value_for_normal_that_is_in_no_row_is_refused_with_those_there_are(
@@ -170,7 +171,7 @@ def test_where_no_row_is_normal_the_values_are_shown(tmp_path: Path) -> None:
 
 def test_a_file_of_known_attacks_alone_is_clear(tmp_path: Path) -> None:
     file = write(tmp_path / "a.csv", label=["neptune", "Satan.", "DoS", "attack"])
-    assert choose(file, LabelReading(column="label")).is_labelled
+    assert choose(file, LabelReading(column="label")).reading == LabelReading(column="label")
 
 
 @pytest.mark.parametrize(
@@ -247,7 +248,7 @@ def test_what_says_neither_is_refused(tmp_path: Path) -> None:
     file = write(tmp_path / "a.csv", label=["normal", "neptune", "-", "Background"])
     said = refusal(file, LabelReading(column="label"))
     assert "2 rows of its column 'label' cannot be told to be normal or an attack" in said
-    assert choose(file, LabelReading(column="label", normal=("-", "background"))).is_labelled
+    assert choose(file, LabelReading(column="label", normal=("-", "background"))).reading
 
 
 def test_nothing_may_mean_normal(tmp_path: Path) -> None:
@@ -278,6 +279,12 @@ def test_compressed_files_are_looked_at_likewise(tmp_path: Path) -> None:
 
 
 def test_a_message_repeats_little_of_a_file(tmp_path: Path) -> None:
-    columns = {"label" + "x" * 300: [f"normal{'y' * 500}{one}" for one in range(9)]}
-    said = refusal(write(tmp_path / "a.csv", **columns))
-    assert said.count("x") + said.count("y") < 250
+    columns = {
+        f"label{one}" + "Q" * 300: [f"normal{'Q' * 500}{row}" for row in range(9)]
+        for one in range(9)
+    }
+    file = write(tmp_path / "a.csv", **columns)
+    assert refusal(file).count("Q") < 200
+    with pytest.raises(UsageError) as refused:
+        choose(file, LabelReading(column="Q" * 300))
+    assert str(refused.value).count("Q") < 200
