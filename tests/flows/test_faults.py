@@ -688,6 +688,40 @@ def test_a_session_that_is_ended_amid_a_copy_keeps_nothing_of_the_batch(
     assert stored(on_postgres) == expected
 
 
+@pytest.mark.usefixtures("prefect_server")
+@pytest.mark.parametrize(
+    ("refused", "code", "said"),
+    [
+        ("", 2, "The user reader may not write table run: grant it SELECT, INSERT, UPDATE and"),
+        ("SET default_transaction_read_only = on", 4, "Cannot write to the database at "),
+    ],
+)
+def test_a_night_that_may_not_be_stored_ends_in_one_line(
+    on_postgres: Engine,
+    source: Path,
+    noctule: "Callable[..., Ended]",
+    monkeypatch: pytest.MonkeyPatch,
+    refused: str,
+    code: int,
+    said: str,
+) -> None:
+    with on_postgres.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql("CREATE ROLE reader LOGIN")
+        connection.exec_driver_sql("GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader")
+        if refused:
+            connection.exec_driver_sql(f"ALTER ROLE reader {refused}")
+        url = on_postgres.url.set(drivername="postgresql", username="reader")
+        monkeypatch.setenv("NOCTULE_DATABASE_URL", url.render_as_string(hide_password=False))
+        try:
+            ended = noctule("run", source)
+        finally:
+            connection.exec_driver_sql("DROP OWNED BY reader")
+            connection.exec_driver_sql("DROP ROLE reader")
+    assert (ended.code, ended.out, ended.err.count("\n")) == (code, "", 1)
+    assert ended.err.startswith(f"noctule: {said}")
+    assert not any(stored(on_postgres)[name] for name in ("batch", "scoring"))
+
+
 # PostgreSQL, not there yet
 
 
