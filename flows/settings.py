@@ -267,10 +267,13 @@ def _absolute(path: Path) -> Path:
     """Return a path that means the same from any folder.
 
     Raises:
-        ValueError: it begins with the home of a user who has none.
+        ValueError: it begins with the home of a user who has none, or in a folder that is gone.
     """
     try:
         return path.expanduser().absolute()
+    except FileNotFoundError:
+        msg = "the folder in which the command was started is gone. Change to another"
+        raise ValueError(msg) from None
     except RuntimeError:
         msg = f"there is no home folder that {path.parts[0]} stands for. Write the path in full"
         raise ValueError(msg) from None

@@ -74,6 +74,12 @@ FORBIDDEN: Final = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 TROUBLED: Final = FULL | {errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE}
 """And for what is no fault of a path: a disk that fails, too many open files."""
 
+OWN_PACKAGES: Final = frozenset({"expectations", "storage", "tasks", "flows"})
+"""What is imported from here is there, or it is a bug."""
+
+SHARED_LIBRARY: Final = "cannot open shared object file"
+"""What the system's loader says of a library that it does not find."""
+
 SYSTEM_NUMBER: Final = re.compile(r"\(os error (\d+)\)")
 """How polars shows such a number."""
 
@@ -240,7 +246,7 @@ def refused_in_folder(error: BaseException, folder: Path) -> NoctuleError | None
 
 
 def refused_by_system(error: BaseException) -> NoctuleError | None:
-    """Say what the system refuses: a file, a disk, memory.
+    """Say what the system refuses: a file, a disk, memory, a library.
 
     Returns:
         What to raise instead; None where the error is a bug.
@@ -255,7 +261,7 @@ def refused_by_system(error: BaseException) -> NoctuleError | None:
         return ServiceUnavailableError(message)
     number, place = _system_number(error), _place(error)
     if number is None:
-        return None
+        return _missing_part(error)
     said = os.strerror(number)
     if place is None or number in TROUBLED:
         about = "go on" if place is None else f"use {place}"
@@ -263,6 +269,19 @@ def refused_by_system(error: BaseException) -> NoctuleError | None:
     message = (
         f"Cannot use {place}: {said}. Name another place, or let this user use that one, and run"
         " it again."
+    )
+    return UsageError(message)
+
+
+def _missing_part(error: BaseException) -> UsageError | None:
+    """Say which library of the installation is not there, Python's or the system's."""
+    name = error.name if isinstance(error, ImportError) else None
+    is_a_package = name is not None and name.partition(".")[0] not in OWN_PACKAGES
+    if not is_a_package and SHARED_LIBRARY not in str(error):
+        return None
+    message = (
+        f"Cannot go on: a part of the installation is missing ({first_sentence(error)}). Install"
+        " Noctule again (make setup), or the library of the system that is named, and run it again."
     )
     return UsageError(message)
 

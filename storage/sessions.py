@@ -138,8 +138,8 @@ def _require_encoding(session: Session, shown: str) -> None:
 
 def _examine(session: Session, connect: Callable[[], Session], shown: str) -> None:
     """Refuse a session that is not ours alone, or is not what the user's options ask for."""
-    options = option_names((session.pgconn.options or b"").decode(errors="replace"))
-    row = session.execute(EXAMINE, [options]).fetchone()
+    asked = option_names((session.pgconn.options or b"").decode(errors="replace"))
+    row = session.execute(EXAMINE, [asked]).fetchone()
     assert row is not None  # noqa: S101 - it asks no table
     pid, schema, path, dropped = row
     # A server names its session as it begins; a pooler makes a name up.
@@ -153,21 +153,22 @@ def _examine(session: Session, connect: Callable[[], Session], shown: str) -> No
             " ROLE ... SET. Nothing was changed."
         )
         raise UsageError(message)
-    entry = ENTRY.match(path)[0].strip()  # type: ignore[index]  # it matches nothing, too
-    name = _unquote(entry)
-    is_the_users = name in {"", "$user"}
-    is_missed = "search_path" in options and not is_the_users and name != schema
-    if schema is None or is_missed:
-        wanted = psycopg.sql.Identifier(session.info.user).as_string() if is_the_users else entry
-        user = session.info.user
-        wanted = psycopg.sql.Identifier(user).as_string() if is_the_users else entry
-        message = (
-            f"Cannot use the database at {shown}: its search_path ({path}) begins with no schema"
-            f" that exists and that the user {user} may use. Make it: CREATE SCHEMA {wanted}; or"
-            f" let the user in: GRANT USAGE, CREATE ON SCHEMA {wanted} TO {user}; or correct the"
-            " search_path. Nothing was changed."
-        )
-        raise UsageError(message)
+    entry = first_entry(path)
+    is_passed_over = "search_path" in asked and entry and _unquote(entry) not in {"$user", schema}
+    if schema is None or is_passed_over:
+        raise UsageError(_without_schema(shown, path, session.info.user))
+
+
+def _without_schema(shown: str, path: str, user: str) -> str:
+    """Say that a search path leads to no schema, or past the one it begins with."""
+    entry = first_entry(path)
+    wanted = user if _unquote(entry) in {"", "$user"} else entry
+    return (
+        f"Cannot use the database at {shown}: its search_path ({path}) begins with no schema that"
+        f" exists and that the user {user} may use. Make it: CREATE SCHEMA {wanted}; or let the"
+        f" user in: GRANT USAGE, CREATE ON SCHEMA {wanted} TO {user}; or correct the search_path."
+        " Nothing was changed."
+    )
 
 
 def pooled(shown: str) -> str:
@@ -211,6 +212,12 @@ def option_names(options: str) -> list[str]:
             pairs.append(word[2:])
     names = (pair.partition("=")[0].replace("-", "_").lower() for pair in pairs)
     return [name for name in names if name]
+
+
+def first_entry(path: str) -> str:
+    """Return the first name of a search path, as it is written; empty where it has none."""
+    found = ENTRY.match(path)
+    return found[0].strip() if found is not None else ""
 
 
 def _unquote(entry: str) -> str:

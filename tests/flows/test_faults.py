@@ -34,7 +34,7 @@ from expectations.errors import ModelRefusedError, ServiceUnavailableError
 from flows import batch
 from flows.check import check_all
 from flows.settings import load_settings
-from fuzz.databases import fresh_database
+from fuzz.databases import database_address, fresh_database
 from fuzz.homes import move_to_postgres
 from storage import schema
 from storage.check import Finding
@@ -43,6 +43,7 @@ from storage.database import connect
 from storage.lake import find_fault, run_stage
 from storage.model_store import champion, promote, register_model, rollback
 from storage.queries import batch_rows
+from storage.revisions import upgrade
 from tasks import stages
 from tasks.outcomes import FileOutcome
 from tasks.simulate import simulate_night
@@ -686,6 +687,88 @@ def test_a_session_that_is_ended_amid_a_copy_keeps_nothing_of_the_batch(
         assert stored(on_postgres)["prediction"] == []
         assert score(source).status == "scored"
     assert stored(on_postgres) == expected
+
+
+@pytest.mark.usefixtures("prefect_server")
+@pytest.mark.parametrize(
+    ("refused", "code", "said"),
+    [
+        ("", 2, "The user reader may not write table run: grant it SELECT, INSERT, UPDATE and"),
+        ("SET default_transaction_read_only = on", 4, "Cannot write to the database at "),
+    ],
+)
+def test_a_night_that_may_not_be_stored_ends_in_one_line(
+    on_postgres: Engine,
+    source: Path,
+    noctule: "Callable[..., Ended]",
+    monkeypatch: pytest.MonkeyPatch,
+    refused: str,
+    code: int,
+    said: str,
+) -> None:
+    with on_postgres.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql("CREATE ROLE reader LOGIN")
+        connection.exec_driver_sql("GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader")
+        if refused:
+            connection.exec_driver_sql(f"ALTER ROLE reader {refused}")
+        url = on_postgres.url.set(drivername="postgresql", username="reader")
+        monkeypatch.setenv("NOCTULE_DATABASE_URL", url.render_as_string(hide_password=False))
+        try:
+            ended = noctule("run", source)
+        finally:
+            connection.exec_driver_sql("DROP OWNED BY reader")
+            connection.exec_driver_sql("DROP ROLE reader")
+    assert (ended.code, ended.out, ended.err.count("\n")) == (code, "", 1)
+    assert ended.err.startswith(f"noctule: {said}")
+    assert not any(stored(on_postgres)[name] for name in ("batch", "scoring"))
+
+
+# PostgreSQL, shared with others
+
+
+@pytest.fixture(params=["schema", "pooler"])
+def shared_address(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Address a schema beside another Noctule's, or a pooler that has five sessions for a run."""
+    if request.param == "schema":
+        with fresh_database(request.getfixturevalue("postgres_server")) as url:
+            other = connect(url, Path())
+            upgrade(other)
+            other.dispose()
+            with psycopg.connect(url, autocommit=True) as connection:
+                connection.execute("CREATE SCHEMA ids")
+            options = {"options": "-csearch_path=ids,public"}
+            address = make_url(url).update_query_dict(options)
+            yield address.render_as_string(hide_password=False)
+            with psycopg.connect(url) as connection:
+                found = connection.execute("SELECT count(*) FROM public.run").fetchone()
+                assert found == (0,)
+    else:
+        pooled = request.getfixturevalue("pooled")
+        server = request.getfixturevalue("postgres_15_server")
+        with (
+            fresh_database(server) as url,
+            pooled(pool_mode="session", default_pool_size="5", query_wait_timeout="5") as front,
+        ):
+            yield database_address(front, str(make_url(url).database))
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_a_night_in_a_schema_or_behind_a_session_pooler_stores_what_any_other_does(
+    shared_address: str,
+    home: Path,
+    staged: Path,
+    source: Path,
+    expected: Rows,
+    noctule: "Callable[..., Ended]",
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    engine = move_to_postgres(home, shared_address)
+    monkeypatch.setenv("NOCTULE_DATABASE_URL", shared_address)
+    assert noctule("run", source).code == 0
+    assert stored(engine) == expected
+    engine.dispose()
+    assert noctule("db", "check").code == 0
+    assert noctule("db", "status").out.endswith("(current)\n")
 
 
 # PostgreSQL, not there yet

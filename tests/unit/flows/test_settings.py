@@ -233,3 +233,14 @@ def test_an_empty_shadow_is_none(
 ) -> None:
     monkeypatch.setenv("NOCTULE_SHADOW", given)
     assert load_settings().shadow == version
+
+
+def test_a_folder_that_is_gone_under_the_command_is_named_as_the_reason(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+    with pytest.raises(UsageError, match="NOCTULE_HOME: the folder in which the command was start"):
+        load_settings()

@@ -219,6 +219,16 @@ def test_a_mistake_of_ours_stays_a_bug(engine: Engine, statement: str) -> None:
         (OSError(errno.EMFILE, "x", "/out"), 4, "Cannot use /out: Too many open files."),
         (pl.exceptions.ComputeError("No such (os error 28)"), 4, "Cannot go on: No space left"),
         (MemoryError(), 4, "Cannot go on: no memory is left."),
+        (
+            ModuleNotFoundError("No module named 'x'", name="x"),
+            2,
+            "Cannot go on: a part of the installation is missing (No module named 'x').",
+        ),
+        (
+            OSError("libx.so.1: cannot open shared object file: No such file or directory"),
+            2,
+            "Cannot go on: a part of the installation is missing (libx.so.1: cannot open",
+        ),
     ],
 )
 def test_what_the_system_refuses_is_told_from_what_no_path_would_mend(
@@ -229,6 +239,14 @@ def test_what_the_system_refuses_is_told_from_what_no_path_would_mend(
     assert (found.exit_code, str(found)[: len(said)]) == (code, said)
 
 
-@pytest.mark.parametrize("error", [KeyError("a"), OSError("of a library"), ValueError("b")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        KeyError("a"),
+        OSError("of a library"),
+        ValueError("b"),
+        ImportError("cannot import name 'x' from 'tasks.y'", name="tasks.y"),
+    ],
+)
 def test_what_the_system_did_not_say_stays_a_bug(error: Exception) -> None:
     assert refused_by_system(error) is None

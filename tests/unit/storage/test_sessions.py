@@ -266,7 +266,7 @@ def test_rows_and_locks_of_two_schemas_are_apart(two_schemas: tuple[str, str]) -
         ("absent", "CREATE SCHEMA absent;"),
         ("absent,public", "CREATE SCHEMA absent;"),
         (r'"Ab\ sent",\ public', 'CREATE SCHEMA "Ab sent";'),
-        ("", 'CREATE SCHEMA "postgres";'),
+        ("", "CREATE SCHEMA postgres;"),
     ],
 )
 def test_a_search_path_that_begins_with_no_schema_is_refused_and_nothing_goes_elsewhere(
