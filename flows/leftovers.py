@@ -10,10 +10,12 @@ so that a night which was missed is made up for once.
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import (
     DeploymentFilter,
@@ -60,39 +62,42 @@ PAGE = 200
 def crash_silent_runs(client: SyncPrefectClient, silence_s: int = SILENCE_S) -> None:
     """Have the Prefect server mark runs as crashed whose process is gone, if it does not yet.
 
-    An automation of that name is left as it is: an operator may have changed it.
+    An automation of that name is left as it is: an operator may have changed it. A server that has
+    no automations is left without: no night depends on it.
 
     Args:
         client: of the Prefect server.
         silence_s: how long a run says nothing before it is taken for dead.
     """
-    if client.read_automations_by_name(AUTOMATION):
-        return
+    with suppress(httpx.HTTPStatusError):
+        if not client.read_automations_by_name(AUTOMATION):
+            client.create_automation(_automation(silence_s))
+
+
+def _automation(silence_s: int) -> AutomationCore:
     ends = {f"prefect.flow-run.{name}" for name in ("Completed", "Failed", "Cancelled", "Crashed")}
     heartbeat = "prefect.flow-run.heartbeat"
-    client.create_automation(
-        AutomationCore(
-            name=AUTOMATION,
-            description=f"Marks a run as crashed that has sent no heartbeat for {silence_s} s.",
-            trigger=EventTrigger(
-                match=ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*"}),
-                match_related=ResourceSpecification(
-                    {"prefect.resource.id": "prefect.tag.noctule", "prefect.resource.role": "tag"}
-                ),
-                after={heartbeat},
-                expect={heartbeat, *ends},
-                for_each={"prefect.resource.id"},
-                posture=Posture.Proactive,
-                threshold=1,
-                within=timedelta(seconds=silence_s),
+    return AutomationCore(
+        name=AUTOMATION,
+        description=f"Marks a run as crashed that has sent no heartbeat for {silence_s} s.",
+        trigger=EventTrigger(
+            match=ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*"}),
+            match_related=ResourceSpecification(
+                {"prefect.resource.id": "prefect.tag.noctule", "prefect.resource.role": "tag"}
             ),
-            actions=[
-                ChangeFlowRunState(
-                    state=StateType.CRASHED,
-                    message=f"No heartbeat for {silence_s} s: its process is gone.",
-                )
-            ],
-        )
+            after={heartbeat},
+            expect={heartbeat, *ends},
+            for_each={"prefect.resource.id"},
+            posture=Posture.Proactive,
+            threshold=1,
+            within=timedelta(seconds=silence_s),
+        ),
+        actions=[
+            ChangeFlowRunState(
+                state=StateType.CRASHED,
+                message=f"No heartbeat for {silence_s} s: its process is gone.",
+            )
+        ],
     )
 
 
@@ -155,7 +160,7 @@ def crash(client: SyncPrefectClient, ended: Mapping[str, str | None]) -> int:
             if state is not None and not state.is_final():
                 client.set_flow_run_state(flow_run_id, Crashed(message=why), force=True)
                 marked += 1
-        except ObjectNotFound:  # of another server
+        except (ObjectNotFound, httpx.HTTPStatusError):  # of another server, or it will not have it
             continue
     return marked
 

@@ -22,6 +22,7 @@ from prefect.runner import Runner
 
 from flows.printing import say
 from flows.signals import SIGNALLED, STOPPING
+from tasks.shown import plural
 
 LISTEN_LIMIT_S = 6.0
 """For a run to end when it is told to. It takes about a second, and as long as a library stays in
@@ -51,7 +52,8 @@ class StoppableRunner(Runner):
         """
         # Schedules are those of the deployments, not of a process: others may serve them too, and
         # what is missed is made up for by the next one that does.
-        super().__init__(heartbeat_seconds=heartbeat_s, pause_on_shutdown=False)
+        # No limit: a retraining of hours, or one that hangs, keeps no night from starting.
+        super().__init__(heartbeat_seconds=heartbeat_s, pause_on_shutdown=False, limit=None)
         self.signal: signal.Signals | None = None
         """What has asked this process to stop."""
         self._is_asked = asyncio.Event()
@@ -92,7 +94,7 @@ class StoppableRunner(Runner):
         """Begin to stop, once."""
         if self.signal is None:
             self.signal = number
-            limit = threading.Timer(STOP_LIMIT_S, os._exit, (SIGNALLED + number,))
+            limit = threading.Timer(STOP_LIMIT_S, _give_up, (number,))
             limit.daemon = True
             limit.start()
             asyncio.get_running_loop().call_soon_threadsafe(self._is_asked.set)
@@ -124,8 +126,17 @@ async def _look_every_minute(look_after: Callable[[], None]) -> None:
         await asyncio.sleep(MINUTE_S)
         try:
             await asyncio.to_thread(look_after)
-        except httpx.HTTPError:  # the runner asks the same server, and ends if that stays away
-            continue
+        except (httpx.HTTPError, RuntimeError):  # as Prefect has a server that is away
+            continue  # the runner asks it too, and ends if it stays so
+
+
+def _give_up(number: signal.Signals) -> None:
+    """End this process where ending in order takes too long: the Prefect server is away too."""
+    say(
+        f"noctule serve: stopped by {number.name}; the Prefect server could not be told in time how"
+        " runs ended. The next start sees to it"
+    )
+    os._exit(SIGNALLED + number)
 
 
 def run_until_stopped(runner: StoppableRunner, look_after: Callable[[], None]) -> int:
@@ -140,11 +151,8 @@ def run_until_stopped(runner: StoppableRunner, look_after: Callable[[], None]) -
     """
     ended = asyncio.run(runner.serve(look_after))
     assert runner.signal is not None  # noqa: S101 - it ends by a signal or an error
-    runs = (
-        f"{ended} run{'' if ended == 1 else 's'} at work ended" if ended else "no run was at work"
-    )
     say(
-        f"noctule serve: stopped by {runner.signal.name}; {runs}. The schedules stay: start it"
-        " again to go on, and what is missed until then is made up for once"
+        f"noctule serve: stopped by {runner.signal.name}; {plural(ended, 'run')} at work ended. The"
+        " schedules stay: start it again to go on, and what is missed is made up for once"
     )
     return SIGNALLED + runner.signal

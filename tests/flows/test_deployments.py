@@ -80,9 +80,12 @@ def test_a_served_deployment_runs_on_its_schedule(
             sort="END_TIME_DESC",
         )
 
-    finished = wait_for(ended, limit_s=RUN_LIMIT_S)[-1]
+    def scored() -> list[dict[str, Any]]:
+        return [one for one in ended() if "1 scored" in one["state"]["message"]]
+
+    (finished,) = wait_for(scored, limit_s=RUN_LIMIT_S)
     serving.send_signal(signal.SIGINT)
-    serving.wait(STOP_LIMIT_S)
+    assert serving.wait(STOP_LIMIT_S) == 128 + signal.SIGINT
 
     assert finished["state_type"] == "COMPLETED", finished["state"]["message"]
     assert finished["auto_scheduled"] is True
@@ -102,7 +105,8 @@ def test_a_served_deployment_runs_on_its_schedule(
     assert schedules["nightly"]["cron"] == "* * * * * */10"
     assert (schedules["retrain"]["cron"], schedules["retrain"]["timezone"]) == ("0 6 * * 0", "UTC")
     assert deployments.keys() - schedules.keys() == {"train"}
-    assert {one["paused"] for one in deployments.values()} == {True}, "nothing piles up"
+    assert {one["paused"] for one in deployments.values()} == {False}, "others may serve them too"
+    assert {one["global_concurrency_limit"] for one in deployments.values()} == {None}
 
 
 def test_a_schedule_that_is_none_is_refused_by_the_name_of_its_setting() -> None:
@@ -122,7 +126,7 @@ def test_workers_are_given_the_deployments_that_serve_has(declared: list[dict[st
         for schedule in planned:
             assert plan_schedule("nightly_cron", schedule["cron"], schedule["timezone"]).active
         assert one["tags"] == ["noctule", settings.contract]
-        assert one["concurrency_limit"] == 1
+        assert "concurrency_limit" not in one, "its slot would outlive a run"
         assert one["work_pool"]["name"] == "noctule"
 
 
