@@ -27,12 +27,18 @@ PIECE_BYTES = 1 << 20
 ZST_FEED_BYTES = 1 << 10
 """Compressed bytes given to zstd at a time. Its best ratio is 32,768, so one feed yields at most
 32 MiB however the file was made; measured 1.1 times the cost of feeding 128 KiB."""
+ZST_WINDOW_BYTES = 1 << 27
+"""Largest window of zstandard, which is memory that reading takes: 128 MiB, what ``zstd`` itself
+reads unless told otherwise, and what ``--long`` makes at the most without a number."""
+_ZST_HEADER_BYTES = 18
+"""The longest header of a frame."""
 CONTENT_BYTES = 20_000_000_000
 """Largest content that is taken in. A guess: 130 million lines of NSL-KDD, a whole day of a busy
 site; a compressed file that holds more is more likely made to fill the disk."""
 
 PARQUET_MAGIC = b"PAR1"
-_MAGIC_BYTES = 6
+_ENCRYPTED_MAGIC = b"PARE"
+_MAGIC_BYTES = 8
 _GZIP_MAGIC = b"\x1f\x8b"
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _ZSTD_SKIPPABLE = tuple(bytes([0x50 + i]) + b"\x2a\x4d\x18" for i in range(16))
@@ -42,6 +48,10 @@ _UNREAD_FORMATS = {
     b"\xfd7zXZ\x00": "compressed by xz",
     b"\xff\xfe": "UTF-16 text",
     b"\xfe\xff": "UTF-16 text",
+    b"Obj\x01": "Avro",
+    b"ARROW1\0\0": "an Arrow file (Feather)",
+    b"\x04\x22\x4d\x18": "compressed by lz4",
+    b"7z\xbc\xaf\x27\x1c": "a 7z archive",
 }
 
 
@@ -211,11 +221,14 @@ def _decompress(file: BinaryIO, source: Path, piece_bytes: int) -> Iterator[byte
             with gzip.GzipFile(fileobj=file) as content:
                 yield from iter(lambda: content.read(piece_bytes), b"")
         case "zstandard":
-            yield from _decompress_zstd(file)
+            yield from _decompress_zstd(file, source)
         case _:
             start = file.read(_MAGIC_BYTES)
             file.seek(0)
-            for magic, name in _UNREAD_FORMATS.items():
+            formats = dict(_UNREAD_FORMATS)
+            if start.startswith(_ENCRYPTED_MAGIC) and _ends_with(file, _ENCRYPTED_MAGIC):
+                formats[_ENCRYPTED_MAGIC] = "encrypted Parquet"  # and no column named PARENT
+            for magic, name in formats.items():
                 if start.startswith(magic):
                     msg = (
                         f"Cannot read {source}: it is {name}. Noctule reads UTF-8 CSV, plain or"
@@ -225,24 +238,67 @@ def _decompress(file: BinaryIO, source: Path, piece_bytes: int) -> Iterator[byte
             yield from iter(lambda: file.read(piece_bytes), b"")
 
 
-def _decompress_zstd(file: BinaryIO) -> Iterator[bytes]:
+def _ends_with(file: BinaryIO, magic: bytes) -> bool:
+    """Tell how an open file ends, and leave it at its beginning."""
+    file.seek(-len(magic), os.SEEK_END)
+    end = file.read()
+    file.seek(0)
+    return end == magic
+
+
+def _decompress_zstd(file: BinaryIO, source: Path) -> Iterator[bytes]:
     """Yield the content of zstandard frames laid end to end.
 
     ``stream_reader`` ends quietly where a file was cut short, so each frame's end is checked here.
     """
-    decompressor = zstandard.ZstdDecompressor()
+    decompressor = zstandard.ZstdDecompressor(max_window_size=ZST_WINDOW_BYTES)
     frame = decompressor.decompressobj()
-    has_begun = False
+    header = b""
     while fed := file.read(ZST_FEED_BYTES):
         while fed:
-            if content := frame.decompress(fed):
+            header += fed[: _ZST_HEADER_BYTES - len(header)]
+            try:
+                content = frame.decompress(fed)
+            except zstandard.ZstdError as error:
+                if need := _need_of_frame(header):
+                    msg = f"Cannot read {source}: {need} None of it is stored."
+                    raise DamagedContentError(msg) from error
+                raise
+            if content:
                 yield content
-            has_begun = True
             fed = b""
             if frame.eof:
                 fed = frame.unused_data
                 frame = decompressor.decompressobj()
-                has_begun = False
-    if has_begun:
+                header = b""
+    if header:
         msg = "the last zstandard frame does not end"
         raise EOFError(msg)
+
+
+def _need_of_frame(header: bytes) -> str | None:
+    """Say what a zstandard frame needs that it does not get; None where it needs nothing else."""
+    try:
+        frame = zstandard.get_frame_parameters(header)
+    except zstandard.ZstdError:
+        return None
+    if frame.window_size > ZST_WINDOW_BYTES:
+        return (
+            f"zstandard needs a window of {_write_size(frame.window_size)} to decompress it, and"
+            f" Noctule gives it {_write_size(ZST_WINDOW_BYTES)}. Compress it without --long, or"
+            " with --long=27."
+        )
+    if frame.dict_id:
+        return (
+            f"zstandard needs the dictionary {frame.dict_id} to decompress it. Compress it without"
+            " a dictionary."
+        )
+    return None
+
+
+def _write_size(size_bytes: int) -> str:
+    """Write the size of a window, which is a whole number of KiB."""
+    for power, unit in ((30, "GiB"), (20, "MiB")):
+        if size_bytes % (1 << power) == 0:
+            return f"{size_bytes >> power} {unit}"
+    return f"{size_bytes >> 10:,} KiB"
