@@ -155,18 +155,17 @@ def read_rendered(
         InputRejectedError: damaged.
     """
     held_rows = check_pages(source)
-    wanted = sorted(row_numbers)
+    names, count = read_names(source), count_records(source)
+    wanted = sorted(row for row in row_numbers if row <= count)
     rendered: dict[int, bytes] = {}
-    with refusing(source, is_whole=True):
-        records = _by_place(source)
-        width = len(read_names(source))
-        for first in range(0, count_records(source), held_rows):
-            here = wanted[bisect_right(wanted, first) : bisect_right(wanted, first + held_rows)]
-            if not here:
-                continue
-            found = records.slice(first, held_rows).collect()[[row - first - 1 for row in here]]
-            lines = (line for some in _render(found, width, line_bytes) for line in some)
-            rendered |= zip(here, lines, strict=True)
+    for first in range(0, count, held_rows):
+        rows = wanted[bisect_right(wanted, first) : bisect_right(wanted, first + held_rows)]
+        if rows:
+            with refusing(source, is_whole=True):
+                held = _by_place(source).slice(first, held_rows).collect()
+            found = held[[row - first - 1 for row in rows]]
+            lines = (line for some in _render(found, len(names), line_bytes) for line in some)
+            rendered |= zip(rows, lines, strict=True)
     return rendered
 
 

@@ -36,6 +36,8 @@ SMALL = Contract(
     attack="attack",
     headerless=((*FEATURES, "attack"), (*FEATURES, "attack", "difficulty")),
 )
+NO_VALUE = ": it stands for no value; a row without it is not scored"
+COMMA = ": write it without a comma, and decimals with a point"
 HEADER = b"duration,service,error_rate\n"
 
 
@@ -163,8 +165,15 @@ def test_parts_are_full_but_for_the_last_and_keep_the_order(ingest: Ingest) -> N
         (b"1,http", ["expected 3 fields, found 2"]),
         (b"1,http,0.5,9", ["expected 3 fields, found 4"]),
         (b"abc,http,0.5", ["duration: 'abc' is not an integer"]),
-        (b"1.0,http,0.5", ["duration: '1.0' is not an integer"]),
-        (b"NaN,http,0.5", ["duration: 'NaN' is not an integer"]),
+        (b"14.5,http,0.5", ["duration: '14.5' is not an integer"]),
+        (
+            b"NaN,http,0.5",
+            [f"duration: 'NaN' is not an integer{NO_VALUE}"],
+        ),
+        (
+            b'"1,234",http,0.5',
+            [f"duration: '1,234' is not an integer{COMMA}"],
+        ),
         (
             b"9223372036854775808,http,0.5",
             ["duration: '9223372036854775808' does not fit in 64 bits"],
@@ -224,6 +233,16 @@ def test_a_line_without_end_is_cut_and_takes_no_memory(ingest: Ingest) -> None:
     assert night.quarantined["raw"].to_list() == [b"x" * 2_001]
     assert "longer than the 2000 bytes" in night.quarantined["reasons"][0][0]
     assert cost.peak_mb * 1e6 - before < 100_000_000, "the line has three times as much"
+
+
+def test_numbers_written_as_floats_and_padded_names_are_read_in_every_line(ingest: Ingest) -> None:
+    lines = b"".join(b"%d.0, http\t,0.%02d000001311\n" % (row, row) for row in range(1, 100))
+    night = ingest(HEADER + lines)
+    assert night.summary.rows_unparsed == 0
+    assert {row[3] for row in night.rows} == {"http"}
+    assert [row[2] for row in night.rows] == list(range(1, 100))
+    night = Ingested(night.folder, HEADER + b"1,http,0.5\n" * 99 + b"2.0, ftp,1e-17\n", "few.csv")
+    assert night.rows[-1] == (100, 101, 2, "ftp", 1e-17), "the column declares no resolution"
 
 
 def test_nan_and_infinity_are_floats_and_left_to_validation(ingest: Ingest) -> None:
@@ -359,7 +378,10 @@ def test_parquet_of_other_types_is_cast_and_bad_cells_are_quarantined(
         (
             3,
             3,
-            ["duration: 'NaN' is not an integer", "error_rate: 'word' is not a number"],
+            [
+                f"duration: 'NaN' is not an integer{NO_VALUE}",
+                "error_rate: 'word' is not a number",
+            ],
             b"NaN,ftp,word",
         ),
         (4, 4, ["duration: empty", "error_rate: empty"], b",ftp,"),
@@ -367,7 +389,7 @@ def test_parquet_of_other_types_is_cast_and_bad_cells_are_quarantined(
         (
             6,
             6,
-            ["duration: '9.223372036854776e+18' is not an integer"],
+            ["duration: '9.223372036854776e+18' does not fit in 64 bits"],
             b"9.223372036854776e+18,ftp,1",
         ),
     ]
