@@ -38,6 +38,8 @@ FEWEST_CELL_BYTES = 2
 MOST_NUMBER_BYTES = 48
 """What a cell that is no text takes at the most: a decimal of 38 digits, its sign, its point and a
 separator; rounded up."""
+MOST_DECIMAL_DIGITS = 38
+"""polars (2.1) knows a decimal of more, and casts none."""
 NO_DECIMALS = frozenset({"DELTA_BYTE_ARRAY", "BYTE_STREAM_SPLIT"})
 """The encodings of bytes of a fixed length, as decimals are, that polars (2.1) does not decode."""
 
@@ -205,7 +207,9 @@ def _by_place(source: Path) -> pl.LazyFrame:
         held: PolarsDataType = dtype
         if isinstance(dtype, pl.Extension):
             column, held = column.ext.storage(), dtype.ext_storage()
-        is_unread = held.is_decimal() and encodings.get(name, frozenset()) & NO_DECIMALS
+        is_unread = isinstance(held, pl.Decimal) and (
+            held.precision > MOST_DECIMAL_DIGITS or encodings.get(name, frozenset()) & NO_DECIMALS
+        )
         if not (held.is_nested() or held == pl.Binary or is_unread):
             columns.append(column.alias(str(place)))
     return records.select(columns)
