@@ -18,12 +18,13 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from expectations.errors import InputRejectedError
 from storage.text import printable
-from tasks.quarantine import HELD_BYTES
 
 HELD_ROWS = 250_000
 """Records looked at together at the most. A guess: as many as a part has."""
 NO_DICTIONARY = "DictAccumulator"
 """What Arrow (26) says where it can make no dictionary of the texts of an encoding."""
+READ_BYTES = 16 << 20
+"""Bytes of such texts that are read together: reading took eight times as much memory (measured)."""
 FEWEST_ROWS = 16
 """Records of such texts that are read together at the least: a guess between memory and time."""
 TEXT_TYPES = (
@@ -71,7 +72,7 @@ def check_pages(source: Path) -> int:
 
     Returns:
         How many records may be held at once: of texts that are kept neither as a dictionary nor
-        plainly, as many as take ``HELD_BYTES``.
+        plainly, as many as take ``READ_BYTES``.
 
     Raises:
         InputRejectedError: damaged.
@@ -90,7 +91,7 @@ def check_pages(source: Path) -> int:
             if NO_DICTIONARY not in str(error):
                 raise
             file.seek(0)
-            return max(1, min(HELD_ROWS, HELD_BYTES // max(1, _longest(file, flat))))
+            return max(1, min(HELD_ROWS, READ_BYTES // max(1, _longest(file, flat))))
     return HELD_ROWS
 
 
@@ -106,7 +107,7 @@ def _longest(file: BinaryIO, flat: Sequence[str]) -> int:
     parquet = pq.ParquetFile(file)
     groups = [parquet.metadata.row_group(place) for place in range(parquet.num_row_groups)]
     most = max((group.total_byte_size for group in groups), default=0)
-    rows = min(HELD_ROWS, max(FEWEST_ROWS, HELD_BYTES // max(1, most)))
+    rows = min(HELD_ROWS, max(FEWEST_ROWS, READ_BYTES // max(1, most)))
     longest: Counter[str] = Counter()
     for batch in parquet.iter_batches(rows, columns=list(flat)):
         for name, column in zip(batch.schema.names, batch.columns, strict=True):
