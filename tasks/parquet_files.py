@@ -4,7 +4,6 @@ Belongs here: the footer, the pages, and in words why a file is not read. Does n
 its records mean (``tasks.parquet_records``).
 """
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,7 +23,10 @@ HELD_ROWS = 250_000
 NO_DICTIONARY = "DictAccumulator"
 """What Arrow (26) says where it can make no dictionary of the texts of an encoding."""
 READ_BYTES = 16 << 20
-"""Bytes of such texts that are read together: reading took eight times as much memory (measured)."""
+"""Bytes of such texts that polars reads together; it took eight times as much memory (measured)."""
+CHECKED_BYTES = 256 << 20
+"""Bytes that such texts can have which are checked together. A guess between the memory that a file
+made to fill it may take, and time: 50 records of a group of 122,880, as DuckDB writes them."""
 FEWEST_ROWS = 16
 """Records of such texts that are read together at the least: a guess between memory and time."""
 TEXT_TYPES = (
@@ -105,16 +107,22 @@ def _longest(file: BinaryIO, flat: Sequence[str]) -> int:
         Bytes of a record, if each of its texts were the longest of its column.
     """
     parquet = pq.ParquetFile(file)
+    texts = [name for name in flat if _is_text(parquet.schema_arrow.field(name).type)]
+    others = [name for name in flat if name not in texts]
+    for _ in parquet.iter_batches(columns=others):
+        pass
     groups = [parquet.metadata.row_group(place) for place in range(parquet.num_row_groups)]
     most = max((group.total_byte_size for group in groups), default=0)
-    rows = min(HELD_ROWS, max(FEWEST_ROWS, READ_BYTES // max(1, most)))
-    longest: Counter[str] = Counter()
-    for batch in parquet.iter_batches(rows, columns=list(flat)):
-        for name, column in zip(batch.schema.names, batch.columns, strict=True):
-            if any(is_one(column.type) for is_one in TEXT_TYPES):
-                size = pc.max(pc.binary_length(column)).as_py() or 0
-                longest[name] = max(longest[name], size)
-    return longest.total()
+    rows = min(HELD_ROWS, max(FEWEST_ROWS, CHECKED_BYTES // max(1, most)))
+    longest = [0] * len(texts)
+    for batch in parquet.iter_batches(rows, columns=texts):
+        sizes = (pc.max(pc.binary_length(column)).as_py() or 0 for column in batch.columns)
+        longest = list(map(max, longest, sizes))
+    return sum(longest)
+
+
+def _is_text(dtype: pa.DataType) -> bool:
+    return any(is_one(dtype) for is_one in TEXT_TYPES)
 
 
 def read_encodings(source: Path) -> Mapping[str, frozenset[str]]:
