@@ -24,9 +24,9 @@ NO_DICTIONARY = "DictAccumulator"
 """What Arrow (26) says where it can make no dictionary of the texts of an encoding."""
 READ_BYTES = 16 << 20
 """Bytes of such texts that polars reads together; it took eight times as much memory (measured)."""
-CHECKED_BYTES = 256 << 20
-"""Bytes that such texts can have which are checked together. A guess between the memory that a file
-made to fill it may take, and time: 50 records of a group of 122,880, as DuckDB writes them."""
+CHECKED_BYTES = 64 << 20
+"""Bytes that such texts can have which Arrow reads together; it takes seven times as much memory. A
+guess between that and time: 5 CPU s for a million records of DuckDB, in groups of 122,880."""
 FEWEST_ROWS = 16
 """Records of such texts that are read together at the least: a guess between memory and time."""
 TEXT_TYPES = (
