@@ -25,13 +25,12 @@ NO_DICTIONARY = "DictAccumulator"
 READ_BYTES = 16 << 20
 """Bytes of such texts that polars reads together; it took eight times as much memory (measured)."""
 CHECKED_BYTES = 64 << 20
-"""Bytes that such texts can have which Arrow reads together; it takes seven times as much memory. A
-guess between that and time: 5 CPU s for a million records of DuckDB, in groups of 122,880."""
+"""Bytes that such texts can have which Arrow reads together. A guess between the memory that a file
+made to fill it may take, and time."""
 FEWEST_ROWS = 16
 """Records of such texts that are read together at the least: a guess between memory and time."""
-TEXT_TYPES = (
-    pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary,
-)  # fmt: skip
+FRONT_CODED = "DeltaByteArrayDecoder"
+"""Arrow's decoder of texts of which a file keeps what differs from the one before."""
 NOT_READ = ("not yet implemented", "not implemented", "not supported", "unsupported")
 """What Arrow says of a form that it knows and does not read."""
 SAID_CHARACTERS = 160
@@ -73,8 +72,8 @@ def check_pages(source: Path) -> int:
     ended, and with it the night. One million records of NSL-KDD take .25 CPU s.
 
     Returns:
-        How many records may be held at once: of texts that are kept neither as a dictionary nor
-        plainly, as many as take ``READ_BYTES``.
+        How many records may be held at once: of texts of which the file keeps what differs from
+        the one before, as many as take ``READ_BYTES``.
 
     Raises:
         InputRejectedError: damaged.
@@ -92,37 +91,51 @@ def check_pages(source: Path) -> int:
         except OSError as error:
             if NO_DICTIONARY not in str(error):
                 raise
-            file.seek(0)
-            return max(1, min(HELD_ROWS, READ_BYTES // max(1, _longest(file, flat))))
+            return max(1, min(HELD_ROWS, READ_BYTES // max(1, _check_texts(file, flat))))
     return HELD_ROWS
 
 
-def _longest(file: BinaryIO, flat: Sequence[str]) -> int:
-    """Read every value of which Arrow can make no dictionary, and size the longest texts.
-
-    An encoding may keep of a text only what differs from the one before: a file of 522 bytes held
-    a gigabyte. A text is no longer than all that its row group keeps, so that few are read at once.
+def _check_texts(file: BinaryIO, flat: Sequence[str]) -> int:
+    """Read every value of a file of whose texts Arrow can make no dictionary.
 
     Returns:
-        Bytes of a record, if each of its texts were the longest of its column.
+        Bytes of the longest texts of which the file keeps only what differs from the one before,
+        one of each column: a file of 522 bytes held a gigabyte of them. 0 where it has none.
     """
+    plain: list[str] = []
+    front: list[str] = []
+    for name in flat:
+        found = _find_encoding(file, name)
+        (front if found == FRONT_CODED else plain).append(name)
     parquet = pq.ParquetFile(file)
-    texts = [name for name in flat if _is_text(parquet.schema_arrow.field(name).type)]
-    others = [name for name in flat if name not in texts]
-    for _ in parquet.iter_batches(columns=others):
+    for _ in parquet.iter_batches(columns=plain):
         pass
+    # A text is no longer than all that its row group keeps, so that few are read at once.
     groups = [parquet.metadata.row_group(place) for place in range(parquet.num_row_groups)]
     most = max((group.total_byte_size for group in groups), default=0)
     rows = min(HELD_ROWS, max(FEWEST_ROWS, CHECKED_BYTES // max(1, most)))
-    longest = [0] * len(texts)
-    for batch in parquet.iter_batches(rows, columns=texts):
+    longest = [0] * len(front)
+    for batch in parquet.iter_batches(rows, columns=front) if front else ():
         sizes = (pc.max(pc.binary_length(column)).as_py() or 0 for column in batch.columns)
         longest = list(map(max, longest, sizes))
     return sum(longest)
 
 
-def _is_text(dtype: pa.DataType) -> bool:
-    return any(is_one(dtype) for is_one in TEXT_TYPES)
+def _find_encoding(file: BinaryIO, name: str) -> str | None:
+    """Name the encoding of a column's texts, by Arrow's decoder; None where they are a dictionary.
+
+    The metadata say it too, but they may not be looked at before all is known to be whole: see
+    ``read_encodings``.
+    """
+    parquet = pq.ParquetFile(file, read_dictionary=[name])
+    try:
+        for _ in parquet.iter_batches(columns=[name]):
+            pass
+    except OSError as error:
+        if NO_DICTIONARY not in str(error):
+            raise
+        return str(error).rpartition(" ")[2].rstrip(".")
+    return None
 
 
 def read_encodings(source: Path) -> Mapping[str, frozenset[str]]:
