@@ -1,5 +1,6 @@
 """What one value is, in text and in Parquet alike, and in words why it is none."""
 
+import dataclasses
 from decimal import Decimal
 
 import numpy as np
@@ -140,6 +141,14 @@ def test_a_written_rate_with_dust_is_the_double_that_its_digits_are_read_as(dust
     exact = [float(text) for text in written]
     noisy = pl.DataFrame({"cell": np.array(exact) + dust})
     assert settle(noisy, [RATE])["cell"].to_list() == exact
+
+
+def test_columns_are_settled_each_for_itself() -> None:
+    names = [f"rate {place}" for place in range(9)]
+    columns = [dataclasses.replace(RATE, name=name) for name in names]
+    numbers = np.random.default_rng(0).integers(0, 101, (100_000, len(names))) / 100
+    settled = settle(pl.DataFrame(numbers + 1e-17, schema=names), columns)
+    assert (settled.to_numpy() == numbers).all()
 
 
 def test_every_ratio_of_a_window_keeps_its_place_and_dust_does_not_move_it() -> None:
