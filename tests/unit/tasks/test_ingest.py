@@ -2,12 +2,16 @@
 
 import gzip
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
+import numpy as np
 import polars as pl
+import polars.selectors as cs
 import psutil
 import pytest
 import zstandard
+from polars.testing import assert_frame_equal
 
 from expectations.contract import Column, Contract
 from expectations.errors import InputRejectedError
@@ -17,6 +21,7 @@ from tasks.csv_blocks import number_lines, parse_lines
 from tasks.ingest import IngestOptions, IngestSummary, ingest_file, read_raw_lines
 from tasks.layout import Layout, recognise_layout
 from tasks.quarantine import QUARANTINE_SCHEMA
+from tasks.simulate import simulate_night
 from tasks.sources import hash_content
 
 FEATURES = ("duration", "service", "error_rate")
@@ -414,6 +419,41 @@ def test_parquet_that_cannot_be_used_is_rejected(
     frame.write_parquet(tmp_path / "made.parquet")
     with pytest.raises(InputRejectedError, match=message):
         ingest((tmp_path / "made.parquet").read_bytes())
+
+
+# Floating-point dust: the same connections, however their rates were computed.
+
+
+def test_dust_in_rates_gives_the_rows_without_it_in_every_format(tmp_path: Path) -> None:
+    simulate_night(tmp_path / "plain.csv", rows=1_000, seed=1, night=date(2026, 11, 1))
+    plain = pl.read_csv(tmp_path / "plain.csv")
+    rates, counts = cs.float(), cs.integer()
+    assert plain.select((rates == 0).any()).row(0).count(True) > 5, "zeros, which trees split off"
+    dusty = plain.with_columns(
+        pl.when(rate == 1).then(1.0000000000000002).otherwise(rate + 1e-17).alias(rate.name)
+        for rate in plain.select(rates)
+    )
+    assert dusty.select((rates == 1e-17).any()).row(0).count(True) > 5
+    dusty.write_csv(tmp_path / "dusty.csv")
+    dusty.with_columns(counts.cast(pl.Float64)).write_csv(tmp_path / "floats.csv")
+    dusty.with_columns(rates - 2e-17).write_parquet(tmp_path / "below.parquet")
+    plain.with_columns(rates.cast(pl.Float32)).write_csv(tmp_path / "single.csv")
+    plain.with_columns(rates.cast(pl.Float32)).write_parquet(tmp_path / "single.parquet")
+    plain.with_columns(rates.cast(pl.Float64).cast(pl.Decimal(10, 2))).write_parquet(
+        tmp_path / "decimal.parquet"
+    )
+    read = {}
+    for source in list(tmp_path.iterdir()):
+        out = tmp_path / f"lake of {source.name}"
+        out.mkdir()
+        summary = ingest_file(source, NSL_KDD, out, batch_of(source))
+        assert (summary.rows_parsed, summary.rows_unparsed) == (1_000, 0)
+        [part] = summary.parts
+        read[source.name] = pl.read_parquet(out / Path(part).name).drop("line_number")
+    assert len(read) == 7
+    for rows in read.values():
+        assert_frame_equal(rows, read["plain.csv"], check_exact=True)
+    assert not any(np.signbit(read["below.parquet"].select(rates).to_numpy()).ravel())
 
 
 # The real files.
