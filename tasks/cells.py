@@ -141,8 +141,9 @@ def _cast(column: Column, held: pl.DataType, source: str) -> pl.Expr:
     is_number = held.is_numeric() or held == pl.Boolean
     if not (_is_text(held) or held.is_integer() or (is_number and not column.is_categorical)):
         expected = "text" if column.is_categorical else "numbers"
+        shown = str(held)[:_SHOWN_CHARACTERS]
         msg = (
-            f"Cannot read {source}: its column {column.name} is {held}, expected {expected}."
+            f"Cannot read {source}: its column {column.name} is {shown}, expected {expected}."
             " Write the column in that type and deliver it again; none of its rows is stored."
         )
         raise InputRejectedError(msg)

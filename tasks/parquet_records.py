@@ -109,12 +109,15 @@ def parse_records(
         InputRejectedError: damaged, or a column of a type that cannot hold the declared one.
     """
     slice_rows = min(slice_rows, check_pages(source))
-    names = [column.name for column in layout.columns]
+    declared = [
+        pl.nth(place).alias(column.name)
+        for place, column in zip(layout.positions, layout.columns, strict=True)
+    ]
     records = pl.scan_parquet(source, glob=False)
     first = 0
     while True:
         with refusing(source, is_whole=True):
-            cells = records.select(names).slice(first, slice_rows).collect()
+            cells = records.select(declared).slice(first, slice_rows).collect()
         if cells.is_empty():
             return
         cells, is_long = _leave_out_long(cells, line_bytes)

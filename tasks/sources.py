@@ -38,7 +38,8 @@ site; a compressed file that holds more is more likely made to fill the disk."""
 
 PARQUET_MAGIC = b"PAR1"
 _ENCRYPTED_MAGIC = b"PARE"
-_MAGIC_BYTES = 8
+"""How Parquet begins and ends whose footer is encrypted; a text may begin so too."""
+_MAGIC_BYTES = 6
 _GZIP_MAGIC = b"\x1f\x8b"
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _ZSTD_SKIPPABLE = tuple(bytes([0x50 + i]) + b"\x2a\x4d\x18" for i in range(16))
@@ -48,10 +49,6 @@ _UNREAD_FORMATS = {
     b"\xfd7zXZ\x00": "compressed by xz",
     b"\xff\xfe": "UTF-16 text",
     b"\xfe\xff": "UTF-16 text",
-    b"Obj\x01": "Avro",
-    b"ARROW1\0\0": "an Arrow file (Feather)",
-    b"\x04\x22\x4d\x18": "compressed by lz4",
-    b"7z\xbc\xaf\x27\x1c": "a 7z archive",
 }
 
 
@@ -73,6 +70,10 @@ class SourceChangedError(InputRejectedError):
             f"{source} changed while it was worked on. Nothing was stored; run it again when it is"
             " complete."
         )
+
+
+class _UnmetNeedError(Exception):
+    """A file is whole and needs something to be read; in words, with what to do."""
 
 
 class ContentHash(BaseModel):
@@ -151,6 +152,9 @@ def read_content(source: Path, piece_bytes: int = PIECE_BYTES) -> Iterator[bytes
                 content if _compression_of(file) is None else _refuse_parquet(content, source)
             )
             after = os.fstat(file.fileno())
+    except _UnmetNeedError as error:
+        msg = f"Cannot read {source}: {error} None of it is stored."
+        raise DamagedContentError(msg) from error
     except FileNotFoundError as error:
         msg = f"Cannot read {source}: there is no such file."
         raise SourceUnavailableError(msg) from error
@@ -221,14 +225,14 @@ def _decompress(file: BinaryIO, source: Path, piece_bytes: int) -> Iterator[byte
             with gzip.GzipFile(fileobj=file) as content:
                 yield from iter(lambda: content.read(piece_bytes), b"")
         case "zstandard":
-            yield from _decompress_zstd(file, source)
+            yield from _decompress_zstd(file)
         case _:
             start = file.read(_MAGIC_BYTES)
             file.seek(0)
-            formats = dict(_UNREAD_FORMATS)
             if start.startswith(_ENCRYPTED_MAGIC) and _ends_with(file, _ENCRYPTED_MAGIC):
-                formats[_ENCRYPTED_MAGIC] = "encrypted Parquet"  # and no column named PARENT
-            for magic, name in formats.items():
+                msg = "it is encrypted Parquet. Noctule has no key: deliver it decrypted."
+                raise _UnmetNeedError(msg)
+            for magic, name in _UNREAD_FORMATS.items():
                 if start.startswith(magic):
                     msg = (
                         f"Cannot read {source}: it is {name}. Noctule reads UTF-8 CSV, plain or"
@@ -246,7 +250,7 @@ def _ends_with(file: BinaryIO, magic: bytes) -> bool:
     return end == magic
 
 
-def _decompress_zstd(file: BinaryIO, source: Path) -> Iterator[bytes]:
+def _decompress_zstd(file: BinaryIO) -> Iterator[bytes]:
     """Yield the content of zstandard frames laid end to end.
 
     ``stream_reader`` ends quietly where a file was cut short, so each frame's end is checked here.
@@ -261,8 +265,7 @@ def _decompress_zstd(file: BinaryIO, source: Path) -> Iterator[bytes]:
                 content = frame.decompress(fed)
             except zstandard.ZstdError as error:
                 if need := _need_of_frame(header):
-                    msg = f"Cannot read {source}: {need} None of it is stored."
-                    raise DamagedContentError(msg) from error
+                    raise _UnmetNeedError(need) from error
                 raise
             if content:
                 yield content
