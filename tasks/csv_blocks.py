@@ -280,10 +280,9 @@ def _read_clean(
         a value has one, and each that may be empty has one or is; of some others it is not known.
     """
     rows = int(np.count_nonzero(is_clean))
+    types = {column.name: column.dtype for column in layout.columns}
     if rows == 0:
-        return pl.DataFrame(schema={one.name: one.dtype for one in layout.columns}), np.ones(
-            0, bool
-        )
+        return pl.DataFrame(schema=types), np.ones(0, bool)
     text = lines.text
     if rows < len(is_clean):
         edges = np.flatnonzero(np.diff(is_clean, prepend=False, append=False)).reshape(-1, 2)
@@ -294,17 +293,17 @@ def _read_clean(
     is_guarded = text.startswith(_MISTAKEN_STARTS)
     if is_guarded:
         text = b"0" + b"," * (layout.width - 1) + b"\n" + text
-    values = _read_columns(text, layout, {one.name: one.dtype for one in layout.columns})
-    numbers = [one for one in layout.columns if not one.is_categorical]
-    lacking = [column for column in numbers if values[column.name].null_count()]
-    lacks = values.select(
-        pl.any_horizontal(
-            pl.repeat(value=False, n=pl.len()), *(pl.col(one.name).is_null() for one in lacking)
-        )
-    )
-    again = lacking if lacks.to_series().sum() > MOST_LACKING * rows else []
+    values = _read_columns(text, layout, types)
+    again = [
+        column
+        for column in layout.columns
+        if not column.is_categorical and values[column.name].null_count()
+    ]
+    lacks = [pl.col(column.name).is_null() for column in again]
+    if again and values.select(pl.any_horizontal(lacks).sum()).item() <= MOST_LACKING * rows:
+        again = []
     if any(byte in text for byte in BLANK_BEGINNINGS):
-        again = [*again, *(one for one in layout.columns if one.is_categorical)]
+        again += [column for column in layout.columns if column.is_categorical]
     cells = _read_columns(text, layout, {column.name: pl.String() for column in again})
     values = settle(values.with_columns(cast_cells(cells, again, "the file")), layout.columns)
     is_whole = np.ones(values.height, bool)
