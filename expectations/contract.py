@@ -34,6 +34,9 @@ class Column:
     """One sentence from the source's own documentation."""
     unit: str = ""
     """``s``, ``bytes``, ``connections``, ``ratio`` ...; empty for categories and flags."""
+    resolution: float | None = None
+    """Smallest difference between two numbers that means something: a power of ten, 1 of whole
+    numbers. A float is read as the nearest multiple of it, and as it is where this is None."""
     role: Role = "feature"
     nullable: bool = False
     minimum: float | None = None
@@ -50,6 +53,11 @@ class Column:
     def is_categorical(self) -> bool:
         """Whether the values are names rather than quantities."""
         return self.dtype == pl.String
+
+    @property
+    def is_flag(self) -> bool:
+        """Whether 0 and 1 are declared values, which stand for no and yes."""
+        return not self.is_categorical and {0, 1} <= set(self.values or ())
 
 
 @dataclass(frozen=True, kw_only=True)

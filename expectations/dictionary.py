@@ -23,7 +23,9 @@ when this page is behind them.
 
 A violation **quarantines** its row (kept with its reasons, not scored) or is **reported** (the row
 is scored). A value of the wrong type, a null or a NaN in a feature always quarantines. Bounds on
-the whole batch **reject** it, or are reported.
+the whole batch **reject** it, or are reported. A number is read as the nearest multiple of its
+column's **resolution**, the smallest difference that means something; in a column of whole numbers
+a decimal that is not within 0.000001 of one is of the wrong type.
 """
 
 _HEADER = (
@@ -65,7 +67,7 @@ def _render_contract(contract: Contract) -> str:
     sections += [
         "### Columns",
         _table(
-            ("column", "type", "unit", "allowed", "outside it", "role", "meaning"),
+            ("column", "type", "unit", "resolution", "allowed", "outside it", "role", "meaning"),
             map(_column_cells, contract.columns),
         ),
         "### Conditions of a row",
@@ -110,6 +112,7 @@ def _column_cells(column: Column) -> tuple[str, ...]:
         f"`{column.name}`",
         f"{column.dtype}",
         column.unit,
+        "" if column.resolution is None else f"{column.resolution:f}".rstrip("0").rstrip("."),
         allowed + (", or nothing" if column.nullable else ""),
         "quarantined" if column.severity == "required" else "reported",
         column.role,

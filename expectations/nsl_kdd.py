@@ -11,21 +11,31 @@ from expectations.contract import Column, Contract
 from expectations.nsl_kdd_rules import ADVISORY_RULES, PROFILE, REQUIRED_RULES
 from expectations.nsl_kdd_values import FAMILIES, FLAGS, PROTOCOLS, SERVICES, TECHNIQUES
 
+RATE_RESOLUTION = 1e-6
+"""A rate counts among at most 511 connections (``nsl_kdd_rules.WINDOW_LIMIT``), so two different
+ones are at least 1 / (511 * 510) = 3.8e-6 apart: what lies closer is floating-point dust."""
+
 
 def _count(name: str, unit: str, meaning: str) -> Column:
     """Declare a number of things: whole, zero or more, without a documented upper bound."""
-    return Column(name=name, dtype=pl.Int64(), unit=unit, minimum=0, meaning=meaning)
+    return Column(name=name, dtype=pl.Int64(), unit=unit, resolution=1, minimum=0, meaning=meaning)
 
 
 def _flag(name: str, meaning: str) -> Column:
     """Declare a yes or no, written as 1 or 0."""
-    return Column(name=name, dtype=pl.Int64(), values=(0, 1), meaning=meaning)
+    return Column(name=name, dtype=pl.Int64(), resolution=1, values=(0, 1), meaning=meaning)
 
 
 def _rate(name: str, meaning: str) -> Column:
     """Declare a share of connections, written with two decimals."""
     return Column(
-        name=name, dtype=pl.Float64(), unit="ratio", minimum=0, maximum=1, meaning=meaning
+        name=name,
+        dtype=pl.Float64(),
+        unit="ratio",
+        resolution=RATE_RESOLUTION,
+        minimum=0,
+        maximum=1,
+        meaning=meaning,
     )
 
 
@@ -73,6 +83,7 @@ _CONTENT = (
     Column(
         name="su_attempted",
         dtype=pl.Int64(),
+        resolution=1,
         values=(0, 1, 2),
         meaning="1 if `su root` was attempted. Documented as binary; the KDD files also hold 2.",
     ),
@@ -169,6 +180,7 @@ _LABELS = (
         name="difficulty",
         dtype=pl.Int64(),
         unit="learners",
+        resolution=1,
         role="ignored",
         nullable=True,
         minimum=0,

@@ -9,12 +9,14 @@ The file is taken whole, split at line feeds and read character by character: sl
 """
 
 import gzip
+import math
 import re
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from fractions import Fraction
 from functools import lru_cache
 from typing import Any, Final
 
@@ -33,10 +35,10 @@ MAX_REFUSED_RATIO: Final = 0.5
 _UNREAD: Final = (b"PK\x03\x04", b"BZh", b"\xfd7zXZ\x00", b"\xff\xfe", b"\xfe\xff")
 _ZSTD: Final = (b"\x28\xb5\x2f\xfd", *(bytes([first]) + b"\x2a\x4d\x18" for first in range(80, 96)))
 _MARK: Final = b"\xef\xbb\xbf"
-_INTEGER: Final = re.compile(r"[+-]?[0-9]+")
-_FLOAT: Final = re.compile(
-    r"[+-]?(\d+\.?\d*(e[+-]?\d+)?|\.\d+(e[+-]?\d+)?|inf(inity)?|nan)", re.ASCII | re.IGNORECASE
-)
+_NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+_NOT_FINITE: Final = re.compile(r"[+-]?(inf(inity)?|nan)", re.IGNORECASE)
+MOST_DIGITS: Final = 1_000
+"""Characters of the longest number that is read, in the files that are made here."""
 _INT64: Final = range(-(2**63), 2**63)
 _FEATURES: Final = NSL_KDD.feature_names
 
@@ -231,30 +233,46 @@ def _read_cell(name: str, cell: object) -> tuple[object, bool]:
         return None, may_be_empty
     if isinstance(cell, str):
         return _read_text(name, cell)
-    cell = float(cell) if isinstance(cell, Decimal) else cell
-    assert isinstance(cell, int | float)  # noqa: S101 - what else _can_hold lets through
+    assert isinstance(cell, int | float | Decimal)  # noqa: S101 - what else _can_hold lets through
     if column.is_categorical:
         return str(cell), True
     if column.dtype == pl.Float64:
-        return float(cell), True
-    is_whole = cell == cell // 1 and int(cell) in _INT64 if abs(cell) < 2**64 else False
-    return (int(cell), True) if is_whole else (None, False)
+        return _settle(float(cell)), True
+    return _read_whole(Fraction(cell)) if math.isfinite(cell) else (None, False)
 
 
 @lru_cache(maxsize=100_000)
 def _read_text(name: str, text: str) -> tuple[object, bool]:
     """Return a text cell's value, and whether the row can be used with it."""
     column = NSL_KDD.by_name[name]
-    if column.is_categorical:
-        return (None, False) if re.search(r"[\0\r\n]", text) else (text, True)
-    bare = text.strip(" \t")
+    bare = text.strip(" \t\xa0")
     if not bare:
         return None, column.nullable or column.role in {"label", "ignored"}
+    if column.is_categorical:
+        return (None, False) if re.search(r"[\0\r\n]", bare) else (bare, True)
     if column.dtype == pl.Float64:
-        return (float(bare), True) if _FLOAT.fullmatch(bare) else (None, False)
+        is_number = _NUMBER.fullmatch(bare) or _NOT_FINITE.fullmatch(bare)
+        return (_settle(float(bare)), True) if is_number else (None, False)
+    if set(column.values or ()) >= {0, 1} and bare.lower() in {"true", "false"}:
+        return int(bare.lower() == "true"), True
     # Python refuses to read numbers of thousands of digits.
-    is_integer = _INTEGER.fullmatch(bare) and len(bare.lstrip("+-0")) <= len(str(2**63))
-    return (int(bare), True) if is_integer and int(bare) in _INT64 else (None, False)
+    is_short = len(bare) <= MOST_DIGITS and _NUMBER.fullmatch(bare)
+    return _read_whole(Fraction(bare)) if is_short else (None, False)
+
+
+def _read_whole(number: Fraction) -> tuple[int | None, bool]:
+    """Return the whole number that a number is but for floating-point dust, if there is one."""
+    whole = round(number)
+    is_it = whole in _INT64 and abs(number - whole) < Fraction(1, 10**6)
+    return (whole, True) if is_it else (None, False)
+
+
+def _settle(rate: float) -> float:
+    """Return the nearest millionth; between two of them the border is at three eighths."""
+    if not abs(rate) < 2**53 / 10**6:
+        return rate
+    below, part = divmod(Fraction(rate) * 10**6, 1)
+    return int(below + (part >= Fraction(3, 8))) / 10**6
 
 
 def _can_hold(column: Column, dtype: pl.DataType) -> bool:

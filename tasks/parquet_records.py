@@ -9,14 +9,12 @@ memory. polars points at such values and does not copy them; so texts longer tha
 left out, or cut, before anything is made of them.
 """
 
+from bisect import bisect_right
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import polars as pl
-import pyarrow as pa  # type: ignore[import-untyped]
-import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from expectations.contract import Contract
 from expectations.errors import InputRejectedError
@@ -24,24 +22,26 @@ from tasks.cells import cast_cells, find_bad_cells
 from tasks.csv_blocks import ParsedRows
 from tasks.layout import HEAD_BYTES, Layout, arrange_columns
 from tasks.lines import LINE_BYTES, describe_long_line
+from tasks.parquet_files import (
+    check_pages,
+    read_encodings,
+    read_footer,
+    refusing,
+)
 from tasks.quarantine import HELD_BYTES, QUARANTINE_SCHEMA
+
+if TYPE_CHECKING:
+    from polars._typing import PolarsDataType
 
 FEWEST_CELL_BYTES = 2
 """What a cell takes as text at the least: a digit and a separator."""
 MOST_NUMBER_BYTES = 48
 """What a cell that is no text takes at the most: a decimal of 38 digits, its sign, its point and a
 separator; rounded up."""
-
-
-@dataclass(frozen=True)
-class _Footer:
-    """What a Parquet file says of itself."""
-
-    names: tuple[str, ...]
-    """Of its columns, in order."""
-    records: int
-    size_bytes: int
-    """Of its columns, decompressed; a repeated value may count once."""
+MOST_DECIMAL_DIGITS = 38
+"""polars (2.1) knows a decimal of more, and casts none."""
+NO_DECIMALS = frozenset({"DELTA_BYTE_ARRAY", "BYTE_STREAM_SPLIT"})
+"""The encodings of bytes of a fixed length, as decimals are, that polars (2.1) does not decode."""
 
 
 def read_layout(source: Path, contract: Contract, limit_bytes: int) -> Layout:
@@ -57,7 +57,7 @@ def read_layout(source: Path, contract: Contract, limit_bytes: int) -> Layout:
     Raises:
         InputRejectedError: damaged, too large or too wide, or a feature absent.
     """
-    footer = _read_footer(source)
+    footer = read_footer(source)
     fewest = footer.records * len(footer.names) * FEWEST_CELL_BYTES
     if max(fewest, footer.size_bytes) > limit_bytes:
         message = (
@@ -82,7 +82,7 @@ def read_names(source: Path) -> tuple[str, ...]:
     Raises:
         InputRejectedError: damaged.
     """
-    return _read_footer(source).names
+    return read_footer(source).names
 
 
 def count_records(source: Path) -> int:
@@ -91,7 +91,7 @@ def count_records(source: Path) -> int:
     Raises:
         InputRejectedError: damaged.
     """
-    return _read_footer(source).records
+    return read_footer(source).records
 
 
 def parse_records(
@@ -108,7 +108,7 @@ def parse_records(
     Raises:
         InputRejectedError: damaged, or a column of a type that cannot hold the declared one.
     """
-    _check_pages(source)
+    slice_rows = min(slice_rows, check_pages(source))
     declared = [
         pl.nth(place).alias(column.name)
         for place, column in zip(layout.positions, layout.columns, strict=True)
@@ -116,7 +116,7 @@ def parse_records(
     records = pl.scan_parquet(source, glob=False)
     first = 0
     while True:
-        with _refusing(source):
+        with refusing(source, is_whole=True):
             cells = records.select(declared).slice(first, slice_rows).collect()
         if cells.is_empty():
             return
@@ -132,8 +132,8 @@ def parse_records(
             parsed = parsed.filter(~numbers.is_in(numbers[bad].implode()))
         yield ParsedRows(parsed, pl.DataFrame(schema=QUARANTINE_SCHEMA))
         if bad:
-            with _refusing(source):
-                raw = _by_place(records).slice(first, slice_rows).collect()[bad]
+            with refusing(source, is_whole=True):
+                raw = _by_place(source).slice(first, slice_rows).collect()[bad]
             for lines in _render(raw, layout.width, line_bytes):
                 rows, bad = bad[: len(lines)], bad[len(lines) :]
                 unparsed = {
@@ -160,80 +160,19 @@ def read_rendered(
     Raises:
         InputRejectedError: damaged.
     """
-    _check_pages(source)
-    wanted = pl.Series(sorted(row_numbers), dtype=pl.Int64)
-    records = pl.scan_parquet(source, glob=False)
-    with _refusing(source):
-        width = len(records.collect_schema())
-        found = (
-            _by_place(records)
-            .with_row_index("row_number", offset=1)
-            .filter(pl.col("row_number").cast(pl.Int64).is_in(wanted.implode()))
-            .collect(engine="streaming")
-            .sort("row_number")
-        )
-    lines = [line for some in _render(found.drop("row_number"), width, line_bytes) for line in some]
-    return dict(zip(found["row_number"].to_list(), lines, strict=True))
-
-
-def _read_footer(source: Path) -> _Footer:
-    """Read what a Parquet file says of itself.
-
-    Raises:
-        InputRejectedError: damaged.
-    """
-    with _refusing(source), source.open("rb") as file:
-        parquet = pq.ParquetFile(file)
-        groups = [parquet.metadata.row_group(place) for place in range(parquet.num_row_groups)]
-        return _Footer(
-            names=tuple(parquet.schema_arrow.names),
-            records=parquet.metadata.num_rows,
-            size_bytes=sum(group.total_byte_size for group in groups),
-        )
-
-
-def _check_pages(source: Path) -> None:
-    """Read every value that may be looked at once, with Arrow.
-
-    Arrow refuses damaged pages. polars (2.1) trusts them: it panicked at 6 of 1,200 files with a
-    few bytes changed, and at one of another 1,500 it asked for so much memory that the process was
-    ended, and with it the night. One million records of NSL-KDD take .25 CPU s.
-
-    Raises:
-        InputRejectedError: damaged.
-    """
-    with _refusing(source), source.open("rb") as file:
-        schema = pq.ParquetFile(file).schema_arrow
-        flat = [field.name for field in schema if not pa.types.is_nested(field.type)]
-        file.seek(0)
-        # As a dictionary a repeated value is held once, however often it is repeated.
-        parquet = pq.ParquetFile(file, read_dictionary=flat)
-        for _ in parquet.iter_batches(columns=flat if len(flat) < len(schema) else None):
-            pass
-
-
-@contextmanager
-def _refusing(source: Path) -> Iterator[None]:
-    """Refuse a file that one of its readers stumbles over.
-
-    Raises:
-        InputRejectedError: it did.
-    """
-    try:
-        yield
-    except (
-        pl.exceptions.PolarsError,
-        pl.exceptions.PanicException,  # no Exception: it would end the night
-        pa.ArrowException,
-        OSError,
-        ValueError,
-    ) as error:
-        first_line = str(error).partition("\n")[0]
-        message = (
-            f"Cannot read {source}: it begins as Parquet but cannot be read as such"
-            f" ({first_line}). None of it is stored. Deliver the whole file again."
-        )
-        raise InputRejectedError(message) from error
+    held_rows = check_pages(source)
+    names, count = read_names(source), count_records(source)
+    wanted = sorted(row for row in row_numbers if row <= count)
+    rendered: dict[int, bytes] = {}
+    for first in range(0, count, held_rows):
+        rows = wanted[bisect_right(wanted, first) : bisect_right(wanted, first + held_rows)]
+        if rows:
+            with refusing(source, is_whole=True):
+                held = _by_place(source).slice(first, held_rows).collect()
+            found = held[[row - first - 1 for row in rows]]
+            lines = (line for some in _render(found, len(names), line_bytes) for line in some)
+            rendered |= zip(rows, lines, strict=True)
+    return rendered
 
 
 def _write_labels(cells: pl.DataFrame, layout: Layout) -> pl.DataFrame:
@@ -269,16 +208,26 @@ def _text_size(name: str, dtype: pl.DataType) -> pl.Expr | None:
     return pl.col(name).str.len_bytes().cast(pl.Int64) if dtype == pl.String else None
 
 
-def _by_place(records: pl.LazyFrame) -> pl.LazyFrame:
+def _by_place(source: Path) -> pl.LazyFrame:
     """Leave out columns without a text form (lists, structs, bytes); call the others by place.
 
-    What a file calls its columns may be a pattern to polars, or one of our own names.
+    What a file calls its columns may be a pattern to polars, or one of our own names. A decimal is
+    left out too, where polars (2.1) does not decode it.
     """
-    return records.select(
-        pl.nth(place).alias(str(place))
-        for place, dtype in enumerate(records.collect_schema().dtypes())
-        if not dtype.is_nested() and dtype != pl.Binary
-    )
+    records = pl.scan_parquet(source, glob=False)
+    encodings = read_encodings(source)
+    columns = []
+    for place, (name, dtype) in enumerate(records.collect_schema().items()):
+        column = pl.nth(place)
+        held: PolarsDataType = dtype
+        if isinstance(dtype, pl.Extension):
+            column, held = column.ext.storage(), dtype.ext_storage()
+        is_unread = isinstance(held, pl.Decimal) and (
+            held.precision > MOST_DECIMAL_DIGITS or encodings.get(name, frozenset()) & NO_DECIMALS
+        )
+        if not (held.is_nested() or held == pl.Binary or is_unread):
+            columns.append(column.alias(str(place)))
+    return records.select(columns)
 
 
 def _render(records: pl.DataFrame, width: int, line_bytes: int) -> Iterator[list[bytes]]:

@@ -26,6 +26,10 @@ VALUE = "value"
 
 NULL = "null"
 
+PYTHON_BYTES = r"""^b('.*'|".*")$"""
+BYTES_ADVICE = ": it is what Python shows of bytes; write the name without b and quotes"
+"""scikit-learn's copy of the KDD files holds names as bytes, and pandas writes them so."""
+
 
 def describe_failures(contract: Contract, check: Check, rows: pl.DataFrame) -> pl.DataFrame:
     """Say what is wrong with rows that failed a check.
@@ -59,6 +63,10 @@ def describe_failures(contract: Contract, check: Check, rows: pl.DataFrame) -> p
         sentence = pl.format("{} is {}", OBSERVED, _side_outside(check))
     else:
         sentence = pl.format("{} is not {}", OBSERVED, pl.lit(check.expected))
+        if found.schema[VALUE] == pl.String:
+            is_bytes = pl.col(VALUE).str.contains(PYTHON_BYTES)
+            advice = pl.when(is_bytes).then(pl.lit(BYTES_ADVICE)).otherwise(pl.lit(""))
+            sentence = pl.concat_str(sentence, advice)
     return found.select(OBSERVED, pl.format("{}: {}", pl.lit(check.column), sentence).alias(REASON))
 
 

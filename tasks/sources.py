@@ -27,11 +27,18 @@ PIECE_BYTES = 1 << 20
 ZST_FEED_BYTES = 1 << 10
 """Compressed bytes given to zstd at a time. Its best ratio is 32,768, so one feed yields at most
 32 MiB however the file was made; measured 1.1 times the cost of feeding 128 KiB."""
+ZST_WINDOW_BYTES = 1 << 27
+"""Largest window of zstandard, which is memory that reading takes: 128 MiB, what ``zstd`` itself
+reads unless told otherwise, and what ``--long`` makes at the most without a number."""
+_ZST_HEADER_BYTES = 18
+"""The longest header of a frame."""
 CONTENT_BYTES = 20_000_000_000
 """Largest content that is taken in. A guess: 130 million lines of NSL-KDD, a whole day of a busy
 site; a compressed file that holds more is more likely made to fill the disk."""
 
 PARQUET_MAGIC = b"PAR1"
+_ENCRYPTED_MAGIC = b"PARE"
+"""How Parquet begins and ends whose footer is encrypted; a text may begin so too."""
 _MAGIC_BYTES = 6
 _GZIP_MAGIC = b"\x1f\x8b"
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
@@ -63,6 +70,10 @@ class SourceChangedError(InputRejectedError):
             f"{source} changed while it was worked on. Nothing was stored; run it again when it is"
             " complete."
         )
+
+
+class _UnmetNeedError(Exception):
+    """A file is whole and needs something to be read; in words, with what to do."""
 
 
 class ContentHash(BaseModel):
@@ -141,6 +152,9 @@ def read_content(source: Path, piece_bytes: int = PIECE_BYTES) -> Iterator[bytes
                 content if _compression_of(file) is None else _refuse_parquet(content, source)
             )
             after = os.fstat(file.fileno())
+    except _UnmetNeedError as error:
+        msg = f"Cannot read {source}: {error} None of it is stored."
+        raise DamagedContentError(msg) from error
     except FileNotFoundError as error:
         msg = f"Cannot read {source}: there is no such file."
         raise SourceUnavailableError(msg) from error
@@ -215,6 +229,9 @@ def _decompress(file: BinaryIO, source: Path, piece_bytes: int) -> Iterator[byte
         case _:
             start = file.read(_MAGIC_BYTES)
             file.seek(0)
+            if start.startswith(_ENCRYPTED_MAGIC) and _ends_with(file, _ENCRYPTED_MAGIC):
+                msg = "it is encrypted Parquet. Noctule has no key: deliver it decrypted."
+                raise _UnmetNeedError(msg)
             for magic, name in _UNREAD_FORMATS.items():
                 if start.startswith(magic):
                     msg = (
@@ -225,24 +242,66 @@ def _decompress(file: BinaryIO, source: Path, piece_bytes: int) -> Iterator[byte
             yield from iter(lambda: file.read(piece_bytes), b"")
 
 
+def _ends_with(file: BinaryIO, magic: bytes) -> bool:
+    """Tell how an open file ends, and leave it at its beginning."""
+    file.seek(-len(magic), os.SEEK_END)
+    end = file.read()
+    file.seek(0)
+    return end == magic
+
+
 def _decompress_zstd(file: BinaryIO) -> Iterator[bytes]:
     """Yield the content of zstandard frames laid end to end.
 
     ``stream_reader`` ends quietly where a file was cut short, so each frame's end is checked here.
     """
-    decompressor = zstandard.ZstdDecompressor()
+    decompressor = zstandard.ZstdDecompressor(max_window_size=ZST_WINDOW_BYTES)
     frame = decompressor.decompressobj()
-    has_begun = False
+    header = b""
     while fed := file.read(ZST_FEED_BYTES):
         while fed:
-            if content := frame.decompress(fed):
+            header += fed[: _ZST_HEADER_BYTES - len(header)]
+            try:
+                content = frame.decompress(fed)
+            except zstandard.ZstdError as error:
+                if need := _need_of_frame(header):
+                    raise _UnmetNeedError(need) from error
+                raise
+            if content:
                 yield content
-            has_begun = True
             fed = b""
             if frame.eof:
                 fed = frame.unused_data
                 frame = decompressor.decompressobj()
-                has_begun = False
-    if has_begun:
+                header = b""
+    if header:
         msg = "the last zstandard frame does not end"
         raise EOFError(msg)
+
+
+def _need_of_frame(header: bytes) -> str | None:
+    """Say what a zstandard frame needs that it does not get; None where it needs nothing else."""
+    try:
+        frame = zstandard.get_frame_parameters(header)
+    except zstandard.ZstdError:
+        return None
+    if frame.window_size > ZST_WINDOW_BYTES:
+        return (
+            f"zstandard needs a window of {_write_size(frame.window_size)} to decompress it, and"
+            f" Noctule gives it {_write_size(ZST_WINDOW_BYTES)}. Compress it without --long, or"
+            " with --long=27."
+        )
+    if frame.dict_id:
+        return (
+            f"zstandard needs the dictionary {frame.dict_id} to decompress it. Compress it without"
+            " a dictionary."
+        )
+    return None
+
+
+def _write_size(size_bytes: int) -> str:
+    """Write the size of a window, which is a whole number of KiB."""
+    for power, unit in ((30, "GiB"), (20, "MiB")):
+        if size_bytes % (1 << power) == 0:
+            return f"{size_bytes >> power} {unit}"
+    return f"{size_bytes >> 10:,} KiB"

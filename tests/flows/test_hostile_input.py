@@ -53,7 +53,7 @@ SERVICES = (
     "+1+1",
     "@SUM(1)",
     "-2+3",
-    "\t=1+1",
+    "=1\t+1",
     "\x1b[2J\x1b]0;owned\x07",
     "\u202egpj.exe",
     "<script>alert(1)</script>",
@@ -61,6 +61,7 @@ SERVICES = (
 """Services that nobody has seen; each is that of a connection of a flood, which is flagged."""
 
 NO_QUOTE = "a quote is not closed, or stands inside an unquoted field"
+COMMA = ": write it without a comma, and decimals with a point"
 TOO_BIG = "does not fit in 64 bits"
 SPOILT = [
     ("protocol_type", "t\0cp", "ingest", "byte 4 is NUL"),
@@ -68,7 +69,7 @@ SPOILT = [
     ("src_bytes", str(2**63), "ingest", f"src_bytes: '9223372036854775808' {TOO_BIG}"),
     ("dst_bytes", "9" * 50, "ingest", f"dst_bytes: '{'9' * 40}…' {TOO_BIG}"),
     ("srv_diff_host_rate", "0,5", "ingest", "expected 41 fields, found 42"),
-    ("srv_diff_host_rate", '"0,5"', "ingest", "srv_diff_host_rate: '0,5' is not a number"),
+    ("srv_diff_host_rate", '"0,5"', "ingest", f"srv_diff_host_rate: '0,5' is not a number{COMMA}"),
     ("srv_diff_host_rate", "1e999", "validate", "srv_diff_host_rate: inf is above 1"),
 ]
 """A cell in a line of its own: column, value, stage and reason."""

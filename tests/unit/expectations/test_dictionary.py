@@ -15,7 +15,14 @@ PARCELS = Contract(
     title="Parcels",
     source="a made-up depot",
     columns=(
-        Column(name="weight", dtype=pl.Float64(), unit="kg", minimum=0, meaning="Its weight."),
+        Column(
+            name="weight",
+            dtype=pl.Float64(),
+            unit="kg",
+            resolution=1e-6,
+            minimum=0,
+            meaning="Its weight.",
+        ),
         Column(
             name="kind",
             dtype=pl.String(),
@@ -53,9 +60,12 @@ def test_the_command_writes_what_is_rendered(tmp_path: Path) -> None:
 
 def test_columns_rules_and_bounds_are_told_with_what_a_violation_does() -> None:
     page = render_dictionary([PARCELS]).splitlines()
-    assert "| `weight` | Float64 | kg | at least 0 | quarantined | feature | Its weight. |" in page
     assert (
-        "| `kind` | String |  | `box`, `tube`, or nothing | reported | feature | Its form. |"
+        "| `weight` | Float64 | kg | 0.000001 | at least 0 | quarantined | feature | Its weight. |"
+        in page
+    )
+    assert (
+        "| `kind` | String |  |  | `box`, `tube`, or nothing | reported | feature | Its form. |"
         in page
     )
     assert (

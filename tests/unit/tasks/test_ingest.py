@@ -2,12 +2,16 @@
 
 import gzip
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
+import numpy as np
 import polars as pl
+import polars.selectors as cs
 import psutil
 import pytest
 import zstandard
+from polars.testing import assert_frame_equal
 
 from expectations.contract import Column, Contract
 from expectations.errors import InputRejectedError
@@ -17,6 +21,7 @@ from tasks.csv_blocks import number_lines, parse_lines
 from tasks.ingest import IngestOptions, IngestSummary, ingest_file, read_raw_lines
 from tasks.layout import Layout, recognise_layout
 from tasks.quarantine import QUARANTINE_SCHEMA
+from tasks.simulate import simulate_night
 from tasks.sources import hash_content
 
 FEATURES = ("duration", "service", "error_rate")
@@ -36,6 +41,8 @@ SMALL = Contract(
     attack="attack",
     headerless=((*FEATURES, "attack"), (*FEATURES, "attack", "difficulty")),
 )
+NO_VALUE = ": it stands for no value; a row without it is not scored"
+COMMA = ": write it without a comma, and decimals with a point"
 HEADER = b"duration,service,error_rate\n"
 
 
@@ -163,8 +170,15 @@ def test_parts_are_full_but_for_the_last_and_keep_the_order(ingest: Ingest) -> N
         (b"1,http", ["expected 3 fields, found 2"]),
         (b"1,http,0.5,9", ["expected 3 fields, found 4"]),
         (b"abc,http,0.5", ["duration: 'abc' is not an integer"]),
-        (b"1.0,http,0.5", ["duration: '1.0' is not an integer"]),
-        (b"NaN,http,0.5", ["duration: 'NaN' is not an integer"]),
+        (b"14.5,http,0.5", ["duration: '14.5' is not an integer"]),
+        (
+            b"NaN,http,0.5",
+            [f"duration: 'NaN' is not an integer{NO_VALUE}"],
+        ),
+        (
+            b'"1,234",http,0.5',
+            [f"duration: '1,234' is not an integer{COMMA}"],
+        ),
         (
             b"9223372036854775808,http,0.5",
             ["duration: '9223372036854775808' does not fit in 64 bits"],
@@ -224,6 +238,16 @@ def test_a_line_without_end_is_cut_and_takes_no_memory(ingest: Ingest) -> None:
     assert night.quarantined["raw"].to_list() == [b"x" * 2_001]
     assert "longer than the 2000 bytes" in night.quarantined["reasons"][0][0]
     assert cost.peak_mb * 1e6 - before < 100_000_000, "the line has three times as much"
+
+
+def test_numbers_written_as_floats_and_padded_names_are_read_in_every_line(ingest: Ingest) -> None:
+    lines = b"".join(b"%d.0, http\t,0.%02d000001311\n" % (row, row) for row in range(1, 100))
+    night = ingest(HEADER + lines)
+    assert night.summary.rows_unparsed == 0
+    assert {row[3] for row in night.rows} == {"http"}
+    assert [row[2] for row in night.rows] == list(range(1, 100))
+    night = Ingested(night.folder, HEADER + b"1,http,0.5\n" * 99 + b"2.0, ftp,1e-17\n", "few.csv")
+    assert night.rows[-1] == (100, 101, 2, "ftp", 1e-17), "the column declares no resolution"
 
 
 def test_nan_and_infinity_are_floats_and_left_to_validation(ingest: Ingest) -> None:
@@ -359,7 +383,10 @@ def test_parquet_of_other_types_is_cast_and_bad_cells_are_quarantined(
         (
             3,
             3,
-            ["duration: 'NaN' is not an integer", "error_rate: 'word' is not a number"],
+            [
+                f"duration: 'NaN' is not an integer{NO_VALUE}",
+                "error_rate: 'word' is not a number",
+            ],
             b"NaN,ftp,word",
         ),
         (4, 4, ["duration: empty", "error_rate: empty"], b",ftp,"),
@@ -367,7 +394,7 @@ def test_parquet_of_other_types_is_cast_and_bad_cells_are_quarantined(
         (
             6,
             6,
-            ["duration: '9.223372036854776e+18' is not an integer"],
+            ["duration: '9.223372036854776e+18' does not fit in 64 bits"],
             b"9.223372036854776e+18,ftp,1",
         ),
     ]
@@ -392,6 +419,41 @@ def test_parquet_that_cannot_be_used_is_rejected(
     frame.write_parquet(tmp_path / "made.parquet")
     with pytest.raises(InputRejectedError, match=message):
         ingest((tmp_path / "made.parquet").read_bytes())
+
+
+# Floating-point dust: the same connections, however their rates were computed.
+
+
+def test_dust_in_rates_gives_the_rows_without_it_in_every_format(tmp_path: Path) -> None:
+    simulate_night(tmp_path / "plain.csv", rows=1_000, seed=1, night=date(2026, 11, 1))
+    plain = pl.read_csv(tmp_path / "plain.csv")
+    rates, counts = cs.float(), cs.integer()
+    assert plain.select((rates == 0).any()).row(0).count(True) > 5, "zeros, which trees split off"
+    dusty = plain.with_columns(
+        pl.when(rate == 1).then(1.0000000000000002).otherwise(rate + 1e-17).alias(rate.name)
+        for rate in plain.select(rates)
+    )
+    assert dusty.select((rates == 1e-17).any()).row(0).count(True) > 5
+    dusty.write_csv(tmp_path / "dusty.csv")
+    dusty.with_columns(counts.cast(pl.Float64)).write_csv(tmp_path / "floats.csv")
+    dusty.with_columns(rates - 2e-17).write_parquet(tmp_path / "below.parquet")
+    plain.with_columns(rates.cast(pl.Float32)).write_csv(tmp_path / "single.csv")
+    plain.with_columns(rates.cast(pl.Float32)).write_parquet(tmp_path / "single.parquet")
+    plain.with_columns(rates.cast(pl.Float64).cast(pl.Decimal(10, 2))).write_parquet(
+        tmp_path / "decimal.parquet"
+    )
+    read = {}
+    for source in list(tmp_path.iterdir()):
+        out = tmp_path / f"lake of {source.name}"
+        out.mkdir()
+        summary = ingest_file(source, NSL_KDD, out, batch_of(source))
+        assert (summary.rows_parsed, summary.rows_unparsed) == (1_000, 0)
+        [part] = summary.parts
+        read[source.name] = pl.read_parquet(out / Path(part).name).drop("line_number")
+    assert len(read) == 7
+    for rows in read.values():
+        assert_frame_equal(rows, read["plain.csv"], check_exact=True)
+    assert not any(np.signbit(read["below.parquet"].select(rates).to_numpy()).ravel())
 
 
 # The real files.

@@ -1,7 +1,9 @@
 """Parquet files that are damaged, made to fill the memory, or called what polars would obey."""
 
+import base64
 from collections.abc import Iterator
 from datetime import date, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import polars as pl
@@ -9,6 +11,7 @@ import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyarrow.parquet import encryption
 
 from expectations.contract import Column, Contract
 from expectations.errors import InputRejectedError
@@ -21,6 +24,7 @@ from tasks.parquet_records import (
     read_names,
     read_rendered,
 )
+from tasks.sources import hash_content
 
 SMALL = Contract(
     name="small",
@@ -155,3 +159,128 @@ def test_columns_are_rendered_whatever_they_are_called_and_hold(source: Path) ->
     FRAME.head(1).hstack(pl.DataFrame(others)).write_parquet(source)
     line = b'1,http,pattern,star,ours,true,2026-11-21,,,PT1M30S,0.5,,"a,""b"""'
     assert read_rendered(source, [1]) == {1: line}
+
+
+# Encodings and forms: what is whole is read, or what it needs is named
+
+
+def write(source: Path, name: str, column: pa.Array, **options: object) -> None:
+    """Write three records, the second of them bad, with a column that no contract declares."""
+    table = pa.table({"duration": pa.array(["1", "x", "3"]), "service": pa.array(["http"] * 3)})
+    pq.write_table(table.append_column(name, column), source, **options)
+
+
+UIDS = pa.array(["C1abc", "C1abd", "C2"])
+DECIMALS = pa.array([Decimal("0.25"), Decimal("0.50"), None], pa.decimal128(20, 2))
+
+
+@pytest.mark.parametrize(
+    ("column", "encoding", "rendered"),
+    [
+        (UIDS, "PLAIN", b"C1abd"),
+        (UIDS, "DELTA_LENGTH_BYTE_ARRAY", b"C1abd"),
+        (UIDS, "DELTA_BYTE_ARRAY", b"C1abd"),
+        (UIDS.cast(pa.large_string()), "DELTA_BYTE_ARRAY", b"C1abd"),
+        (UIDS.cast(pa.binary()), "DELTA_BYTE_ARRAY", b""),
+        (pa.array([1, 2, 3]), "DELTA_BINARY_PACKED", b"2"),
+        (pa.array([1, 2, 3]), "BYTE_STREAM_SPLIT", b"2"),
+        (pa.array([0.5, 0.25, 1.0]), "BYTE_STREAM_SPLIT", b"0.25"),
+        (DECIMALS, "PLAIN", b"0.50"),
+        (DECIMALS, "DELTA_BYTE_ARRAY", b""),
+        (DECIMALS, "BYTE_STREAM_SPLIT", b""),
+    ],
+)
+def test_any_encoding_of_an_undeclared_column_is_read(
+    source: Path, column: pa.Array, encoding: str, rendered: bytes
+) -> None:
+    write(source, "other", column, use_dictionary=False, column_encoding={"other": encoding})
+    assert parsed(source) == [(1, 1, 1, "http"), (3, 3, 3, "http")]
+    [(row, _, _, [reason], raw)] = unparsed(source)
+    assert (row, reason) == (2, "duration: 'x' is not an integer")
+    assert raw == b"x,http," + rendered
+    assert read_rendered(source, [2, 9], 60) == {2: raw}
+
+
+def test_declared_columns_are_read_in_any_encoding(source: Path) -> None:
+    pq.write_table(
+        FRAME.to_arrow(),
+        source,
+        use_dictionary=False,
+        column_encoding={"duration": "DELTA_BINARY_PACKED", "service": "DELTA_BYTE_ARRAY"},
+        data_page_version="2.0",
+        write_page_index=True,
+        row_group_size=2,
+        compression="brotli",
+    )
+    assert parsed(source) == [(1, 1, 1, "http"), (2, 2, 2, "ftp"), (3, 3, 3, "smtp")]
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        UIDS.dictionary_encode(),
+        UIDS.cast(pa.string_view()),
+        pa.array(["{}", "1", "2"], pa.json_()),
+        pa.array([b"0123456789abcdef"] * 3, pa.uuid()),
+        pa.array([[1], [], None]),
+        pa.array([{"a": 1}] * 3),
+        pa.array([[("a", 1)]] * 3, pa.map_(pa.string(), pa.int64())),
+        pa.array([2**64 - 1] * 3, pa.uint64()),
+        pa.array([0.5] * 3, pa.float16()),
+        pa.array([0] * 3, pa.timestamp("ns", "Europe/Berlin")),
+        pa.array([0] * 3, pa.duration("s")),
+        pa.array([True] * 3),
+        pa.array([None, Decimal("0.25"), None], pa.decimal256(50, 2)),
+        pa.nulls(3),
+    ],
+    ids=lambda column: str(column.type),
+)
+def test_the_type_of_an_undeclared_column_does_not_matter(source: Path, column: pa.Array) -> None:
+    write(source, "other", column)
+    assert parsed(source) == [(1, 1, 1, "http"), (3, 3, 3, "http")]
+    assert read_rendered(source, [2], 200)[2].startswith(b"x,http,")
+
+
+def test_texts_that_keep_what_differs_take_no_memory(source: Path) -> None:
+    group = pa.table({"duration": pa.array([1] * 50), "service": pa.array(["x" * 1_000_000] * 50)})
+    options = {"use_dictionary": False, "column_encoding": {"service": "DELTA_BYTE_ARRAY"}}
+    with pq.ParquetWriter(source, group.schema, compression="zstd", **options) as writer:
+        for _ in range(20):
+            writer.write_table(group)
+    assert source.stat().st_size < 10_000
+    before = psutil.Process().memory_info().rss
+    with measured() as cost:
+        layout = read_layout(source, SMALL, 100 * LIMIT)
+        rows = sum(rows.unparsed.height for rows in parse_records(source, layout, 250_000, 20))
+    assert rows == 1_000
+    assert cost.peak_mb * 1e6 - before < 700_000_000, "it holds 1,000 MB, in copies"
+
+
+@pytest.mark.parametrize("is_plain", [False, True], ids=["its footer too", "its columns"])
+def test_encrypted_parquet_is_named(source: Path, *, is_plain: bool) -> None:
+    settings = encryption.EncryptionConfiguration(
+        footer_key="footer", column_keys={"columns": ["service"]}, plaintext_footer=is_plain
+    )
+    factory = encryption.CryptoFactory(lambda _: Keys())
+    connection = encryption.KmsConnectionConfig()
+    keys = factory.file_encryption_properties(connection, settings)
+    pq.write_table(FRAME.to_arrow(), source, encryption_properties=keys)
+    with pytest.raises(InputRejectedError, match="it is encrypted Parquet") as told:
+        list(parse(source)) if is_plain else hash_content(source)
+    assert "again" not in str(told.value), "the file is whole"
+
+
+class Keys(encryption.KmsClient):
+    """Wraps keys in nothing."""
+
+    def wrap_key(self, key: bytes, _: str) -> bytes:
+        return base64.b64encode(key)
+
+
+def test_what_polars_does_not_read_is_named_and_not_called_damaged(source: Path) -> None:
+    table = pa.table({"duration": DECIMALS, "service": pa.array(["http"] * 3)})
+    encoding = {"duration": "BYTE_STREAM_SPLIT"}
+    pq.write_table(table, source, use_dictionary=False, column_encoding=encoding)
+    with pytest.raises(InputRejectedError, match=r"form that is not read \(.*Write it") as told:
+        list(parse(source))
+    assert "again" not in str(told.value), "the file is whole"

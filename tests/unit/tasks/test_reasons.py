@@ -101,3 +101,12 @@ def test_a_broken_rule_names_the_values_that_contradict_each_other() -> None:
 def test_the_order_of_the_rows_is_kept() -> None:
     values = [-1, -5, -1, -3]
     assert words("count", BETWEEN, values) == [f"count: {value} is below 0" for value in values]
+
+
+def test_names_that_python_wrote_as_bytes_are_told() -> None:
+    as_bytes, in_capitals = words("protocol_type", IN_SET, ["b'tcp'", "TCP"])
+    assert as_bytes.endswith(
+        "is not one of icmp, tcp, udp: it is what Python shows of bytes; write the name without b"
+        " and quotes"
+    )
+    assert in_capitals == "protocol_type: 'TCP' is not one of icmp, tcp, udp"

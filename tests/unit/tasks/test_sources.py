@@ -62,6 +62,67 @@ def test_formats_that_are_not_read_are_named(tmp_path: Path, start: bytes, named
         hash_content(source)
 
 
+def test_parquet_with_an_encrypted_footer_is_named(tmp_path: Path) -> None:
+    source = tmp_path / "night.parquet"
+    source.write_bytes(b"PARE\x15\x04" + bytes(40) + b"PARE")
+    with pytest.raises(DamagedContentError, match=r"it is encrypted Parquet.*deliver it decrypted"):
+        hash_content(source)
+
+
+def test_a_column_whose_name_begins_like_a_format_is_text(tmp_path: Path) -> None:
+    source = tmp_path / "night.csv"
+    source.write_bytes(b"PARENT,service\n1,http\n")
+    assert hash_content(source).size_bytes == 22
+
+
+# What a frame of zstandard needs.
+
+
+def compress_long(window_log: int) -> bytes:
+    options = zstandard.ZstdCompressionParameters(window_log=window_log, enable_ldm=True)
+    compressor = zstandard.ZstdCompressor(compression_params=options).compressobj()
+    return compressor.compress(TEXT) + compressor.flush()
+
+
+@pytest.mark.parametrize("first", [b"", zstandard.compress(TEXT)], ids=["alone", "second frame"])
+def test_a_window_as_long_as_zstd_reads_is_read_and_a_longer_one_is_named(
+    tmp_path: Path, first: bytes
+) -> None:
+    source = tmp_path / "night.csv"
+    source.write_bytes(first + compress_long(27))
+    assert hash_content(source).size_bytes == len(TEXT) * (2 if first else 1)
+    for window_log, size in ((28, "256 MiB"), (30, "1 GiB")):
+        source.write_bytes(first + compress_long(window_log))
+        with pytest.raises(
+            DamagedContentError, match=rf"window of {size} .* without --long"
+        ) as told:
+            hash_content(source)
+        assert "again" not in str(told.value), "the file is whole"
+
+
+def test_a_dictionary_that_is_needed_is_named(tmp_path: Path) -> None:
+    samples = [b"%d,http,duration,service" % number * 3 for number in range(3_000)]
+    dictionary = zstandard.train_dictionary(2_000, samples)
+    source = tmp_path / "night.csv"
+    source.write_bytes(zstandard.ZstdCompressor(dict_data=dictionary).compress(TEXT))
+    with pytest.raises(
+        DamagedContentError, match=rf"needs the dictionary {dictionary.dict_id()} .* without a dict"
+    ) as told:
+        hash_content(source)
+    assert "again" not in str(told.value), "the file is whole"
+
+
+def test_skippable_frames_and_checksums_are_no_trouble(tmp_path: Path) -> None:
+    skippable = b"\x50\x2a\x4d\x18\x03\x00\x00\x00abc"
+    summed = zstandard.ZstdCompressor(write_checksum=True).compress(TEXT)
+    source = tmp_path / "night.csv"
+    source.write_bytes(skippable + summed + skippable)
+    assert hash_content(source).size_bytes == len(TEXT)
+    source.write_bytes(summed[:-1] + bytes([summed[-1] ^ 1]))
+    with pytest.raises(DamagedContentError, match=r"damaged .*Deliver the whole file again"):
+        hash_content(source)
+
+
 def test_a_folder_a_pipe_and_nothing_are_rejected(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path, reason in [
