@@ -20,11 +20,13 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from expectations.contract import Contract
 from expectations.errors import InputRejectedError
+from storage.text import printable
 from tasks.cells import cast_cells, find_bad_cells
 from tasks.csv_blocks import ParsedRows
 from tasks.layout import HEAD_BYTES, Layout, arrange_columns
 from tasks.lines import LINE_BYTES, describe_long_line
 from tasks.quarantine import HELD_BYTES, QUARANTINE_SCHEMA
+from tasks.shown import DATA_CHARACTERS
 
 FEWEST_CELL_BYTES = 2
 """What a cell takes as text at the least: a digit and a separator."""
@@ -109,12 +111,15 @@ def parse_records(
         InputRejectedError: damaged, or a column of a type that cannot hold the declared one.
     """
     _check_pages(source)
-    names = [column.name for column in layout.columns]
+    declared = [
+        pl.nth(place).alias(column.name)
+        for place, column in zip(layout.positions, layout.columns, strict=True)
+    ]
     records = pl.scan_parquet(source, glob=False)
     first = 0
     while True:
         with _refusing(source):
-            cells = records.select(names).slice(first, slice_rows).collect()
+            cells = records.select(declared).slice(first, slice_rows).collect()
         if cells.is_empty():
             return
         cells, is_long = _leave_out_long(cells, line_bytes)
@@ -224,7 +229,7 @@ def _refusing(source: Path) -> Iterator[None]:
         OSError,
         ValueError,
     ) as error:
-        first_line = str(error).partition("\n")[0]
+        first_line = printable(str(error).partition("\n")[0], DATA_CHARACTERS)
         message = (
             f"Cannot read {source}: it begins as Parquet but cannot be read as such"
             f" ({first_line}). None of it is stored. Deliver the whole file again."
