@@ -28,7 +28,8 @@ the whole batch **reject** it, or are reported.
 
 _HEADER = (
     "A header may name the columns in any order, with or without the labels; other columns are "
-    "ignored and reported."
+    "ignored and reported. Case, blanks, dashes, underscores, dots and quotes do not count in a "
+    "name."
 )
 
 

@@ -195,7 +195,7 @@ def _keep_decided(bench: Workbench, trial: Trial, truth: Truth | None) -> Stored
     promise("a decision is told once", len(stored["outbox"]) == 1, len(stored["outbox"]))
     if truth is None:
         promise("rows_read is no number out of damage", 0 <= total <= MOST_ROWS, total)
-    elif truth.counts_rows:
+    else:
         found = (total, len(truth.rows))
         promise("rows_read is the number of data lines", found[0] == found[1], found)
     _keep_accountant(bench, batch, truth)
@@ -344,6 +344,12 @@ REFUSALS: Final = (
     ("begins as Parquet", "damaged Parquet"),
     ("compressed Parquet", "compressed Parquet"),
     ("expected a header", "no known layout"),
+    ("so it is a header", "a header of unknown names"),
+    ("numbers the columns", "a header of unknown names"),
+    ("is a header. Its fields", "a header with another separator"),
+    ("its header is line", "something above the header"),
+    ("is a header that puts", "files joined"),
+    ("more than one column", "columns twice"),
     ("features are needed", "columns missing"),
     ("feature columns are needed", "columns missing"),
     ("more than one column", "columns twice"),

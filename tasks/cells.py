@@ -65,8 +65,9 @@ def _cast(column: Column, held: pl.DataType, source: str) -> pl.Expr:
         return text.str.strip_chars(_BLANKS).cast(column.dtype, strict=False)
     if column.is_categorical or not (held.is_numeric() or held == pl.Boolean):
         expected = "text" if column.is_categorical else "numbers"
+        shown = str(held)[:_SHOWN_CHARACTERS]
         msg = (
-            f"Cannot read {source}: its column {column.name} is {held}, expected {expected}."
+            f"Cannot read {source}: its column {column.name} is {shown}, expected {expected}."
             " Write the column in that type and deliver it again; none of its rows is stored."
         )
         raise InputRejectedError(msg)

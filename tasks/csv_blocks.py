@@ -414,10 +414,10 @@ def _find_header_again(fields: Sequence[str], layout: Layout) -> str | None:
     first = layout.first_number
     if first is not None and is_number(fields[first]):
         return None
-    named = sum(fold(field) in layout.folded for field in fields)
+    expected = [layout.place_of.get(fold(field)) for field in fields]
+    named = sum(place is not None for place in expected)
     if not named or 2 * named < min(layout.width, len(layout.columns)):
         return None
-    expected = zip(layout.folded, layout.positions, strict=True)
-    if all(fold(fields[position]) == name for name, position in expected):
-        return HEADER_AGAIN if layout.header_line else "a header, not a connection"
-    return OTHER_HEADER
+    if any(place is not None and place != found for found, place in enumerate(expected)):
+        return OTHER_HEADER
+    return HEADER_AGAIN if layout.header_line else "a header, not a connection"

@@ -59,9 +59,12 @@ def split_fields(line: str) -> list[str] | None:
 
 
 def read_names(line: str, separator: str = ",") -> list[str]:
-    """Split a line into what would be column names; quotes that break RFC 4180 are left out."""
+    """Split a line into what would be column names.
+
+    Quotes that break RFC 4180, or that are around the whole line, are left out.
+    """
     fields = split_fields(line) if separator == "," else None
-    if fields is None:
+    if fields is None or len(fields) == 1:
         fields = line.replace('"', "").split(separator)
     return [name.strip() for name in fields]
 
@@ -99,6 +102,14 @@ def find_columns(names: Sequence[str], contract: Contract) -> Mapping[str, list[
         if meant is not None:
             found.setdefault(meant, []).append(place)
     return found
+
+
+def call_as_declared(names: Sequence[str], contract: Contract) -> tuple[str, ...]:
+    """Return a file's names, those of declared columns as the contract has them."""
+    meant = {
+        place: name for name, places in find_columns(names, contract).items() for place in places
+    }
+    return tuple(meant.get(place, name) for place, name in enumerate(names))
 
 
 def names_columns(names: Sequence[str], contract: Contract) -> bool:

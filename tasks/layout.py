@@ -6,7 +6,7 @@ leave it open. Does not belong here: reading rows.
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -41,7 +41,17 @@ connections has so few columns."""
 NOT_COUNTED = "case, blanks, dashes, underscores, dots and quotes do not count"
 """What a name may differ in, for messages."""
 
-OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+OTHER_SEPARATORS = {
+    ";": "semicolons",
+    "\t": "tabs",
+    "|": "vertical bars",
+    " ": "blanks",
+    ":": "colons",
+    "^": "carets",
+    "~": "tildes",
+    "\x01": "control characters",
+    "\x1f": "control characters",
+}
 """What else tables are separated by: it is named to whoever delivered one, never read."""
 
 _COMMENT = re.compile(r'\s*(?:#|%|//|--|"?sep=)', re.IGNORECASE)
@@ -83,9 +93,12 @@ class Layout:
         return len(self.names)
 
     @cached_property
-    def folded(self) -> tuple[str, ...]:
-        """The names of ``columns``, without what does not count in a name."""
-        return tuple(fold(column.name) for column in self.columns)
+    def place_of(self) -> Mapping[str, int]:
+        """The field of each of ``columns``, by what counts in its name."""
+        return {
+            fold(column.name): place
+            for column, place in zip(self.columns, self.positions, strict=True)
+        }
 
     @cached_property
     def first_number(self) -> int | None:
@@ -186,18 +199,20 @@ def find_header(head: bytes, contract: Contract) -> Header | None:
     """
     filled = _filled_lines(head)
     layout = _vote([line for _, line in filled], contract)
-    least = FEW_WORDS if layout is None else len(contract.features) // 2
+    least = FEW_WORDS if layout is None else (len(contract.features) + 1) // 2
     below = None
     for number, line in filled:
-        for separator in (",", *OTHER_SEPARATORS):
+        is_comment = _COMMENT.match(line) is not None
+        commas = line.count(",")
+        others = [one for one in OTHER_SEPARATORS if not is_comment and line.count(one) > commas]
+        for separator in (",", *others):
             names = read_names(line, separator)
-            if (
-                names_columns(names, contract)
-                or is_wordy(names, contract, least)
-                or counts_columns(names, contract)
+            may_be = not is_comment or (layout is not None and len(names) == len(layout))
+            if names_columns(names, contract) or (
+                may_be and (is_wordy(names, contract, least) or counts_columns(names, contract))
             ):
                 return Header(number, tuple(names), separator, below)
-        if _COMMENT.match(line):
+        if is_comment:
             continue
         if layout is None or _count_fields(line) == len(layout):
             return None
@@ -278,10 +293,10 @@ def _suggest_form(lines: Sequence[str], header: Header | None, contract: Contrac
     if any("\0" in line for line in lines):
         return "It holds NUL bytes, which no text does: it may be of another format."
     widths = {len(layout) for layout in contract.headerless}
-    for separator, plural in OTHER_SEPARATORS.items():
+    for separator, separators in OTHER_SEPARATORS.items():
         is_headers = header is not None and header.separator == separator
         if is_headers or len(lines[0].split(separator)) in widths - {1}:
-            return f"Its fields are separated by {plural}: deliver it with commas."
+            return f"Its fields are separated by {separators}: deliver it with commas."
     return "Check the separator, and that the file is of this source."
 
 
