@@ -47,7 +47,7 @@ _INT64: Final = range(-(2**63), 2**63)
 _FEATURES: Final = NSL_KDD.feature_names
 _FEW_WORDS: Final = 4
 _COMMENTS: Final = ("#", "%", "//", "--", "sep=", '"sep=')
-_NO_VALUE: Final = {"na", "n/a", "null", "none", "nil"}
+_NO_VALUE: Final = {"na", "n/a", "#na", "#n/a", "\\n", "null", "none", "nil"}
 
 
 @dataclass(frozen=True)

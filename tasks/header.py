@@ -27,7 +27,7 @@ _NUMBER = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 """What some sensor writes for a number, whether it can be read as one or not."""
-_NOTHING = re.compile(r"[\W_]*|n/?a|null|none|nil", re.IGNORECASE)
+_NOTHING = re.compile(r"[\W_]*|#?n/?a|\\n|null|none|nil", re.IGNORECASE)
 """What is written where there is no value: it is neither a number nor a name."""
 
 ALIKE = 0.8

@@ -7,11 +7,13 @@ block is parsed (``tasks.csv_blocks``, ``tasks.parquet_records``), or whether va
 """
 
 import hashlib
+import sys
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -232,15 +234,13 @@ def count_rows(source: Path, contract: Contract) -> int:
 
     Returns 0 where the content cannot be read as lines, nor as Parquet.
     """
-    rows = 0
     try:
         if is_parquet(source):
             return count_records(source)
-        for _ in read_rows(source, contract):
-            rows += 1
+        pieces, header_line = _open_text(source, contract)
+        return pass_lines(pieces, sys.maxsize, header_line).rows
     except InputRejectedError:
         return 0
-    return rows
 
 
 def read_rows(source: Path, contract: Contract, line_bytes: int = LINE_BYTES) -> Iterator[bytes]:
@@ -254,15 +254,20 @@ def read_rows(source: Path, contract: Contract, line_bytes: int = LINE_BYTES) ->
     Raises:
         InputRejectedError: its content cannot be read.
     """
+    pieces, header_line = _open_text(source, contract)
+    lines = chain.from_iterable(
+        block.removesuffix(b"\n").split(b"\n")
+        for block in cut_blocks(pieces, line_bytes=line_bytes)
+    )
+    plain = (line.removesuffix(b"\r") for line in islice(lines, header_line, None))
+    yield from filter(None, plain)
+
+
+def _open_text(source: Path, contract: Contract) -> tuple[Iterator[bytes], int]:
+    """Return a text's content, and the line number of its header; 0 where there is none."""
     head, pieces = read_head(read_content(source))
     header = find_header(head, contract)
-    above = 0 if header is None else header.line_number
-    for block in cut_blocks(pieces, line_bytes=line_bytes):
-        for line in block.removesuffix(b"\n").split(b"\n"):
-            plain = line.removesuffix(b"\r")
-            if plain and above <= 0:
-                yield plain
-            above -= 1
+    return pieces, 0 if header is None else header.line_number
 
 
 def read_raw_lines(

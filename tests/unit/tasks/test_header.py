@@ -79,6 +79,8 @@ ROW[1:4] = ["tcp", "http", "SF"]
         ([""] * 41, False),
         (["-"] * 41, False),
         (["NULL"] * 41, False),
+        (["\\N"] * 41, False),
+        (["#N/A"] * 41, False),
         (["N/A", "tcp", "http", "SF"] + ["?"] * 37, False),
         (["True"] * 41, False),
         (["tcp", "http"], False),
