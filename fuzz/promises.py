@@ -30,6 +30,8 @@ its fault."""
 MOST_GROWTH_BYTES: Final = 1 << 29
 """By how much a file of some kilobytes may raise the memory of the process. A guess: far more than
 the 32 MiB of one piece of zstandard and some copies of it."""
+MOST_CHARACTERS: Final = 1_000
+"""Of a message: at most 200 of the file's data, our own words, and the path of the file."""
 MOST_ROWS: Final = 1_000_000
 """More cannot be in damaged Parquet of a few dozen rows, whatever its footer says."""
 
@@ -266,6 +268,8 @@ def _keep_scored(stored: Stored) -> None:
         reasons = json.loads(row["reasons"])
         is_said = bool(reasons) and all(isinstance(text, str) and text for text in reasons)
         promise("a quarantined row has reasons", is_said, reasons)
+        for text in reasons:
+            _keep_readable(text)
         promise("raw bytes are shown as they are", row["raw_text"] == readable(row["raw"]))
 
 
@@ -326,6 +330,7 @@ def _keep_records(flagged: Sequence[Mapping[str, Any]], rows: Sequence[RowTruth]
 def _keep_readable(message: str) -> None:
     """Of a message: that it can be shown, and is not endless."""
     promise("a message can be shown", printable(message).isprintable(), message)
+    promise("a message is no page", len(message) <= MOST_CHARACTERS, message)
 
 
 def _count(stored: Stored) -> Mapping[str, int]:
