@@ -30,7 +30,8 @@ a decimal that is not within 0.000001 of one is of the wrong type.
 
 _HEADER = (
     "A header may name the columns in any order, with or without the labels; other columns are "
-    "ignored and reported."
+    "ignored and reported. Case, blanks, dashes, underscores, dots and quotes do not count in a "
+    "name."
 )
 
 

@@ -20,6 +20,7 @@ from flows.tables import show_rows
 from storage.lake import room_on_disk, write_atomically
 from storage.text import printable
 from tasks import stages
+from tasks.header import call_as_declared
 from tasks.label_columns import choose_labels, require_normal
 from tasks.labelling import LabelReading
 from tasks.layout import read_head, recognise_layout
@@ -94,7 +95,7 @@ def run_study(
         source = StudySource(
             name=printable(file.name),
             content_sha256=content.sha256,
-            columns=ingested.field_names,
+            columns=call_as_declared(ingested.field_names, job.declared),
             rows_quarantined=ingested.rows_unparsed + validated.rows_quarantined,
             advisories=(
                 *ingested.notes_for_training,
@@ -131,15 +132,17 @@ def make_folder(folder: Path) -> None:
 
 
 def read_columns(file: Path, contract: Contract) -> tuple[str, tuple[str, ...]]:
-    """Return a file's name and what its fields are called.
+    """Return a file's name and what its fields are called, declared ones as in the contract.
 
     Raises:
         InputRejectedError: it cannot be read, or is of another source.
     """
     if is_parquet(file):
-        return printable(file.name), tuple(read_names(file))
-    head, _ = read_head(read_content(file))
-    return printable(file.name), recognise_layout(head, contract, file).names
+        names = read_names(file)
+    else:
+        head, _ = read_head(read_content(file))
+        names = recognise_layout(head, contract, file).names
+    return printable(file.name), call_as_declared(names, contract)
 
 
 def show_study(studied: Studied) -> None:

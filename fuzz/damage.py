@@ -25,6 +25,18 @@ from fuzz.originals import Original, Slice, slices
 
 Damage = Callable[[st.DrawFn, bytes], bytes]
 
+SPELLINGS: Final[tuple[Callable[[bytes], bytes], ...]] = (
+    bytes.upper,
+    lambda name: name.replace(b"_", b" ").title(),
+    lambda name: name.title().replace(b"_", b""),
+    lambda name: name.replace(b"_", b"-"),
+    lambda name: name.replace(b"_", b"."),
+    lambda name: b"'" + name + b"'",
+    lambda name: b' "' + name + b'"',
+    lambda name: b"#" + name,
+)
+"""How a sensor, a spreadsheet or a person may spell a column's name."""
+
 LONG: Final = (70_000, 9_000, 200_000)
 """Lengths past which something is cut: a line of 64 KiB, and the head in which names are."""
 
@@ -259,6 +271,27 @@ def rename_column(draw: st.DrawFn, text: bytes) -> bytes:
     return _change_cells(text, change)
 
 
+def respell_header(draw: st.DrawFn, text: bytes) -> bytes:
+    """Write the names of the first line in another way, or begin with a comment."""
+    respell = draw(st.sampled_from(SPELLINGS))
+    lines = _lines(text)
+    if lines:
+        body = lines[0].rstrip(b"\r\n")
+        lines[0] = b",".join(map(respell, body.split(b","))) + lines[0][len(body) :]
+    return draw(st.sampled_from((b"", b"", b"# made by hand\n", b"sep=,\n", b"a title\n"))) + (
+        b"".join(lines)
+    )
+
+
+def replace_header(draw: st.DrawFn, text: bytes) -> bytes:
+    """Have names of another table, or none, in the first line or above it."""
+    lines = _lines(text)
+    width = lines[0].count(b",") + draw(st.sampled_from((1, 1, 0, 2))) if lines else 1
+    name = draw(st.sampled_from((b"f%d", b"%d", b"Column %d", b"x.%d")))
+    header = b",".join(name % number for number in range(draw(st.integers(0, 1)), width)) + b"\n"
+    return b"".join([header, *lines[draw(st.integers(0, 1)) :]])
+
+
 def _change_cells(text: bytes, change: Callable[[list[bytes], int], list[bytes]]) -> bytes:
     """Change the cells of every line; the first line is number 0."""
     changed = []
@@ -288,6 +321,8 @@ DAMAGES: Final[Mapping[str, Damage]] = {
     "lines split": split_line,
     "lines swapped": swap_lines,
     "headers repeated": repeat_header,
+    "headers replaced": replace_header,
+    "headers respelt": respell_header,
     "blank lines first": lead_with_blanks,
     "copies glued": glue,
     "garbage behind the end": add_garbage,

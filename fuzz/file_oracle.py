@@ -11,6 +11,7 @@ The file is taken whole, split at line feeds and read character by character: sl
 import gzip
 import math
 import re
+import unicodedata
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,7 +33,12 @@ from tasks.lines import LINE_BYTES
 MAX_REFUSED_RATIO: Final = 0.5
 """Of the rows, the share past which a batch is refused: the default of the settings."""
 
-_UNREAD: Final = (b"PK\x03\x04", b"BZh", b"\xfd7zXZ\x00", b"\xff\xfe", b"\xfe\xff")
+_UNREAD: Final = (
+    b"PK\x03\x04", b"BZh", b"\xfd7zXZ\x00", b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff",
+)  # fmt: skip
+_UNREAD_INSIDE: Final = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PAR1")
+"""What is read where it lies in a file, and not where it is compressed."""
+_UNREAD_TEXTS: Final = (b"@relation", b"<?xml", b"<html", b"<!doctype html", b"#separator", b'{"')
 _ZSTD: Final = (b"\x28\xb5\x2f\xfd", *(bytes([first]) + b"\x2a\x4d\x18" for first in range(80, 96)))
 _MARK: Final = b"\xef\xbb\xbf"
 _NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
@@ -41,6 +47,9 @@ MOST_DIGITS: Final = 1_000
 """Characters of the longest number that is read, in the files that are made here."""
 _INT64: Final = range(-(2**63), 2**63)
 _FEATURES: Final = NSL_KDD.feature_names
+_FEW_WORDS: Final = 4
+_COMMENTS: Final = ("#", "%", "//", "--", "sep=", '"sep=')
+_NO_VALUE: Final = {"na", "n/a", "#na", "#n/a", "\\n", "null", "none", "nil"}
 
 
 @dataclass(frozen=True)
@@ -73,8 +82,6 @@ class Truth:
     """Every data row, in order."""
     is_readable: bool = False
     """Whether its rows can be told apart into columns; a file that is not is rejected."""
-    counts_rows: bool = True
-    """Whether ``rows`` is all there is to count: not where lines have no meaning."""
 
     def known_rows(self, beginning: bytes) -> int:
         """Count the rows that an earlier delivery accounts for, if it held this beginning.
@@ -95,12 +102,11 @@ class Truth:
 def truth_of_text(stored: bytes) -> Truth:
     """Say what must become of a file that does not begin as Parquet."""
     content = decompress(stored)
-    if content is None:
-        return Truth(stored)
-    if content.startswith(b"PAR1"):  # compressed Parquet is refused, and has no lines to count
-        return Truth(content, counts_rows=False)
+    if content is None or _is_unread(content, is_compressed=content != stored):
+        return Truth(stored)  # refused, and there are no lines to count
+    text = _end_by_feeds(content)
     lines, ends, end = [], [], 0
-    for ended in content.split(b"\n"):
+    for ended in text.split(b"\n"):
         line = ended.removesuffix(b"\r")
         lines.append(line)
         ends.append(end + len(line))
@@ -109,10 +115,13 @@ def truth_of_text(stored: bytes) -> Truth:
     first = next((index for index, line in enumerate(lines) if line), None)
     if first is None:
         return Truth(content)
-    has_header = _is_header(lines[first][: LINE_BYTES + 1])
-    data = [i for i, line in enumerate(lines) if line and not (has_header and i <= first)]
-    names = _find_names(content, lines, first, has_header=has_header)
-    if names is None:
+    head = text if len(text) <= HEAD_BYTES else text[:HEAD_BYTES].rpartition(b"\n")[0]
+    is_cut = not head  # in the middle of a first line that is too long
+    looked_at = _first_lines(head or text[:HEAD_BYTES])
+    header = _find_header(looked_at)
+    data = [i for i, line in enumerate(lines) if line and not (header and i <= header.index)]
+    names = None if is_cut or not looked_at else _find_names(looked_at, header)
+    if names is None or any(_is_other_header(lines[i], names) for i in data):
         rows = tuple(RowTruth(i + 1, ends[i], lines[i], None, None) for i in data)
         return Truth(content, rows)
     rows = tuple(_judge_line(i + 1, ends[i], lines[i], names) for i in data)
@@ -122,16 +131,17 @@ def truth_of_text(stored: bytes) -> Truth:
 def truth_of_frame(frame: pl.DataFrame, stored: bytes) -> Truth:
     """Say what must become of a Parquet file that holds a frame and is not damaged."""
     unusable = any(
-        not _can_hold(NSL_KDD.by_name[name], dtype)
+        not _can_hold(NSL_KDD.by_name[_DECLARED[_plain(name)]], dtype)
         for name, dtype in frame.schema.items()
-        if name in NSL_KDD.by_name
+        if _plain(name) in _DECLARED
     )
     is_text = all(dtype == pl.String for dtype in frame.dtypes)
-    is_readable = not unusable and set(_FEATURES) <= set(frame.columns) and not frame.is_empty()
+    names = _match(frame.columns)
+    is_readable = not unusable and names is not None and not frame.is_empty()
     rows = []
     for number, cells in enumerate(frame.iter_rows(), start=1):
         raw = ",".join(map(_quote, cells)).encode() if is_text else None
-        named = dict(zip(frame.columns, cells, strict=True)) if is_readable else {}
+        named = dict(zip(names or (), cells, strict=True)) if is_readable else {}
         values, faults = _judge_cells(named)
         rows.append(RowTruth(number, len(stored), raw, values, faults))
     return Truth(stored, tuple(rows), is_readable)
@@ -159,33 +169,166 @@ def _frames(stored: bytes) -> Iterator[bytes]:
         stored = frame.unused_data
 
 
-def _is_header(line: bytes) -> bool:
-    """Tell whether a line names columns: half of its fields, or half of the features."""
-    names = [name.strip() for name in _fields(line.decode(errors="replace")) or ()]
-    declared = {name.casefold() for name in NSL_KDD.by_name}
-    named = sum(name.casefold() in declared for name in names)
+def _is_unread(content: bytes, *, is_compressed: bool) -> bool:
+    """Tell whether a content is of a form that is not read."""
+    if content.startswith(_UNREAD_INSIDE):
+        return is_compressed
+    start = content[:HEAD_BYTES]
+    nul = [sum(byte == 0 for byte in start[place::4]) for place in range(4)]
+    is_utf32 = 0 in nul and sorted(nul)[1] > len(start) // 8
+    halves = (nul[0] + nul[2], nul[1] + nul[3])
+    is_utf16 = 0 in halves and max(halves) > len(start) // 4
+    text = start.removeprefix(_MARK).lstrip().lower()
+    return is_utf32 or is_utf16 or start.startswith(_UNREAD) or text.startswith(_UNREAD_TEXTS)
+
+
+def _end_by_feeds(content: bytes) -> bytes:
+    """End lines in line feeds where the first ends in a carriage return, and most others do."""
+    first = next((i for i, byte in enumerate(content) if byte in b"\r\n"), len(content))
+    lone = [
+        i
+        for i, byte in enumerate(content[:HEAD_BYTES])
+        if byte == ord("\r") and content[i + 1 : i + 2] != b"\n"
+    ]
+    if not lone or first != lone[0] or len(lone) <= content.count(b"\n", 0, HEAD_BYTES + 1):
+        return content
+    return b"\r\n".join(part.replace(b"\r", b"\n") for part in content.split(b"\r\n"))
+
+
+@dataclass(frozen=True)
+class _Header:
+    """The line that names the columns, or is meant to."""
+
+    index: int
+    names: tuple[str, ...]
+    is_understood: bool
+    """Whether it is of comma-separated declared names, with nothing but comments above it."""
+
+
+def _first_lines(head: bytes) -> list[tuple[int, str]]:
+    """Return the lines at the beginning that are not blank."""
+    lines = head.removeprefix(_MARK).split(b"\n")
+    bare = ((i, line.removesuffix(b"\r").decode(errors="replace")) for i, line in enumerate(lines))
+    return [(i, line) for i, line in bare if line][:VOTING_LINES]
+
+
+def _vote(lines: Sequence[tuple[int, str]]) -> tuple[str, ...] | None:
+    """Return the columns of a file without a header by the number of fields of most lines."""
+    widths = Counter(len(_fields(line) or ()) for _, line in lines)
+    known = {len(names): names for names in NSL_KDD.headerless}
+    return next((known[width] for width, _ in widths.most_common() if width in known), None)
+
+
+def _find_header(lines: Sequence[tuple[int, str]]) -> _Header | None:
+    """Find the line that names columns, among those up to the first that may be a row."""
+    columns = _vote(lines)
+    is_first = True
+    for index, line in lines:
+        is_comment = line.lstrip().lower().startswith(_COMMENTS)
+        for separator in ",;\t| :^~\x01\x1f":
+            names = _names(line, separator)
+            if separator != "," and (is_comment or line.count(separator) <= line.count(",")):
+                continue
+            is_named = _names_columns(names)
+            least = _FEW_WORDS if columns is None else (len(_FEATURES) + 1) // 2
+            is_meant = _is_wordy(names, least) or _is_counted(names)
+            if is_comment and (columns is None or len(names) != len(columns)):
+                is_meant = False
+            if is_named or is_meant:
+                is_understood = is_named and separator == "," and is_first
+                return _Header(index, tuple(names), is_understood)
+        if is_comment:
+            continue
+        if columns is None or len(_fields(line) or ()) == len(columns):
+            return None
+        is_first = False
+    return None
+
+
+def _names(line: str, separator: str) -> list[str]:
+    """Split what may be a header."""
+    fields = _fields(line) if separator == "," else None
+    if fields is None or len(fields) == 1:
+        fields = line.replace('"', "").split(separator)
+    return [name.strip() for name in fields]
+
+
+def _plain(name: str) -> str:
+    """Return a name as names are compared."""
+    known = unicodedata.normalize("NFKC", name)
+    kept = [one for one in known if unicodedata.category(one) not in {"Cf", "Pc", "Pd", "Pf", "Pi"}]
+    return "".join(one for one in kept if not one.isspace() and one not in "'\"`.#").casefold()
+
+
+_DECLARED: Final = {_plain(name): name for name in NSL_KDD.by_name}
+
+
+def _names_columns(names: Sequence[str]) -> bool:
+    """Tell whether half of some names, or of the features, are declared."""
+    named = sum(_plain(name) in _DECLARED for name in names)
     return named > 0 and named >= min(len(names), len(_FEATURES)) / 2
 
 
-def _find_names(
-    content: bytes, lines: Sequence[bytes], first: int, *, has_header: bool
-) -> tuple[str, ...] | None:
-    """Return what the fields of a line are called; None where that cannot be told.
+def _is_wordy(fields: Sequence[str], least: int) -> bool:
+    """Tell whether there are more words than numbers, where numbers belong."""
+    for names in NSL_KDD.headerless:
+        if len(names) == len(fields):
+            least = 1
+            pairs = zip(names, fields, strict=True)
+            fields = [cell for name, cell in pairs if NSL_KDD.by_name[name].dtype != pl.String]
+            break
+    bare = [field.strip(" \t'\"").lower() for field in fields]
+    numbers = sum(map(_is_number, bare))
+    words = [
+        cell
+        for cell in bare
+        if not _is_number(cell) and cell not in _NO_VALUE and any(map(str.isalnum, cell))
+    ]
+    return len(words) >= least and len(words) > numbers
 
-    Only whole lines at the beginning are looked at for it.
-    """
-    head = content if len(content) <= HEAD_BYTES else content[:HEAD_BYTES].rpartition(b"\n")[0]
-    looked_at = len(head.split(b"\n"))
-    if not head or first >= looked_at:
-        return None
-    if has_header:
-        names = [name.strip() for name in _fields(lines[first].decode(errors="replace")) or ()]
-        is_twice = any(times > 1 for name, times in Counter(names).items() if name)
-        return None if is_twice or not set(_FEATURES) <= set(names) else tuple(names)
-    filled = [line for line in lines[:looked_at] if line][:VOTING_LINES]
-    widths = Counter(len(_fields(line.decode(errors="replace")) or ()) for line in filled)
-    known = {len(names): names for names in NSL_KDD.headerless}
-    return next((known[width] for width, _ in widths.most_common() if width in known), None)
+
+def _is_number(bare: str) -> bool:
+    """Tell whether a cell is meant for a number."""
+    if re.fullmatch("[+-]?(nan|inf|infinity)|true|false|0x[0-9a-f]+", bare):
+        return True
+    whole, point, rest = bare.removesuffix("%").partition(".")
+    digits = re.sub("(?<=[0-9,_])[,_]", "", whole) + point + rest
+    return re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?", digits) is not None
+
+
+def _is_counted(names: Sequence[str]) -> bool:
+    """Tell whether columns are numbered."""
+    bare = [name.strip(" \t'\"") for name in names]
+    bare = bare if not bare or bare[0] else bare[1:]
+    counted = (list(map(str, range(first, first + len(bare)))) for first in (0, 1))
+    return len(bare) >= len(_FEATURES) and bare in counted
+
+
+def _match(names: Sequence[str]) -> tuple[str, ...] | None:
+    """Return names as they are declared; None where one is there twice, or a feature is not."""
+    called = tuple(_DECLARED.get(_plain(name), name) for name in names)
+    meant = [name for name in called if name in _DECLARED.values()]
+    is_twice = any(times > 1 for name, times in Counter(names).items() if name)
+    is_unclear = is_twice or len(set(meant)) < len(meant)
+    return None if is_unclear or not set(_FEATURES) <= set(meant) else called
+
+
+def _find_names(lines: Sequence[tuple[int, str]], header: _Header | None) -> tuple[str, ...] | None:
+    """Return what the fields of a line are called; None where that cannot be told."""
+    if header is None:
+        return _vote(lines)
+    return _match(header.names) if header.is_understood else None
+
+
+def _is_other_header(line: bytes, names: Sequence[str]) -> bool:
+    """Tell whether a line below names columns that are elsewhere."""
+    fields = [] if len(line) > LINE_BYTES else _fields_of(line) or []
+    if len(fields) != len(names) or not _names_columns(fields):
+        return False
+    meant = (_DECLARED.get(_plain(field)) for field in fields)
+    return any(
+        name in names and name != here for name, here in zip(meant, names, strict=True) if name
+    )
 
 
 def _judge_line(number: int, end: int, line: bytes, names: Sequence[str]) -> RowTruth:

@@ -30,6 +30,8 @@ its fault."""
 MOST_GROWTH_BYTES: Final = 1 << 29
 """By how much a file of some kilobytes may raise the memory of the process. A guess: far more than
 the 32 MiB of one piece of zstandard and some copies of it."""
+MOST_CHARACTERS: Final = 1_000
+"""Of a message: at most 200 of the file's data, our own words, and the path of the file."""
 MOST_ROWS: Final = 1_000_000
 """More cannot be in damaged Parquet of a few dozen rows, whatever its footer says."""
 
@@ -195,7 +197,7 @@ def _keep_decided(bench: Workbench, trial: Trial, truth: Truth | None) -> Stored
     promise("a decision is told once", len(stored["outbox"]) == 1, len(stored["outbox"]))
     if truth is None:
         promise("rows_read is no number out of damage", 0 <= total <= MOST_ROWS, total)
-    elif truth.counts_rows:
+    else:
         found = (total, len(truth.rows))
         promise("rows_read is the number of data lines", found[0] == found[1], found)
     _keep_accountant(bench, batch, truth)
@@ -266,6 +268,8 @@ def _keep_scored(stored: Stored) -> None:
         reasons = json.loads(row["reasons"])
         is_said = bool(reasons) and all(isinstance(text, str) and text for text in reasons)
         promise("a quarantined row has reasons", is_said, reasons)
+        for text in reasons:
+            _keep_readable(text)
         promise("raw bytes are shown as they are", row["raw_text"] == readable(row["raw"]))
 
 
@@ -326,6 +330,7 @@ def _keep_records(flagged: Sequence[Mapping[str, Any]], rows: Sequence[RowTruth]
 def _keep_readable(message: str) -> None:
     """Of a message: that it can be shown, and is not endless."""
     promise("a message can be shown", printable(message).isprintable(), message)
+    promise("a message is no page", len(message) <= MOST_CHARACTERS, message)
 
 
 def _count(stored: Stored) -> Mapping[str, int]:
@@ -344,6 +349,12 @@ REFUSALS: Final = (
     ("begins as Parquet", "damaged Parquet"),
     ("compressed Parquet", "compressed Parquet"),
     ("expected a header", "no known layout"),
+    ("so it is a header", "a header of unknown names"),
+    ("numbers the columns", "a header of unknown names"),
+    ("is a header. Its fields", "a header with another separator"),
+    ("its header is line", "something above the header"),
+    ("is a header that puts", "files joined"),
+    ("more than one column", "columns twice"),
     ("features are needed", "columns missing"),
     ("feature columns are needed", "columns missing"),
     ("more than one column", "columns twice"),

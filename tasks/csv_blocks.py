@@ -18,8 +18,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from expectations.errors import InputRejectedError
 from tasks.cells import BLANK_BEGINNINGS, cast_cells, find_bad_cells, is_blank, may_be_empty, settle
-from tasks.layout import Layout, split_fields
+from tasks.header import fold, is_number, split_fields
+from tasks.layout import Layout
 from tasks.lines import BYTE_ORDER_MARK, LINE_BYTES, describe_long_line
 from tasks.quarantine import QUARANTINE_SCHEMA
 
@@ -38,6 +40,8 @@ numpy however many there are."""
 MOST_LACKING = 0.02
 """Where more lines than this share lack a number, columns are read again. Measured on blocks of
 52,000 lines: reading some again takes .034 CPU s, about as long as 2,000 lines one by one."""
+HEADER_AGAIN = "the header again, not a connection"
+OTHER_HEADER = "a header of another order"
 _MISTAKEN_STARTS = (b"x", BYTE_ORDER_MARK)
 """polars takes text that begins with ``x^`` for a zlib stream, and leaves out a byte order mark,
 which within a file is part of its line (both seen in 2.1)."""
@@ -149,6 +153,9 @@ def parse_lines(
 
     Returns:
         Parsed rows by row number, and the others; together every row of the block once.
+
+    Raises:
+        InputRejectedError: a header within the file puts the columns in other places.
     """
     lines, is_row = numbered.lines, numbered.is_row
     simple = _remove_plain_quotes(lines)
@@ -170,6 +177,14 @@ def parse_lines(
         if not is_sorted:
             frame, read = pl.concat([frame, late]), np.concatenate([read, left[late_index]])
 
+    for index, (reason, *_) in reasons.items():
+        if reason is OTHER_HEADER:
+            msg = (
+                f"Cannot read the file: its line {numbered.line_numbers[left[index]]} is a header"
+                " that puts columns in other places than they have above it: it may be files joined"
+                " to one. Deliver each of them as a file; none of its rows is stored."
+            )
+            raise InputRejectedError(msg)
     numbers = {
         "row_number": numbered.row_numbers[read],
         "line_number": numbered.line_numbers[read],
@@ -401,6 +416,23 @@ def _read_line(line: bytes, layout: Layout, line_bytes: int) -> tuple[list[str],
         return [], ["a quote is not closed, or stands inside an unquoted field"]
     if len(fields) != layout.width:
         return [], [f"expected {layout.width} fields, found {len(fields)}"]
-    if layout.header_line and tuple(field.strip() for field in fields) == layout.names:
-        return [], ["the header again, not a connection"]
+    if header := _find_header_again(fields, layout):
+        return [], [header]
     return fields, []
+
+
+def _find_header_again(fields: Sequence[str], layout: Layout) -> str | None:
+    """Say that a line is a header, the file's or another; None where it is none.
+
+    Below another one, the columns would be read by the places they have no more.
+    """
+    first = layout.first_number
+    if first is not None and is_number(fields[first]):
+        return None
+    expected = [layout.place_of.get(fold(field)) for field in fields]
+    named = sum(place is not None for place in expected)
+    if not named or 2 * named < min(layout.width, len(layout.columns)):
+        return None
+    if any(place is not None and place != found for found, place in enumerate(expected)):
+        return OTHER_HEADER
+    return HEADER_AGAIN if layout.header_line else "a header, not a connection"

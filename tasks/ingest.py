@@ -7,11 +7,13 @@ block is parsed (``tasks.csv_blocks``, ``tasks.parquet_records``), or whether va
 """
 
 import hashlib
+import sys
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,7 +24,7 @@ from expectations.contract import Contract
 from expectations.errors import InputRejectedError
 from tasks.csv_blocks import ParsedRows, number_lines, parse_lines
 from tasks.labelling import LabelReader, LabelReading, LabelTally, arrange_label
-from tasks.layout import Layout, is_header, read_head, read_names, recognise_layout
+from tasks.layout import Layout, find_header, read_head, recognise_layout
 from tasks.lines import (
     BLOCK_BYTES,
     LINE_BYTES,
@@ -34,6 +36,7 @@ from tasks.lines import (
 )
 from tasks.parquet_records import count_records, parse_records, read_layout, read_rendered
 from tasks.quarantine import QuarantineWriter
+from tasks.shown import some_of
 from tasks.sources import (
     CONTENT_BYTES,
     PIECE_BYTES,
@@ -107,6 +110,8 @@ class IngestSummary(BaseModel):
     """The declared columns it has not; never a feature."""
     extra_columns: tuple[str, ...]
     """Columns the contract does not declare: ignored."""
+    respelled_columns: tuple[tuple[str, str], ...] = ()
+    """The file's name and the declared one, of the columns where they differ."""
     has_label: bool
     has_attack: bool
     """Whether the column that names the attack is present."""
@@ -121,12 +126,17 @@ class IngestSummary(BaseModel):
     @property
     def notes(self) -> tuple[str, ...]:
         """What a reader of the batch should know of its file, a sentence each."""
-        names = ", ".join(self.extra_columns)
-        ignored = (f"ignored columns the contract does not declare: {names}",) if names else ()
-        if not self.rows_known:
-            return ignored
-        rows = f"{self.rows_known:,} of {self.rows_read:,} rows were known from an earlier delivery"
-        return (rows, *ignored)
+        notes = []
+        if self.rows_known:
+            rows = f"{self.rows_known:,} of {self.rows_read:,} rows"
+            notes.append(f"{rows} were known from an earlier delivery")
+        if self.respelled_columns:
+            read = [f"{name!r} as {declared}" for name, declared in self.respelled_columns]
+            notes.append(f"column names are spelt otherwise and matched: {some_of(read)}")
+        if self.extra_columns:
+            names = some_of(self.extra_columns)
+            notes.append(f"ignored columns the contract does not declare: {names}")
+        return tuple(notes)
 
     @property
     def notes_on_labels(self) -> tuple[str, ...]:
@@ -225,6 +235,7 @@ def ingest_file(
         columns_present=present,
         columns_absent=tuple(name for name in contract.by_name if name not in present),
         extra_columns=layout.extra,
+        respelled_columns=layout.respelled,
         has_label=contract.label in present,
         has_attack=contract.attack in present,
         labels=labels.close() if labels else None,
@@ -241,21 +252,40 @@ def count_rows(source: Path, contract: Contract) -> int:
 
     Returns 0 where the content cannot be read as lines, nor as Parquet.
     """
-    rows = 0
-    has_begun = False
     try:
         if is_parquet(source):
             return count_records(source)
-        for block in cut_blocks(read_content(source)):
-            lines = [line for line in block.split(b"\n") if line.removesuffix(b"\r")]
-            if lines and not has_begun:
-                has_begun = True
-                first = lines[0].decode(errors="replace").removesuffix("\r")
-                rows -= is_header(read_names(first), contract)
-            rows += len(lines)
+        pieces, header_line = _open_text(source, contract)
+        return pass_lines(pieces, sys.maxsize, header_line).rows
     except InputRejectedError:
         return 0
-    return rows
+
+
+def read_rows(source: Path, contract: Contract, line_bytes: int = LINE_BYTES) -> Iterator[bytes]:
+    """Yield the rows of a text, parsed or not: its lines below a header, but blank ones.
+
+    Args:
+        source: a file that is not Parquet.
+        contract: what the header is told by.
+        line_bytes: as of ``cut_blocks``.
+
+    Raises:
+        InputRejectedError: its content cannot be read.
+    """
+    pieces, header_line = _open_text(source, contract)
+    lines = chain.from_iterable(
+        block.removesuffix(b"\n").split(b"\n")
+        for block in cut_blocks(pieces, line_bytes=line_bytes)
+    )
+    plain = (line.removesuffix(b"\r") for line in islice(lines, header_line, None))
+    yield from filter(None, plain)
+
+
+def _open_text(source: Path, contract: Contract) -> tuple[Iterator[bytes], int]:
+    """Return a text's content, and the line number of its header; 0 where there is none."""
+    head, pieces = read_head(read_content(source))
+    header = find_header(head, contract)
+    return pieces, 0 if header is None else header.line_number
 
 
 def read_raw_lines(
@@ -284,7 +314,7 @@ def read_raw_lines(
         digest = hash_content(source).sha256
     else:
         hashed = hashlib.sha256()
-        content = _pass_through(read_content(source), hashed)
+        _, content = read_head(_pass_through(read_content(source), hashed))
         found = _find_lines(content, sorted(line_numbers), line_bytes)
         digest = hashed.hexdigest()
     if digest != batch:

@@ -6,20 +6,27 @@ leave it open. Does not belong here: reading rows.
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from expectations.contract import Column, Contract
 from expectations.errors import InputRejectedError
-from storage.text import printable
-from tasks.lines import BYTE_ORDER_MARK
-from tasks.reasons import VALUE_CHARACTERS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from tasks.header import (
+    HALF_MESSAGE,
+    counts_columns,
+    find_columns,
+    fold,
+    is_wordy,
+    names_columns,
+    read_names,
+    show_unknown,
+    split_fields,
+)
+from tasks.lines import BYTE_ORDER_MARK, end_by_feeds, ends_in_returns
+from tasks.shown import some_of
 
 HEAD_BYTES = 64 << 10
 """How much of a file is looked at to find its layout. A guess: dozens of rows of any table."""
@@ -27,12 +34,40 @@ VOTING_LINES = 100
 """Lines whose field counts decide which headerless layout a file has: one ragged first line must
 not condemn the rest. A guess."""
 
-OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+FEW_WORDS = 4
+"""Fewest words of a header of an unknown table. A guess: prose has fewer commas, and no table of
+connections has so few columns."""
+
+NOT_COUNTED = "case, blanks, dashes, underscores, dots and quotes do not count"
+"""What a name may differ in, for messages."""
+
+OTHER_SEPARATORS = {
+    ";": "semicolons",
+    "\t": "tabs",
+    "|": "vertical bars",
+    " ": "blanks",
+    ":": "colons",
+    "^": "carets",
+    "~": "tildes",
+    "\x01": "control characters",
+    "\x1f": "control characters",
+}
 """What else tables are separated by: it is named to whoever delivered one, never read."""
 
-_QUOTED = r'"[^"]*+(?:""[^"]*+)*+"'
-_FIELD = re.compile(rf',({_QUOTED}|[^",]*+)')
-_LINE = re.compile(rf'(?:,(?:{_QUOTED}|[^",]*+))++')
+_COMMENT = re.compile(r'\s*(?:#|%|//|--|"?sep=)', re.IGNORECASE)
+"""How a line begins that may stand above a header: a comment, or Excel's word on separators."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """The line of a text that names its columns, or is meant to."""
+
+    line_number: int
+    """Physical."""
+    names: tuple[str, ...]
+    separator: str
+    below: str | None
+    """The first line above it that is neither blank nor a comment."""
 
 
 @dataclass(frozen=True)
@@ -49,33 +84,33 @@ class Layout:
     """Names of the file's other columns, in the file's order."""
     header_line: int
     """Physical line number of the header; 0 where there is none."""
+    respelled: tuple[tuple[str, str], ...] = ()
+    """The file's name and the declared one, of ``columns`` where they differ."""
 
     @property
     def width(self) -> int:
         """Fields of every line."""
         return len(self.names)
 
+    @cached_property
+    def place_of(self) -> Mapping[str, int]:
+        """The field of each of ``columns``, by what counts in its name."""
+        return {
+            fold(column.name): place
+            for column, place in zip(self.columns, self.positions, strict=True)
+        }
 
-def split_fields(line: str) -> list[str] | None:
-    """Split one CSV line by RFC 4180, where a field never contains a line end.
-
-    Returns:
-        The fields without their quotes; None where a quote is not closed, or stands inside a field
-        that is not quoted as a whole.
-    """
-    if '"' not in line:
-        return line.split(",")
-    prefixed = f",{line}"
-    if not _LINE.fullmatch(prefixed):
-        return None
-    return [
-        field[1:-1].replace('""', '"') if field.startswith('"') else field
-        for field in _FIELD.findall(prefixed)
-    ]
+    @cached_property
+    def first_number(self) -> int | None:
+        """The field of the first column of numbers."""
+        fields = zip(self.columns, self.positions, strict=True)
+        return next((place for column, place in fields if not column.is_categorical), None)
 
 
-def read_head(pieces: "Iterator[bytes]") -> tuple[bytes, "Iterator[bytes]"]:
-    """Look at the start of a file's content without losing it.
+def read_head(pieces: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
+    """Look at the start of a text without losing it.
+
+    Lines that end in carriage returns alone end in line feeds after this, here and in what follows.
 
     Returns:
         The whole lines among the first 64 KiB (all of it when the content ends there; without a
@@ -89,6 +124,9 @@ def read_head(pieces: "Iterator[bytes]") -> tuple[bytes, "Iterator[bytes]"]:
         if size > HEAD_BYTES:
             break
     start = b"".join(first)
+    beginning = start[: HEAD_BYTES + 1]
+    if ends_in_returns(beginning if size <= HEAD_BYTES else beginning.removesuffix(b"\r")):
+        return read_head(end_by_feeds(chain(first, pieces)))
     end = start.rfind(b"\n", 0, HEAD_BYTES) + 1 or HEAD_BYTES
     return start if size <= HEAD_BYTES else start[:end], chain(first, pieces)
 
@@ -96,147 +134,219 @@ def read_head(pieces: "Iterator[bytes]") -> tuple[bytes, "Iterator[bytes]"]:
 def recognise_layout(head: bytes, contract: Contract, source: Path) -> Layout:
     """Find out what a CSV file's fields are.
 
-    The first line that is not blank is a header if it names columns: at least half of its fields,
-    or half of the features, are declared names (in any case of letters: a header in capitals is
-    refused for its names, not taken for a row). Otherwise the file has none, and the contract's
+    Where there is a header, its names say it, and nothing else: a header whose names are not those
+    of the contract is refused, for the order of its columns is not known. Otherwise the contract's
     headerless layout with which most of the first lines agree in length is the file's.
 
     Args:
-        head: the first whole lines of the content, as ``read_head`` gives them.
+        head: the first whole lines of the text, as ``read_head`` gives them.
         contract: the source the file is said to come from.
         source: the file, for messages.
 
     Raises:
         InputRejectedError: empty, or of no shape the contract knows.
     """
-    if _is_utf16(head):
-        msg = (
-            f"Cannot read {source}: by its bytes it is UTF-16 text. Noctule reads UTF-8. Convert"
-            " the file."
-        )
-        raise InputRejectedError(msg)
     if len(head) >= HEAD_BYTES and b"\n" not in head:
         msg = (
             f"Cannot read {source}: its first line is longer than {HEAD_BYTES} bytes. Expected"
             " lines of comma-separated text, each ended by a line feed."
         )
         raise InputRejectedError(msg)
-    text = head.removeprefix(BYTE_ORDER_MARK).decode(errors="replace")
-    lines = [line.removesuffix("\r") for line in text.split("\n")]
-    first = next((number for number, line in enumerate(lines, start=1) if line), None)
-    if first is None:
+    lines = [line for _, line in _filled_lines(head)]
+    if not lines:
         held = "holds nothing but blank lines" if head else "is empty"
         msg = f"Cannot read {source}: it {held}. Expected connections, one a line."
         raise InputRejectedError(msg)
-    names = read_names(lines[first - 1])
-    if is_header(names, contract):
-        return arrange_columns(names, contract, source, header_line=first)
-    filled = [line for line in lines if line][:VOTING_LINES]
-    widths = Counter(len(split_fields(line) or ()) for line in filled)
-    known = {len(layout): layout for layout in contract.headerless}
-    for width, _ in widths.most_common():
-        if width in known:
-            return arrange_columns(known[width], contract, source, header_line=0)
-    common = widths.most_common(1)[0][0]
-    named = count_declared(names, contract)
-    expected = " or ".join(str(width) for width in sorted(known))
-    without = f", or lines of {expected} comma-separated fields without a header" if known else ""
+    header = find_header(head, contract)
+    layout = _vote(lines, contract)
+    if header is not None and header.separator == "," and names_columns(header.names, contract):
+        if header.below is not None:
+            msg = (
+                f"Cannot read {source}: its header is line {header.line_number}, below what is"
+                f" neither a comment nor a blank line ({some_of([header.below])}). Remove what"
+                " stands above the header, or begin it with #, and deliver it again."
+            )
+            raise InputRejectedError(msg)
+        return arrange_columns(header.names, contract, source, header_line=header.line_number)
+    if header is not None and (layout is not None or not names_columns(header.names, contract)):
+        raise InputRejectedError(_describe_strange(header, layout, contract, source))
+    if layout is not None:
+        return arrange_columns(layout, contract, source, header_line=0)
+    common = Counter(_count_fields(line) for line in lines).most_common(1)[0][0]
+    names = read_names(lines[0]) if header is None else header.names
+    named = sum(map(len, find_columns(names, contract).values()))
     msg = (
         f"Cannot read {source} as {contract.name}: expected a header that names its columns"
-        f" ({', '.join(contract.feature_names[:3])}, ...){without}; its first line names {named} of"
-        f" them and most lines have {common} field{'s' if common != 1 else ''}."
-        f" {_suggest_form(filled, contract)}"
+        f" ({', '.join(contract.feature_names[:3])}, ...){_or_headerless(contract)}; its first"
+        f" line names {named} of them and most lines have {common}"
+        f" field{'s' if common != 1 else ''}. {_suggest_form(lines, header, contract)}"
     )
     raise InputRejectedError(msg)
 
 
-def _is_utf16(head: bytes) -> bool:
-    """Tell UTF-16 with or without its mark: where it is ASCII, every other byte is NUL.
+def find_header(head: bytes, contract: Contract) -> Header | None:
+    """Find the line that names the columns of a text, known or not.
 
-    Most bytes at even or at odd places must be NUL and none at the others: one damaged line does
-    not make that of a file.
+    A line is one if half of its fields, or half as many as there are features, are declared names;
+    if it holds words where connections have numbers, and more of them than a piece of a damaged
+    line; or if it numbers the columns, as pandas does.
+    It stands before the first connection: comments may be above it and, where most lines have as
+    many fields as a headerless layout, whatever has not.
+
+    Args:
+        head: the first whole lines of the text, as ``read_head`` gives them.
+        contract: the source the file is said to come from.
     """
-    fewer, more = sorted([head[::2].count(0), head[1::2].count(0)])
-    return fewer == 0 and more > len(head) // 4
+    filled = _filled_lines(head)
+    layout = _vote([line for _, line in filled], contract)
+    least = FEW_WORDS if layout is None else (len(contract.features) + 1) // 2
+    below = None
+    for number, line in filled:
+        is_comment = _COMMENT.match(line) is not None
+        commas = line.count(",")
+        others = [one for one in OTHER_SEPARATORS if not is_comment and line.count(one) > commas]
+        for separator in (",", *others):
+            names = read_names(line, separator)
+            may_be = not is_comment or (layout is not None and len(names) == len(layout))
+            if names_columns(names, contract) or (
+                may_be and (is_wordy(names, contract, least) or counts_columns(names, contract))
+            ):
+                return Header(number, tuple(names), separator, below)
+        if is_comment:
+            continue
+        if layout is None or _count_fields(line) == len(layout):
+            return None
+        below = below or line
+    return None
 
 
-def _suggest_form(lines: Sequence[str], contract: Contract) -> str:
+def _filled_lines(head: bytes) -> list[tuple[int, str]]:
+    """Return the first lines that are not blank, and their numbers."""
+    text = head.removeprefix(BYTE_ORDER_MARK).decode(errors="replace")
+    lines = enumerate((line.removesuffix("\r") for line in text.split("\n")), start=1)
+    return [(number, line) for number, line in lines if line][:VOTING_LINES]
+
+
+def _vote(lines: Sequence[str], contract: Contract) -> tuple[str, ...] | None:
+    """Return the headerless layout that has as many fields as most lines that agree with one."""
+    known = {len(layout): layout for layout in contract.headerless}
+    widths = Counter(map(_count_fields, lines))
+    return next((known[width] for width, _ in widths.most_common() if width in known), None)
+
+
+def _count_fields(line: str) -> int:
+    """Count the fields of a line; 0 where it is no CSV."""
+    return len(split_fields(line) or ())
+
+
+def _describe_strange(
+    header: Header, layout: tuple[str, ...] | None, contract: Contract, source: Path
+) -> str:
+    """Say that a header is not understood."""
+    where = f"Cannot read {source} as {contract.name}: line {header.line_number}"
+    first, second, third, *_ = (*contract.feature_names, "", "")
+    separated = ""
+    if header.separator != ",":
+        separated = f" Its fields are separated by {OTHER_SEPARATORS[header.separator]}"
+        if layout is not None:
+            return (
+                f"{where} is a header.{separated}, and those of its rows by commas. Write the"
+                " header with commas and deliver it again; none of its rows is stored."
+            )
+        separated += ": deliver it with commas."
+    remove = (
+        f" Or, if the columns are in the order of the contract ({first}, {second}, ...), remove the"
+        " line."
+        if layout is not None and len(layout) == len(header.names)
+        else ""
+    )
+    if counts_columns(header.names, contract):
+        return (
+            f"{where} numbers the columns ({some_of(header.names, HALF_MESSAGE)}) and names none."
+            f" Write their names in its place: {first}, {second}, {third}, ...{remove} None of its"
+            " rows is stored."
+        )
+    return (
+        f"{where} holds words where connections have numbers, so it is a header, and"
+        f" {contract.name} does not know its names: "
+        f"{show_unknown(header.names, contract.feature_names, contract)} Expected"
+        f" {len(contract.features)} columns: {first}, {second}, {third}, ... ({NOT_COUNTED})."
+        f"{separated} Correct the names, or deliver a file of this source.{remove} None of its rows"
+        " is stored."
+    )
+
+
+def _or_headerless(contract: Contract) -> str:
+    """Say what lines are expected where there is no header."""
+    widths = " or ".join(str(width) for width in sorted(map(len, contract.headerless)))
+    return f", or lines of {widths} comma-separated fields without a header" if widths else ""
+
+
+def _suggest_form(lines: Sequence[str], header: Header | None, contract: Contract) -> str:
     """Say what may be wrong with a file whose fields cannot be told.
 
     Args:
         lines: its first lines, not blank.
+        header: what its header is, if it has one.
         contract: the source it is said to come from.
     """
     if any("\0" in line for line in lines):
         return "It holds NUL bytes, which no text does: it may be of another format."
     widths = {len(layout) for layout in contract.headerless}
-    for separator, plural in OTHER_SEPARATORS.items():
-        fields = lines[0].split(separator)
-        names = [field.strip(' "') for field in fields]
-        if len(fields) > 1 and (len(fields) in widths or is_header(names, contract)):
-            return f"Its fields are separated by {plural}: deliver it with commas."
+    for separator, separators in OTHER_SEPARATORS.items():
+        is_headers = header is not None and header.separator == separator
+        if is_headers or len(lines[0].split(separator)) in widths - {1}:
+            return f"Its fields are separated by {separators}: deliver it with commas."
     return "Check the separator, and that the file is of this source."
-
-
-def read_names(line: str) -> list[str]:
-    """Split a line into what would be column names; none where it is no CSV."""
-    return [name.strip() for name in split_fields(line) or []]
-
-
-def join_names(names: Sequence[str]) -> str:
-    """Write names as the header that ``read_names`` reads; a line end in one becomes a blank."""
-    plain = (" ".join(name.splitlines()) for name in names)
-    return ",".join(
-        '"{}"'.format(name.replace('"', '""')) if {",", '"'} & set(name) else name for name in plain
-    )
-
-
-def count_declared(names: Sequence[str], contract: Contract) -> int:
-    """Count the names that the contract declares, in any case of letters."""
-    declared = {name.casefold() for name in contract.by_name}
-    return sum(name.casefold() in declared for name in names)
-
-
-def is_header(names: Sequence[str], contract: Contract) -> bool:
-    """Tell whether the first line of a file names its columns; see ``recognise_layout``."""
-    named = count_declared(names, contract)
-    return named > 0 and 2 * named >= min(len(names), len(contract.features))
 
 
 def arrange_columns(
     names: Sequence[str], contract: Contract, source: Path, *, header_line: int
 ) -> Layout:
-    """Match a file's column names with the declared ones.
+    """Match a file's column names with the declared ones; see ``tasks.header.fold``.
 
     Raises:
-        InputRejectedError: a name twice, or a feature absent.
+        InputRejectedError: a name twice, two names for one column, or a feature absent.
     """
     repeated = [name for name, times in Counter(names).items() if name and times > 1]
     if repeated:
-        named = ", ".join(printable(name, VALUE_CHARACTERS) for name in repeated)
         msg = (
-            f"Cannot read {source}: more than one column is named {named}. Which of them is meant"
-            " cannot be told; name each column once."
+            f"Cannot read {source}: more than one column is named {some_of(repeated)}. Which of"
+            " them is meant cannot be told; name each column once."
         )
         raise InputRejectedError(msg)
-    missing = [name for name in contract.feature_names if name not in names]
+    places = find_columns(names, contract)
+    for name, alike in places.items():
+        if len(alike) > 1:
+            msg = (
+                f"Cannot read {source}: more than one column may be {name}:"
+                f" {some_of([names[place] for place in alike])} ({NOT_COUNTED}). Which of them is"
+                " meant cannot be told; name each column once."
+            )
+            raise InputRejectedError(msg)
+    missing = [name for name in contract.feature_names if name not in places]
     if missing:
+        unknown = len(names) - len(places)
+        others = f" Not declared: {show_unknown(names, missing, contract)}" if unknown else ""
         msg = (
             f"Cannot read {source} as {contract.name}: {len(contract.features)} feature columns"
-            f" are needed, {len(missing)} of them missing: {', '.join(missing)} (names are matched"
-            " exactly). Add them and deliver it again; none of its rows is stored."
+            f" are needed, {len(missing)} of them missing: {some_of(missing)}"
+            f" ({NOT_COUNTED}).{others} Name or add them and deliver it again; none of its rows is"
+            " stored."
         )
         raise InputRejectedError(msg)
-    position = {name: index for index, name in enumerate(names)}
-    columns = tuple(column for column in contract.columns if column.name in position)
+    columns = tuple(column for column in contract.columns if column.name in places)
+    positions = tuple(places[column.name][0] for column in columns)
+    pairs = [(names[place], column.name) for place, column in zip(positions, columns, strict=True)]
     return Layout(
         columns=columns,
-        positions=tuple(position[column.name] for column in columns),
+        positions=positions,
         names=tuple(names),
         extra=tuple(
-            name or f"(unnamed field {index})"
-            for index, name in enumerate(names, start=1)
-            if name not in contract.by_name
+            name or f"(unnamed field {place + 1})"
+            for place, name in enumerate(names)
+            if place not in positions
         ),
         header_line=header_line,
+        respelled=tuple((name, declared) for name, declared in pairs if name != declared),
     )

@@ -6,6 +6,7 @@ text comes from (``tasks.sources``) or what a line means (``tasks.layout``, ``ta
 Nothing here holds a whole text, nor a whole line that has no end.
 """
 
+import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -20,6 +21,43 @@ record of traffic has a reason to come near this. A longer one is cut, so that a
 ends takes no more memory than any other."""
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+_LINE_END = re.compile(rb"\r\n|\r|\n")
+_LONE_RETURN = re.compile(rb"\r(?!\n)")
+
+
+def ends_in_returns(start: bytes) -> bool:
+    """Tell whether a text's lines end in carriage returns, as those of classic Mac OS do.
+
+    They do if the first line does, and more of the first ones do than in a line feed: a stray
+    carriage return in the first line does not make it so.
+
+    Args:
+        start: the first bytes of the text, not cut between a carriage return and a line feed.
+    """
+    first = _LINE_END.search(start)
+    if first is None or first[0] != b"\r":
+        return False
+    return len(_LONE_RETURN.findall(start)) > start.count(b"\n")
+
+
+def end_by_feeds(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Make line feeds of the carriage returns that end lines; every byte keeps its place.
+
+    Args:
+        pieces: consecutive content of a text whose lines may end in CR, LF or both.
+    """
+    waiting = b""
+    for piece in pieces:
+        text = waiting + piece
+        waiting = b"\r" if text.endswith(b"\r") else b""
+        whole = text.removesuffix(waiting)
+        if b"\n" in whole:
+            yield _LONE_RETURN.sub(b"\n", whole)
+        elif whole:
+            yield whole.replace(b"\r", b"\n")
+    if waiting:
+        yield b"\n"
 
 
 def cut_blocks(

@@ -26,9 +26,9 @@ from expectations.registry import get_contract
 from storage.batches import find_batch
 from storage.lake import hash_text, run_stage
 from storage.replays import ReplayTarget, read_open_rows, record_replay
-from tasks.ingest import count_rows
-from tasks.layout import is_header, join_names, read_head, read_names, recognise_layout
-from tasks.lines import cut_blocks
+from tasks.header import join_names
+from tasks.ingest import count_rows, read_rows
+from tasks.layout import find_header, read_head, recognise_layout
 from tasks.parquet_records import read_names as read_parquet_names
 from tasks.parquet_records import read_rendered
 from tasks.receive import Arrival, hash_raw, identify
@@ -220,8 +220,7 @@ def _find_names(corrected: Path, contract: Contract) -> tuple[str, ...] | None:
     if is_parquet(corrected):
         return read_parquet_names(corrected)
     head, _ = read_head(read_content(corrected))
-    first = next((line for line in head.splitlines() if line), b"")
-    if not is_header(read_names(first.decode(errors="replace")), contract):
+    if find_header(head, contract) is None:
         return None
     return recognise_layout(head, contract, corrected).names
 
@@ -250,16 +249,7 @@ def _choose_lines(
     if is_parquet(corrected):
         yield from read_rendered(corrected, wanted, line_bytes).values()
         return
-    lines = (
-        line.removesuffix(b"\r")
-        for block in cut_blocks(read_content(corrected), line_bytes=line_bytes)
-        for line in block.split(b"\n")
-    )
-    filled: Iterator[bytes] = (line for line in lines if line)
-    first = next(filled, b"")
-    if not is_header(read_names(first.decode(errors="replace")), contract):
-        filled = chain([first], filled)
-    for row, line in enumerate(filled, start=1):
+    for row, line in enumerate(read_rows(corrected, contract, line_bytes), start=1):
         if row in wanted:
             yield line
 

@@ -13,13 +13,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from expectations.registry import get_contract
 from storage.bulk import SLICE_ROWS
-from storage.text import printable
 from tasks.detectors.hybrid import OperatingPointName, flag, load_model
 from tasks.labels import LabelledCounts, count_labelled
 from tasks.operating import describe_parting
 from tasks.ratios import ratio
-from tasks.reasons import VALUE_CHARACTERS
-from tasks.shown import plural
+from tasks.shown import plural, some_of
 
 if TYPE_CHECKING:
     from tasks.validate import PartFile
@@ -90,7 +88,7 @@ class ScoreSummary(BaseModel):
         """What a reader of the scores should know, a sentence each."""
         return tuple(
             f"{one.feature}: values never seen in training in {plural(one.rows, 'row')} "
-            f"({', '.join(printable(value, VALUE_CHARACTERS) for value in one.examples)})"
+            f"({some_of(one.examples)})"
             for one in self.unseen
         )
 

@@ -7,6 +7,8 @@ them looks (``flows.tables``, ``tasks.markdown``).
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from storage.text import printable
+
 ID_DIGITS: Final = 12
 """Hexadecimal digits of a batch id: 48 bits tell thousands of batches apart, and any unique
 beginning is accepted back."""
@@ -23,6 +25,11 @@ HISTORY: Final = (
 )  # fmt: skip
 """Columns of a change of champion, in order."""
 
+DATA_CHARACTERS: Final = 200
+"""Most characters of a file's data that one message repeats: enough to recognise it."""
+TEXT_CHARACTERS: Final = 40
+"""Most characters of one of several texts. A guess: any sane column's name."""
+
 
 def reason_text(reasons: Sequence[Mapping[str, Any]]) -> str:
     """Write a connection's reasons as one line for people, a feature once.
@@ -34,6 +41,28 @@ def reason_text(reasons: Sequence[Mapping[str, Any]]) -> str:
         text = f"{one['feature']} {one['observed']} (expected {one['expected']})"
         features.setdefault(one["feature"], text)
     return "; ".join(features.values())
+
+
+def some_of(texts: Sequence[str], characters: int = DATA_CHARACTERS) -> str:
+    """List texts of a file, as many as a message has room for, and say how many more there are.
+
+    Args:
+        texts: of any number and length.
+        characters: most characters of them that are shown.
+    """
+    shown: list[str] = []
+    for text in texts:
+        short = _shorten(printable(text), min(TEXT_CHARACTERS, characters))
+        if len(short) > characters - sum(map(len, shown)):
+            break
+        shown.append(short)
+    rest = len(texts) - len(shown)
+    return ", ".join(shown) + (f" and {rest:,} more" if rest else "")
+
+
+def _shorten(text: str, characters: int) -> str:
+    """Cut a text, which then ends in dots."""
+    return text if len(text) <= characters else f"{text[: characters - 3]}..."
 
 
 def plural(count: int, noun: str) -> str:

@@ -21,6 +21,7 @@ import zstandard
 from pydantic import BaseModel, ConfigDict
 
 from expectations.errors import InputRejectedError
+from tasks.forms import READ, START_BYTES, name_form
 
 PIECE_BYTES = 1 << 20
 """How much plain or gzip content is read at a time. A guess; a few hundred reads a second."""
@@ -39,17 +40,9 @@ site; a compressed file that holds more is more likely made to fill the disk."""
 PARQUET_MAGIC = b"PAR1"
 _ENCRYPTED_MAGIC = b"PARE"
 """How Parquet begins and ends whose footer is encrypted; a text may begin so too."""
-_MAGIC_BYTES = 6
 _GZIP_MAGIC = b"\x1f\x8b"
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _ZSTD_SKIPPABLE = tuple(bytes([0x50 + i]) + b"\x2a\x4d\x18" for i in range(16))
-_UNREAD_FORMATS = {
-    b"PK\x03\x04": "a zip archive",
-    b"BZh": "compressed by bzip2",
-    b"\xfd7zXZ\x00": "compressed by xz",
-    b"\xff\xfe": "UTF-16 text",
-    b"\xfe\xff": "UTF-16 text",
-}
 
 
 class DamagedContentError(InputRejectedError):
@@ -147,10 +140,9 @@ def read_content(source: Path, piece_bytes: int = PIECE_BYTES) -> Iterator[bytes
             raise SourceUnavailableError(msg)
         with source.open("rb") as file:
             before = os.fstat(file.fileno())
-            content = _decompress(file, source, piece_bytes)
-            yield from (
-                content if _compression_of(file) is None else _refuse_parquet(content, source)
-            )
+            is_compressed = _compression_of(file) is not None
+            content = _decompress(file, piece_bytes)
+            yield from _refuse_unread(content, source, is_compressed=is_compressed)
             after = os.fstat(file.fileno())
     except _UnmetNeedError as error:
         msg = f"Cannot read {source}: {error} None of it is stored."
@@ -202,23 +194,32 @@ def _compression_of(file: BinaryIO) -> str | None:
     return None
 
 
-def _refuse_parquet(content: Iterator[bytes], source: Path) -> Iterator[bytes]:
-    """Pass on what was decompressed, unless it is Parquet, which is read as it lies in a file.
+def _refuse_unread(
+    content: Iterator[bytes], source: Path, *, is_compressed: bool
+) -> Iterator[bytes]:
+    """Pass a content on, unless it is of a form that is not read.
 
-    It must not be known by its content: that is the one of the file that may well be read.
+    Such a file must not be known by its content: of compressed Parquet, that is the one of the file
+    that may well be read.
+
+    Raises:
+        DamagedContentError: it is of such a form.
     """
-    start = b""
-    while len(start) < len(PARQUET_MAGIC) and (piece := next(content, b"")):
-        start += piece
-    if start.startswith(PARQUET_MAGIC):
-        msg = f"Cannot read {source}: it is compressed Parquet. Decompress it and deliver it again."
+    first: list[bytes] = []
+    size_bytes = 0
+    while size_bytes < START_BYTES and (piece := next(content, b"")):
+        first.append(piece)
+        size_bytes += len(piece)
+    start = b"".join(piece[:START_BYTES] for piece in first)[:START_BYTES]
+    form = name_form(start, is_compressed=is_compressed)
+    if form is not None:
+        msg = f"Cannot read {source}: it is {form.name}. {READ} {form.advice}"
         raise DamagedContentError(msg)
-    if start:
-        yield start
+    yield from first
     yield from content
 
 
-def _decompress(file: BinaryIO, source: Path, piece_bytes: int) -> Iterator[bytes]:
+def _decompress(file: BinaryIO, piece_bytes: int) -> Iterator[bytes]:
     """Yield the content of an open file by the compression its first bytes name."""
     match _compression_of(file):
         case "gzip":
@@ -227,18 +228,11 @@ def _decompress(file: BinaryIO, source: Path, piece_bytes: int) -> Iterator[byte
         case "zstandard":
             yield from _decompress_zstd(file)
         case _:
-            start = file.read(_MAGIC_BYTES)
+            start = file.read(len(_ENCRYPTED_MAGIC))
             file.seek(0)
-            if start.startswith(_ENCRYPTED_MAGIC) and _ends_with(file, _ENCRYPTED_MAGIC):
+            if start == _ENCRYPTED_MAGIC and _ends_with(file, _ENCRYPTED_MAGIC):
                 msg = "it is encrypted Parquet. Noctule has no key: deliver it decrypted."
                 raise _UnmetNeedError(msg)
-            for magic, name in _UNREAD_FORMATS.items():
-                if start.startswith(magic):
-                    msg = (
-                        f"Cannot read {source}: it is {name}. Noctule reads UTF-8 CSV, plain or"
-                        " compressed by gzip or zstandard, and Parquet. Convert the file."
-                    )
-                    raise DamagedContentError(msg)
             yield from iter(lambda: file.read(piece_bytes), b"")
 
 

@@ -16,10 +16,11 @@ from pydantic import BaseModel, ConfigDict
 
 from expectations.contract import Contract, Severity
 from expectations.suites import Check, SuiteName, profile_checks
+from storage.text import printable
 from tasks.batch_profile import BatchProfile, Value
 from tasks.quarantine import HELD_BYTES, QuarantineWriter
 from tasks.row_checks import RowChecker
-from tasks.shown import plural
+from tasks.shown import DATA_CHARACTERS, plural
 from tasks.suite_runner import SuiteRunner
 from tasks.validation_page import render_page
 
@@ -264,7 +265,7 @@ def _row_outcomes(checker: RowChecker) -> tuple[ExpectationOutcome, ...]:
             is_success=not tally.rows_failed,
             rows_checked=checker.rows_checked,
             rows_failed=tally.rows_failed,
-            observed="; ".join(tally.examples) or None,
+            observed=printable("; ".join(tally.examples), DATA_CHARACTERS) or None,
             expected=check.expected,
         )
         for check, tally in zip(checker.checks, checker.tallies, strict=True)

@@ -112,6 +112,39 @@ def test_corrected_rows_are_scored_in_a_batch_of_their_own_as_the_right_file_wou
     assert "nothing to replay" in ended.out
 
 
+@pytest.mark.parametrize("end", ["\n", "\r"], ids=["line feeds", "carriage returns"])
+def test_a_file_that_spells_names_otherwise_is_scored_as_the_exact_one_and_so_are_its_replays(
+    home: Path, outcome: Replay, spoilt: Path, lines: list[str], end: str
+) -> None:
+    exact = outcome("run", write(spoilt.with_name("exact.csv"), lines))
+    order = [*range(4), 5, 4, *range(6, 41)]  # src_bytes and dst_bytes in each other's place
+    swapped = [",".join([line.split(",")[place] for place in order]) for line in lines]
+    swapped[0] = swapped[0].replace("_", " ").title()
+    fixed = swapped[5]
+    swapped[5] = fixed.replace(fixed.partition(",")[0], "soon", 1)
+    other = spoilt.with_name("other.csv")
+    other.write_text(end.join(swapped) + end, newline="")
+    came = outcome("run", other)
+    assert (came["rows_read"], came["rows_scored"], came["rows_quarantined"]) == (60, 59, 1)
+    assert came["notes"][0].startswith(
+        "column names are spelt otherwise and matched: 'Duration' as duration, 'Protocol Type' as"
+    )
+    again = outcome("replay", came["batch_id"], code=3)
+    assert "duration: 'soon' is not an integer" in again["message"]
+    corrected = spoilt.with_name("corrected.csv")
+    corrected.write_text(end.join([swapped[0].upper(), fixed]) + end, newline="")
+    done = outcome("replay", came["batch_id"], corrected)
+    assert (done["status"], done["rows_scored"]) == ("scored", 1)
+    engine = connect(None, home)
+    expected, first, second = (
+        {row["row_number"]: (row["anomaly_score"], row["record"]) for row in rows}
+        for rows in (flagged_rows(engine, batch=one["batch_id"]) for one in (exact, came, done))
+    )
+    engine.dispose()
+    assert second.keys() <= {1}
+    assert first | dict(zip([5], second.values(), strict=False)) == expected
+
+
 def test_of_a_whole_corrected_file_only_the_open_rows_are_read(
     home: Path, outcome: Replay, spoilt: Path, lines: list[str]
 ) -> None:

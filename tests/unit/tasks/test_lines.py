@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.lines import cut_blocks, cut_long_lines, find_lines, pass_lines
+from tasks.lines import (
+    cut_blocks,
+    cut_long_lines,
+    end_by_feeds,
+    ends_in_returns,
+    find_lines,
+    pass_lines,
+)
 
 TEXTS = st.lists(
     st.sampled_from([b"a", b"bb", b"\n", b"\r\n", b"\r", b"\n\n", b"\xef\xbb\xbf", b"ccccc"])
@@ -113,3 +120,36 @@ def test_a_half_last_line_is_left_to_be_read_whole(
     header = int(b"h" in known)
     passed = pass_lines(iter([known + new]), len(known), header)
     assert (passed.rows, b"".join(passed.rest)) == (rows, rest)
+
+
+@given(TEXTS, st.sets(st.integers(0, 30)))
+def test_carriage_returns_become_line_feeds_in_their_places(text: bytes, cuts: set[int]) -> None:
+    ended = b"".join(end_by_feeds(iter(in_pieces(text, cuts))))
+    assert len(ended) == len(text)
+    assert ended.replace(b"\r\n", b"\n").split(b"\n") == (
+        text.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+    )
+    assert [place for place in range(len(text)) if text[place] != ended[place]] == [
+        place
+        for place in range(len(text))
+        if text[place : place + 1] == b"\r" and text[place + 1 : place + 2] != b"\n"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("start", "is_so"),
+    [
+        (b"a\rb\r", True),
+        (b"a\rb\rc\n", True),
+        (b"\r\ra\r", True),
+        (b"a\r", True),
+        (b"a\rb\nc\n", False),
+        (b"a\nb\rc\rd\re\r", False),
+        (b"a\r\nb\rc\r", False),
+        (b"a\r\r\nb\r\r\n", False),
+        (b"a", False),
+        (b"", False),
+    ],
+)
+def test_line_ends_are_told_by_the_first_and_by_most(start: bytes, *, is_so: bool) -> None:
+    assert ends_in_returns(start) == is_so

@@ -316,7 +316,7 @@ def test_categories_never_met_in_training_are_counted_over_all_parts(
 def test_a_note_quotes_a_category_as_it_may_be_shown(scored: ScoreSummary) -> None:
     found = UnseenCategories(feature="service", rows=1, examples=("\x1b[2J", "x" * 1_000_000))
     (note,) = scored.model_copy(update={"unseen": (found,)}).notes
-    assert note == (rf"service: values never seen in training in 1 row (\x1b[2J, {'x' * 80}...)")
+    assert note == (rf"service: values never seen in training in 1 row (\x1b[2J, {'x' * 37}...)")
 
 
 def test_a_batch_of_known_categories_has_no_such_note(scored: ScoreSummary) -> None:
