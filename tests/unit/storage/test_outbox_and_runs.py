@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from storage import schema
 from storage.database import lock_name
 from storage.outbox import OutboxEvent, mark_published, pending_events
-from storage.runs import close_killed_runs, finish_run, open_run
+from storage.runs import close_killed_runs, find_ended, finish_run, open_run
 
 
 def test_events_wait_in_order_until_they_are_marked(example: SimpleNamespace) -> None:
@@ -111,6 +112,26 @@ def test_a_run_that_ended_by_itself_keeps_its_own_words(example: SimpleNamespace
         finish_run(example.engine, run_id, "completed", "all well", now)
     close_killed_runs(example.engine, now)
     assert [one["message"] for one in example.read(schema.run)] == ["all well"]
+
+
+def test_a_run_has_ended_when_its_latest_try_has_and_prefect_had_time_to_hear_of_it(
+    example: SimpleNamespace,
+) -> None:
+    now = example.result().finished_at
+    later = now + timedelta(minutes=1)
+    for flow_run_id, ended_at in (("long ago", now), ("just now", later), ("again", now)):
+        with open_run(example.engine, "nightly", now, flow_run_id=flow_run_id) as run_id:
+            finish_run(example.engine, run_id, "completed", "all well", ended_at)
+    with open_run(example.engine, "nightly", now, flow_run_id="killed"):
+        pass  # ends without a word
+    assert close_killed_runs(example.engine, later) == ["killed"]
+
+    with open_run(example.engine, "nightly", now, flow_run_id="again"):
+        asked = ["long ago", "just now", "again", "killed", "of another program"]
+        assert find_ended(example.engine, asked, later) == {
+            "long ago": "all well",
+            "killed": "ended without a word (killed?)",
+        }
 
 
 def test_runs_that_begin_at_once_close_the_killed_ones_and_not_the_one_that_lives(
