@@ -16,7 +16,8 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from expectations.contract import Contract
 from storage.text import printable
-from tasks.layout import Layout, read_head, recognise_layout, split_fields
+from tasks.header import fold, split_fields
+from tasks.layout import Layout, read_head, recognise_layout
 from tasks.parquet_records import count_records, read_layout
 from tasks.sources import CONTENT_BYTES, is_parquet, read_content
 
@@ -50,11 +51,11 @@ class FileHead:
         return printable(self.source.name)
 
     def find(self, column: str) -> str | None:
-        """Return the name of a column that is no feature: that name, or one like it but for case.
+        """Return the name of a column that is no feature: that name, or one like it by ``fold``.
 
         None where there is none, or more than one like it.
         """
-        alike = [name for name in self.values if name.casefold() == column.casefold()]
+        alike = [name for name in self.values if fold(name) == fold(column)]
         return column if column in self.values else alike[0] if len(alike) == 1 else None
 
     def count_values(self, column: str) -> list[tuple[str, int]]:
