@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, Engine, Table
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
 from expectations.errors import NoctuleError, UsageError
 from storage.refusals import refused_by_database, unavailable, withhold_rows
@@ -41,7 +41,9 @@ PASSING_STATES: Final = (
 )  # fmt: skip
 """What a server that answers says of itself where it will soon be ready."""
 
-FINAL_ANSWERS: Final = ("FATAL", "no password supplied", "does not support SSL")
+FINAL_ANSWERS: Final = (
+    "FATAL", "no password supplied", "does not support SSL", "invalid ", "definition of service",
+)  # fmt: skip
 """What else is an answer, by the server or by the driver in its name: waiting changes nothing."""
 
 SQLITE_CACHE_KIB: Final = 16_384
@@ -116,7 +118,8 @@ def _await_answer(engine: Engine, wait_s: float) -> None:
         except DBAPIError as error:
             said = str(error.orig)
             is_passing = any(words in said for words in PASSING_STATES)
-            is_final = not is_passing and any(words in said for words in FINAL_ANSWERS)
+            is_refused = any(words in said for words in FINAL_ANSWERS)
+            is_final = not is_passing and (is_refused or not isinstance(error, OperationalError))
             left_s = end - time.monotonic()
             if is_final or left_s <= 0:
                 raise

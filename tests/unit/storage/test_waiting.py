@@ -11,7 +11,7 @@ from threading import Thread
 import pytest
 from sqlalchemy.engine import make_url
 
-from expectations.errors import ServiceUnavailableError
+from expectations.errors import NoctuleError, ServiceUnavailableError
 from storage.database import connect
 
 NOWHERE = Path("unused")
@@ -145,6 +145,17 @@ def test_a_database_that_a_real_server_does_not_have_is_asked_for_once(
     said = refusal(missing.render_as_string(hide_password=False))
     assert 'database "missing" does not exist' in said
     assert clock.pauses == []
+
+
+@pytest.mark.parametrize(
+    ("query", "code"), [("pasword=x", 2), ("sslmode=often", 4), ("service=nothing", 4)]
+)
+def test_a_wrong_option_of_the_address_is_not_tried_again(
+    closed: str, clock: Clock, query: str, code: int
+) -> None:
+    with pytest.raises(NoctuleError) as refused:
+        connect(f"{closed}?{query}", NOWHERE, 30)
+    assert (refused.value.exit_code, clock.pauses) == (code, [])
 
 
 def test_a_sqlite_file_that_cannot_be_opened_is_not_waited_for(
