@@ -35,7 +35,7 @@ COMPANION_SUFFIXES = frozenset(
         ".sha512", ".sha512sum", ".b2", ".b3", ".crc", ".crc32", ".sfv", ".cksum", ".checksum",
         # signs that a delivery is complete
         ".ok", ".done", ".ready", ".complete", ".completed", ".finished", ".success", ".trg",
-        ".trigger", ".flag", ".fin", ".eof", ".ctl", ".ctrl",
+        ".trigger", ".flag", ".flg", ".sem", ".marker", ".fin", ".eof", ".ctl", ".ctrl",
         # signatures, locks and lists
         ".sig", ".asc", ".sign", ".lock", ".lck", ".manifest", ".mf",
     }
@@ -53,7 +53,8 @@ COMPANION_NAMES = frozenset(
         "thumbs.db", "desktop.ini", "readme", "readme.txt", "readme.md", "readme.html",
         "index.html", "index.htm", "manifest.json", "manifest.txt", "manifest.xml", "manifest",
         "md5sums", "md5sums.txt", "sha1sums", "sha1sums.txt", "sha256sums", "sha256sums.txt",
-        "sha512sums", "sha512sums.txt", "checksums", "checksums.txt",
+        "sha512sums", "sha512sums.txt", "checksums", "checksums.txt", "done", "ok", "ready",
+        "complete", "success", "ehthumbs.db",
     }
 )  # fmt: skip
 """Names, in small letters, of what lies in a folder beside its deliveries."""
@@ -186,7 +187,11 @@ def _reason_by_name(path: Path, inbox: Path) -> str | None:
         return "hidden"
     if not path.name.isprintable():
         return "its name holds characters that cannot be shown; rename it"
-    if path.suffix.lower() in TEMPORARY_SUFFIXES or path.name.endswith("~"):
+    if (
+        path.suffix.lower() in TEMPORARY_SUFFIXES
+        or path.name.endswith("~")
+        or path.name.startswith("~$")
+    ):
         return "its name says it is temporary"
     if path.is_symlink() and not path.resolve().is_relative_to(inbox.resolve()):
         return "a link that leaves the inbox"

@@ -1,4 +1,16 @@
 -- One row per batch.
+-- Both are made once, not for each batch.
+WITH still_open AS MATERIALIZED (SELECT DISTINCT batch_id FROM open_rejections),
+
+last_dismissal AS MATERIALIZED (
+    SELECT
+        d.batch_id,
+        max(d.delivery_id) AS delivery_id
+    FROM delivery AS d
+    INNER JOIN dismissal AS y ON d.delivery_id = y.delivery_id
+    GROUP BY d.batch_id
+)
+
 SELECT
     b.batch_id,
     b.batch_date,
@@ -30,18 +42,12 @@ SELECT
     b.known_batch_id,
     b.replayed_batch_id,
     -- Whether it was rejected and somebody has to see to it; and the latest word of who did.
-    b.status = 'rejected'
-    AND EXISTS (SELECT 1 FROM open_rejections AS o WHERE o.batch_id = b.batch_id) AS is_open,
+    o.batch_id IS NOT NULL AS is_open,
     x.dismissed_at,
     x.dismissed_by,
     x.reason AS dismissal_reason
 FROM batch AS b
 LEFT JOIN scoring AS s ON b.batch_id = s.batch_id AND s.purpose = 'live'
-LEFT JOIN dismissal AS x
-    ON b.status = 'rejected'
-    AND x.delivery_id = (
-        SELECT max(d.delivery_id)
-        FROM delivery AS d
-        INNER JOIN dismissal AS y ON d.delivery_id = y.delivery_id
-        WHERE d.batch_id = b.batch_id
-    )
+LEFT JOIN still_open AS o ON b.batch_id = o.batch_id
+LEFT JOIN last_dismissal AS last ON b.batch_id = last.batch_id
+LEFT JOIN dismissal AS x ON last.delivery_id = x.delivery_id

@@ -1,21 +1,12 @@
 -- One row per file that was rejected and is open: not scored since, and not dismissed.
-SELECT
-    b.batch_id,
-    b.batch_date,
-    d.file_name,
-    b.contract,
-    b.rejection,
-    d.source_path,
-    d.arrived_at
-FROM batch AS b
-INNER JOIN (
-    -- Its path without what says that it is compressed.
+WITH place AS (
     SELECT
         delivery_id,
         batch_id,
         file_name,
         source_path,
         arrived_at,
+        -- Without what says that it is compressed.
         CASE
             WHEN lower(substr(source_path, length(source_path) - 2)) = '.gz'
                 THEN substr(source_path, 1, length(source_path) - 3)
@@ -26,8 +17,35 @@ INNER JOIN (
             ELSE source_path
         END AS plain_path
     FROM delivery
-) AS d ON b.batch_id = d.batch_id
+),
+
+-- The last delivery under each path that was scored: grouped, so that neither database looks
+-- through them for each rejected file.
+scored AS (
+    SELECT
+        b.contract,
+        p.plain_path,
+        max(p.delivery_id) AS delivery_id
+    FROM place AS p
+    INNER JOIN batch AS b ON p.batch_id = b.batch_id
+    WHERE b.status = 'scored'
+    GROUP BY b.contract, p.plain_path
+)
+
+SELECT
+    b.batch_id,
+    b.batch_date,
+    d.file_name,
+    b.contract,
+    b.rejection,
+    d.source_path,
+    d.arrived_at
+FROM batch AS b
+INNER JOIN place AS d ON b.batch_id = d.batch_id
+LEFT JOIN scored AS s ON b.contract = s.contract AND d.plain_path = s.plain_path
 WHERE b.status = 'rejected'
+-- Not delivered anew, and scored, since.
+AND (s.delivery_id IS NULL OR s.delivery_id < d.delivery_id)
 -- The last time that it came so.
 AND NOT EXISTS (
     SELECT 1
@@ -37,32 +55,15 @@ AND NOT EXISTS (
     AND later.delivery_id > d.delivery_id
 )
 AND NOT EXISTS (SELECT 1 FROM dismissal AS x WHERE x.delivery_id = d.delivery_id)
--- Replayed.
+-- Not replayed.
 AND NOT EXISTS (
     SELECT 1 FROM batch AS replay
     WHERE replay.replayed_batch_id = b.batch_id AND replay.status = 'scored'
 )
--- The beginning of a longer file.
+-- Not the beginning of a longer file.
 AND NOT EXISTS (
     SELECT 1
     FROM batch_prefix AS p
     INNER JOIN batch AS longer ON p.batch_id = longer.batch_id
     WHERE p.prefix_batch_id = b.batch_id AND longer.status = 'scored'
-)
--- Delivered anew: another content came later under the same path, and was scored.
-AND NOT EXISTS (
-    SELECT 1
-    FROM delivery AS again
-    INNER JOIN batch AS other ON again.batch_id = other.batch_id
-    WHERE again.source_path IN (
-        d.plain_path,
-        d.plain_path || '.gz',
-        d.plain_path || '.GZ',
-        d.plain_path || '.zst',
-        d.plain_path || '.ZST',
-        d.plain_path || '.zstd'
-    )
-    AND again.delivery_id > d.delivery_id
-    AND other.contract = b.contract
-    AND other.status = 'scored'
 )
