@@ -212,7 +212,7 @@ def test_a_damaged_first_line_does_not_condemn_a_file_without_header(first: str)
 
 def test_bytes_of_another_format_are_no_header() -> None:
     junk = "\ufffd~\x17{~q~\0k~e~u~"
-    with pytest.raises(InputRejectedError, match="It holds NUL bytes, .* another format"):
+    with pytest.raises(InputRejectedError, match=r"It holds NUL bytes, .* another format"):
         recognise(junk, junk)
     assert header_of("\ufffd\ufffd~x~\ufffdz~u~\ufffd~n~m~\ufffd", "~") == 0
 
