@@ -198,7 +198,7 @@ def _bare(cell: str) -> str:
 def show_unknown(names: Sequence[str], missing: Sequence[str], contract: Contract) -> str:
     """List a file's names that are not declared, and the missing ones that some are like."""
     known = {place for places in find_columns(names, contract).values() for place in places}
-    unknown = [name for place, name in enumerate(names) if place not in known]
+    unknown = [name for place, name in enumerate(names) if name and place not in known]
     by_fold = {fold(name): name for name in missing}
     alike = [
         f"{some_of([name], HALF_MESSAGE // SUGGESTED)}: did you mean {by_fold[like]}?"
