@@ -27,7 +27,8 @@ import zstandard
 from expectations.contract import Column
 from expectations.nsl_kdd import NSL_KDD
 from fuzz.row_oracle import failed_required
-from tasks.layout import HEAD_BYTES, VOTING_LINES
+from tasks.header import VOTING_LINES
+from tasks.layout import HEAD_BYTES
 from tasks.lines import LINE_BYTES
 
 MAX_REFUSED_RATIO: Final = 0.5
@@ -234,6 +235,8 @@ def _find_header(lines: Sequence[tuple[int, str]]) -> _Header | None:
             is_meant = _is_wordy(names, least) or _is_counted(names)
             if is_comment and (columns is None or len(names) != len(columns)):
                 is_meant = False
+            if columns is None and ("\0" in line or line.count("\ufffd") > len(line) / 8):
+                is_meant = False  # it is no text
             if is_named or is_meant:
                 is_understood = is_named and separator == "," and is_first
                 return _Header(index, tuple(names), is_understood)

@@ -1,16 +1,18 @@
-"""Headers: the fields of a line as names, and which declared column each name means.
+"""Headers: which line of a text names its columns, and which declared column each name means.
 
 Belongs here: splitting one line, telling names from values, matching names with a contract. Does
-not belong here: which line of a file is its header, or what a file without one holds (see
-``tasks.layout``).
+not belong here: what the columns of a file are, with a header or without (see ``tasks.layout``).
 """
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 
 from expectations.contract import Contract
+from tasks.lines import BYTE_ORDER_MARK
 from tasks.shown import some_of
 
 _QUOTED = r'"[^"]*+(?:""[^"]*+)*+"'
@@ -30,6 +32,30 @@ _NUMBER = re.compile(
 _NOTHING = re.compile(r"[\W_]*|#?n/?a|\\n|null|none|nil", re.IGNORECASE)
 """What is written where there is no value: it is neither a number nor a name."""
 
+VOTING_LINES = 100
+"""Lines whose field counts decide which headerless layout a file has: one ragged first line must
+not condemn the rest. A guess."""
+
+FEW_WORDS = 4
+"""Fewest words of a header of an unknown table. A guess: prose has fewer commas, and no table of
+connections has so few columns."""
+
+OTHER_SEPARATORS = {
+    ";": "semicolons",
+    "\t": "tabs",
+    "|": "vertical bars",
+    " ": "blanks",
+    ":": "colons",
+    "^": "carets",
+    "~": "tildes",
+    "\x01": "control characters",
+    "\x1f": "control characters",
+}
+"""What else tables are separated by: it is named to whoever delivered one, never read."""
+
+_COMMENT = re.compile(r'\s*(?:#|%|//|--|"?sep=)', re.IGNORECASE)
+"""How a line begins that may stand above a header: a comment, or Excel's word on separators."""
+
 ALIKE = 0.8
 """How alike a name must be to a missing one to be suggested, of 1. A guess: one letter of five."""
 COMPARED = 100
@@ -38,6 +64,18 @@ SUGGESTED = 3
 """Names that are suggested in one message. A guess."""
 HALF_MESSAGE = 90
 """Characters of a file's names that each of the two lists of a message shows."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """The line of a text that names its columns, or is meant to."""
+
+    line_number: int
+    """Physical."""
+    names: tuple[str, ...]
+    separator: str
+    below: str | None
+    """The first line above it that is neither blank nor a comment."""
 
 
 def split_fields(line: str) -> list[str] | None:
@@ -160,7 +198,7 @@ def _bare(cell: str) -> str:
 def show_unknown(names: Sequence[str], missing: Sequence[str], contract: Contract) -> str:
     """List a file's names that are not declared, and the missing ones that some are like."""
     known = {place for places in find_columns(names, contract).values() for place in places}
-    unknown = [name for place, name in enumerate(names) if place not in known]
+    unknown = [name for place, name in enumerate(names) if name and place not in known]
     by_fold = {fold(name): name for name in missing}
     alike = [
         f"{some_of([name], HALF_MESSAGE // SUGGESTED)}: did you mean {by_fold[like]}?"
@@ -168,3 +206,66 @@ def show_unknown(names: Sequence[str], missing: Sequence[str], contract: Contrac
         for like in get_close_matches(fold(name), by_fold, 1, ALIKE)
     ]
     return f"{some_of(unknown, HALF_MESSAGE)}. {' '.join(alike[:SUGGESTED])}".rstrip()
+
+
+def find_header(head: bytes, contract: Contract) -> Header | None:
+    """Find the line that names the columns of a text, known or not.
+
+    A line is one if half of its fields, or half as many as there are features, are declared names;
+    if it holds words where connections have numbers, and more of them than a piece of a damaged
+    line; or if it numbers the columns, as pandas does.
+    It stands before the first connection: comments may be above it and, where most lines have as
+    many fields as a headerless layout, whatever has not.
+
+    Args:
+        head: the first whole lines of the text, as ``read_head`` gives them.
+        contract: the source the file is said to come from.
+    """
+    filled = filled_lines(head)
+    layout = vote([line for _, line in filled], contract)
+    least = FEW_WORDS if layout is None else (len(contract.features) + 1) // 2
+    below = None
+    for number, line in filled:
+        is_comment = _COMMENT.match(line) is not None
+        commas = line.count(",")
+        others = [one for one in OTHER_SEPARATORS if not is_comment and line.count(one) > commas]
+        for separator in (",", *others):
+            names = read_names(line, separator)
+            if layout is None:
+                may_be = not is_comment and _is_text(line)
+            else:
+                may_be = not is_comment or len(names) == len(layout)
+            if names_columns(names, contract) or (
+                may_be and (is_wordy(names, contract, least) or counts_columns(names, contract))
+            ):
+                return Header(number, tuple(names), separator, below)
+        if is_comment:
+            continue
+        if layout is None or count_fields(line) == len(layout):
+            return None
+        below = below or line
+    return None
+
+
+def _is_text(line: str) -> bool:
+    """Tell text from other bytes; umlauts that could not be decoded are no eighth of a line."""
+    return "\0" not in line and 8 * line.count("\ufffd") <= len(line)
+
+
+def filled_lines(head: bytes) -> list[tuple[int, str]]:
+    """Return the first lines that are not blank, and their numbers."""
+    text = head.removeprefix(BYTE_ORDER_MARK).decode(errors="replace")
+    lines = enumerate((line.removesuffix("\r") for line in text.split("\n")), start=1)
+    return [(number, line) for number, line in lines if line][:VOTING_LINES]
+
+
+def vote(lines: Sequence[str], contract: Contract) -> tuple[str, ...] | None:
+    """Return the headerless layout that has as many fields as most lines that agree with one."""
+    known = {len(layout): layout for layout in contract.headerless}
+    widths = Counter(map(count_fields, lines))
+    return next((known[width] for width, _ in widths.most_common() if width in known), None)
+
+
+def count_fields(line: str) -> int:
+    """Count the fields of a line; 0 where it is no CSV."""
+    return len(split_fields(line) or ())

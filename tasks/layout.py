@@ -4,7 +4,6 @@ Belongs here: the decision which field is which declared column, and the refusal
 leave it open. Does not belong here: reading rows.
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,58 +15,26 @@ from expectations.contract import Column, Contract
 from expectations.errors import InputRejectedError
 from tasks.header import (
     HALF_MESSAGE,
+    OTHER_SEPARATORS,
+    Header,
+    count_fields,
     counts_columns,
+    filled_lines,
     find_columns,
+    find_header,
     fold,
-    is_wordy,
     names_columns,
     read_names,
     show_unknown,
-    split_fields,
+    vote,
 )
-from tasks.lines import BYTE_ORDER_MARK, end_by_feeds, ends_in_returns
+from tasks.lines import end_by_feeds, ends_in_returns
 from tasks.shown import some_of
 
 HEAD_BYTES = 64 << 10
 """How much of a file is looked at to find its layout. A guess: dozens of rows of any table."""
-VOTING_LINES = 100
-"""Lines whose field counts decide which headerless layout a file has: one ragged first line must
-not condemn the rest. A guess."""
-
-FEW_WORDS = 4
-"""Fewest words of a header of an unknown table. A guess: prose has fewer commas, and no table of
-connections has so few columns."""
-
 NOT_COUNTED = "case, blanks, dashes, underscores, dots and quotes do not count"
 """What a name may differ in, for messages."""
-
-OTHER_SEPARATORS = {
-    ";": "semicolons",
-    "\t": "tabs",
-    "|": "vertical bars",
-    " ": "blanks",
-    ":": "colons",
-    "^": "carets",
-    "~": "tildes",
-    "\x01": "control characters",
-    "\x1f": "control characters",
-}
-"""What else tables are separated by: it is named to whoever delivered one, never read."""
-
-_COMMENT = re.compile(r'\s*(?:#|%|//|--|"?sep=)', re.IGNORECASE)
-"""How a line begins that may stand above a header: a comment, or Excel's word on separators."""
-
-
-@dataclass(frozen=True)
-class Header:
-    """The line of a text that names its columns, or is meant to."""
-
-    line_number: int
-    """Physical."""
-    names: tuple[str, ...]
-    separator: str
-    below: str | None
-    """The first line above it that is neither blank nor a comment."""
 
 
 @dataclass(frozen=True)
@@ -152,13 +119,13 @@ def recognise_layout(head: bytes, contract: Contract, source: Path) -> Layout:
             " lines of comma-separated text, each ended by a line feed."
         )
         raise InputRejectedError(msg)
-    lines = [line for _, line in _filled_lines(head)]
+    lines = [line for _, line in filled_lines(head)]
     if not lines:
         held = "holds nothing but blank lines" if head else "is empty"
         msg = f"Cannot read {source}: it {held}. Expected connections, one a line."
         raise InputRejectedError(msg)
     header = find_header(head, contract)
-    layout = _vote(lines, contract)
+    layout = vote(lines, contract)
     if header is not None and header.separator == "," and names_columns(header.names, contract):
         if header.below is not None:
             msg = (
@@ -172,7 +139,7 @@ def recognise_layout(head: bytes, contract: Contract, source: Path) -> Layout:
         raise InputRejectedError(_describe_strange(header, layout, contract, source))
     if layout is not None:
         return arrange_columns(layout, contract, source, header_line=0)
-    common = Counter(_count_fields(line) for line in lines).most_common(1)[0][0]
+    common = Counter(count_fields(line) for line in lines).most_common(1)[0][0]
     names = read_names(lines[0]) if header is None else header.names
     named = sum(map(len, find_columns(names, contract).values()))
     msg = (
@@ -182,61 +149,6 @@ def recognise_layout(head: bytes, contract: Contract, source: Path) -> Layout:
         f" field{'s' if common != 1 else ''}. {_suggest_form(lines, header, contract)}"
     )
     raise InputRejectedError(msg)
-
-
-def find_header(head: bytes, contract: Contract) -> Header | None:
-    """Find the line that names the columns of a text, known or not.
-
-    A line is one if half of its fields, or half as many as there are features, are declared names;
-    if it holds words where connections have numbers, and more of them than a piece of a damaged
-    line; or if it numbers the columns, as pandas does.
-    It stands before the first connection: comments may be above it and, where most lines have as
-    many fields as a headerless layout, whatever has not.
-
-    Args:
-        head: the first whole lines of the text, as ``read_head`` gives them.
-        contract: the source the file is said to come from.
-    """
-    filled = _filled_lines(head)
-    layout = _vote([line for _, line in filled], contract)
-    least = FEW_WORDS if layout is None else (len(contract.features) + 1) // 2
-    below = None
-    for number, line in filled:
-        is_comment = _COMMENT.match(line) is not None
-        commas = line.count(",")
-        others = [one for one in OTHER_SEPARATORS if not is_comment and line.count(one) > commas]
-        for separator in (",", *others):
-            names = read_names(line, separator)
-            may_be = not is_comment or (layout is not None and len(names) == len(layout))
-            if names_columns(names, contract) or (
-                may_be and (is_wordy(names, contract, least) or counts_columns(names, contract))
-            ):
-                return Header(number, tuple(names), separator, below)
-        if is_comment:
-            continue
-        if layout is None or _count_fields(line) == len(layout):
-            return None
-        below = below or line
-    return None
-
-
-def _filled_lines(head: bytes) -> list[tuple[int, str]]:
-    """Return the first lines that are not blank, and their numbers."""
-    text = head.removeprefix(BYTE_ORDER_MARK).decode(errors="replace")
-    lines = enumerate((line.removesuffix("\r") for line in text.split("\n")), start=1)
-    return [(number, line) for number, line in lines if line][:VOTING_LINES]
-
-
-def _vote(lines: Sequence[str], contract: Contract) -> tuple[str, ...] | None:
-    """Return the headerless layout that has as many fields as most lines that agree with one."""
-    known = {len(layout): layout for layout in contract.headerless}
-    widths = Counter(map(_count_fields, lines))
-    return next((known[width] for width, _ in widths.most_common() if width in known), None)
-
-
-def _count_fields(line: str) -> int:
-    """Count the fields of a line; 0 where it is no CSV."""
-    return len(split_fields(line) or ())
 
 
 def _describe_strange(

@@ -26,9 +26,9 @@ from expectations.registry import get_contract
 from storage.batches import find_batch
 from storage.lake import hash_text, run_stage
 from storage.replays import ReplayTarget, read_open_rows, record_replay
-from tasks.header import join_names
+from tasks.header import find_header, join_names
 from tasks.ingest import count_rows, read_rows
-from tasks.layout import find_header, read_head, recognise_layout
+from tasks.layout import read_head, recognise_layout
 from tasks.parquet_records import read_names as read_parquet_names
 from tasks.parquet_records import read_rendered
 from tasks.receive import Arrival, hash_raw, identify

@@ -8,7 +8,8 @@ import pytest
 from expectations.errors import InputRejectedError
 from expectations.nsl_kdd import NSL_KDD
 from tasks.csv_blocks import ParsedRows, number_lines, parse_lines
-from tasks.layout import Layout, find_header, read_head, recognise_layout
+from tasks.header import find_header
+from tasks.layout import Layout, read_head, recognise_layout
 
 NAMES = list(NSL_KDD.feature_names)
 SWAPPED = [*NAMES[:4], "dst_bytes", "src_bytes", *NAMES[6:]]
@@ -207,6 +208,13 @@ def test_a_damaged_first_line_does_not_condemn_a_file_without_header(first: str)
     layout = recognise(first, LINE, LINE)
     assert (layout.header_line, layout.width) == (0, 41)
     assert header_of(first, LINE, LINE) == 0
+
+
+def test_bytes_of_another_format_are_no_header() -> None:
+    junk = "\ufffd~\x17{~q~\0k~e~u~"
+    with pytest.raises(InputRejectedError, match=r"It holds NUL bytes, .* another format"):
+        recognise(junk, junk)
+    assert header_of("\ufffd\ufffd~x~\ufffdz~u~\ufffd~n~m~\ufffd", "~") == 0
 
 
 def test_difficulty_is_the_last_column_of_a_file_without_header() -> None:
