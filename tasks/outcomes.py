@@ -63,7 +63,7 @@ class FileOutcome(BaseModel):
 
     @property
     def is_unscored(self) -> bool:
-        """Whether rows of it are in no scoring, by this run or an earlier one."""
+        """Whether rows of it are still to be scored: not if it was scored, or settled, before."""
         return self.status != "scored" and (self.status != "known" or self.exit_code != 0)
 
 

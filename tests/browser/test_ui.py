@@ -115,6 +115,8 @@ def test_the_summary_of_a_batch_is_an_artifact_to_read(
         expect(row.get_by_role("cell").last).to_have_text(value)
     advisory = "service: 1 row, such as 'quic'; expected one of the 70 known values"
     expect(page.get_by_text(advisory)).to_be_visible()
+    report = night.home / "lake" / "nsl_kdd" / cells["batch_id"] / "validate" / "validation.html"
+    expect(page.locator("pre", has_text=f"xdg-open {report}")).to_be_visible()
 
 
 def test_flagged_connections_are_a_table_with_reasons(
