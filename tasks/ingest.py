@@ -23,13 +23,9 @@ from pydantic import BaseModel, ConfigDict
 from expectations.contract import Contract
 from expectations.errors import InputRejectedError
 from tasks.csv_blocks import ParsedRows, number_lines, parse_lines
-<<<<<<< HEAD
-from tasks.labelling import LabelReader, LabelReading, LabelTally, arrange_label
-from tasks.layout import Layout, find_header, read_head, recognise_layout
-=======
 from tasks.header import find_header
+from tasks.labelling import LabelReader, LabelReading, LabelTally, arrange_label
 from tasks.layout import Layout, read_head, recognise_layout
->>>>>>> layout
 from tasks.lines import (
     BLOCK_BYTES,
     LINE_BYTES,
