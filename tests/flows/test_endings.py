@@ -188,7 +188,7 @@ def test_a_bug_of_ours_is_called_one_with_its_traceback(
     )
 
 
-def test_an_interrupted_command_ends_as_shells_have_it_without_a_word(home: Path) -> None:
+def test_an_interrupted_command_says_so_in_one_line_and_ends_as_shells_have_it(home: Path) -> None:
     program = (
         "import os, signal, sys\n"
         "import flows.read\n"
@@ -200,4 +200,6 @@ def test_an_interrupted_command_ends_as_shells_have_it_without_a_word(home: Path
     ended = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=False
     )
-    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
+    assert (ended.returncode, ended.stdout) == (130, "")
+    said = "noctule: stopped by SIGINT. What was finished is kept; run it again to go on\n"
+    assert ended.stderr == said
