@@ -424,13 +424,12 @@ def test_an_address_that_is_none_ends_with_2_before_anything_is_asked(
         ("PREFECT_CLIENT_MAX_RETRIES", "many", "max_retries: Input should be a valid integer"),
     ],
 )
-@pytest.mark.usefixtures("home")
 def test_settings_that_prefect_cannot_be_imported_with_end_with_2_and_no_traceback(
-    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, problem: str
+    home: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, problem: str
 ) -> None:
     monkeypatch.setenv(variable, value)
     ended = subprocess.run(
-        [Path(sys.executable).with_name("noctule"), "train", "labelled.csv"],
+        [Path(sys.executable).with_name("noctule"), "train", home / "labelled.csv"],
         capture_output=True,
         text=True,
         check=False,
