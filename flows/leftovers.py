@@ -120,12 +120,12 @@ def close_dead_runs(
     of_ours = FlowFilter(name=FlowFilterName(any_=list(FLOWS)))
     unfinished = list(_read_runs(client, FlowRunFilter(state=at_work), flow_filter=of_ours))
     heard_before = now - timedelta(seconds=REPORTING_S)
-    ended = find_ended(engine, [str(run.id) for run in unfinished], heard_before)
+    since = {str(run.id): now if run.state is None else run.state.timestamp for run in unfinished}
+    ended = find_ended(engine, since, heard_before)
     for run in unfinished:
         is_begun = run.state_type == StateType.RUNNING or run.deployment_id not in deployments
-        since = now if run.state is None else run.state.timestamp
-        if not is_begun and now - since > timedelta(seconds=STARTING_S):
-            ended.setdefault(str(run.id), "never begun: the process that took it is gone")
+        if not is_begun and now - since[str(run.id)] > timedelta(seconds=STARTING_S):
+            ended.setdefault(str(run.id), "the process that took it is gone")
     return crash(client, ended)
 
 
