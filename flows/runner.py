@@ -6,7 +6,7 @@ Belongs here: Prefect's runner, and how it stops. Does not belong here: what is 
 Prefect's own runner, told to stop, waits for its runs without limit or leaves them, and may end in
 a traceback. This one sends its runs SIGTERM, by which each closes its row, gives back its batch and
 tells Prefect how it ended; kills those that do not listen; and is gone within ``END_LIMIT_S``.
-Whoever is killed by -9 says nothing: see ``flows.leftovers``.
+A process that is killed with -9 reports nothing: see ``flows.leftovers``.
 """
 
 import asyncio

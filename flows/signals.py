@@ -105,7 +105,7 @@ def give_up(number: int, command: str = "noctule") -> None:
 
 
 def ignore_sigterm() -> None:
-    """Have what ends by SIGTERM end in peace: a service manager and ``serve`` may both send it."""
+    """Ignore SIGTERM while this process ends: a service manager and ``serve`` may both send it."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
