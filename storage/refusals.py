@@ -154,7 +154,7 @@ def _out_of_service(
     if not (is_away or (isinstance(error, DBAPIError) and error.connection_invalidated)):
         return None
     if NO_SESSION in said:
-        said += " (the connection pooler has no session left: allow Noctule five for each run)"
+        said += " (the connection pooler has no session left: allow Noctule ten for each run)"
     return unavailable(shown, said)
 
 

@@ -763,6 +763,7 @@ def test_a_night_in_a_schema_or_behind_a_session_pooler_stores_what_any_other_do
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     engine = move_to_postgres(home, shared_address)
+    engine.dispose()  # its session may be wanted
     monkeypatch.setenv("NOCTULE_DATABASE_URL", shared_address)
     assert noctule("run", source).code == 0
     assert stored(engine) == expected
