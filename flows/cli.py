@@ -27,7 +27,7 @@ from flows.options import (
 )
 from flows.printing import print_json, say
 from flows.signals import stopped_in_words
-from flows.streams import ReaderGoneError, prepare_streams
+from flows.streams import prepare_streams
 
 INTERRUPTED = 130
 """The exit code of a command that was interrupted at its terminal, as shells have it."""
@@ -61,9 +61,7 @@ def main() -> None:
             app()
         finally:
             sys.stdout.flush()  # what is held back shows now whether it can be written
-    except ReaderGoneError:  # `noctule flagged | head` is no failure
-        sys.exit(0)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt:  # before there is work to be stopped
         sys.exit(INTERRUPTED)
     except Exception as error:  # noqa: BLE001 - the last to see it
         sys.exit(end_with(error))

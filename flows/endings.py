@@ -52,7 +52,7 @@ def flow(
 
 
 class Ended(State[R]):
-    """A failed state of a deployed run: who asks for its result is not raised at."""
+    """A failed state of a deployed run, whose result is returned and never raised."""
 
     def result(self, *_: object, **__: object) -> Any:  # noqa: ANN401 - as Prefect has it
         """Return what the run came to."""

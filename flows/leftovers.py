@@ -4,8 +4,8 @@ Belongs here: runs that say they are at work and are not, and runs that were due
 there to take them. Does not belong here: our own record of runs (``storage.runs``), which says
 which have ended.
 
-Nothing of this stops a night, whatever is left: it is put right so that the UI tells the truth, and
-so that a night which was missed is made up for once.
+None of these stops a night. Noctule corrects them, so that the UI shows what is true and a missed
+night is made up for once.
 """
 
 from collections import defaultdict
@@ -60,7 +60,7 @@ PAGE = 200
 
 
 def crash_silent_runs(client: SyncPrefectClient, silence_s: int = SILENCE_S) -> None:
-    """Have the Prefect server mark runs as crashed whose process is gone, if it does not yet.
+    """Make the automation that marks a run as crashed whose process is gone, unless it is there.
 
     An automation of that name is left as it is: an operator may have changed it. A server that has
     no automations is left without: no night depends on it.
@@ -120,12 +120,12 @@ def close_dead_runs(
     of_ours = FlowFilter(name=FlowFilterName(any_=list(FLOWS)))
     unfinished = list(_read_runs(client, FlowRunFilter(state=at_work), flow_filter=of_ours))
     heard_before = now - timedelta(seconds=REPORTING_S)
-    ended = find_ended(engine, [str(run.id) for run in unfinished], heard_before)
+    since = {str(run.id): now if run.state is None else run.state.timestamp for run in unfinished}
+    ended = find_ended(engine, since, heard_before)
     for run in unfinished:
         is_begun = run.state_type == StateType.RUNNING or run.deployment_id not in deployments
-        since = now if run.state is None else run.state.timestamp
-        if not is_begun and now - since > timedelta(seconds=STARTING_S):
-            ended.setdefault(str(run.id), "never begun: the process that took it is gone")
+        if not is_begun and now - since[str(run.id)] > timedelta(seconds=STARTING_S):
+            ended.setdefault(str(run.id), "the process that took it is gone")
     return crash(client, ended)
 
 
@@ -144,7 +144,7 @@ def crash_killed_runs(engine: Engine, besides: str | None, now: datetime) -> Non
 
 
 def crash(client: SyncPrefectClient, ended: Mapping[str, str | None]) -> int:
-    """Mark runs as crashed that have no final state yet; a server that does not know one is passed.
+    """Mark runs as crashed that have no final state yet, and skip those the server does not know.
 
     Args:
         client: of the Prefect server.

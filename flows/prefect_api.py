@@ -5,12 +5,14 @@ when it is away. Does not belong here: the private server (``flows.private_serve
 deployments.
 """
 
+import io
 import logging
 import os
 import re
+import sys
 import tomllib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from importlib import import_module
 from pathlib import Path
 from urllib.request import getproxies
@@ -19,7 +21,13 @@ import httpx
 from pydantic import ValidationError
 
 from expectations.errors import ServiceUnavailableError, UsageError
-from flows.private_server import LOG, prefect_told, private_server
+from flows.private_server import (
+    DRAIN_LIMIT_S,
+    LOG,
+    prefect_told,
+    private_server,
+    send_what_is_left,
+)
 from flows.proxies import spare_this_machine
 
 EXPECTED = "expected an address such as http://127.0.0.1:4200/api"
@@ -58,8 +66,10 @@ def load_prefect() -> None:
     address = os.environ.get("PREFECT_API_URL")
     if address is not None:
         _require_address(address)
+    said = io.StringIO()
     try:
-        import_module("prefect.context")
+        with redirect_stderr(said):  # Prefect prints what it raises, before it does
+            import_module("prefect.context")
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         problems = f"{error} in .env, profiles.toml, prefect.toml or pyproject.toml"
     except ValidationError as error:
@@ -68,6 +78,7 @@ def load_prefect() -> None:
             for detail in error.errors(include_url=False, include_input=False)
         )
     else:
+        sys.stderr.write(said.getvalue())
         return
     msg = (
         f"Cannot use Prefect's settings: {problems}. Correct the variable PREFECT_... or the "
@@ -202,6 +213,7 @@ def _told_when_lost(shown: str, advice: str) -> Iterator[None]:
     """Turn the errors of a Prefect that is away or broken into one a user understands."""
     raises = logging.raiseExceptions
     logging.raiseExceptions = False  # else Prefect writes of lost log records on standard error
+    limit_s = DRAIN_LIMIT_S
     try:
         yield
     except Exception as error:
@@ -210,6 +222,7 @@ def _told_when_lost(shown: str, advice: str) -> Iterator[None]:
         reason = _loss(error)
         if reason is None:
             raise
+        limit_s = 0  # nobody is there to take it
         is_given = bool(PREFECT_API_AUTH_STRING.value())
         msg = _locked_out(error, shown, is_given=is_given) or (
             f"Lost the Prefect server at {shown}: {reason}. {advice}, then run the command again: "
@@ -217,6 +230,7 @@ def _told_when_lost(shown: str, advice: str) -> Iterator[None]:
         )
         raise ServiceUnavailableError(msg) from None
     finally:
+        send_what_is_left(limit_s)
         logging.raiseExceptions = raises
 
 

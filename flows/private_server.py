@@ -31,7 +31,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import httpx
 
@@ -92,7 +92,7 @@ def private_server(folder: Path, port: int | None = None) -> Iterator[str]:
                 try:
                     yield address
                 finally:
-                    _send_what_is_left()
+                    send_what_is_left()
         finally:
             with _lock(folder / DOOR):
                 fcntl.flock(place, fcntl.LOCK_UN)
@@ -185,13 +185,24 @@ def _wait_until_healthy(is_alive: Callable[[], bool], address: str, log: Path) -
     raise ServiceUnavailableError(msg)
 
 
-def _send_what_is_left() -> None:
-    """Hand the server the events and log lines that this process still holds."""
+def send_what_is_left(limit_s: float = DRAIN_LIMIT_S) -> None:
+    """Hand the server the events and log lines that this process still holds.
+
+    What it does not take in time is dropped. Prefect would try for 7 s for each event, and keep the
+    process from ending.
+
+    Args:
+        limit_s: how long to wait for each of the two kinds.
+    """
     from prefect.events.worker import EventsWorker
     from prefect.logging.handlers import APILogWorker
 
-    EventsWorker.drain_all(timeout=DRAIN_LIMIT_S)
-    APILogWorker.drain_all(timeout=DRAIN_LIMIT_S)
+    kinds: tuple[Any, ...] = (EventsWorker, APILogWorker)
+    for kind in kinds:
+        workers = [(one._loop, one._task) for one in kind._instances.values()]  # noqa: SLF001
+        _, late = kind.drain_all(timeout=limit_s)
+        for loop, task in workers if late else ():
+            loop.call_soon_threadsafe(task.cancel)
 
 
 def _stop(folder: Path) -> None:

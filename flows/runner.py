@@ -5,12 +5,11 @@ Belongs here: Prefect's runner, and how it stops. Does not belong here: what is 
 
 Prefect's own runner, told to stop, waits for its runs without limit or leaves them, and may end in
 a traceback. This one sends its runs SIGTERM, by which each closes its row, gives back its batch and
-tells Prefect how it ended; kills those that do not listen; and is gone within ``STOP_LIMIT_S``.
-Whoever is killed by -9 says nothing: see ``flows.leftovers``.
+tells Prefect how it ended; kills those that do not listen; and is gone within ``END_LIMIT_S``.
+A process that is killed with -9 reports nothing: see ``flows.leftovers``.
 """
 
 import asyncio
-import os
 import signal
 import threading
 import time
@@ -21,15 +20,12 @@ import httpx
 from prefect.runner import Runner
 
 from flows.printing import say
-from flows.signals import SIGNALLED, STOPPING
+from flows.signals import END_LIMIT_S, SIGNALLED, STOPPING, give_up
 from tasks.shown import plural
 
 LISTEN_LIMIT_S = 6.0
 """For a run to end when it is told to. It takes about a second, and as long as a library stays in
 code that is not Python's."""
-
-STOP_LIMIT_S = 9.0
-"""For all to end; a service manager waits for 10 s, if not longer, before it kills."""
 
 HEARD_S = 0.5
 """A service manager sends SIGTERM to all processes of a service: so long after, a run that has
@@ -94,7 +90,7 @@ class StoppableRunner(Runner):
         """Begin to stop, once."""
         if self.signal is None:
             self.signal = number
-            limit = threading.Timer(STOP_LIMIT_S, _give_up, (number,))
+            limit = threading.Timer(END_LIMIT_S, give_up, (number, "noctule serve"))
             limit.daemon = True
             limit.start()
             asyncio.get_running_loop().call_soon_threadsafe(self._is_asked.set)
@@ -126,17 +122,9 @@ async def _look_every_minute(look_after: Callable[[], None]) -> None:
         await asyncio.sleep(MINUTE_S)
         try:
             await asyncio.to_thread(look_after)
-        except (httpx.HTTPError, RuntimeError):  # as Prefect has a server that is away
-            continue  # the runner asks it too, and ends if it stays so
-
-
-def _give_up(number: signal.Signals) -> None:
-    """End this process where ending in order takes too long: the Prefect server is away too."""
-    say(
-        f"noctule serve: stopped by {number.name}; the Prefect server could not be told in time how"
-        " runs ended. The next start sees to it"
-    )
-    os._exit(SIGNALLED + number)
+        # As Prefect and the system have a server that is away, or a disk that is full.
+        except (httpx.HTTPError, RuntimeError, OSError):
+            continue  # the runner asks the server too, and ends if it stays so
 
 
 def run_until_stopped(runner: StoppableRunner, look_after: Callable[[], None]) -> int:

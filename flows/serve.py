@@ -140,8 +140,6 @@ def plan_schedule(setting: str, cron: str, time_zone: str) -> "Schedule":
 
 def tell_of_champion(settings: Settings) -> None:
     """Say why no night can be scored yet, and what to do; nothing where one can."""
-    from expectations.errors import NoctuleError
-    from flows.printing import say
     from flows.stores import open_database
     from storage.model_store import champion
 

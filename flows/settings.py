@@ -152,36 +152,34 @@ class Settings(BaseSettings):
     @classmethod
     def _read_challengers(cls, given: object) -> object:
         """Read recipes between commas, and refuse what is none."""
-        recipes = given.split(",") if isinstance(given, str) else given
-        if not isinstance(recipes, list | tuple):
+        recipes = _between_commas(given)
+        if recipes is None:
             return given
-        written = [str(recipe).strip() for recipe in recipes if str(recipe).strip()]
-        for recipe in written:
+        for recipe in recipes:
             read_recipe(recipe)
-        return tuple(dict.fromkeys(written))
+        return recipes
 
     @field_validator("inbox_pattern", mode="before")
     @classmethod
     def _read_patterns(cls, given: object) -> object:
         """Read patterns between commas, and refuse those that no file name can match."""
-        patterns = given.split(",") if isinstance(given, str) else given
-        if not isinstance(patterns, list | tuple):
+        patterns = _between_commas(given)
+        if patterns is None:
             return given
-        written = [str(pattern).strip() for pattern in patterns if str(pattern).strip()]
-        if isinstance(given, str) and not written:
+        if isinstance(given, str) and not patterns:
             msg = (
                 "it holds no pattern; expected names such as night-*.csv, separated by commas. Set"
                 " it, or unset it to take every name but those of companions"
             )
             raise ValueError(msg)
-        for pattern in written:
+        for pattern in patterns:
             if "/" in pattern or pattern.startswith(".") or set("{}") & set(pattern):
                 msg = (
                     f"no name in the inbox matches {pattern!r}; expected a file's name, without a"
                     " folder, a leading dot or braces: *.csv,*.csv.gz rather than *.{csv,csv.gz}"
                 )
                 raise ValueError(msg)
-        return tuple(dict.fromkeys(written))
+        return patterns
 
     @field_validator("contract")
     @classmethod
@@ -261,6 +259,18 @@ class Settings(BaseSettings):
     def database_address(self) -> str | None:
         """The database's address with its password: for ``storage.database.connect`` only."""
         return self.database_url.get_secret_value() if self.database_url is not None else None
+
+
+def _between_commas(given: object) -> tuple[str, ...] | None:
+    """Return the different words of a list, or of a text that has commas between them.
+
+    Returns:
+        They, without blanks around them; None where it is neither.
+    """
+    words = given.split(",") if isinstance(given, str) else given
+    if not isinstance(words, list | tuple):
+        return None
+    return tuple(dict.fromkeys(word for one in words if (word := str(one).strip())))
 
 
 def _absolute(path: Path) -> Path:

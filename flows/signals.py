@@ -5,9 +5,11 @@ serve`` ends the runs that it has started (``flows.runner``).
 
 A signal is an exception in the command's work: runs close their row and tell Prefect, locks are
 freed, and the private server is left, in the ordinary way of exceptions. While a flow runs, Prefect
-takes SIGTERM, and sends it anew when it has set the run's state.
+takes SIGTERM, and sends it anew when it has set the run's state. Where a server that is away keeps
+all this from ending, the process ends within ``END_LIMIT_S`` all the same.
 """
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -18,6 +20,9 @@ from typing import NoReturn
 from flows.printing import say
 
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+END_LIMIT_S = 9.0
+"""For all to end; a service manager waits for 10 s, if not longer, before it kills."""
 
 SIGNALLED = 128
 """What a shell adds to a signal's number to say that it ended a command."""
@@ -47,7 +52,8 @@ def stopped_in_words() -> Iterator[None]:
         if signal.getsignal(number) != signal.SIG_IGN
     }
     try:
-        yield
+        with _ended_in_time():
+            yield
     except Stopped as stopped:
         text = f"noctule: stopped by {stopped}. What was finished is kept; run it again to go on"
         say(text, is_error=True)
@@ -57,8 +63,49 @@ def stopped_in_words() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+@contextmanager
+def _ended_in_time() -> Iterator[None]:
+    """End the process where a signal has asked it to end and the block takes too long to do so.
+
+    The system tells of each signal here, whoever handles it: Prefect does while a flow runs.
+    """
+    heard, told = os.pipe()
+    os.set_blocking(told, False)
+    is_over = threading.Event()
+    threading.Thread(target=_listen, args=(heard, is_over), daemon=True).start()
+    before = signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(before)
+        is_over.set()
+        os.close(told)
+
+
+def _listen(heard: int, is_over: threading.Event) -> None:
+    with os.fdopen(heard, "rb", buffering=0) as numbers:
+        while number := numbers.read(1):
+            if number[0] in STOPPING and not is_over.wait(END_LIMIT_S):
+                give_up(number[0])
+
+
+def give_up(number: int, command: str = "noctule") -> None:
+    """End this process at once, because it takes too long to end in order.
+
+    Args:
+        number: the signal that asked for it.
+        command: who says so.
+    """
+    text = (
+        f"{command}: stopped by {signal.Signals(number).name} before all was closed: that took too"
+        " long, as it does where a server is away. The next run closes what was left"
+    )
+    say(text, is_error=True)
+    os._exit(SIGNALLED + number)
+
+
 def ignore_sigterm() -> None:
-    """Have what ends by SIGTERM end in peace: a service manager and ``serve`` may both send it."""
+    """Ignore SIGTERM while this process ends: a service manager and ``serve`` may both send it."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
 

@@ -26,12 +26,12 @@ class OutputError(ServiceUnavailableError):
     """Standard output takes no more."""
 
 
-class ReaderGoneError(Exception):
-    """Whoever read standard output wants no more, as ``head`` does: no failure."""
-
-
 class _Output(io.FileIO):
-    """Standard output: what cannot be written is said once, and the rest is dropped."""
+    """Standard output: what cannot be written is said once, and the rest is dropped.
+
+    Nothing is said where its reader wants no more, as ``head`` does: the command goes on to its own
+    end and exit code.
+    """
 
     _is_lost = False
 
@@ -40,21 +40,19 @@ class _Output(io.FileIO):
 
         Raises:
             OutputError: there is none.
-            ReaderGoneError: nobody reads it.
         """
         if not self._is_lost:
             try:
                 return super().write(text)
             except OSError as error:
                 self._is_lost = True
-                if error.errno == errno.EPIPE:
-                    raise ReaderGoneError from None
-                message = (
-                    f"Cannot write to standard output: {error.strerror}. What the command did is"
-                    " done, and what it stored is stored. Free some room, or send the output"
-                    " elsewhere."
-                )
-                raise OutputError(message) from None
+                if error.errno != errno.EPIPE:
+                    message = (
+                        f"Cannot write to standard output: {error.strerror}. What the command did"
+                        " is done, and what it stored is stored. Free some room, or send the output"
+                        " elsewhere."
+                    )
+                    raise OutputError(message) from None
         return memoryview(text).nbytes
 
 

@@ -74,6 +74,9 @@ FORBIDDEN: Final = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 TROUBLED: Final = FULL | {errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE}
 """And for what is no fault of a path: a disk that fails, too many open files."""
 
+BUGS: Final = frozenset({errno.EBADF, errno.EFAULT, errno.ECHILD, errno.ESRCH, errno.ENOTSOCK})
+"""And for a call that is wrong, whatever the system is like."""
+
 OWN_PACKAGES: Final = frozenset({"expectations", "storage", "tasks", "flows"})
 """What is imported from here is there, or it is a bug."""
 
@@ -262,6 +265,8 @@ def refused_by_system(error: BaseException) -> NoctuleError | None:
     number, place = _system_number(error), _place(error)
     if number is None:
         return _missing_part(error)
+    if number in BUGS or (number == errno.EINVAL and place is None):
+        return None
     said = os.strerror(number)
     if place is None or number in TROUBLED:
         about = "go on" if place is None else f"use {place}"

@@ -8,7 +8,7 @@ own otherwise). A row that says ``running`` and whose lock is free is of a run t
 next run of any kind closes it.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -95,13 +95,14 @@ def close_killed_runs(engine: Engine, now: datetime) -> list[str]:
 
 
 def find_ended(
-    engine: Engine, flow_run_ids: Collection[str], before: datetime
+    engine: Engine, since: Mapping[str, datetime], before: datetime
 ) -> dict[str, str | None]:
     """Find which of Prefect's runs have ended by our own record.
 
     Args:
         engine: the database.
-        flow_run_ids: Prefect's.
+        since: Prefect's id -> since when the run has its present state there. A row that was
+            closed earlier is of an earlier try, which a person has had repeated.
         before: a run that closed its row later may not have told Prefect of it yet.
 
     Returns:
@@ -109,7 +110,7 @@ def find_ended(
     """
     tries = (
         sa.select(run.c.flow_run_id, run.c.message, run.c.finished_at)
-        .where(run.c.flow_run_id.in_(flow_run_ids))
+        .where(run.c.flow_run_id.in_(since))
         .order_by(run.c.run_id)
     )
     with read(engine) as connection:
@@ -117,7 +118,9 @@ def find_ended(
     return {
         flow_run_id: row.message
         for flow_run_id, row in latest.items()
-        if row.finished_at is not None and (row.finished_at < before or row.message == KILLED)
+        if row.finished_at is not None
+        and row.finished_at >= since[flow_run_id]
+        and (row.finished_at < before or row.message == KILLED)
     }
 
 

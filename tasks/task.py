@@ -10,6 +10,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 
 from expectations.errors import NoctuleError
+from storage.refusals import refused_by_system
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -52,11 +53,12 @@ def task(
 
 
 class _WithoutTraceback(logging.Filter):
-    """Leaves of an error that is meant for the user its words: where it was raised is no news."""
+    """Leaves of an error that is no bug its words: where it was raised is no news."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Let every record pass."""
-        if record.exc_info and isinstance(record.exc_info[1], NoctuleError):
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, NoctuleError) or (error and refused_by_system(error)):
             record.exc_info = None
         return True
 

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from base64 import b64encode
@@ -15,12 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from prefect._internal.concurrency.services import _active_services
+from prefect.events.worker import EventsWorker
 from prefect.exceptions import PrefectHTTPStatusError
+from prefect.logging.handlers import APILogWorker
 
 from expectations.errors import ServiceUnavailableError
 from flows import batch
 from flows.prefect_api import prefect_api, without_password
-from flows.private_server import _send_what_is_left, prefect_told
+from flows.private_server import prefect_told
 from flows.run import run_night
 from flows.settings import load_settings
 from fuzz.kills import read_rows
@@ -29,6 +33,8 @@ from tasks.store import store_scored
 
 if TYPE_CHECKING:
     from tests.flows.conftest import Ended
+
+STOP_S = 10
 
 Answer = Callable[[BaseHTTPRequestHandler], tuple[int, bytes] | None]
 """What a server says to a request: a status and JSON, or nothing, with the connection cut."""
@@ -317,9 +323,13 @@ def test_what_a_server_that_died_never_heard_of_is_told_by_the_database(
     server = Mortal(prefect_server, kills)
     with listening(server) as place, configured(place), monkeypatch.context() as patch:
         patch.setattr(batch, "store_scored_task", store_then_die)
+        before = set(services())
         ended = noctule("run", few)
-        _send_what_is_left()  # in vain, and not with many tries when the tests end
+        begun = set(services()) - before
     assert server.is_dead
+    assert begun
+    for one in begun:  # none keeps the process from ending
+        one._drain(at_exit=True).result(timeout=20)
     assert ended.code == 4
     rows = rows_of(home)
     assert bool(rows["prediction"]) is bool(rows["outbox"]) is is_stored
@@ -330,6 +340,37 @@ def test_what_a_server_that_died_never_heard_of_is_told_by_the_database(
     assert file["status"] == ("known" if is_stored else "scored")
     assert rows_of(home) == undisturbed
     assert noctule("db", "check").code == 0
+
+
+def services() -> list[Any]:
+    """List Prefect's services of this process that send records."""
+    kinds = (EventsWorker, APILogWorker)
+    return [one for one in list(_active_services) if isinstance(one, kinds)]
+
+
+@pytest.mark.usefixtures("settled")
+def test_a_signal_ends_a_run_in_time_whose_server_answers_nothing(
+    home: Path, prefect_server: str, few: Path, wait_for: Callable[..., Any]
+) -> None:
+    server = Mortal(prefect_server, lambda command, path: f"{command} {path}" == "POST /api/logs/")
+    with listening(server) as place:
+        told = {"PREFECT_API_URL": f"http://{place}/api"}
+        with subprocess.Popen(
+            [Path(sys.executable).with_name("noctule"), "run", few],
+            env={**os.environ, **told},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            wait_for(lambda: server.is_dead, 240)
+            process.send_signal(signal.SIGTERM)
+            try:
+                out, said = process.communicate(timeout=STOP_S)
+            finally:
+                process.kill()
+    assert (process.returncode, out) == (143, "")
+    assert said.startswith("noctule: stopped by SIGTERM")
+    assert said.count("\n") == 1
 
 
 def rows_of(home: Path) -> dict[str, list[str]]:

@@ -128,10 +128,12 @@ def test_a_run_has_ended_when_its_latest_try_has_and_prefect_had_time_to_hear_of
 
     with open_run(example.engine, "nightly", now, flow_run_id="again"):
         asked = ["long ago", "just now", "again", "killed", "of another program"]
-        assert find_ended(example.engine, asked, later) == {
+        assert find_ended(example.engine, dict.fromkeys(asked, now), later) == {
             "long ago": "all well",
             "killed": "ended without a word (killed?)",
         }
+        retried = dict.fromkeys(asked, later + timedelta(seconds=1))
+        assert find_ended(example.engine, retried, later + timedelta(minutes=5)) == {}
 
 
 def test_runs_that_begin_at_once_close_the_killed_ones_and_not_the_one_that_lives(

@@ -244,6 +244,9 @@ def test_what_the_system_refuses_is_told_from_what_no_path_would_mend(
     [
         KeyError("a"),
         OSError("of a library"),
+        OSError(errno.EBADF, "x", "/out"),
+        OSError(errno.EINVAL, "x"),
+        ProcessLookupError(errno.ESRCH, "x"),
         ValueError("b"),
         ImportError("cannot import name 'x' from 'tasks.y'", name="tasks.y"),
     ],
