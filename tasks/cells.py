@@ -125,10 +125,9 @@ def settle(values: pl.DataFrame, columns: Sequence[Column]) -> pl.DataFrame:
 def _settle(name: str, resolution: float, low: float, high: float) -> pl.Expr:
     """Bring a column of floats, of which the least and the largest are known, to a resolution."""
     value = pl.col(name)
-    per_unit = round(1 / resolution)
-    steps = (value * per_unit + (1 - BORDER)).floor()
-    # The product is off by a last digit, which rounding mends: polars (2.1) has no exact division.
-    settled = (steps * resolution).round(round(math.log10(per_unit)))
+    settled = (value + (1 / 2 - BORDER) * resolution).round(-round(math.log10(resolution)))
+    if low < 0:
+        settled += 0.0  # which takes the sign of a zero
     limit = EXACT_STEPS * resolution
     if -limit < low and high < limit:
         return settled
