@@ -15,6 +15,7 @@ import polars as pl
 from expectations.contract import Contract
 from expectations.errors import TrainingDataError, UsageError
 from storage.text import printable
+from tasks.header import fold
 from tasks.label_heads import FileHead, look_at
 from tasks.label_words import NORMAL_WORDS, fold_value, looks_labelled, says_which
 from tasks.labelling import (
@@ -134,7 +135,8 @@ def require_column(heads: Sequence[FileHead], contract: Contract, asked: LabelRe
     """
     if asked.column is None:
         return
-    declared = contract.by_name.get(asked.column.casefold())
+    meant = fold(asked.column)
+    declared = next((one for one in contract.columns if fold(one.name) == meant), None)
     if declared is not None and declared.role != "label":
         message = (
             f"Cannot use --label {shown(asked.column)}: {contract.name} declares that column as"

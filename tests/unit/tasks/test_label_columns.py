@@ -122,7 +122,7 @@ def test_a_label_column_that_no_file_has_is_refused_with_those_there_are(tmp_pat
         choose(file, LabelReading(column="label"))
 
 
-@pytest.mark.parametrize("name", ["duration", "Duration", "difficulty"])
+@pytest.mark.parametrize("name", ["duration", "Duration", "Src Bytes", "difficulty", "Difficulty "])
 def test_a_declared_column_of_another_kind_is_no_label(tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError, match="and no label"):
         choose(write(tmp_path / "a.csv", label=["a"]), LabelReading(column=name))
@@ -199,7 +199,7 @@ def test_labels_are_read_into_the_contract_s_words(
 def test_names_of_attacks_are_kept_and_words_that_name_none_are_not(tmp_path: Path) -> None:
     written = ["normal", "Neptune.", "DDoS", "attack", "1", "malicious"]
     file = write(tmp_path / "a.csv", label=written)
-    _, rows = ingest(file, tmp_path, LabelReading(column="label"))
+    _, rows = ingest(file, tmp_path, LabelReading(column="label", normal=("normal",)))
     assert rows["attack"].to_list() == ["normal", "neptune", "DDoS", None, None, None]
     assert rows["class"].to_list() == ["normal", *["anomaly"] * 5]
 
@@ -249,6 +249,23 @@ def test_what_says_neither_is_refused(tmp_path: Path) -> None:
     said = refusal(file, LabelReading(column="label"))
     assert "2 rows of its column 'label' cannot be told to be normal or an attack" in said
     assert choose(file, LabelReading(column="label", normal=("-", "background"))).reading
+
+
+@pytest.mark.parametrize("pair", [("0", "1"), ("False", "True"), ("0.0", "2.0"), ("no", "yes")])
+def test_a_pair_among_words_is_read_only_as_the_user_says(
+    tmp_path: Path, pair: tuple[str, str]
+) -> None:
+    no, yes = pair
+    file = write(tmp_path / "flows.csv", label=["BENIGN", "DoS", no, yes, yes])
+    assert "3 rows of its column 'label' cannot be told to be normal or an attack" in refusal(
+        file, LabelReading(column="label")
+    )
+    asked = LabelReading(column="label", normal=(no,))
+    summary, rows = ingest(file, tmp_path, choose(file, asked).reading)
+    assert rows["class"].to_list() == ["normal", "anomaly", "normal", "anomaly", "anomaly"]
+    assert rows["attack"].to_list() == ["normal", "DoS", "normal", None, None]
+    assert summary.labels is not None
+    assert summary.labels.rows_unclear == 0
 
 
 def test_nothing_may_mean_normal(tmp_path: Path) -> None:
