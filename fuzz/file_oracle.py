@@ -300,11 +300,11 @@ def _is_number(bare: str) -> bool:
 
 
 def _is_counted(names: Sequence[str]) -> bool:
-    """Tell whether columns are numbered."""
-    bare = [name.strip(" \t'\"") for name in names]
-    bare = bare if not bare or bare[0] else bare[1:]
-    counted = (list(map(str, range(first, first + len(bare)))) for first in (0, 1))
-    return len(bare) >= len(_FEATURES) and bare in counted
+    """Tell whether columns are numbered; a few may be named."""
+    bare = [name.strip(" \t'\"").lower() for name in names]
+    places = [name.removesuffix(".0") for name in bare if _is_number(name)]
+    counted = (list(map(str, range(first, first + len(places)))) for first in (0, 1))
+    return len(places) * 2 >= len(_FEATURES) and places in counted
 
 
 def _match(names: Sequence[str]) -> tuple[str, ...] | None:

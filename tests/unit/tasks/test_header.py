@@ -96,8 +96,10 @@ def test_columns_that_are_numbered_are_no_connection() -> None:
     zero, one = ([str(first + number) for number in range(41)] for first in (0, 1))
     assert all(counts_columns(names, NSL_KDD) for names in (zero, one, ["", *zero], ["", *one]))
     quoted = [f'"{name}"' for name in zero]
-    assert counts_columns(quoted, NSL_KDD)
-    others = ([], [""], ["0"], zero[:40], zero[::-1], [*zero[:-1], "7"], ROW)
+    floats = [f"{name}.0" for name in zero]
+    named = ([*zero, "class"], ["", *one, "attack", "difficulty"], ["row", *zero[:30]])
+    assert all(counts_columns(names, NSL_KDD) for names in (quoted, floats, *named))
+    others = ([], [""], ["0"], zero[:20], zero[::-1], [*zero[:-1], "7"], ROW, [*ROW, "normal"])
     assert not any(counts_columns(names, NSL_KDD) for names in others)
 
 
