@@ -6,7 +6,7 @@ here: how its values are read (``tasks.labelling``).
 
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -117,11 +117,11 @@ def choose_labels(
     ]
     if all(head.is_whole for head in heads):
         require_normal(
-            {
-                head.name: _tally(head, contract, one.reading)
+            [
+                (head.name, _tally(head, contract, one.reading))
                 for head, one in zip(heads, found, strict=True)
                 if one.reading is not None
-            },
+            ],
             doing,
         )
     return found
@@ -191,11 +191,11 @@ def find_labels(
     return FoundLabels(None)
 
 
-def require_normal(files: Mapping[str, LabelTally], doing: str) -> None:
+def require_normal(files: Sequence[tuple[str, LabelTally]], doing: str) -> None:
     """Refuse label columns whose values cannot have been meant as they were read.
 
     Args:
-        files: what messages call a file -> what its label column was read as.
+        files: what messages call each file, and what its label column was read as.
         doing: for messages: ``train on``, ``evaluate``, ``study``.
 
     Raises:
@@ -203,7 +203,7 @@ def require_normal(files: Mapping[str, LabelTally], doing: str) -> None:
             normal is in no row; or no row of any file is normal, and not all of them surely are
             attacks.
     """
-    for name, tally in files.items():
+    for name, tally in files:
         if tally.rows_unclear:
             message = (
                 f"Cannot {doing} {name}: {plural(tally.rows_unclear, 'row')} of its column"
@@ -213,12 +213,12 @@ def require_normal(files: Mapping[str, LabelTally], doing: str) -> None:
             raise TrainingDataError(message)
     if not files:
         return
-    unmet = set.intersection(*(set(tally.unmet) for tally in files.values()))
-    is_normal_met = any(tally.rows_normal for tally in files.values())
-    doubtful = {name: tally for name, tally in files.items() if not tally.are_sure}
+    unmet = set.intersection(*(set(tally.unmet) for _, tally in files))
+    is_normal_met = any(tally.rows_normal for _, tally in files)
+    doubtful = [(name, tally) for name, tally in files if not tally.are_sure]
     if not unmet and (is_normal_met or not doubtful):
         return
-    name, tally = next(iter((doubtful or files).items()))
+    name, tally = (doubtful or files)[0]
     expected = (
         f"no row holds {', '.join(map(shown, sorted(unmet)[:VALUES_SHOWN]))}, which is to mean"
         " normal"

@@ -142,6 +142,18 @@ def test_of_several_files_each_has_its_own_label_column(tmp_path: Path) -> None:
         choose_labels([*files, bare], NSL_KDD, asked, "train on")
 
 
+def test_files_of_one_name_are_judged_together(tmp_path: Path) -> None:
+    days = {"mon": ["quiet", "Slowloris"], "tue": ["Slowloris", "Slowloris"]}
+    files = []
+    for day, values in days.items():
+        (tmp_path / day).mkdir()
+        files.append(write(tmp_path / day / "flows.csv", label=values))
+    asked = LabelReading(column="label", normal=("quiet",))
+    assert len(choose_labels(files, NSL_KDD, asked, "train on")) == len(days)
+    with pytest.raises(TrainingDataError, match="no row holds 'quiet'"):
+        choose_labels(files[1:], NSL_KDD, asked, "train on")
+
+
 @pytest.mark.parametrize("values", [["0", "1"], ["True", "False"], ["1", "-1"], ["2", "0", "1"]])
 def test_of_a_pair_it_must_be_said_which_means_normal(tmp_path: Path, values: list[str]) -> None:
     file = write(tmp_path / "a.csv", y=values)
@@ -284,7 +296,7 @@ def test_unclear_labels_deep_in_a_file_are_refused_in_the_same_words(
     summary, _ = ingest(file, tmp_path, choose(file, asked).reading)
     assert summary.labels is not None
     with pytest.raises(TrainingDataError) as refused:
-        require_normal({"long.csv": summary.labels}, "train on")
+        require_normal([("long.csv", summary.labels)], "train on")
     assert str(refused.value) == said
 
 
