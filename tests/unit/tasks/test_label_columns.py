@@ -3,9 +3,12 @@
 import gzip
 import shlex
 from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from expectations.errors import TrainingDataError, UsageError
@@ -233,6 +236,29 @@ def test_labels_in_parquet_may_be_categories(tmp_path: Path) -> None:
     found = choose(file, LabelReading(column="label"))
     _, rows = ingest(file, tmp_path, found.reading)
     assert rows["attack"].to_list() == ["normal", "smurf"]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pa.array([1, 2], pa.duration("ms")),
+        pa.array([1, 2], pa.timestamp("ns", "Nowhere/Else")),
+        pa.array([Decimal(1), None], pa.decimal256(60, 2)),
+        pa.ExtensionArray.from_storage(pa.json_(), pa.array(["1", "0"])),
+        pa.array([{"a": 1}, None]),
+        pa.array([b"a", b"b"]),
+    ],
+    ids=lambda other: str(other.type),
+)
+def test_columns_of_parquet_that_hold_no_labels_are_passed_over(
+    tmp_path: Path, other: pa.Array
+) -> None:
+    file = write(tmp_path / "a.parquet", **{"attack.type": ["benign", "smurf"]})
+    pq.write_table(pq.read_table(file).append_column("odd", other), file)
+    said = refusal(file)
+    assert "'attack.type' looks like a label: it holds 'benign' in 1 row, 'smurf'" in said
+    assert "odd" not in said
+    assert choose(file, LabelReading(column="attack.type")).reading
 
 
 def test_other_words_in_the_declared_columns_are_read_as_the_user_says(tmp_path: Path) -> None:
