@@ -187,11 +187,11 @@ def choose_rows(
 
 
 def find_kinds(rows: pl.DataFrame, encoder: Encoder) -> pl.DataFrame:
-    """Say of what kind connections are: cheap to tell, where reasons are dear.
+    """Return the kind of each connection, which costs far less than its reasons.
 
     Connections are of one kind if they have the same categories, and the same ``STRONGEST``
-    quantities lie farthest from what is usual of normal connections, each to the same side. What
-    is not farther than ``FAR`` is not among them. A row's kind does not depend on other rows.
+    quantities lie farthest from what is usual of normal connections, each to the same side. A
+    quantity nearer than ``FAR`` does not count. A row's kind does not depend on other rows.
 
     Args:
         rows: one row per connection, with every feature.

@@ -94,7 +94,7 @@ def choose_labels(
     is_unlabelled: bool = False,
     limit_bytes: int = CONTENT_BYTES,
 ) -> list[FoundLabels]:
-    """Say of each file how its labels are read. Only its beginning is looked at.
+    """Return how the labels of each file are read, told from its first rows.
 
     Args:
         sources: the files; at least one.
@@ -161,7 +161,7 @@ def find_labels(
     *,
     is_unlabelled: bool = False,
 ) -> FoundLabels:
-    """Say how the labels of a file are read; see ``choose_labels``."""
+    """Return how the labels of a file are read; see ``choose_labels``."""
     present = [column.name for column in head.layout.columns]
     column = None if asked.column is None else head.find(asked.column)
     is_declared = has_labels(contract, present)
@@ -234,7 +234,7 @@ def require_normal(files: Sequence[tuple[str, LabelTally]], doing: str) -> None:
 
 
 def _tally(head: FileHead, contract: Contract, reading: LabelReading) -> LabelTally:
-    """Say what the label column of a file is read as, by its first rows."""
+    """Return what the label column of a file is read as in its first rows."""
     reader = LabelReader(reading, arrange_label(head.layout, contract, reading), contract)
     reader.count(head.values[reader.column])
     return reader.close()

@@ -239,7 +239,9 @@ def test_the_header_again_is_no_connection_however_it_is_spelt(again: Sequence[s
 @pytest.mark.parametrize("first", [",".join(NAMES), LINE], ids=["with header", "without header"])
 def test_a_header_below_that_puts_columns_elsewhere_refuses_the_file(first: str) -> None:
     layout = recognise(first, LINE)
-    with pytest.raises(InputRejectedError, match="its line 3 is a header that puts columns in"):
+    with pytest.raises(
+        InputRejectedError, match="its line 3 is a header that names the columns in another"
+    ):
         parse(layout, first, LINE, ",".join(map(title, SWAPPED)), LINE)
 
 
