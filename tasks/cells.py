@@ -51,7 +51,7 @@ EXACT_STEPS = 2.0**53
 HALF_FLOAT_DIGITS = 3
 """Digits that a float of 16 bits holds: 0.33 comes back from it as 0.33007812."""
 
-_DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+_DECIMAL = re.compile(r"[+-]?(\d++(\.\d*+)?|\.\d++)(e[+-]?\d++)?", re.ASCII | re.IGNORECASE)
 _TRUTH = {"true": 1, "false": 0}
 _NO_VALUE = frozenset({"null", "none", "na", "n/a", "nan", "nil", "-", "--", "?", ".", r"\n"})
 """How other programs write that there is none."""

@@ -24,7 +24,7 @@ _UNCOUNTED_CATEGORIES = frozenset({"Cf", "Pc", "Pd", "Pf", "Pi"})
 """Of Unicode: marks without width, underscores, dashes, opening and closing quotes."""
 
 _NUMBER = re.compile(
-    r"[+-]?(?:\d[\d,_]*\.?\d*|\.\d+)(?:e[+-]?\d+)?%?|[+-]?(?:nan|inf(?:inity)?)|0x[0-9a-f]+"
+    r"[+-]?(?:\d[\d,_]*+(?:\.\d*+)?|\.\d++)(?:e[+-]?\d++)?%?|[+-]?(?:nan|inf(?:inity)?)|0x[0-9a-f]+"
     r"|true|false",
     re.ASCII | re.IGNORECASE,
 )

@@ -61,6 +61,12 @@ def test_whatever_else_is_none(cell: str) -> None:
     assert not is_number(cell)
 
 
+def test_a_cell_as_long_as_a_line_is_told_without_backtracking() -> None:
+    digits = "1" * 60_000  # with backtracking this took minutes
+    assert is_number(digits)
+    assert not any(map(is_number, (f"{digits}x", f"{digits}.{digits}x", f"0.{digits}e{digits}x")))
+
+
 ROW = [str(number % 3) for number in range(41)]
 ROW[1:4] = ["tcp", "http", "SF"]
 
