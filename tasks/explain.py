@@ -211,13 +211,12 @@ def find_kinds(rows: pl.DataFrame, encoder: Encoder) -> pl.DataFrame:
         codes[:, place] = np.where(is_far, 2 * farthest + (away[row, farthest] > 0), -1)
         strength[row, farthest] = 0
     codes.sort(axis=1)
-    categories = rows.select(
-        pl.col(category.name).alias(f"category_{place}")
+    categories = {
+        f"category_{place}": rows[category.name]
         for place, category in enumerate(encoder.categories)
-    )
-    return categories.hstack(
-        [pl.Series(f"strongest_{place}", codes[:, place]) for place in range(STRONGEST)]
-    )
+    }
+    strongest = {f"strongest_{place}": codes[:, place] for place in range(STRONGEST)}
+    return pl.DataFrame({**categories, **strongest})
 
 
 def _rank(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
