@@ -193,7 +193,7 @@ def run_evaluation(
         if isinstance(ingested, stages.Refusal):
             raise InputRejectedError(ingested.reason)
         if ingested.labels is not None:
-            require_normal({printable(file.name): ingested.labels}, "evaluate")
+            require_normal([(printable(file.name), ingested.labels)], "evaluate")
         validated = stages.validate(job, ingested)
         if isinstance(validated, stages.Refusal):
             message = f"Cannot evaluate {file.name}: {validated.reason}"

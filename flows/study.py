@@ -86,7 +86,7 @@ def run_study(
         if isinstance(ingested, stages.Refusal):
             raise InputRejectedError(ingested.reason)
         if ingested.labels is not None:
-            require_normal({printable(file.name): ingested.labels}, "study")
+            require_normal([(printable(file.name), ingested.labels)], "study")
         validated = stages.validate(job, ingested)
         if isinstance(validated, stages.Refusal):
             message = f"Cannot study {file.name}: {validated.reason}"

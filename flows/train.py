@@ -163,9 +163,9 @@ def require_labels(accepted: Sequence[AcceptedFile], contract: Contract) -> None
             require_clear(file.name, file.parts, contract)
 
 
-def tallies(accepted: Sequence[AcceptedFile]) -> dict[str, LabelTally]:
-    """Return what the label columns were read as, by the names of the files."""
-    return {file.name: file.labels for file in accepted if file.labels is not None}
+def tallies(accepted: Sequence[AcceptedFile]) -> list[tuple[str, LabelTally]]:
+    """Return what the label columns were read as, each with its file's name."""
+    return [(file.name, file.labels) for file in accepted if file.labels is not None]
 
 
 def accept_file(job: FileJob) -> AcceptedFile:

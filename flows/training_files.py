@@ -103,7 +103,7 @@ def require_files(found: FoundFiles, places: Sequence[Path]) -> FoundFiles:
 def find_labels(
     settings: Settings, sources: Sequence[Path], asked: LabelReading, *, is_unlabelled: bool
 ) -> list[FoundLabels]:
-    """Say of each file how its labels are read, before any time is spent on it.
+    """Return how the labels of each file are read, before any time is spent on it.
 
     Raises:
         InputRejectedError: a file cannot be read, or trained on in this way.

@@ -1,8 +1,8 @@
 """What plain Python thinks of a file: its physical data lines, and what must become of each.
 
 Belongs here: the second opinion on everything from a file's bytes to the fate of its rows. Does
-not belong here: what a row's values must satisfy (see ``row_oracle``), or what is stored of it (see
-``promises``).
+not belong here: names and the header (see ``header_oracle``), what a row's values must satisfy (see
+``row_oracle``), or what is stored of it (see ``promises``).
 
 The file is taken whole, split at line feeds and read character by character: slow, and nothing of
 ``tasks`` is in it but the limits that a reader of the settings knows too.
@@ -11,9 +11,7 @@ The file is taken whole, split at line feeds and read character by character: sl
 import gzip
 import math
 import re
-import unicodedata
 import zlib
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -26,8 +24,19 @@ import zstandard
 
 from expectations.contract import Column
 from expectations.nsl_kdd import NSL_KDD
+from fuzz.header_oracle import (
+    DECLARED,
+    FEATURES,
+    MARK,
+    fields_of,
+    find_header,
+    find_names,
+    first_lines,
+    is_other_header,
+    match_names,
+    plain,
+)
 from fuzz.row_oracle import failed_required
-from tasks.header import VOTING_LINES
 from tasks.layout import HEAD_BYTES
 from tasks.lines import LINE_BYTES
 
@@ -41,16 +50,11 @@ _UNREAD_INSIDE: Final = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PAR1")
 """What is read where it lies in a file, and not where it is compressed."""
 _UNREAD_TEXTS: Final = (b"@relation", b"<?xml", b"<html", b"<!doctype html", b"#separator", b'{"')
 _ZSTD: Final = (b"\x28\xb5\x2f\xfd", *(bytes([first]) + b"\x2a\x4d\x18" for first in range(80, 96)))
-_MARK: Final = b"\xef\xbb\xbf"
 _NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 _NOT_FINITE: Final = re.compile(r"[+-]?(inf(inity)?|nan)", re.IGNORECASE)
 MOST_DIGITS: Final = 1_000
 """Characters of the longest number that is read, in the files that are made here."""
 _INT64: Final = range(-(2**63), 2**63)
-_FEATURES: Final = NSL_KDD.feature_names
-_FEW_WORDS: Final = 4
-_COMMENTS: Final = ("#", "%", "//", "--", "sep=", '"sep=')
-_NO_VALUE: Final = {"na", "n/a", "#na", "#n/a", "\\n", "null", "none", "nil"}
 
 
 @dataclass(frozen=True)
@@ -112,17 +116,17 @@ def truth_of_text(stored: bytes) -> Truth:
         lines.append(line)
         ends.append(end + len(line))
         end += len(ended) + 1
-    lines[0] = lines[0].removeprefix(_MARK)
+    lines[0] = lines[0].removeprefix(MARK)
     first = next((index for index, line in enumerate(lines) if line), None)
     if first is None:
         return Truth(content)
     head = text if len(text) <= HEAD_BYTES else text[:HEAD_BYTES].rpartition(b"\n")[0]
     is_cut = not head  # in the middle of a first line that is too long
-    looked_at = _first_lines(head or text[:HEAD_BYTES])
-    header = _find_header(looked_at)
+    looked_at = first_lines(head or text[:HEAD_BYTES])
+    header = find_header(looked_at)
     data = [i for i, line in enumerate(lines) if line and not (header and i <= header.index)]
-    names = None if is_cut or not looked_at else _find_names(looked_at, header)
-    if names is None or any(_is_other_header(lines[i], names) for i in data):
+    names = None if is_cut or not looked_at else find_names(looked_at, header)
+    if names is None or any(is_other_header(lines[i], names) for i in data):
         rows = tuple(RowTruth(i + 1, ends[i], lines[i], None, None) for i in data)
         return Truth(content, rows)
     rows = tuple(_judge_line(i + 1, ends[i], lines[i], names) for i in data)
@@ -132,12 +136,12 @@ def truth_of_text(stored: bytes) -> Truth:
 def truth_of_frame(frame: pl.DataFrame, stored: bytes) -> Truth:
     """Say what must become of a Parquet file that holds a frame and is not damaged."""
     unusable = any(
-        not _can_hold(NSL_KDD.by_name[_DECLARED[_plain(name)]], dtype)
+        not _can_hold(NSL_KDD.by_name[DECLARED[plain(name)]], dtype)
         for name, dtype in frame.schema.items()
-        if _plain(name) in _DECLARED
+        if plain(name) in DECLARED
     )
     is_text = all(dtype == pl.String for dtype in frame.dtypes)
-    names = _match(frame.columns)
+    names = match_names(frame.columns)
     is_readable = not unusable and names is not None and not frame.is_empty()
     rows = []
     for number, cells in enumerate(frame.iter_rows(), start=1):
@@ -179,7 +183,7 @@ def _is_unread(content: bytes, *, is_compressed: bool) -> bool:
     is_utf32 = 0 in nul and sorted(nul)[1] > len(start) // 8
     halves = (nul[0] + nul[2], nul[1] + nul[3])
     is_utf16 = 0 in halves and max(halves) > len(start) // 4
-    text = start.removeprefix(_MARK).lstrip().lower()
+    text = start.removeprefix(MARK).lstrip().lower()
     return is_utf32 or is_utf16 or start.startswith(_UNREAD) or text.startswith(_UNREAD_TEXTS)
 
 
@@ -196,161 +200,15 @@ def _end_by_feeds(content: bytes) -> bytes:
     return b"\r\n".join(part.replace(b"\r", b"\n") for part in content.split(b"\r\n"))
 
 
-@dataclass(frozen=True)
-class _Header:
-    """The line that names the columns, or is meant to."""
-
-    index: int
-    names: tuple[str, ...]
-    is_understood: bool
-    """Whether it is of comma-separated declared names, with nothing but comments above it."""
-
-
-def _first_lines(head: bytes) -> list[tuple[int, str]]:
-    """Return the lines at the beginning that are not blank."""
-    lines = head.removeprefix(_MARK).split(b"\n")
-    bare = ((i, line.removesuffix(b"\r").decode(errors="replace")) for i, line in enumerate(lines))
-    return [(i, line) for i, line in bare if line][:VOTING_LINES]
-
-
-def _vote(lines: Sequence[tuple[int, str]]) -> tuple[str, ...] | None:
-    """Return the columns of a file without a header by the number of fields of most lines."""
-    widths = Counter(len(_fields(line) or ()) for _, line in lines)
-    known = {len(names): names for names in NSL_KDD.headerless}
-    return next((known[width] for width, _ in widths.most_common() if width in known), None)
-
-
-def _find_header(lines: Sequence[tuple[int, str]]) -> _Header | None:
-    """Find the line that names columns, among those up to the first that may be a row."""
-    columns = _vote(lines)
-    is_first = True
-    for index, line in lines:
-        is_comment = line.lstrip().lower().startswith(_COMMENTS)
-        for separator in ",;\t| :^~\x01\x1f":
-            names = _names(line, separator)
-            if separator != "," and (is_comment or line.count(separator) <= line.count(",")):
-                continue
-            is_named = _names_columns(names)
-            least = _FEW_WORDS if columns is None else (len(_FEATURES) + 1) // 2
-            is_meant = _is_wordy(names, least) or _is_counted(names)
-            if is_comment and (columns is None or len(names) != len(columns)):
-                is_meant = False
-            if columns is None and ("\0" in line or line.count("\ufffd") > len(line) / 8):
-                is_meant = False  # it is no text
-            if is_named or is_meant:
-                is_understood = is_named and separator == "," and is_first
-                return _Header(index, tuple(names), is_understood)
-        if is_comment:
-            continue
-        if columns is None or len(_fields(line) or ()) == len(columns):
-            return None
-        is_first = False
-    return None
-
-
-def _names(line: str, separator: str) -> list[str]:
-    """Split what may be a header."""
-    fields = _fields(line) if separator == "," else None
-    if fields is None or len(fields) == 1:
-        fields = line.replace('"', "").split(separator)
-    return [name.strip() for name in fields]
-
-
-def _plain(name: str) -> str:
-    """Return a name as names are compared."""
-    known = unicodedata.normalize("NFKC", name)
-    kept = [one for one in known if unicodedata.category(one) not in {"Cf", "Pc", "Pd", "Pf", "Pi"}]
-    return "".join(one for one in kept if not one.isspace() and one not in "'\"`.#").casefold()
-
-
-_DECLARED: Final = {_plain(name): name for name in NSL_KDD.by_name}
-
-
-def _names_columns(names: Sequence[str]) -> bool:
-    """Tell whether half of some names, or of the features, are declared."""
-    named = sum(_plain(name) in _DECLARED for name in names)
-    return named > 0 and named >= min(len(names), len(_FEATURES)) / 2
-
-
-def _is_wordy(fields: Sequence[str], least: int) -> bool:
-    """Tell whether there are more words than numbers, where numbers belong."""
-    for names in NSL_KDD.headerless:
-        if len(names) == len(fields):
-            least = 1
-            pairs = zip(names, fields, strict=True)
-            fields = [cell for name, cell in pairs if NSL_KDD.by_name[name].dtype != pl.String]
-            break
-    bare = [field.strip(" \t'\"").lower() for field in fields]
-    numbers = sum(map(_is_number, bare))
-    words = [
-        cell
-        for cell in bare
-        if not _is_number(cell) and cell not in _NO_VALUE and any(map(str.isalnum, cell))
-    ]
-    return len(words) >= least and len(words) > numbers
-
-
-def _is_number(bare: str) -> bool:
-    """Tell whether a cell is meant for a number."""
-    if re.fullmatch("[+-]?(nan|inf|infinity)|true|false|0x[0-9a-f]+", bare):
-        return True
-    whole, point, rest = bare.removesuffix("%").partition(".")
-    digits = re.sub("(?<=[0-9,_])[,_]", "", whole) + point + rest
-    return re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?", digits) is not None
-
-
-def _is_counted(names: Sequence[str]) -> bool:
-    """Tell whether columns are numbered."""
-    bare = [name.strip(" \t'\"") for name in names]
-    bare = bare if not bare or bare[0] else bare[1:]
-    counted = (list(map(str, range(first, first + len(bare)))) for first in (0, 1))
-    return len(bare) >= len(_FEATURES) and bare in counted
-
-
-def _match(names: Sequence[str]) -> tuple[str, ...] | None:
-    """Return names as they are declared; None where one is there twice, or a feature is not."""
-    called = tuple(_DECLARED.get(_plain(name), name) for name in names)
-    meant = [name for name in called if name in _DECLARED.values()]
-    is_twice = any(times > 1 for name, times in Counter(names).items() if name)
-    is_unclear = is_twice or len(set(meant)) < len(meant)
-    return None if is_unclear or not set(_FEATURES) <= set(meant) else called
-
-
-def _find_names(lines: Sequence[tuple[int, str]], header: _Header | None) -> tuple[str, ...] | None:
-    """Return what the fields of a line are called; None where that cannot be told."""
-    if header is None:
-        return _vote(lines)
-    return _match(header.names) if header.is_understood else None
-
-
-def _is_other_header(line: bytes, names: Sequence[str]) -> bool:
-    """Tell whether a line below names columns that are elsewhere."""
-    fields = [] if len(line) > LINE_BYTES else _fields_of(line) or []
-    if len(fields) != len(names) or not _names_columns(fields):
-        return False
-    meant = (_DECLARED.get(_plain(field)) for field in fields)
-    return any(
-        name in names and name != here for name, here in zip(meant, names, strict=True) if name
-    )
-
-
 def _judge_line(number: int, end: int, line: bytes, names: Sequence[str]) -> RowTruth:
     """Read one line of text."""
     if len(line) > LINE_BYTES:  # it is kept as far as the byte by which it can be told
         return RowTruth(number, end, line[: LINE_BYTES + 1], None, None)
     values, faults = None, None
-    fields = None if b"\0" in line or b"\r" in line else _fields_of(line)
+    fields = None if b"\0" in line or b"\r" in line else fields_of(line)
     if fields is not None and len(fields) == len(names):
         values, faults = _judge_cells(dict(zip(names, fields, strict=True)))
     return RowTruth(number, end, line, values, faults)
-
-
-def _fields_of(line: bytes) -> list[str] | None:
-    """Split a line that may not be UTF-8."""
-    try:
-        return _fields(line.decode())
-    except UnicodeDecodeError:
-        return None
 
 
 def _judge_cells(cells: Mapping[str, Any]) -> tuple[Mapping[str, Any] | None, int | None]:
@@ -366,7 +224,7 @@ def _judge_cells(cells: Mapping[str, Any]) -> tuple[Mapping[str, Any] | None, in
             if not is_usable:
                 return None, None
             values[column.name] = value
-    if not values.keys() >= set(_FEATURES):
+    if not values.keys() >= set(FEATURES):
         return None, None
     return values, len(failed_required(values))
 
@@ -434,26 +292,3 @@ def _quote(cell: str | None) -> str:
     """Write a text cell as RFC 4180 does."""
     text = cell or ""
     return '"' + text.replace('"', '""') + '"' if re.search('[",\r\n]', text) else text
-
-
-def _fields(line: str) -> list[str] | None:
-    """Split a line by RFC 4180, one character at a time; None where its quotes break it."""
-    if '"' not in line:
-        return line.split(",")
-    fields, cell, state = [], "", "start"
-    for character in f"{line},":
-        if state == "quoted":
-            state = "closed" if character == '"' else state
-            cell += "" if character == '"' else character
-        elif character == ",":
-            fields.append(cell)
-            cell, state = "", "start"
-        elif character == '"' and state == "start":
-            state = "quoted"
-        elif character == '"' and state == "closed":
-            cell, state = f'{cell}"', "quoted"
-        elif character == '"' or state == "closed":
-            return None
-        else:
-            cell, state = cell + character, "plain"
-    return fields if state == "start" else None

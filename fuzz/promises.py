@@ -353,7 +353,7 @@ REFUSALS: Final = (
     ("numbers the columns", "a header of unknown names"),
     ("is a header. Its fields", "a header with another separator"),
     ("its header is line", "something above the header"),
-    ("is a header that puts", "files joined"),
+    ("is a header that names the columns in another order", "files joined"),
     ("more than one column", "columns twice"),
     ("features are needed", "columns missing"),
     ("feature columns are needed", "columns missing"),

@@ -106,6 +106,12 @@ class PlainEncoder:
     """What scoring and explaining ask of the encoder."""
 
     categories = ()
+    features = NSL_KDD.feature_names
+
+    def deviations(self, frame: pl.DataFrame) -> NDArray[np.float64]:
+        """Take every number's distance from zero for that from what is usual."""
+        numbers = [column.name for column in NSL_KDD.features if not column.is_categorical]
+        return frame.select(pl.col(numbers).cast(pl.Float64)).to_numpy()
 
     def unseen(self, frame: pl.DataFrame) -> Mapping[str, pl.DataFrame]:  # noqa: ARG002
         """Have seen every category."""

@@ -51,7 +51,7 @@ EXACT_STEPS = 2.0**53
 HALF_FLOAT_DIGITS = 3
 """Digits that a float of 16 bits holds: 0.33 comes back from it as 0.33007812."""
 
-_DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+_DECIMAL = re.compile(r"[+-]?(\d++(\.\d*+)?|\.\d++)(e[+-]?\d++)?", re.ASCII | re.IGNORECASE)
 _TRUTH = {"true": 1, "false": 0}
 _NO_VALUE = frozenset({"null", "none", "na", "n/a", "nan", "nil", "-", "--", "?", ".", r"\n"})
 """How other programs write that there is none."""
@@ -125,10 +125,9 @@ def settle(values: pl.DataFrame, columns: Sequence[Column]) -> pl.DataFrame:
 def _settle(name: str, resolution: float, low: float, high: float) -> pl.Expr:
     """Bring a column of floats, of which the least and the largest are known, to a resolution."""
     value = pl.col(name)
-    per_unit = round(1 / resolution)
-    steps = (value * per_unit + (1 - BORDER)).floor()
-    # The product is off by a last digit, which rounding mends: polars (2.1) has no exact division.
-    settled = (steps * resolution).round(round(math.log10(per_unit)))
+    settled = (value + (1 / 2 - BORDER) * resolution).round(-round(math.log10(resolution)))
+    if low < 0:
+        settled += 0.0  # which takes the sign of a zero
     limit = EXACT_STEPS * resolution
     if -limit < low and high < limit:
         return settled

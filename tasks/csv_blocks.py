@@ -181,8 +181,8 @@ def parse_lines(
         if reason is OTHER_HEADER:
             msg = (
                 f"Cannot read the file: its line {numbered.line_numbers[left[index]]} is a header"
-                " that puts columns in other places than they have above it: it may be files joined"
-                " to one. Deliver each of them as a file; none of its rows is stored."
+                " that names the columns in another order than above. The file may be several files"
+                " joined to one. Deliver each of them as a file; none of its rows is stored."
             )
             raise InputRejectedError(msg)
     numbers = {
@@ -422,9 +422,9 @@ def _read_line(line: bytes, layout: Layout, line_bytes: int) -> tuple[list[str],
 
 
 def _find_header_again(fields: Sequence[str], layout: Layout) -> str | None:
-    """Say that a line is a header, the file's or another; None where it is none.
+    """Return what kind of header a line is, the file's own or another; None where it is none.
 
-    Below another one, the columns would be read by the places they have no more.
+    Below another one, every column would be read from the wrong field.
     """
     first = layout.first_number
     if first is not None and is_number(fields[first]):

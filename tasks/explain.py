@@ -187,11 +187,11 @@ def choose_rows(
 
 
 def find_kinds(rows: pl.DataFrame, encoder: Encoder) -> pl.DataFrame:
-    """Say of what kind connections are: cheap to tell, where reasons are dear.
+    """Return the kind of each connection, which costs far less than its reasons.
 
     Connections are of one kind if they have the same categories, and the same ``STRONGEST``
-    quantities lie farthest from what is usual of normal connections, each to the same side. What
-    is not farther than ``FAR`` is not among them. A row's kind does not depend on other rows.
+    quantities lie farthest from what is usual of normal connections, each to the same side. A
+    quantity nearer than ``FAR`` does not count. A row's kind does not depend on other rows.
 
     Args:
         rows: one row per connection, with every feature.
@@ -211,13 +211,12 @@ def find_kinds(rows: pl.DataFrame, encoder: Encoder) -> pl.DataFrame:
         codes[:, place] = np.where(is_far, 2 * farthest + (away[row, farthest] > 0), -1)
         strength[row, farthest] = 0
     codes.sort(axis=1)
-    categories = rows.select(
-        pl.col(category.name).alias(f"category_{place}")
+    categories = {
+        f"category_{place}": rows[category.name]
         for place, category in enumerate(encoder.categories)
-    )
-    return categories.hstack(
-        [pl.Series(f"strongest_{place}", codes[:, place]) for place in range(STRONGEST)]
-    )
+    }
+    strongest = {f"strongest_{place}": codes[:, place] for place in range(STRONGEST)}
+    return pl.DataFrame({**categories, **strongest})
 
 
 def _rank(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:

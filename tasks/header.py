@@ -24,7 +24,7 @@ _UNCOUNTED_CATEGORIES = frozenset({"Cf", "Pc", "Pd", "Pf", "Pi"})
 """Of Unicode: marks without width, underscores, dashes, opening and closing quotes."""
 
 _NUMBER = re.compile(
-    r"[+-]?(?:\d[\d,_]*\.?\d*|\.\d+)(?:e[+-]?\d+)?%?|[+-]?(?:nan|inf(?:inity)?)|0x[0-9a-f]+"
+    r"[+-]?(?:\d[\d,_]*+(?:\.\d*+)?|\.\d++)(?:e[+-]?\d++)?%?|[+-]?(?:nan|inf(?:inity)?)|0x[0-9a-f]+"
     r"|true|false",
     re.ASCII | re.IGNORECASE,
 )
@@ -177,9 +177,12 @@ def is_wordy(fields: Sequence[str], contract: Contract, least: int) -> bool:
 
 
 def counts_columns(fields: Sequence[str], contract: Contract) -> bool:
-    """Tell whether a line numbers columns, from 0 or 1: as pandas writes those without names."""
-    numbers = [_bare(field) for field in fields[not _bare(fields[0]) :]] if fields else []
-    if len(numbers) < len(contract.features) or numbers[0] not in {"0", "1"}:
+    """Tell whether a line numbers columns, from 0 or 1: as pandas writes those without names.
+
+    Some columns may have names, such as that of the labels.
+    """
+    numbers = [_bare(field).removesuffix(".0") for field in fields if is_number(field)]
+    if 2 * len(numbers) < len(contract.features) or numbers[0] not in {"0", "1"}:
         return False
     first = int(numbers[0])
     return numbers == [str(number) for number in range(first, first + len(numbers))]

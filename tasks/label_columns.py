@@ -6,7 +6,7 @@ here: how its values are read (``tasks.labelling``).
 
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import polars as pl
 from expectations.contract import Contract
 from expectations.errors import TrainingDataError, UsageError
 from storage.text import printable
+from tasks.header import fold
 from tasks.label_heads import FileHead, look_at
 from tasks.label_words import NORMAL_WORDS, fold_value, looks_labelled, says_which
 from tasks.labelling import (
@@ -93,7 +94,7 @@ def choose_labels(
     is_unlabelled: bool = False,
     limit_bytes: int = CONTENT_BYTES,
 ) -> list[FoundLabels]:
-    """Say of each file how its labels are read. Only its beginning is looked at.
+    """Return how the labels of each file are read, told from its first rows.
 
     Args:
         sources: the files; at least one.
@@ -116,11 +117,11 @@ def choose_labels(
     ]
     if all(head.is_whole for head in heads):
         require_normal(
-            {
-                head.name: _tally(head, contract, one.reading)
+            [
+                (head.name, _tally(head, contract, one.reading))
                 for head, one in zip(heads, found, strict=True)
                 if one.reading is not None
-            },
+            ],
             doing,
         )
     return found
@@ -134,7 +135,8 @@ def require_column(heads: Sequence[FileHead], contract: Contract, asked: LabelRe
     """
     if asked.column is None:
         return
-    declared = contract.by_name.get(asked.column.casefold())
+    meant = fold(asked.column)
+    declared = next((one for one in contract.columns if fold(one.name) == meant), None)
     if declared is not None and declared.role != "label":
         message = (
             f"Cannot use --label {shown(asked.column)}: {contract.name} declares that column as"
@@ -159,7 +161,7 @@ def find_labels(
     *,
     is_unlabelled: bool = False,
 ) -> FoundLabels:
-    """Say how the labels of a file are read; see ``choose_labels``."""
+    """Return how the labels of a file are read; see ``choose_labels``."""
     present = [column.name for column in head.layout.columns]
     column = None if asked.column is None else head.find(asked.column)
     is_declared = has_labels(contract, present)
@@ -189,11 +191,11 @@ def find_labels(
     return FoundLabels(None)
 
 
-def require_normal(files: Mapping[str, LabelTally], doing: str) -> None:
+def require_normal(files: Sequence[tuple[str, LabelTally]], doing: str) -> None:
     """Refuse label columns whose values cannot have been meant as they were read.
 
     Args:
-        files: what messages call a file -> what its label column was read as.
+        files: what messages call each file, and what its label column was read as.
         doing: for messages: ``train on``, ``evaluate``, ``study``.
 
     Raises:
@@ -201,7 +203,7 @@ def require_normal(files: Mapping[str, LabelTally], doing: str) -> None:
             normal is in no row; or no row of any file is normal, and not all of them surely are
             attacks.
     """
-    for name, tally in files.items():
+    for name, tally in files:
         if tally.rows_unclear:
             message = (
                 f"Cannot {doing} {name}: {plural(tally.rows_unclear, 'row')} of its column"
@@ -211,12 +213,12 @@ def require_normal(files: Mapping[str, LabelTally], doing: str) -> None:
             raise TrainingDataError(message)
     if not files:
         return
-    unmet = set.intersection(*(set(tally.unmet) for tally in files.values()))
-    is_normal_met = any(tally.rows_normal for tally in files.values())
-    doubtful = {name: tally for name, tally in files.items() if not tally.are_sure}
+    unmet = set.intersection(*(set(tally.unmet) for _, tally in files))
+    is_normal_met = any(tally.rows_normal for _, tally in files)
+    doubtful = [(name, tally) for name, tally in files if not tally.are_sure]
     if not unmet and (is_normal_met or not doubtful):
         return
-    name, tally = next(iter((doubtful or files).items()))
+    name, tally = (doubtful or files)[0]
     expected = (
         f"no row holds {', '.join(map(shown, sorted(unmet)[:VALUES_SHOWN]))}, which is to mean"
         " normal"
@@ -232,7 +234,7 @@ def require_normal(files: Mapping[str, LabelTally], doing: str) -> None:
 
 
 def _tally(head: FileHead, contract: Contract, reading: LabelReading) -> LabelTally:
-    """Say what the label column of a file is read as, by its first rows."""
+    """Return what the label column of a file is read as in its first rows."""
     reader = LabelReader(reading, arrange_label(head.layout, contract, reading), contract)
     reader.count(head.values[reader.column])
     return reader.close()

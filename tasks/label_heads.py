@@ -30,6 +30,13 @@ LOOK_RECORDS = 50_000
 LOOK_CHARACTERS = 100
 """Characters of a value of Parquet that are looked at: a guess, more than a message shows."""
 
+_LABEL_TYPES = (
+    pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_boolean,
+    pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal128,
+)  # fmt: skip
+"""What labels are kept as in Parquet. polars (2.1) makes no text of some other types, such as
+durations, extensions and decimals of 256 bits."""
+
 
 @dataclass(frozen=True)
 class FileHead:
@@ -115,14 +122,15 @@ def _read_records(source: Path, places: Sequence[int]) -> list[pl.Series]:
         records = None
     if records is None:
         return [pl.Series(dtype=pl.String) for _ in places]
-    return [_write_text(pl.Series(records.column(name))) for name in names]
+    return [_write_text(records.column(name)) for name in names]
 
 
-def _write_text(values: pl.Series) -> pl.Series:
-    """Return the beginnings of values as text; null where they have none."""
-    if values.dtype.is_nested() or values.dtype in {pl.Binary, pl.Duration}:
-        return pl.Series([None] * len(values), dtype=pl.String)
-    text = values.cast(pl.String).str.head(LOOK_CHARACTERS).str.strip_chars()
+def _write_text(column: pa.Array) -> pl.Series:
+    """Return the beginnings of values as text; null where they have none, or are no labels."""
+    held = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    if not any(is_such(held) for is_such in _LABEL_TYPES):
+        return pl.Series([None] * len(column), dtype=pl.String)
+    text = pl.Series(column).cast(pl.String).str.head(LOOK_CHARACTERS).str.strip_chars()
     return text.to_frame().select(pl.when(pl.first() != "").then(pl.first())).to_series()
 
 

@@ -27,7 +27,7 @@ NO_WORDS = frozenset({"-", "?", "none", "null", "nan", "na", "n/a", "background"
 that nobody has looked at."""
 
 NUMBER = r"[+-]?\d+(\.\d+)?"
-"""A number. What it says of a connection nobody can tell by itself."""
+"""A number. By itself it does not say whether it means normal or an attack."""
 
 _NUMBER = re.compile(NUMBER)
 _WHOLE = re.compile(r"^([+-]?\d+)\.0+$")

@@ -22,6 +22,7 @@ from tasks.label_words import (
     fold_value,
     is_surely_attack,
     name_attack,
+    says_which,
 )
 from tasks.shown import plural
 
@@ -101,8 +102,9 @@ class LabelReader:
     """Reads the label column of one file, a part at a time, into the contract's words.
 
     After it the contract's label column says normal, or the contract's word for an attack, and its
-    attack column gives the attack's name where the file does. A value that says neither (see
-    ``NO_WORDS``) stays as it is.
+    attack column gives the attack's name where the file does. A value that says neither stays as it
+    is: one of ``NO_WORDS``, and a number or one of a pair such as true and false, unless the user
+    says which values mean normal.
     """
 
     def __init__(self, reading: LabelReading, layout: "Layout", contract: Contract) -> None:
@@ -170,7 +172,8 @@ class LabelReader:
             return self._contract.normal_label
         if not word:
             return None
-        return value if word in NO_WORDS else self._attack_word
+        is_clear = word not in NO_WORDS and (bool(self._given) or says_which([word]))
+        return self._attack_word if is_clear else value
 
     def _name(self, value: str) -> str | None:
         """Return the name of the attack that a value gives, or the contract's word for normal."""

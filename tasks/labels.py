@@ -68,9 +68,9 @@ def find_unclear_labels(parts: Sequence[Path], contract: Contract) -> str | None
     A label is clear if it is one of the declared values of the label column, another word for
     attack, or the name of an attack or a family. Any name may be that of a new attack in the attack
     column, and in the label column if that has the name of one known attack or family somewhere.
-    Never clear is what equals the word for normal but for case, blanks and full stops at the end
-    (raw KDD99 files write ``normal.``), another word for normal, a number, a value of
-    ``PAIRED_WORDS`` or ``NO_WORDS``, and nothing at all. Where both columns are there, a name that
+    These are never clear: what equals the word for normal but for case, blanks and full stops at
+    the end (raw KDD99 files write ``normal.``), another word for normal, a number, a value of
+    ``PAIRED_WORDS`` or ``NO_WORDS``, and an empty label. Where both columns are there, a name that
     says normal of an attack, or the reverse, is unclear too.
 
     Args:
@@ -83,7 +83,7 @@ def find_unclear_labels(parts: Sequence[Path], contract: Contract) -> str | None
 def find_unclear(
     frames: Sequence[pl.LazyFrame], contract: Contract, first_rows: int | None = None
 ) -> str | None:
-    """Say the same of frames.
+    """Return the same for frames; see ``find_unclear_labels``.
 
     Args:
         frames: the rows of one file.

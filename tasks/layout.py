@@ -174,9 +174,9 @@ def _describe_strange(
     )
     if counts_columns(header.names, contract):
         return (
-            f"{where} numbers the columns ({some_of(header.names, HALF_MESSAGE)}) and names none."
-            f" Write their names in its place: {first}, {second}, {third}, ...{remove} None of its"
-            " rows is stored."
+            f"{where} numbers the columns ({some_of(header.names, HALF_MESSAGE)}) and does not name"
+            f" them. Write their names in its place: {first}, {second}, {third}, ...{remove} None"
+            " of its rows is stored."
         )
     return (
         f"{where} holds words where connections have numbers, so it is a header, and"

@@ -61,6 +61,12 @@ def test_whatever_else_is_none(cell: str) -> None:
     assert not is_number(cell)
 
 
+def test_a_cell_as_long_as_a_line_is_told_without_backtracking() -> None:
+    digits = "1" * 60_000  # with backtracking this took minutes
+    assert is_number(digits)
+    assert not any(map(is_number, (f"{digits}x", f"{digits}.{digits}x", f"0.{digits}e{digits}x")))
+
+
 ROW = [str(number % 3) for number in range(41)]
 ROW[1:4] = ["tcp", "http", "SF"]
 
@@ -96,8 +102,10 @@ def test_columns_that_are_numbered_are_no_connection() -> None:
     zero, one = ([str(first + number) for number in range(41)] for first in (0, 1))
     assert all(counts_columns(names, NSL_KDD) for names in (zero, one, ["", *zero], ["", *one]))
     quoted = [f'"{name}"' for name in zero]
-    assert counts_columns(quoted, NSL_KDD)
-    others = ([], [""], ["0"], zero[:40], zero[::-1], [*zero[:-1], "7"], ROW)
+    floats = [f"{name}.0" for name in zero]
+    named = ([*zero, "class"], ["", *one, "attack", "difficulty"], ["row", *zero[:30]])
+    assert all(counts_columns(names, NSL_KDD) for names in (quoted, floats, *named))
+    others = ([], [""], ["0"], zero[:20], zero[::-1], [*zero[:-1], "7"], ROW, [*ROW, "normal"])
     assert not any(counts_columns(names, NSL_KDD) for names in others)
 
 

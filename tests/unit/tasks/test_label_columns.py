@@ -3,9 +3,12 @@
 import gzip
 import shlex
 from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from expectations.errors import TrainingDataError, UsageError
@@ -122,7 +125,7 @@ def test_a_label_column_that_no_file_has_is_refused_with_those_there_are(tmp_pat
         choose(file, LabelReading(column="label"))
 
 
-@pytest.mark.parametrize("name", ["duration", "Duration", "difficulty"])
+@pytest.mark.parametrize("name", ["duration", "Duration", "Src Bytes", "difficulty", "Difficulty "])
 def test_a_declared_column_of_another_kind_is_no_label(tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError, match="and no label"):
         choose(write(tmp_path / "a.csv", label=["a"]), LabelReading(column=name))
@@ -140,6 +143,18 @@ def test_of_several_files_each_has_its_own_label_column(tmp_path: Path) -> None:
     bare = write(tmp_path / "c.csv", site=["a", "b"])
     with pytest.raises(TrainingDataError, match=r"train on c\.csv: it has no column 'class'"):
         choose_labels([*files, bare], NSL_KDD, asked, "train on")
+
+
+def test_files_of_one_name_are_judged_together(tmp_path: Path) -> None:
+    days = {"mon": ["quiet", "Slowloris"], "tue": ["Slowloris", "Slowloris"]}
+    files = []
+    for day, values in days.items():
+        (tmp_path / day).mkdir()
+        files.append(write(tmp_path / day / "flows.csv", label=values))
+    asked = LabelReading(column="label", normal=("quiet",))
+    assert len(choose_labels(files, NSL_KDD, asked, "train on")) == len(days)
+    with pytest.raises(TrainingDataError, match="no row holds 'quiet'"):
+        choose_labels(files[1:], NSL_KDD, asked, "train on")
 
 
 @pytest.mark.parametrize("values", [["0", "1"], ["True", "False"], ["1", "-1"], ["2", "0", "1"]])
@@ -199,7 +214,7 @@ def test_labels_are_read_into_the_contract_s_words(
 def test_names_of_attacks_are_kept_and_words_that_name_none_are_not(tmp_path: Path) -> None:
     written = ["normal", "Neptune.", "DDoS", "attack", "1", "malicious"]
     file = write(tmp_path / "a.csv", label=written)
-    _, rows = ingest(file, tmp_path, LabelReading(column="label"))
+    _, rows = ingest(file, tmp_path, LabelReading(column="label", normal=("normal",)))
     assert rows["attack"].to_list() == ["normal", "neptune", "DDoS", None, None, None]
     assert rows["class"].to_list() == ["normal", *["anomaly"] * 5]
 
@@ -221,6 +236,29 @@ def test_labels_in_parquet_may_be_categories(tmp_path: Path) -> None:
     found = choose(file, LabelReading(column="label"))
     _, rows = ingest(file, tmp_path, found.reading)
     assert rows["attack"].to_list() == ["normal", "smurf"]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pa.array([1, 2], pa.duration("ms")),
+        pa.array([1, 2], pa.timestamp("ns", "Nowhere/Else")),
+        pa.array([Decimal(1), None], pa.decimal256(60, 2)),
+        pa.ExtensionArray.from_storage(pa.json_(), pa.array(["1", "0"])),
+        pa.array([{"a": 1}, None]),
+        pa.array([b"a", b"b"]),
+    ],
+    ids=lambda other: str(other.type),
+)
+def test_columns_of_parquet_that_hold_no_labels_are_passed_over(
+    tmp_path: Path, other: pa.Array
+) -> None:
+    file = write(tmp_path / "a.parquet", **{"attack.type": ["benign", "smurf"]})
+    pq.write_table(pq.read_table(file).append_column("odd", other), file)
+    said = refusal(file)
+    assert "'attack.type' looks like a label: it holds 'benign' in 1 row, 'smurf'" in said
+    assert "odd" not in said
+    assert choose(file, LabelReading(column="attack.type")).reading
 
 
 def test_other_words_in_the_declared_columns_are_read_as_the_user_says(tmp_path: Path) -> None:
@@ -251,6 +289,23 @@ def test_what_says_neither_is_refused(tmp_path: Path) -> None:
     assert choose(file, LabelReading(column="label", normal=("-", "background"))).reading
 
 
+@pytest.mark.parametrize("pair", [("0", "1"), ("False", "True"), ("0.0", "2.0"), ("no", "yes")])
+def test_a_pair_among_words_is_read_only_as_the_user_says(
+    tmp_path: Path, pair: tuple[str, str]
+) -> None:
+    no, yes = pair
+    file = write(tmp_path / "flows.csv", label=["BENIGN", "DoS", no, yes, yes])
+    assert "3 rows of its column 'label' cannot be told to be normal or an attack" in refusal(
+        file, LabelReading(column="label")
+    )
+    asked = LabelReading(column="label", normal=(no,))
+    summary, rows = ingest(file, tmp_path, choose(file, asked).reading)
+    assert rows["class"].to_list() == ["normal", "anomaly", "normal", "anomaly", "anomaly"]
+    assert rows["attack"].to_list() == ["normal", "DoS", "normal", None, None]
+    assert summary.labels is not None
+    assert summary.labels.rows_unclear == 0
+
+
 def test_nothing_may_mean_normal(tmp_path: Path) -> None:
     file = write(tmp_path / "a.csv", attack_cat=[None, "Exploits"])
     _, rows = ingest(file, tmp_path, LabelReading(column="attack_cat", normal=("",)))
@@ -267,7 +322,7 @@ def test_unclear_labels_deep_in_a_file_are_refused_in_the_same_words(
     summary, _ = ingest(file, tmp_path, choose(file, asked).reading)
     assert summary.labels is not None
     with pytest.raises(TrainingDataError) as refused:
-        require_normal({"long.csv": summary.labels}, "train on")
+        require_normal([("long.csv", summary.labels)], "train on")
     assert str(refused.value) == said
 
 

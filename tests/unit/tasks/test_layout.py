@@ -124,8 +124,9 @@ FOREIGN = [f"f{number}" for number in range(41)]
         ([",".join(f"_c{number}" for number in range(41))], "its names: _c0, _c1"),
         ([",".join(f"{number}th_name" for number in range(41))], "its names: 0th_name"),
         ([",".join(["label", *FOREIGN])[:-4]], "its names: label, f0"),
-        ([",".join(map(str, range(41)))], r"line 1 numbers the columns \(0, 1, 2, .* names none"),
+        ([",".join(map(str, range(41)))], r"line 1 numbers the columns \(0, 1, 2, .* not name"),
         ([",".join(map(str, range(1, 42)))], r"line 1 numbers the columns \(1, 2, 3"),
+        ([",".join(map(str, range(40))) + ",class"], r"line 1 numbers the columns \(0, 1, 2"),
         ([",".join(FOREIGN[:40])], "line 1 holds words"),
         (["Report of sensor 7", ",".join(FOREIGN)], "line 2 holds words"),
         (["", "# a comment", ",".join(FOREIGN)], "line 3 holds words"),
@@ -238,7 +239,9 @@ def test_the_header_again_is_no_connection_however_it_is_spelt(again: Sequence[s
 @pytest.mark.parametrize("first", [",".join(NAMES), LINE], ids=["with header", "without header"])
 def test_a_header_below_that_puts_columns_elsewhere_refuses_the_file(first: str) -> None:
     layout = recognise(first, LINE)
-    with pytest.raises(InputRejectedError, match="its line 3 is a header that puts columns in"):
+    with pytest.raises(
+        InputRejectedError, match="its line 3 is a header that names the columns in another"
+    ):
         parse(layout, first, LINE, ",".join(map(title, SWAPPED)), LINE)
 
 
