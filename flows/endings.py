@@ -13,6 +13,7 @@ import functools
 import signal
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any, ParamSpec, TypeVar
 
 import prefect
@@ -23,6 +24,7 @@ from prefect.states import Failed
 
 from expectations.errors import NoctuleError
 from flows.leftovers import crash_silent_runs
+from flows.signals import ended_in_time
 from storage.refusals import refused_by_system
 from storage.text import printable
 
@@ -76,7 +78,8 @@ def _in_words(work: Callable[P, State[R]]) -> Callable[P, State[R]]:
             with get_client(sync_client=True) as client:
                 crash_silent_runs(client)  # runs of a worker too, beside which nothing serves
         try:
-            state = work(*args, **kwargs)
+            with ended_in_time() if is_deployed and _is_main() else nullcontext():
+                state = work(*args, **kwargs)
         except Exception as error:
             refused = error if isinstance(error, NoctuleError) else refused_by_system(error)
             if refused is None:
@@ -94,6 +97,11 @@ def _leave_signals_to_the_runner() -> None:
 
     The runner or worker hears it too, and tells its runs by SIGTERM when they are to end.
     """
-    if threading.current_thread() is threading.main_thread():
+    if _is_main():
         for number in (signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
+
+
+def _is_main() -> bool:
+    """Tell whether this is the thread that signals come to."""
+    return threading.current_thread() is threading.main_thread()

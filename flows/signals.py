@@ -12,6 +12,7 @@ all this from ending, the process ends within ``END_LIMIT_S`` all the same.
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -23,6 +24,9 @@ STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 END_LIMIT_S = 9.0
 """For all to end; a service manager waits for 10 s, if not longer, before it kills."""
+
+REPEAT_S = 1.0
+"""Between two signals to a run that has not heard the first. A guess: it hears one at once."""
 
 SIGNALLED = 128
 """What a shell adds to a signal's number to say that it ended a command."""
@@ -52,7 +56,7 @@ def stopped_in_words() -> Iterator[None]:
         if signal.getsignal(number) != signal.SIG_IGN
     }
     try:
-        with _ended_in_time():
+        with ended_in_time():
             yield
     except Stopped as stopped:
         text = f"noctule: stopped by {stopped}. What was finished is kept; run it again to go on"
@@ -64,7 +68,7 @@ def stopped_in_words() -> Iterator[None]:
 
 
 @contextmanager
-def _ended_in_time() -> Iterator[None]:
+def ended_in_time() -> Iterator[None]:
     """End the process where a signal has asked it to end and the block takes too long to do so.
 
     The system tells of each signal here, whoever handles it: Prefect does while a flow runs.
@@ -85,8 +89,23 @@ def _ended_in_time() -> Iterator[None]:
 def _listen(heard: int, is_over: threading.Event) -> None:
     with os.fdopen(heard, "rb", buffering=0) as numbers:
         while number := numbers.read(1):
-            if number[0] in STOPPING and not is_over.wait(END_LIMIT_S):
-                give_up(number[0])
+            if number[0] in STOPPING:
+                _insist(number[0], is_over)
+
+
+def _insist(number: int, is_over: threading.Event) -> None:
+    """Repeat a signal that was lost, and end the process where it does not end by itself.
+
+    Prefect's handler raises. Python drops what is raised while it frees an object, as it does
+    thousands of times in a stage, and the run would go on.
+    """
+    deadline = time.monotonic() + END_LIMIT_S
+    while not is_over.wait(REPEAT_S):
+        if time.monotonic() > deadline:
+            give_up(number)
+        handler = signal.getsignal(number)  # who has heard it ignores it: see ``ignore_sigterm``
+        if str(getattr(handler, "__module__", "")).startswith("prefect."):
+            os.kill(os.getpid(), number)
 
 
 def give_up(number: int, command: str = "noctule") -> None:

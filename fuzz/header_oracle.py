@@ -128,11 +128,12 @@ def _is_number(bare: str) -> bool:
 
 
 def _is_counted(names: Sequence[str]) -> bool:
-    """Tell whether columns are numbered; a few may be named."""
+    """Tell whether columns are numbered, no two alike; a few may be named."""
     bare = [name.strip(" \t'\"").lower() for name in names]
-    places = [name.removesuffix(".0") for name in bare if _is_number(name)]
-    counted = (list(map(str, range(first, first + len(places)))) for first in (0, 1))
-    return len(places) * 2 >= len(FEATURES) and places in counted
+    times = Counter(name for name in bare if _is_number(name))
+    return times.total() * 2 >= len(FEATURES) and all(
+        re.fullmatch(r"[0-9]+(\.0)?", name) and count == 1 for name, count in times.items()
+    )
 
 
 def match_names(names: Sequence[str]) -> tuple[str, ...] | None:

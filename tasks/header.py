@@ -177,15 +177,14 @@ def is_wordy(fields: Sequence[str], contract: Contract, least: int) -> bool:
 
 
 def counts_columns(fields: Sequence[str], contract: Contract) -> bool:
-    """Tell whether a line numbers columns, from 0 or 1: as pandas writes those without names.
+    """Tell whether a line numbers columns, as pandas writes those without names.
 
-    Some columns may have names, such as that of the labels.
+    Its numbers are whole and each is there once, in whatever order; a connection has the same
+    number in many columns. Some columns may have names, such as that of the labels.
     """
     numbers = [_bare(field).removesuffix(".0") for field in fields if is_number(field)]
-    if 2 * len(numbers) < len(contract.features) or numbers[0] not in {"0", "1"}:
-        return False
-    first = int(numbers[0])
-    return numbers == [str(number) for number in range(first, first + len(numbers))]
+    is_whole = all(number.isascii() and number.isdigit() for number in numbers)
+    return is_whole and len(set(numbers)) == len(numbers) >= len(contract.features) / 2
 
 
 def is_number(cell: str) -> bool:

@@ -22,15 +22,19 @@ ends takes no more memory than any other."""
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
+ALIKE_LINES = 3
+"""First lines that are compared. A guess: pieces of one damaged line are not so alike."""
+
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 _LONE_RETURN = re.compile(rb"\r(?!\n)")
 
 
 def ends_in_returns(start: bytes) -> bool:
-    """Tell whether a text's lines end in carriage returns, as those of classic Mac OS do.
+    """Tell whether lines of a text end in carriage returns, as those of classic Mac OS do.
 
-    They do if the first line does, and more of the first ones do than in a line feed: a stray
-    carriage return in the first line does not make it so.
+    They do if the first line does, and either more of the first ones do than in a line feed, or
+    the first three lines have as many commas each: a stray carriage return in the first line does
+    not make it so, and a text that goes on in line feeds may begin in carriage returns.
 
     Args:
         start: the first bytes of the text, not cut between a carriage return and a line feed.
@@ -38,7 +42,10 @@ def ends_in_returns(start: bytes) -> bool:
     first = _LINE_END.search(start)
     if first is None or first[0] != b"\r":
         return False
-    return len(_LONE_RETURN.findall(start)) > start.count(b"\n")
+    if len(_LONE_RETURN.findall(start)) > start.count(b"\n"):
+        return True
+    commas = {line.count(b",") for line in _LINE_END.split(start, ALIKE_LINES)[:ALIKE_LINES]}
+    return len(commas) == 1 and commas != {0}
 
 
 def end_by_feeds(pieces: Iterator[bytes]) -> Iterator[bytes]:

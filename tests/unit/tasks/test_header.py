@@ -103,9 +103,25 @@ def test_columns_that_are_numbered_are_no_connection() -> None:
     assert all(counts_columns(names, NSL_KDD) for names in (zero, one, ["", *zero], ["", *one]))
     quoted = [f'"{name}"' for name in zero]
     floats = [f"{name}.0" for name in zero]
-    named = ([*zero, "class"], ["", *one, "attack", "difficulty"], ["row", *zero[:30]])
+    shuffled = [*zero[:4], "5", "4", *zero[6:]]
+    named = (
+        shuffled,
+        ["duration", "flag", *zero[5:]],
+        [*zero, "class"],
+        ["", *one, "attack", "difficulty"],
+        ["row", *zero[:30]],
+    )
     assert all(counts_columns(names, NSL_KDD) for names in (quoted, floats, *named))
-    others = ([], [""], ["0"], zero[:20], zero[::-1], [*zero[:-1], "7"], ROW, [*ROW, "normal"])
+    others = (
+        [],
+        [""],
+        ["0"],
+        zero[:20],
+        [*zero[:-1], "7"],
+        ["0.5", *zero[1:]],
+        ROW,
+        [*ROW, "normal"],
+    )
     assert not any(counts_columns(names, NSL_KDD) for names in others)
 
 

@@ -144,6 +144,8 @@ def test_carriage_returns_become_line_feeds_in_their_places(text: bytes, cuts: s
         (b"\r\ra\r", True),
         (b"a\r", True),
         (b"a\rb\nc\n", False),
+        (b"a,b\r1,2\r3,4\n5,6\n7,8\n9,0\n", True),
+        (b"1,2\r,3\n1,2,3\n1,2,3\n", False),
         (b"a\nb\rc\rd\re\r", False),
         (b"a\r\nb\rc\r", False),
         (b"a\r\r\nb\r\r\n", False),
