@@ -30,23 +30,24 @@ TEMPORARY_SUFFIXES = frozenset(
 
 COMPANION_SUFFIXES = frozenset(
     {
-        # checksums
+        # checksums and sizes
         ".md5", ".md5sum", ".sha1", ".sha1sum", ".sha224", ".sha256", ".sha256sum", ".sha384",
-        ".sha512", ".sha512sum", ".b2", ".b3", ".crc", ".crc32", ".sfv", ".cksum", ".checksum",
+        ".sha512", ".sha512sum", ".b2", ".b2sum", ".b3", ".crc", ".crc32", ".sfv", ".cksum",
+        ".checksum", ".size",
         # signs that a delivery is complete
         ".ok", ".done", ".ready", ".complete", ".completed", ".finished", ".success", ".trg",
-        ".trigger", ".flag", ".flg", ".sem", ".marker", ".fin", ".eof", ".ctl", ".ctrl",
+        ".trigger", ".rdy", ".received", ".end", ".flag", ".flg", ".sem", ".marker", ".fin",
+        ".eof", ".ctl", ".ctrl",
         # signatures, locks and lists
-        ".sig", ".asc", ".sign", ".lock", ".lck", ".manifest", ".mf",
+        ".sig", ".asc", ".sign", ".minisig", ".lock", ".lck", ".manifest", ".mf",
     }
 )  # fmt: skip
 """What senders call a file that accompanies a delivery. A guess: those that are in wide use."""
 
-COMPANION_SUFFIXES_BESIDE = frozenset(
-    {".gpg", ".pgp", ".sum", ".meta", ".metadata", ".info", ".json", ".xml", ".yaml", ".yml",
-     ".bak", ".orig"}
-)  # fmt: skip
-"""Likewise, where the file it accompanies lies beside it: ``night.csv.json`` with ``night.csv``."""
+DELIVERY_SUFFIXES = frozenset({".csv", ".txt", ".parquet", ".gz", ".zst", ".zstd"})
+"""What a delivery's name may end in behind another's whole name: ``night.csv.gz``. A suffix that
+begins with a digit is another's too, as that of a rotated log. Any other says that the file
+accompanies the one that lies beside it: ``night.csv.json`` with ``night.csv``."""
 
 COMPANION_NAMES = frozenset(
     {
@@ -54,7 +55,8 @@ COMPANION_NAMES = frozenset(
         "index.html", "index.htm", "manifest.json", "manifest.txt", "manifest.xml", "manifest",
         "md5sums", "md5sums.txt", "sha1sums", "sha1sums.txt", "sha256sums", "sha256sums.txt",
         "sha512sums", "sha512sums.txt", "checksums", "checksums.txt", "done", "ok", "ready",
-        "complete", "success", "ehthumbs.db",
+        "complete", "success", "ehthumbs.db", "go", "trigger", "md5sum", "md5sum.txt", "readme.rst",
+        "license", "license.txt", "changelog.md", "nohup.out",
     }
 )  # fmt: skip
 """Names, in small letters, of what lies in a folder beside its deliveries."""
@@ -228,13 +230,14 @@ def _companion_mark(name: str, *, is_beside: bool) -> str | None:
     if name.lower() in COMPANION_NAMES:
         return name
     suffix = Path(name).suffix.lower()
-    suffixes = COMPANION_SUFFIXES | (COMPANION_SUFFIXES_BESIDE if is_beside else frozenset())
-    return suffix if suffix in suffixes else None
+    is_added = suffix and suffix not in DELIVERY_SUFFIXES and not suffix[1:2].isdigit()
+    return suffix if suffix in COMPANION_SUFFIXES or (is_beside and is_added) else None
 
 
-def _accompanied(name: str) -> str:
+def _accompanied(name: str) -> str | None:
     """Name the file that one would accompany: ``night.csv``, of ``night.csv.json``."""
-    return Path(name).stem
+    stem = Path(name).stem
+    return stem if Path(stem).suffix else None
 
 
 def _reason_by_state(status: os.stat_result, now: datetime, quiet_seconds: float) -> str | None:

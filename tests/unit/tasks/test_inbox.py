@@ -117,10 +117,11 @@ COMPANIONS = [
     "night.csv.crc", "night.csv.asc", "night.csv.sig", "night.csv.lock", "night.manifest",
     "_SUCCESS", "_committed_17", "Thumbs.db", "DESKTOP.INI", "README.txt", "ReadMe", "SHA256SUMS",
     "night.csv.json", "night.csv.gpg", "night.trg", "night.flg", "DONE",
+    "night.csv.count", "night.csv.par2", "night.csv.log", "night.csv.gz.toc", "night.rdy", "GO",
 ]  # fmt: skip
 DELIVERIES = [
     "night.csv", "night.csv.gz", "night", "conn.log", "conn.log.1", "conn", "alone.json",
-    "books.gpg", "a_b.csv", "readme-2026-11-20.csv", "md5", "night.ok.csv",
+    "books.gpg", "a_b.csv", "readme-2026-11-20.csv", "md5", "night.ok.csv", "night.csv.1",
 ]  # fmt: skip
 
 
