@@ -12,8 +12,8 @@ deployed run hands the engine nothing to raise. A bug stays an exception, with i
 import functools
 import signal
 import threading
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any, ParamSpec, TypeVar
 
 import prefect
@@ -25,6 +25,7 @@ from prefect.states import Failed
 from expectations.errors import NoctuleError
 from flows.leftovers import crash_silent_runs
 from flows.signals import ended_in_time
+from flows.watchdog import watched
 from storage.refusals import refused_by_system
 from storage.text import printable
 
@@ -78,7 +79,7 @@ def _in_words(work: Callable[P, State[R]]) -> Callable[P, State[R]]:
             with get_client(sync_client=True) as client:
                 crash_silent_runs(client)  # runs of a worker too, beside which nothing serves
         try:
-            with ended_in_time() if is_deployed and _is_main() else nullcontext():
+            with _looked_after() if is_deployed else nullcontext():
                 state = work(*args, **kwargs)
         except Exception as error:
             refused = error if isinstance(error, NoctuleError) else refused_by_system(error)
@@ -100,6 +101,13 @@ def _leave_signals_to_the_runner() -> None:
     if _is_main():
         for number in (signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
+
+
+@contextmanager
+def _looked_after() -> Iterator[None]:
+    """End a deployed run in time where a signal asks for it, and tell of it where it is killed."""
+    with watched(), ended_in_time() if _is_main() else nullcontext():
+        yield
 
 
 def _is_main() -> bool:

@@ -26,6 +26,8 @@ from sqlalchemy import select
 from flows.leftovers import crash_silent_runs
 from flows.private_server import prefect_told
 from storage.database import DATABASE_FILE, connect
+from storage.dismissals import dismiss
+from storage.queries import open_rejection_rows
 from storage.schema import run
 from tasks.simulate import simulate_night
 from tests.flows.conftest import Server
@@ -147,6 +149,13 @@ class Site:
         seen = self.log(log).count("began stage=validate")
         self.wait_for(lambda: self.log(log).count("began stage=validate") > seen, WAIT_S)
 
+    def dismiss_all(self) -> None:
+        """Settle what was rejected, which would fail every night."""
+        engine = connect(None, self.home)
+        for batch_id in {row["batch_id"] for row in open_rejection_rows(engine)}:
+            dismiss(engine, batch_id, who="op", reason="made to be rejected", now=datetime.now(UTC))
+        engine.dispose()
+
     def own_record(self) -> list[tuple[str, str, str | None]]:
         engine = connect(None, self.home)
         with engine.connect() as connection:
@@ -174,6 +183,7 @@ def site(server_site: Site) -> Iterator[Site]:
     """Give the site, with an empty inbox and nothing but its server running."""
     for file in (server_site.home / "inbox").iterdir():
         file.unlink()
+    server_site.dismiss_all()
     yield server_site
     for name in [name for name in server_site.processes if name != "server"]:
         process = server_site.processes.pop(name)
@@ -311,7 +321,7 @@ def miss_a_night(site: Site, hours: int) -> str:
     return made["id"]
 
 
-def test_a_worker_ends_in_words_and_runs_the_next_night_after_a_power_cut(
+def test_a_worker_ends_in_words_runs_the_next_night_after_a_power_cut_and_tells_of_killed_runs(
     site: Site, pytestconfig: pytest.Config
 ) -> None:
     root = pytestconfig.rootpath
@@ -339,6 +349,7 @@ def test_a_worker_ends_in_words_and_runs_the_next_night_after_a_power_cut(
     assert messages[3] == "Cannot read /no.csv: there is no such file."
     assert_in_words(site.log("worker"))
 
+    site.dismiss_all()
     site.deliver("night-2026-11-23.csv", 20_000, seed=5)
     cut = leak_a_slot(site, "worker")
     site.prefect_cli("deploy", "--all", where=root)
@@ -347,6 +358,14 @@ def test_a_worker_ends_in_words_and_runs_the_next_night_after_a_power_cut(
     assert (state, message.partition(";")[0]) == ("COMPLETED", "1 file: 1 scored")
     for zombie in (site.prefect.flow_run(cut), *site.prefect.children(cut)):
         assert zombie["state"]["message"] == "ended without a word (killed?)"
+
+    site.deliver("night-2026-11-24.csv", 20_000, seed=6)
+    killed = site.ask("nightly")
+    site.at_work("again")
+    site.processes["again"].terminate()  # which kills its runs
+    assert site.end_of(killed) == ("CRASHED", "ended without a word (killed?)")
+    (file,) = site.prefect.children(killed)
+    assert site.end_of(file["id"]) == ("CRASHED", "ended without a word (killed?)")
 
 
 def declared_environment(root: Path) -> dict[str, str]:
