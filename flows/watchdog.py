@@ -1,0 +1,57 @@
+"""The watchdog of a deployed run: a process that outlives it, and tells Prefect if it was killed.
+
+Belongs here: that process, and how it learns of the run's end. Does not belong here: what is put
+right then (``flows.leftovers``).
+
+Prefect's worker kills its runs when it is stopped, as the system does where memory is short. A
+killed run says nothing. The watchdog reads from a pipe whose other end only the run holds: a run
+that ends in order writes a byte into it, and a killed run leaves it closed and empty.
+"""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from flows.signals import STOPPING
+
+IN_ORDER = b"."
+"""What a run writes that ends in order."""
+
+
+@contextmanager
+def watched() -> Iterator[None]:
+    """Have this run marked as Crashed within seconds if its process is killed in the block."""
+    watchdog = subprocess.Popen(  # noqa: S603 - our own interpreter, no shell, our own words
+        [sys.executable, "-P", "-m", __name__],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # it may be gone: the run goes on without one
+            watchdog.communicate(IN_ORDER)
+
+
+def watch() -> None:
+    """Wait for the end of the run; put right what it leaves if it was killed."""
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_IGN)  # a service manager stops the run too
+    if sys.stdin.buffer.read() == IN_ORDER:
+        return
+    from flows.leftovers import crash_killed_runs
+    from flows.prefect_api import quiet_libraries
+    from flows.settings import load_settings
+    from flows.stores import open_database, utc_now
+
+    quiet_libraries()
+    with open_database(load_settings()) as engine:
+        crash_killed_runs(engine, None, utc_now())
+
+
+if __name__ == "__main__":
+    watch()
