@@ -22,6 +22,10 @@ OVERRIDES_MODES = 1 << 1 | 1 << 2
 """Linux's third version of capabilities, and those by which root reads and writes what no mode
 lets it: CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH (``linux/capability.h``)."""
 
+ANSWER_S = 150
+"""For a Prefect server to answer: on SQLite two of its own writers may block each other, and both
+wait for 60 s, by its own setting (seen)."""
+
 POLL_S = 0.2
 """Between two looks at something that will be there soon."""
 
@@ -42,7 +46,8 @@ class Server:
 
     def read(self, kind: str, **filters: object) -> Records:
         """Return its records of a kind, such as ``flow_runs``."""
-        response = httpx.post(f"{self.address}/{kind}/filter", json=filters, timeout=30)
+        address = f"{self.address}/{kind}/filter"
+        response = httpx.post(address, json=filters, timeout=ANSWER_S)
         response.raise_for_status()
         records: Records = response.json()
         return records

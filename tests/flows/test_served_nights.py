@@ -30,7 +30,7 @@ from storage.dismissals import dismiss
 from storage.queries import open_rejection_rows
 from storage.schema import run
 from tasks.simulate import simulate_night
-from tests.flows.conftest import Server
+from tests.flows.conftest import ANSWER_S, Server
 
 WAIT_S = 240
 """For anything that takes ten seconds on an idle machine, half of them imports."""
@@ -88,6 +88,7 @@ class Site:
             return False
 
     def serve(self, name: str, **more: str) -> "subprocess.Popen[str]":
+        self.wait_for(self._is_healthy, WAIT_S)
         process = self.start(name, "noctule", "serve", **more)
         self.wait_for(lambda: "until a signal stops it" in self.log(name), WAIT_S)
         return process
@@ -114,7 +115,7 @@ class Site:
         """Ask the server, as often as its database is busy."""
 
         def answer() -> httpx.Response | None:
-            response = httpx.post(f"{self.prefect.address}/{path}", json=body, timeout=60)
+            response = httpx.post(f"{self.prefect.address}/{path}", json=body, timeout=ANSWER_S)
             return None if response.status_code == httpx.codes.SERVICE_UNAVAILABLE else response
 
         response = self.wait_for(answer, WAIT_S)
@@ -273,7 +274,7 @@ def test_a_signal_ends_serve_and_its_run_within_ten_seconds_and_leaves_the_sched
 def leak_a_slot(site: Site, log: str) -> str:
     """Cut the power amid a night that holds the only slot of a deployment that has a limit."""
     deployment = f"{site.prefect.address}/deployments/{site.deployment('nightly')['id']}"
-    httpx.patch(deployment, json={"concurrency_limit": 1}, timeout=60).raise_for_status()
+    httpx.patch(deployment, json={"concurrency_limit": 1}, timeout=ANSWER_S).raise_for_status()
     cut = site.ask("nightly")
     site.at_work(log)
     site.cut_power()
@@ -315,7 +316,7 @@ def miss_a_night(site: Site, hours: int) -> str:
     )
     database = site.folder / "prefect" / "prefect.db"
     mark_scheduled = "UPDATE flow_run SET auto_scheduled = 1 WHERE id = ?"
-    with sqlite3.connect(database, timeout=60) as connection:
+    with sqlite3.connect(database, timeout=ANSWER_S) as connection:
         connection.execute(mark_scheduled, [made["id"]])
     connection.close()
     return made["id"]
@@ -378,7 +379,7 @@ def declared_environment(root: Path) -> dict[str, str]:
 def test_a_run_that_goes_silent_is_marked_as_crashed_by_an_automation(site: Site) -> None:
     for old in site.prefect.read("automations"):
         address = f"{site.prefect.address}/automations/{old['id']}"
-        httpx.delete(address, timeout=60).raise_for_status()
+        httpx.delete(address, timeout=ANSWER_S).raise_for_status()
     with (
         prefect_told({"PREFECT_API_URL": site.prefect.address}),
         get_client(sync_client=True) as client,
@@ -406,6 +407,6 @@ def test_a_run_that_goes_silent_is_marked_as_crashed_by_an_automation(site: Site
         }
         for one, related in ((silent, [tag]), (other, []))
     ]
-    httpx.post(f"{site.prefect.address}/events", json=beats, timeout=60).raise_for_status()
+    httpx.post(f"{site.prefect.address}/events", json=beats, timeout=ANSWER_S).raise_for_status()
     assert site.end_of(silent) == ("CRASHED", "No heartbeat for 10 s: its process is gone.")
     assert site.prefect.flow_run(other)["state_type"] == "RUNNING", "of another program"
