@@ -56,6 +56,9 @@ OTHER_SEPARATORS = {
 _COMMENT = re.compile(r'\s*(?:#|%|//|--|"?sep=)', re.IGNORECASE)
 """How a line begins that may stand above a header: a comment, or Excel's word on separators."""
 
+FEW_NUMBERS = 10
+"""Fewest numbers of which some are alike in any connection, but for short ones: a guess."""
+
 ALIKE = 0.8
 """How alike a name must be to a missing one to be suggested, of 1. A guess: one letter of five."""
 COMPARED = 100
@@ -184,7 +187,9 @@ def counts_columns(fields: Sequence[str], contract: Contract) -> bool:
     """
     numbers = [_bare(field).removesuffix(".0") for field in fields if is_number(field)]
     is_whole = all(number.isascii() and number.isdigit() for number in numbers)
-    return is_whole and len(set(numbers)) == len(numbers) >= len(contract.features) / 2
+    all_of_them = len(contract.features)
+    least = min(all_of_them, max(FEW_NUMBERS, all_of_them / 2))
+    return is_whole and len(set(numbers)) == len(numbers) >= least
 
 
 def is_number(cell: str) -> bool:
