@@ -242,11 +242,11 @@ def guard_driver(engine: Engine, is_waiting: Callable[[int], bool]) -> None:
                 result: R = done.value
                 return result
 
-    @sa.event.listens_for(engine, "do_connect")
-    def _connect(
-        _dialect: object, _record: object, args: tuple[Any, ...], options: dict[str, Any]
-    ) -> Session:
+    def connect(*args: Any, **options: Any) -> Session:
         return Session.connect(*args, cursor_factory=Cursor, **options)
+
+    dialect: Any = engine.dialect
+    dialect.connect = connect  # what opens sessions, and sets them up, calls the driver by it
 
 
 def _give_way(worker: Worker) -> None:
