@@ -1,6 +1,7 @@
 """The Prefect server's records, and the command line as a user types it."""
 
 import ctypes
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -81,6 +82,14 @@ def without_prefect() -> Iterator[None]:
                 elif name.endswith("_task"):
                     patch.setattr(module, name, its.fn)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _hangup_is_heard() -> Iterator[None]:
+    """Let SIGHUP reach the tests' programs, though who runs the tests may ignore it (``nohup``)."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.fixture
