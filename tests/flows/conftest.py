@@ -1,6 +1,7 @@
 """The Prefect server's records, and the command line as a user types it."""
 
 import ctypes
+import shutil
 import signal
 import sys
 import time
@@ -90,6 +91,30 @@ def _hangup_is_heard() -> Iterator[None]:
     before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
     signal.signal(signal.SIGHUP, before)
+
+
+class Kept:
+    """Homes as the first test that asked for one has made it, of which later ones get a copy."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._told: dict[str, dict[str, Any]] = {}
+
+    def make(self, name: str, home: Path, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """Return what the work of a name says, and leave the home as it left one."""
+        if name not in self._told:
+            self._told[name] = work()
+            shutil.copytree(home, self._folder / name)
+        else:
+            shutil.rmtree(home)
+            shutil.copytree(self._folder / name, home)
+        return self._told[name]
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
+    """Keep homes for the module's tests."""
+    return Kept(tmp_path_factory.mktemp("kept"))
 
 
 @pytest.fixture

@@ -18,13 +18,7 @@ FULL = Path("/dev/full")
 """A file of Linux's on which every write finds the disk full."""
 
 NO_ROOM = "noctule: Cannot write to standard output: No space left on device."
-PRINTING = [
-    ["--help"],
-    ["run", "--help"],
-    ["db", "status", "--json"],
-    ["models"],
-    ["drift", "--csv"],
-]
+PRINTING = [["--help"], ["db", "status", "--json"], ["drift", "--csv"]]
 
 
 def start(

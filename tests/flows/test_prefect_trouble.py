@@ -8,7 +8,7 @@ import subprocess
 import sys
 from base64 import b64encode
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Event, Thread
@@ -50,7 +50,9 @@ def listening(answer: Answer) -> Iterator[str]:
 
         def do_GET(self) -> None:
             said = answer(self)
-            if said is not None:
+            if said is None:
+                return
+            with suppress(ConnectionError):  # one who waits for an answer may leave before it
                 self.send_response(said[0])
                 self.send_header("Content-Length", str(len(said[1])))
                 self.end_headers()

@@ -19,7 +19,7 @@ from tasks import replay
 from tasks.simulate import simulate_night
 
 if TYPE_CHECKING:
-    from tests.flows.conftest import Ended
+    from tests.flows.conftest import Ended, Kept
 
 pytestmark = pytest.mark.usefixtures("settled")
 
@@ -41,14 +41,14 @@ def change(line: str, **cells: str) -> str:
     return ",".join(values)
 
 
-@pytest.fixture
-def spoilt(lines: list[str], tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def spoilt(lines: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file of sixty rows, of which rows 2, 5 and 9 cannot be scored as they are."""
     rows = list(lines)
     rows[2] = change(rows[2], protocol_type="gre")
     rows[5] = change(rows[5], duration="soon")
     rows[9] = rows[9].rsplit(",", 3)[0]
-    path = tmp_path / "spoilt-2026-11-09.csv"
+    path = tmp_path_factory.mktemp("spoilt") / "spoilt-2026-11-09.csv"
     path.write_text("\n".join(rows) + "\n")
     return path
 
@@ -67,6 +67,12 @@ def outcome(noctule: "Callable[..., Ended]") -> Replay:
     return ask
 
 
+@pytest.fixture
+def came(kept: "Kept", home: Path, outcome: Replay, spoilt: Path) -> dict[str, Any]:
+    """Run the spoilt file, and say what became of it."""
+    return kept.make("spoilt", home, lambda: outcome("run", spoilt))
+
+
 def quarantined(home: Path, batch_id: str) -> list[tuple[int, str | None]]:
     engine = connect(None, home)
     rows = quarantine_rows(engine, batch=batch_id)
@@ -80,18 +86,22 @@ def write(path: Path, rows: list[str]) -> Path:
 
 
 def test_corrected_rows_are_scored_in_a_batch_of_their_own_as_the_right_file_would_have_been(
-    home: Path, outcome: Replay, noctule: "Callable[..., Ended]", spoilt: Path, lines: list[str]
+    home: Path,
+    outcome: Replay,
+    noctule: "Callable[..., Ended]",
+    came: dict[str, Any],
+    lines: list[str],
+    tmp_path: Path,
 ) -> None:
-    came = outcome("run", spoilt)
     assert (came["rows_scored"], came["rows_quarantined"]) == (57, 3)
-    fixed = write(spoilt.with_name("fixed.csv"), [lines[0], lines[2], lines[5], lines[9]])
+    fixed = write(tmp_path / "fixed.csv", [lines[0], lines[2], lines[5], lines[9]])
     done = outcome("replay", came["batch_id"][:10], fixed)
     assert (done["status"], done["rows_read"], done["rows_scored"]) == ("scored", 3, 3)
     assert done["batch_id"] != came["batch_id"]
     assert done["batch_date"] == came["batch_date"]
     assert quarantined(home, came["batch_id"]) == [(row, done["batch_id"]) for row in (2, 5, 9)]
 
-    whole = outcome("run", write(spoilt.with_name("whole.csv"), lines))
+    whole = outcome("run", write(tmp_path / "whole.csv", lines))
     engine = connect(None, home)
     records = {
         row["row_number"]: (row["anomaly_score"], row["record"])
@@ -114,15 +124,15 @@ def test_corrected_rows_are_scored_in_a_batch_of_their_own_as_the_right_file_wou
 
 @pytest.mark.parametrize("end", ["\n", "\r"], ids=["line feeds", "carriage returns"])
 def test_a_file_that_spells_names_otherwise_is_scored_as_the_exact_one_and_so_are_its_replays(
-    home: Path, outcome: Replay, spoilt: Path, lines: list[str], end: str
+    home: Path, outcome: Replay, lines: list[str], tmp_path: Path, end: str
 ) -> None:
-    exact = outcome("run", write(spoilt.with_name("exact.csv"), lines))
+    exact = outcome("run", write(tmp_path / "exact.csv", lines))
     order = [*range(4), 5, 4, *range(6, 41)]  # src_bytes and dst_bytes in each other's place
     swapped = [",".join([line.split(",")[place] for place in order]) for line in lines]
     swapped[0] = swapped[0].replace("_", " ").title()
     fixed = swapped[5]
     swapped[5] = fixed.replace(fixed.partition(",")[0], "soon", 1)
-    other = spoilt.with_name("other.csv")
+    other = tmp_path / "other.csv"
     other.write_text(end.join(swapped) + end, newline="")
     came = outcome("run", other)
     assert (came["rows_read"], came["rows_scored"], came["rows_quarantined"]) == (60, 59, 1)
@@ -131,7 +141,7 @@ def test_a_file_that_spells_names_otherwise_is_scored_as_the_exact_one_and_so_ar
     )
     again = outcome("replay", came["batch_id"], code=3)
     assert "duration: 'soon' is not an integer" in again["message"]
-    corrected = spoilt.with_name("corrected.csv")
+    corrected = tmp_path / "corrected.csv"
     corrected.write_text(end.join([swapped[0].upper(), fixed]) + end, newline="")
     done = outcome("replay", came["batch_id"], corrected)
     assert (done["status"], done["rows_scored"]) == ("scored", 1)
@@ -146,18 +156,17 @@ def test_a_file_that_spells_names_otherwise_is_scored_as_the_exact_one_and_so_ar
 
 
 def test_of_a_whole_corrected_file_only_the_open_rows_are_read(
-    home: Path, outcome: Replay, spoilt: Path, lines: list[str]
+    home: Path, outcome: Replay, came: dict[str, Any], lines: list[str], tmp_path: Path
 ) -> None:
-    came = outcome("run", spoilt)
     partly = list(lines)
     partly[5] = change(partly[5], duration="later")
-    done = outcome("replay", came["batch_id"], write(spoilt.with_name("whole.csv"), partly))
+    done = outcome("replay", came["batch_id"], write(tmp_path / "whole.csv", partly))
     assert (done["rows_read"], done["rows_scored"], done["rows_quarantined"]) == (3, 2, 1)
     open_now = [
         row for row, corrected_by in quarantined(home, came["batch_id"]) if not corrected_by
     ]
     assert open_now == [5]
-    rest = outcome("replay", done["batch_id"], write(spoilt.with_name("row.csv"), [lines[5]]))
+    rest = outcome("replay", done["batch_id"], write(tmp_path / "row.csv", [lines[5]]))
     assert (rest["rows_read"], rest["rows_scored"]) == (1, 1), "without a header, by the file's own"
     assert all(corrected_by for _, corrected_by in quarantined(home, came["batch_id"]))
 
@@ -166,12 +175,12 @@ def test_a_corrected_file_that_changes_once_it_is_known_is_not_read(
     home: Path,
     outcome: Replay,
     noctule: "Callable[..., Ended]",
-    spoilt: Path,
+    came: dict[str, Any],
     lines: list[str],
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    came = outcome("run", spoilt)
-    fixed = write(spoilt.with_name("fixed.csv"), [lines[0], lines[2], lines[5], lines[9]])
+    fixed = write(tmp_path / "fixed.csv", [lines[0], lines[2], lines[5], lines[9]])
 
     find_really = replay._find_names
 
@@ -190,9 +199,8 @@ def test_a_corrected_file_that_changes_once_it_is_known_is_not_read(
 
 
 def test_rows_are_read_again_as_they_came_once_the_contract_admits_them(
-    home: Path, outcome: Replay, spoilt: Path, monkeypatch: pytest.MonkeyPatch
+    home: Path, outcome: Replay, came: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    came = outcome("run", spoilt)
     refused = outcome("replay", came["batch_id"], code=3)
     assert refused["status"] == "rejected"
     assert refused["message"].startswith("3 of 3 rows (100.0%) were quarantined")
@@ -213,16 +221,16 @@ def test_rows_are_read_again_as_they_came_once_the_contract_admits_them(
 
 
 def test_a_batch_rejected_whole_goes_through_again_under_another_limit(
-    home: Path, outcome: Replay, spoilt: Path, lines: list[str], monkeypatch: pytest.MonkeyPatch
+    home: Path, outcome: Replay, lines: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = [lines[0], *(change(line, protocol_type="gre") for line in lines[1:41]), *lines[41:]]
-    came = outcome("run", write(spoilt, rows), code=3)
+    came = outcome("run", write(tmp_path / "rows-2026-11-09.csv", rows), code=3)
     assert (came["status"], came["rows_rejected"]) == ("rejected", 60)
     monkeypatch.setenv("NOCTULE_MAX_QUARANTINE_RATIO", "0.9")
     done = outcome("replay", came["batch_id"])
     assert (done["rows_read"], done["rows_scored"], done["rows_quarantined"]) == (60, 20, 40)
     fixed = outcome(
-        "replay", came["batch_id"], write(spoilt.with_name("fixed.csv"), [lines[0], *lines[1:41]])
+        "replay", came["batch_id"], write(tmp_path / "fixed.csv", [lines[0], *lines[1:41]])
     )
     assert (fixed["rows_read"], fixed["rows_scored"]) == (40, 40), "what is open of the replay"
     engine = connect(None, home)
@@ -241,24 +249,29 @@ def test_a_batch_rejected_whole_goes_through_again_under_another_limit(
 
 
 def test_what_cannot_be_replayed_is_refused_in_words(
-    home: Path, outcome: Replay, noctule: "Callable[..., Ended]", spoilt: Path, lines: list[str]
+    home: Path,
+    outcome: Replay,
+    noctule: "Callable[..., Ended]",
+    spoilt: Path,
+    lines: list[str],
+    tmp_path: Path,
 ) -> None:
     unknown = noctule("replay", "beef")
     assert unknown.code == 2
     assert "No batch has an id that begins with 'beef'" in unknown.err
-    empty = outcome("run", write(spoilt.with_name("e.csv"), [lines[0]]), code=3)
-    spoilt.with_name("e.csv").unlink()
+    empty = outcome("run", write(tmp_path / "e.csv", [lines[0]]), code=3)
+    (tmp_path / "e.csv").unlink()
     gone = noctule("replay", empty["batch_id"])
     assert gone.code == 3
     assert "Give the file, or a corrected one: noctule replay BATCH FILE" in gone.out + gone.err
-    twenty = write(spoilt.with_name("few.csv"), lines[:20])
+    twenty = write(tmp_path / "few.csv", lines[:20])
     bad = [lines[0], *(change(line, protocol_type="gre") for line in lines[1:])]
-    refused = outcome("run", write(spoilt.with_name("bad.csv"), bad), code=3)
+    refused = outcome("run", write(tmp_path / "bad.csv", bad), code=3)
     few = noctule("replay", refused["batch_id"], twenty)
     assert few.code == 3
     assert "rejected whole, with 60 rows, and the file has 19 rows" in few.out + few.err
     came = outcome("run", spoilt)
-    wrong = noctule("replay", came["batch_id"], write(spoilt.with_name("two.csv"), lines[:3]))
+    wrong = noctule("replay", came["batch_id"], write(tmp_path / "two.csv", lines[:3]))
     assert wrong.code == 3
     assert "it has 2 rows, expected the 3 rows that are open" in wrong.out + wrong.err
     engine = connect(None, home)

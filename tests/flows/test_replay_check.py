@@ -3,7 +3,7 @@
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pytest
 import sqlalchemy as sa
-from sqlalchemy import Engine
 
 from fuzz.homes import move_to_postgres
 from storage.database import connect, write
@@ -19,47 +18,58 @@ from storage.schema import prediction
 from tasks.simulate import simulate_night
 
 if TYPE_CHECKING:
-    from tests.flows.conftest import Ended
+    from tests.flows.conftest import Ended, Kept
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def engine(
-    request: pytest.FixtureRequest, home: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Engine]:
-    if request.param == "postgresql":
-        url = request.getfixturevalue("postgres_url")
-        monkeypatch.setenv("NOCTULE_DATABASE_URL", url)
-        opened = move_to_postgres(home, url)
-    else:
-        opened = connect(None, home)
-    yield opened
-    opened.dispose()
+Batch = dict[str, Any]
 
 
-@pytest.fixture
-def batch(
-    engine: Engine,
-    home: Path,
-    noctule: "Callable[..., Ended]",
-    settled: None,
-    monkeypatch: pytest.MonkeyPatch,
-) -> dict[str, Any]:
-    """Run a night in which some lines are malformed, in parts of a thousand rows."""
-    assert engine is not None
-    assert settled is None
-    monkeypatch.setenv("NOCTULE_CHUNK_ROWS", "1000")
+def score(noctule: "Callable[..., Ended]", home: Path, **options: Any) -> Batch:  # noqa: ANN401 - the simulation's
+    """Run a night in parts of a thousand rows."""
     night = home / "night-2026-11-09.csv"
-    simulate_night(night, rows=2_500, seed=3, night=date(2026, 11, 9), scenario="bad_rows")
-    ended = noctule("run", night, "--json")
+    simulate_night(night, rows=2_500, seed=3, night=date(2026, 11, 9), **options)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NOCTULE_CHUNK_ROWS", "1000")
+        ended = noctule("run", night, "--json")
     assert ended.code == 0, ended.err
     (file,) = json.loads(ended.out)["files"]
     assert isinstance(file, dict)
     return file
 
 
+@pytest.fixture
+def batch(kept: "Kept", home: Path, noctule: "Callable[..., Ended]", settled: None) -> Batch:
+    """Score a night in which some lines are malformed; its home is the test's."""
+    assert settled is None
+    return kept.make("bad", home, lambda: score(noctule, home, scenario="bad_rows"))
+
+
+@pytest.fixture
+def sound(kept: "Kept", home: Path, noctule: "Callable[..., Ended]", settled: None) -> Batch:
+    """Score a labelled night, all of which is accepted as it was read."""
+    assert settled is None
+    return kept.make("sound", home, lambda: score(noctule, home, labelled=True))
+
+
+@pytest.fixture
+def batch_on_postgres(
+    home: Path,
+    noctule: "Callable[..., Ended]",
+    settled: None,
+    postgres_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Batch:
+    assert settled is None
+    monkeypatch.setenv("NOCTULE_DATABASE_URL", postgres_url)
+    move_to_postgres(home, postgres_url).dispose()
+    return score(noctule, home, scenario="bad_rows")
+
+
+@pytest.mark.parametrize("made", ["batch", "batch_on_postgres"])
 def test_every_score_is_repeated_bit_for_bit(
-    noctule: "Callable[..., Ended]", batch: dict[str, Any]
+    noctule: "Callable[..., Ended]", request: pytest.FixtureRequest, made: str
 ) -> None:
+    batch = request.getfixturevalue(made)
     found = noctule("replay-check", batch["batch_id"], "--json")
     assert found.code == 0, found.err
     told = json.loads(found.out)
@@ -73,10 +83,10 @@ def test_every_score_is_repeated_bit_for_bit(
     )
 
 
-@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
 def test_a_score_that_differs_in_its_last_bit_is_found(
-    engine: Engine, noctule: "Callable[..., Ended]", batch: dict[str, Any]
+    home: Path, noctule: "Callable[..., Ended]", batch: Batch
 ) -> None:
+    engine = connect(None, home)
     numbers = sa.select(prediction.c.row_number).order_by(prediction.c.row_number)
     with write(engine) as connection:
         kept = connection.scalars(numbers).all()
@@ -92,6 +102,7 @@ def test_a_score_that_differs_in_its_last_bit_is_found(
         connection.execute(sa.delete(prediction).where(prediction.c.row_number == gone))
         of_moved = sa.update(prediction).where(prediction.c.row_number == moved)
         connection.execute(of_moved.values(row_number=1_000_000))
+    engine.dispose()
     found = noctule("replay-check", batch["batch_id"], "--json")
     assert found.code == 2
     told = json.loads(found.out)
@@ -112,9 +123,8 @@ def test_a_score_that_differs_in_its_last_bit_is_found(
     assert re.search(rf": 2 rows differ, by up to \S+; {lacking}$", shown.out.strip())
 
 
-@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
 def test_what_cannot_be_checked_is_refused_in_words(
-    home: Path, noctule: "Callable[..., Ended]", batch: dict[str, Any]
+    home: Path, noctule: "Callable[..., Ended]", batch: Batch
 ) -> None:
     unknown = noctule("replay-check", "beef")
     assert unknown.code == 2
@@ -148,24 +158,16 @@ def shorten(folder: Path) -> str:
     return f"Cannot read what ingest left in {folder}: {part.name} was altered since"
 
 
-@pytest.mark.usefixtures("settled")
 @pytest.mark.parametrize("damage", [lose, shorten])
 def test_a_batch_whose_parsed_rows_are_damaged_is_refused_by_all_who_read_them(
-    home: Path,
-    noctule: "Callable[..., Ended]",
-    monkeypatch: pytest.MonkeyPatch,
-    damage: Callable[[Path], str],
+    home: Path, noctule: "Callable[..., Ended]", sound: Batch, damage: Callable[[Path], str]
 ) -> None:
-    monkeypatch.setenv("NOCTULE_CHUNK_ROWS", "1000")
-    night = home / "night-2026-11-10.csv"
-    simulate_night(night, rows=2_500, seed=4, night=date(2026, 11, 10), labelled=True)
-    (told,) = json.loads(noctule("run", night, "--json").out)["files"]
     rates = json.loads(noctule("thresholds", "--json").out)["settings"]
     assert all(one["false_positive_rate"] is not None for one in rates)
-    folder = home / "lake" / "nsl_kdd" / told["batch_id"] / "ingest"
+    folder = home / "lake" / "nsl_kdd" / sound["batch_id"] / "ingest"
     said = damage(folder)
 
-    checked = noctule("replay-check", told["batch_id"])
+    checked = noctule("replay-check", sound["batch_id"])
     assert checked.code == 2
     assert checked.err.startswith(f"noctule: {said}")
     assert "Restore the batch's folder from a backup" in checked.err

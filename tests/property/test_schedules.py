@@ -27,7 +27,8 @@ from storage.lake import batch_folder
 from storage.outbox import PendingEvent, mark_published, pending_events
 from storage.schema import batch
 
-SCHEDULES = {"sqlite": 200, "postgresql": 200, "postgresql15": 50}
+SCHEDULES = {"sqlite": range(100), "postgresql": range(170, 270), "postgresql15": range(20)}
+"""Seeds, among which each kind strikes; ``make fuzz`` goes on with many more."""
 
 FILES = {"fsync", "mkdir", "open", "rename", "rmdir", "unlink", "write"}
 STATEMENTS = {"commit", "delete", "insert", "select", "update"}
@@ -63,7 +64,7 @@ def test_every_schedule_ends_in_the_rows_of_an_undisturbed_night(
     name, place = ground
     struck: Counter[str] = Counter()
     counts: Counter[str] = Counter()
-    for seed in range(SCHEDULES[name]):
+    for seed in SCHEDULES[name]:
         report = run(place, truths, seed)
         assert report.faults == (), tell(report, name)
         struck.update(report.struck)
@@ -176,5 +177,5 @@ def test_a_promise_that_is_broken_is_noticed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     breaks(monkeypatch)
-    reports = (run(ground[1], truths, seed) for seed in range(SCHEDULES["sqlite"]))
+    reports = (run(ground[1], truths, seed) for seed in SCHEDULES["sqlite"])
     assert any(fault in found for report in reports for found in report.faults)

@@ -329,7 +329,7 @@ def see(engine: Engine) -> list[str]:
         ]
 
 
-@pytest.mark.parametrize("revision", REVISIONS[:-1])
+@pytest.mark.parametrize("revision", [REVISIONS[0], REVISIONS[-2]])  # by way of those between
 def test_an_upgrade_that_breaks_off_after_any_statement_has_changed_nothing(
     old: Engine, revision: str, tmp_path: Path
 ) -> None:
