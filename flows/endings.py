@@ -24,7 +24,7 @@ from prefect.states import Failed
 
 from expectations.errors import NoctuleError
 from flows.leftovers import crash_silent_runs
-from flows.signals import ended_in_time
+from flows.signals import ended_in_time, signal_behind
 from flows.watchdog import watched
 from storage.refusals import refused_by_system
 from storage.text import printable
@@ -82,6 +82,8 @@ def _in_words(work: Callable[P, State[R]]) -> Callable[P, State[R]]:
             with _looked_after() if is_deployed else nullcontext():
                 state = work(*args, **kwargs)
         except Exception as error:
+            if (signalled := signal_behind(error)) is not error:
+                raise signalled from None
             refused = error if isinstance(error, NoctuleError) else refused_by_system(error)
             if refused is None:
                 raise

@@ -11,6 +11,7 @@ all this from ending, the process ends within ``END_LIMIT_S`` all the same.
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -75,37 +76,62 @@ def ended_in_time() -> Iterator[None]:
     """
     heard, told = os.pipe()
     os.set_blocking(told, False)
-    is_over = threading.Event()
-    threading.Thread(target=_listen, args=(heard, is_over), daemon=True).start()
-    before = signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+    is_over, was_lost = threading.Event(), threading.Event()
+    threading.Thread(target=_listen, args=(heard, is_over, was_lost), daemon=True).start()
+    before, show_dropped = signal.set_wakeup_fd(told, warn_on_full_buffer=False), sys.unraisablehook
+
+    def note_dropped(dropped: "sys.UnraisableHookArgs") -> None:
+        kind = dropped.exc_type
+        if issubclass(kind, KeyboardInterrupt) or kind.__name__ == "TerminationSignal":
+            was_lost.set()
+        else:
+            show_dropped(dropped)
+
+    sys.unraisablehook = note_dropped
     try:
         yield
     finally:
+        sys.unraisablehook = show_dropped
         signal.set_wakeup_fd(before)
         is_over.set()
         os.close(told)
 
 
-def _listen(heard: int, is_over: threading.Event) -> None:
+def _listen(heard: int, is_over: threading.Event, was_lost: threading.Event) -> None:
     with os.fdopen(heard, "rb", buffering=0) as numbers:
         while number := numbers.read(1):
             if number[0] in STOPPING:
-                _insist(number[0], is_over)
+                _insist(number[0], is_over, was_lost)
 
 
-def _insist(number: int, is_over: threading.Event) -> None:
+def _insist(number: int, is_over: threading.Event, was_lost: threading.Event) -> None:
     """Repeat a signal that was lost, and end the process where it does not end by itself.
 
-    Prefect's handler raises. Python drops what is raised while it frees an object, as it does
-    thousands of times in a stage, and the run would go on.
+    Handlers raise. Python drops what is raised while it frees an object, as it does thousands of
+    times in a stage, and the run would go on.
     """
     deadline = time.monotonic() + END_LIMIT_S
     while not is_over.wait(REPEAT_S):
         if time.monotonic() > deadline:
             give_up(number)
         handler = signal.getsignal(number)  # who has heard it ignores it: see ``ignore_sigterm``
-        if str(getattr(handler, "__module__", "")).startswith("prefect."):
+        if was_lost.is_set() or str(getattr(handler, "__module__", "")).startswith("prefect."):
+            was_lost.clear()
             os.kill(os.getpid(), number)
+
+
+def signal_behind(error: BaseException) -> BaseException:
+    """Return the signal that an error comes of, or the error itself where it comes of none.
+
+    Prefect's engines meet a signal that arrives while they begin a run with an error of their own:
+    the run, which is not there yet, cannot be marked as crashed.
+    """
+    from prefect.exceptions import TerminationSignal
+
+    found: BaseException | None = error
+    while found is not None and not isinstance(found, TerminationSignal | KeyboardInterrupt):
+        found = found.__cause__ or found.__context__
+    return found or error
 
 
 def give_up(number: int, command: str = "noctule") -> None:

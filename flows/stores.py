@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 from expectations.errors import NoctuleError, ServiceUnavailableError
 from flows.settings import Settings
-from flows.signals import ignore_sigterm
+from flows.signals import ignore_sigterm, signal_behind
 from storage.database import connect
 from storage.refusals import refused_by_system
 from storage.revisions import require_schema, status, upgrade
@@ -135,7 +135,8 @@ def record_run(engine: Engine, kind: str, batch_id: str | None = None) -> Iterat
         record = RunRecord(flow_run.id)
         try:
             yield record
-        except BaseException as error:
+        except BaseException as raised:
+            error = signal_behind(raised)
             if isinstance(error, TerminationSignal):
                 ignore_sigterm()
             record.keep(error)
@@ -144,7 +145,9 @@ def record_run(engine: Engine, kind: str, batch_id: str | None = None) -> Iterat
                 said = "stopped by a signal; the next run goes on from what is finished"
             with suppress(NoctuleError):  # the first error is the one to tell of
                 finish_run(engine, run_id, "failed", said, utc_now())
-            raise
+            if error is raised:
+                raise
+            raise error from None
         state = record.state
         is_failed = state is None or state.is_failed()
         message = state.message if state is not None else "ended without a state"

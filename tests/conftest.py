@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
+from hypothesis import settings
 from sqlalchemy import Engine
 
 from fuzz import homes
@@ -35,6 +36,9 @@ from fuzz.databases import (
 from storage.database import DATABASE_FILE, connect
 from storage.queries import batch_rows
 from storage.revisions import upgrade
+
+settings.register_profile("noctule", deadline=None)  # a busy machine is no fault
+settings.load_profile("noctule")
 
 SHARING = {
     "night": ("test_ui", "test_bad_input", "test_cli", "test_deployments", "test_nightly",

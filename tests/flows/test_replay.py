@@ -122,9 +122,8 @@ def test_corrected_rows_are_scored_in_a_batch_of_their_own_as_the_right_file_wou
     assert "nothing to replay" in ended.out
 
 
-@pytest.mark.parametrize("end", ["\n", "\r"], ids=["line feeds", "carriage returns"])
 def test_a_file_that_spells_names_otherwise_is_scored_as_the_exact_one_and_so_are_its_replays(
-    home: Path, outcome: Replay, lines: list[str], tmp_path: Path, end: str
+    home: Path, outcome: Replay, lines: list[str], tmp_path: Path
 ) -> None:
     exact = outcome("run", write(tmp_path / "exact.csv", lines))
     order = [*range(4), 5, 4, *range(6, 41)]  # src_bytes and dst_bytes in each other's place
@@ -133,7 +132,7 @@ def test_a_file_that_spells_names_otherwise_is_scored_as_the_exact_one_and_so_ar
     fixed = swapped[5]
     swapped[5] = fixed.replace(fixed.partition(",")[0], "soon", 1)
     other = tmp_path / "other.csv"
-    other.write_text(end.join(swapped) + end, newline="")
+    other.write_text("\r".join(swapped) + "\r", newline="")  # as an old Macintosh ends lines
     came = outcome("run", other)
     assert (came["rows_read"], came["rows_scored"], came["rows_quarantined"]) == (60, 59, 1)
     assert came["advisories"][0].startswith(
@@ -142,7 +141,7 @@ def test_a_file_that_spells_names_otherwise_is_scored_as_the_exact_one_and_so_ar
     again = outcome("replay", came["batch_id"], code=3)
     assert "duration: 'soon' is not an integer" in again["message"]
     corrected = tmp_path / "corrected.csv"
-    corrected.write_text(end.join([swapped[0].upper(), fixed]) + end, newline="")
+    corrected.write_text("\r".join([swapped[0].upper(), fixed]) + "\r", newline="")
     done = outcome("replay", came["batch_id"], corrected)
     assert (done["status"], done["rows_scored"]) == ("scored", 1)
     engine = connect(None, home)

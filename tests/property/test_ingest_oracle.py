@@ -273,7 +273,7 @@ def as_fate(parsed: pl.DataFrame, unparsed: pl.DataFrame, blank_lines: int) -> F
 FIVE_FIELDS = Layout(SMALL.columns, (0, 1, 2, 3, 4), tuple(SMALL.by_name), (), 0)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(files(), st.integers(1, 64), st.integers(1, 80))
 @example((b"1,a,1,1,n,9\n2,b,1,1\n", FIVE_FIELDS), 64, 80)
 @example((b'1,"a,1,1,n\n2,b",1,1,n\n', FIVE_FIELDS), 64, 80)
@@ -308,7 +308,7 @@ def test_every_line_has_the_fate_plain_python_gives_it_wherever_blocks_are_cut(
     assert found == fate_of(content, layout)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(files().filter(lambda file: file[1].header_line == 1), st.integers(1, 64), st.integers(1, 4))
 def test_plain_gzip_and_zstandard_give_the_same_files_however_they_are_divided(
     file: tuple[bytes, Layout], block_bytes: int, chunk_rows: int

@@ -47,7 +47,6 @@ def try_many(
 ) -> None:
     @settings(
         max_examples=files,
-        deadline=None,
         derandomize=True,
         database=None,
         phases=[Phase.generate, Phase.shrink],

@@ -45,7 +45,7 @@ def checker() -> RowChecker:
     return RowChecker(NSL_KDD, COLUMNS)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(rows=ROWS)
 def test_every_row_fails_exactly_what_plain_python_says(
     checker: RowChecker, rows: list[dict[str, Any]]

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 
 import polars as pl
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tasks.traffic import compute_traffic_features
@@ -135,7 +135,6 @@ def flood(rows: int) -> list[Connection]:
     ]
 
 
-@settings(deadline=None)  # a busy machine is not a wrong feature
 @given(streams(longest=40))
 @example([])
 @example(flood(250))
@@ -146,7 +145,6 @@ def test_every_feature_equals_the_definition_read_slowly(stream: list[Connection
     assert features.rows(named=True) == [describe_slowly(stream, row) for row in range(len(stream))]
 
 
-@settings(deadline=None)  # a busy machine is not a wrong feature
 @given(streams(longest=30))
 def test_later_connections_change_nothing_earlier(stream: list[Connection]) -> None:
     whole = compute_traffic_features(frame_of(stream))
@@ -155,7 +153,6 @@ def test_later_connections_change_nothing_earlier(stream: list[Connection]) -> N
     assert whole.head(half.height).equals(half)
 
 
-@settings(deadline=None)  # a busy machine is not a wrong feature
 @given(streams(longest=30), st.sampled_from(["ms", "us", "ns"]))
 def test_time_unit_and_kind_of_names_do_not_matter(stream: list[Connection], unit: str) -> None:
     whole_ms = [

@@ -92,7 +92,7 @@ def slow_rows(given_rows: list[dict[str, object]]) -> list[dict[str, object]]:
     return expected
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(given_rows=rows)
 def test_rows_are_read_back_as_they_were_given(
     sample: Engine, given_rows: list[dict[str, object]]

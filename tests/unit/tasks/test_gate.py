@@ -259,7 +259,7 @@ def test_equal_models_differ_by_nothing_and_verdicts_repeat() -> None:
     assert judge(evidence, OPTIONS) == judge(evidence, OPTIONS)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 2**32 - 1))
 def test_detection_is_the_share_found_above_one_percent_of_the_normals(seed: int) -> None:
     random = np.random.default_rng(seed)
