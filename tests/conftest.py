@@ -52,6 +52,8 @@ TWO_DATABASES = ("sqlite", "postgresql")
 that another version may answer otherwise names ``postgresql15`` too."""
 
 TEMPLATE = "noctule_template"
+RETRY_S = 0.3
+"""Between two requests to a Prefect server whose database is busy."""
 SETTLE_S = 86_400
 """The night's files are years old but for one, which is new and so left for next time."""
 
@@ -236,7 +238,8 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Run one Prefect server for the session; its API's address, which is in the environment.
 
     Flows of this process send it no heartbeats, for which each run would end up to a second
-    later. No variable of Prefect's turns them off.
+    later, and soon ask again where its database is busy, for which they would wait 2 s and more.
+    No variable of Prefect's changes either.
     """
     from flows.prefect_api import quiet_libraries
     from flows.private_server import private_server
@@ -247,6 +250,7 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         pytest.MonkeyPatch.context() as patch,
     ):
         patch.setattr("prefect.flow_engine.BaseFlowRunEngine.heartbeat_seconds", None)
+        patch.setattr("prefect.client.base.clamped_poisson_interval", lambda *_: RETRY_S)
         yield address
 
 
