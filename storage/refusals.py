@@ -59,6 +59,12 @@ NO_OPTIONS: Final = "unsupported startup parameter"
 NO_SESSION: Final = "query_wait_timeout"
 """What PgBouncer says where it takes no options, and where it has no session left."""
 
+WRONG_OPTION: Final = re.compile(
+    r"FATAL: +(unrecognized configuration parameter|invalid value for parameter|parameter \".+\""
+    r" cannot be|permission denied to set parameter|invalid command-line argument|-c .+ requires)"
+)
+"""What PostgreSQL says, as a session begins, of an option that it does not know or take."""
+
 DENIED_OBJECT: Final = re.compile(r"permission denied for (\w+) (.+)")
 OWNED_OBJECT: Final = re.compile(r"must be owner of (.+)")
 READING: Final = re.compile(r"\s*(?:SELECT|SHOW|WITH)\b(?!.*\bFOR (?:NO KEY )?UPDATE\b)", re.DOTALL)
@@ -126,12 +132,8 @@ def refused_by_database(
             f"A part of Noctule's schema was taken away: {said}. Restore the database from a"
             " backup, or name another in NOCTULE_DATABASE_URL."
         )
-    elif NO_OPTIONS in said:
-        refused = (
-            "A connection pooler, such as PgBouncer, takes no options like those of"
-            f" NOCTULE_DATABASE_URL or PGOPTIONS ({said}). {REACH_IT}, and there set them for the"
-            " user instead: ALTER ROLE ... SET."
-        )
+    elif NO_OPTIONS in said or WRONG_OPTION.search(said):
+        refused = _refused_options(said)
     elif isinstance(cause, psycopg.ProgrammingError) and not state:  # of the driver's own
         refused = f"The database address cannot be used: {said}. Correct NOCTULE_DATABASE_URL."
     if refused is not None:
@@ -192,6 +194,17 @@ def _denied(user: str, said: str, statement: str) -> str:
         f"The user {user} may not write {kind} {name}: grant it SELECT, INSERT, UPDATE and DELETE"
         f" on all of Noctule's tables, and USAGE on their sequences ({STATEMENTS})."
     )
+
+
+def _refused_options(said: str) -> str:
+    """Say that a session with the user's options is not opened."""
+    if NO_OPTIONS in said:
+        return (
+            "A connection pooler, such as PgBouncer, takes no options like those of"
+            f" NOCTULE_DATABASE_URL or PGOPTIONS ({said}). {REACH_IT}, and there set them for the"
+            " user instead: ALTER ROLE ... SET."
+        )
+    return f"The options of NOCTULE_DATABASE_URL or PGOPTIONS cannot be used: {said}. Correct them."
 
 
 def _is_ours_and_gone(said: str, state: str) -> bool:

@@ -186,7 +186,17 @@ def test_the_settings_that_options_are_about_are_named(options: str, names: list
     assert option_names(options) == names
 
 
-@pytest.mark.parametrize("query", [{"pasword": "s3cr3t"}, {"connect_timeout": "soon"}])
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"pasword": "s3cr3t"},
+        {"connect_timeout": "soon"},
+        {"options": "-c nosuch=1"},
+        {"options": "-c work_mem=much"},
+        {"options": "-c wal_level=minimal"},
+        {"options": "nonsense"},
+    ],
+)
 def test_a_wrong_option_of_the_address_is_named_and_no_value_of_a_password(
     postgres_url: str, query: dict[str, str]
 ) -> None:
