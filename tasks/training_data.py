@@ -14,6 +14,7 @@ import polars as pl
 
 from expectations.contract import Column, Contract
 from expectations.errors import TrainingDataError
+from tasks.cells import settle
 from tasks.encode import Mask
 from tasks.labels import (
     CORRECT_LABELS,
@@ -192,11 +193,10 @@ def _read_part(part: Path, contract: Contract) -> pl.DataFrame:
         if has_labels(contract, columns)
         else pl.lit(value=False).alias("is_attack")
     )
-    return (
-        pl.scan_parquet(part)
-        .select(*contract.feature_names, label, attack_name(contract, columns))
-        .collect()
+    wanted = pl.scan_parquet(part).select(
+        *contract.feature_names, label, attack_name(contract, columns)
     )
+    return settle(wanted.collect(), contract.features)  # parts of earlier versions are not
 
 
 def _check(rows: TrainingRows, contract: Contract) -> None:

@@ -39,6 +39,17 @@ def test_the_same_rows_options_and_seed_give_the_same_model(
     assert load_model(tmp_path).score(frame).equals(tiny_model.score(frame))
 
 
+def test_a_part_that_was_stored_with_dust_trains_as_one_without(
+    training_part: Path, tmp_path: Path
+) -> None:
+    clean = pl.read_parquet(training_part)
+    dusty = tmp_path / "dusty.parquet"
+    clean.with_columns(pl.col("serror_rate") + 1e-17).write_parquet(dusty)
+    assert not pl.read_parquet(dusty).equals(clean)
+    rows = [read_training_rows([part], NSL_KDD).features for part in (training_part, dusty)]
+    assert rows[0].equals(rows[1])
+
+
 def test_the_summary_counts_rows_and_classes(tiny_fit: tuple[Path, FitSummary]) -> None:
     summary = tiny_fit[1]
     assert summary.rows == 600
