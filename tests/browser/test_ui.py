@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import httpx
 import pytest
 import sqlalchemy as sa
 from playwright.sync_api import Browser, Page, expect
 
 from storage.schema import run
+from tests.flows.conftest import Server
 
 if TYPE_CHECKING:
     from tests.browser.conftest import Launch
@@ -75,8 +75,8 @@ def artifact_page(prefect_server: str, ui: str) -> Callable[[str], str]:
     """Give the address of an artifact's page by its key."""
 
     def address(key: str) -> str:
-        chosen = {"artifacts": {"key": {"any_": [key]}}, "sort": "CREATED_DESC"}
-        found = httpx.post(f"{prefect_server}/artifacts/filter", json=chosen, timeout=30).json()
+        chosen = {"key": {"any_": [key]}}
+        found = Server(prefect_server).read("artifacts", artifacts=chosen, sort="CREATED_DESC")
         return f"{ui}/artifacts/artifact/{found[-1]['id']}"
 
     return address

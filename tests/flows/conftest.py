@@ -49,9 +49,12 @@ class Server:
     def read(self, kind: str, **filters: object) -> Records:
         """Return its records of a kind, such as ``flow_runs``."""
         address = f"{self.address}/{kind}/filter"
-        response = httpx.post(address, json=filters, timeout=ANSWER_S)
-        response.raise_for_status()
-        records: Records = response.json()
+        while True:
+            response = httpx.post(address, json=filters, timeout=ANSWER_S)
+            if response.status_code != httpx.codes.SERVICE_UNAVAILABLE:  # its database is busy
+                break
+            time.sleep(POLL_S)
+        records: Records = response.raise_for_status().json()
         return records
 
     def flow_run(self, flow_run_id: str) -> dict[str, Any]:

@@ -111,16 +111,19 @@ class Site:
     def log(self, name: str) -> str:
         return (self.folder / f"{name}.log").read_text()
 
-    def post(self, path: str, **body: object) -> Any:  # noqa: ANN401 - JSON
+    def request(self, method: str, path: str, body: object = None) -> httpx.Response:
         """Ask the server, as often as its database is busy."""
+        address = f"{self.prefect.address}/{path}"
 
         def answer() -> httpx.Response | None:
-            response = httpx.post(f"{self.prefect.address}/{path}", json=body, timeout=ANSWER_S)
+            response = httpx.request(method, address, json=body, timeout=ANSWER_S)
             return None if response.status_code == httpx.codes.SERVICE_UNAVAILABLE else response
 
-        response = self.wait_for(answer, WAIT_S)
-        response.raise_for_status()
-        return response.json()
+        response: httpx.Response = self.wait_for(answer, WAIT_S)
+        return response.raise_for_status()
+
+    def post(self, path: str, **body: object) -> Any:  # noqa: ANN401 - JSON
+        return self.request("POST", path, body).json()
 
     def deployment(self, name: str) -> dict[str, Any]:
         (found,) = self.prefect.read("deployments", deployments={"name": {"any_": [name]}})
@@ -273,8 +276,8 @@ def test_a_signal_ends_serve_and_its_run_within_ten_seconds_and_leaves_the_sched
 
 def leak_a_slot(site: Site, log: str) -> str:
     """Cut the power amid a night that holds the only slot of a deployment that has a limit."""
-    deployment = f"{site.prefect.address}/deployments/{site.deployment('nightly')['id']}"
-    httpx.patch(deployment, json={"concurrency_limit": 1}, timeout=ANSWER_S).raise_for_status()
+    deployment = f"deployments/{site.deployment('nightly')['id']}"
+    site.request("PATCH", deployment, {"concurrency_limit": 1})
     cut = site.ask("nightly")
     site.at_work(log)
     site.cut_power()
@@ -378,8 +381,7 @@ def declared_environment(root: Path) -> dict[str, str]:
 
 def test_a_run_that_goes_silent_is_marked_as_crashed_by_an_automation(site: Site) -> None:
     for old in site.prefect.read("automations"):
-        address = f"{site.prefect.address}/automations/{old['id']}"
-        httpx.delete(address, timeout=ANSWER_S).raise_for_status()
+        site.request("DELETE", f"automations/{old['id']}")
     with (
         prefect_told({"PREFECT_API_URL": site.prefect.address}),
         get_client(sync_client=True) as client,
@@ -407,6 +409,6 @@ def test_a_run_that_goes_silent_is_marked_as_crashed_by_an_automation(site: Site
         }
         for one, related in ((silent, [tag]), (other, []))
     ]
-    httpx.post(f"{site.prefect.address}/events", json=beats, timeout=ANSWER_S).raise_for_status()
+    site.request("POST", "events", beats)
     assert site.end_of(silent) == ("CRASHED", "No heartbeat for 10 s: its process is gone.")
     assert site.prefect.flow_run(other)["state_type"] == "RUNNING", "of another program"
