@@ -11,7 +11,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import cache, partial
@@ -234,7 +234,23 @@ class Night:
 
 
 @pytest.fixture(scope="session")
-def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def prefect_database(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
+    """Set up a database for a Prefect server: PostgreSQL where there is one that it can use.
+
+    On SQLite, its default, its own writers now and then block each other for a minute.
+    """
+    if not has_debian_server():
+        yield {}
+        return
+    with fresh_database(request.getfixturevalue("postgres_15_server")) as address:
+        url = address.replace("postgresql:", "postgresql+asyncpg:")
+        yield {"PREFECT_SERVER_DATABASE_CONNECTION_URL": url}
+
+
+@pytest.fixture(scope="session")
+def prefect_server(
+    tmp_path_factory: pytest.TempPathFactory, prefect_database: dict[str, str]
+) -> Iterator[str]:
     """Run one Prefect server for the session; its API's address, which is in the environment.
 
     Flows of this process send it no heartbeats, for which each run would end up to a second
@@ -242,13 +258,14 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     No variable of Prefect's changes either.
     """
     from flows.prefect_api import quiet_libraries
-    from flows.private_server import private_server
+    from flows.private_server import prefect_told, private_server
 
     quiet_libraries()
-    with (
-        private_server(tmp_path_factory.mktemp("prefect")) as address,
-        pytest.MonkeyPatch.context() as patch,
-    ):
+    with ExitStack() as stack:
+        with prefect_told(prefect_database):  # this server's alone
+            server = private_server(tmp_path_factory.mktemp("prefect"))
+            address = stack.enter_context(server)
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
         patch.setattr("prefect.flow_engine.BaseFlowRunEngine.heartbeat_seconds", None)
         patch.setattr("prefect.client.base.clamped_poisson_interval", lambda *_: RETRY_S)
         yield address

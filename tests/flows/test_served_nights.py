@@ -7,10 +7,10 @@ import os
 import shutil
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,11 @@ import psutil
 import pytest
 import yaml
 from prefect.client.orchestration import get_client
-from sqlalchemy import select
+from sqlalchemy import create_engine, select, text
 
 from flows.leftovers import crash_silent_runs
 from flows.private_server import prefect_told
+from fuzz.databases import fresh_database, has_debian_server
 from storage.database import DATABASE_FILE, connect
 from storage.dismissals import dismiss
 from storage.queries import open_rejection_rows
@@ -43,11 +44,15 @@ SETTING_UP = "prefect.yaml"
 class Site:
     """A machine: a home, a Prefect server, and what is run beside it."""
 
-    def __init__(self, folder: Path, home: Path, wait_for: Callable[..., Any]) -> None:
+    def __init__(
+        self, folder: Path, home: Path, database: str | None, wait_for: Callable[..., Any]
+    ) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self.folder, self.home, self.wait_for = folder, home, wait_for
+        database = database or f"sqlite:///{folder / 'prefect' / 'prefect.db'}"
+        self.database = database.replace("postgresql:", "postgresql+psycopg:")
         self.prefect = Server(f"http://127.0.0.1:{self.port}/api")
         self.processes: dict[str, subprocess.Popen[str]] = {}
         plain = {k: v for k, v in os.environ.items() if not k.startswith(("NOCTULE_", "PREFECT_"))}
@@ -56,6 +61,9 @@ class Site:
             "PREFECT_HOME": str(folder / "prefect"),
             "PREFECT_API_URL": self.prefect.address,
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            "PREFECT_SERVER_DATABASE_CONNECTION_URL": database.replace(
+                "sqlite:", "sqlite+aiosqlite:"
+            ).replace("postgresql:", "postgresql+asyncpg:"),
             "PREFECT_RUNNER_POLL_FREQUENCY": "1",
             "PREFECT_WORKER_QUERY_SECONDS": "1",
             "NOCTULE_HOME": str(home),
@@ -170,16 +178,27 @@ class Site:
 
 @pytest.fixture(scope="module")
 def server_site(
-    trained_home: Path, tmp_path_factory: pytest.TempPathFactory, wait_for: Callable[..., Any]
+    trained_home: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest,
+    wait_for: Callable[..., Any],
 ) -> Iterator[Site]:
-    """Start the module's server."""
+    """Start the module's server: on PostgreSQL where there is one that Prefect can use.
+
+    On SQLite its own writers now and then block each other for a minute.
+    """
     folder = tmp_path_factory.mktemp("site")
     shutil.copytree(trained_home, folder / "home")
     (folder / "home" / "inbox").mkdir()
-    site = Site(folder, folder / "home", wait_for)
-    site.start_server()
-    yield site
-    site.cut_power()
+    with ExitStack() as stack:
+        database = None
+        if has_debian_server():
+            server = request.getfixturevalue("postgres_15_server")
+            database = stack.enter_context(fresh_database(server))
+        site = Site(folder, folder / "home", database, wait_for)
+        site.start_server()
+        yield site
+        site.cut_power()
 
 
 @pytest.fixture
@@ -317,11 +336,11 @@ def miss_a_night(site: Site, hours: int) -> str:
         deployment_id=deployment["id"],
         state={"type": "SCHEDULED", "state_details": {"scheduled_time": due}},
     )
-    database = site.folder / "prefect" / "prefect.db"
-    mark_scheduled = "UPDATE flow_run SET auto_scheduled = 1 WHERE id = ?"
-    with sqlite3.connect(database, timeout=ANSWER_S) as connection:
-        connection.execute(mark_scheduled, [made["id"]])
-    connection.close()
+    mark_scheduled = text("UPDATE flow_run SET auto_scheduled = true WHERE id = :id")
+    engine = create_engine(site.database)
+    with engine.begin() as connection:
+        connection.execute(mark_scheduled, made)
+    engine.dispose()
     return made["id"]
 
 
