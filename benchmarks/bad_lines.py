@@ -1,10 +1,10 @@
 """A million lines of which one in a hundred is bad: ingest beside ``polars.read_csv``.
 
-Noctule's side is ``tasks.ingest.ingest_file``, as a night calls it: the text is hashed, cut into
-blocks, parsed, the bad lines found and quarantined with their reasons, and all rows written as
+Noctule's side is ``tasks.intake.ingest.ingest_file``, as a night calls it: the text is hashed, cut
+into blocks, parsed, the bad lines found and quarantined with their reasons, and all rows written as
 Parquet. Beside it stands parsing alone: blocks cut and parsed, nothing hashed, nothing kept. The
-other side is ``polars.read_csv`` with the contract's types, of the same file without the bad
-lines, the whole in one frame.
+other side is ``polars.read_csv`` with the contract's types, of the same file without the bad lines,
+the whole in one frame.
 
 Each run is a process of its own, whose imports are not counted: so each side pays for its memory,
 as it does in a night. Both use as many threads as polars takes by default, one a core. The file
@@ -25,12 +25,12 @@ from benchmarks.bench import Bench, console, judge, ratios, spread
 from benchmarks.data import SEED, resample
 from expectations.nsl_kdd import NSL_KDD
 from storage.cost import Cost, measured
-from tasks.csv_blocks import number_lines, parse_lines
-from tasks.ingest import ingest_file
-from tasks.layout import read_head, recognise_layout
-from tasks.lines import cut_blocks
+from tasks.intake.csv_blocks import number_lines, parse_lines
+from tasks.intake.ingest import ingest_file
+from tasks.intake.layout import read_head, recognise_layout
+from tasks.intake.lines import cut_blocks
+from tasks.intake.sources import hash_content, read_content
 from tasks.simulation.damage import WAYS
-from tasks.sources import hash_content, read_content
 
 TIMES = 15
 """How often each side is run: the wall time of ``read_csv`` varies by a third with the system's

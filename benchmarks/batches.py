@@ -3,7 +3,7 @@
 Belongs here: scored rows by the million without the models that would score them. Does not belong
 here: what is measured on them. Scores are drawn at random, with the digits and the spread of real
 ones; records are those of the training file; the files have the columns, the compression and the
-row groups that ``tasks.score`` and ``tasks.explain`` give them.
+row groups that ``tasks.scoring.score`` and ``tasks.scoring.explain`` give them.
 """
 
 import hashlib
@@ -24,8 +24,8 @@ from storage.batches import BatchResult, Delivery, record_delivery
 from storage.bulk import SLICE_ROWS
 from storage.claims import Claim, claim
 from storage.scorings import ScoringResult
-from tasks.explain import REASONS_FILE, REASONS_SCHEMA, ExplainOptions, record_of
-from tasks.ingest import IngestOptions
+from tasks.intake.ingest import IngestOptions
+from tasks.scoring.explain import REASONS_FILE, REASONS_SCHEMA, ExplainOptions, record_of
 
 FIRST_NIGHT = date(2026, 11, 1)
 RAW_SCORES = {"classifier_score": (-6.0, 3.0), "one_class_score": (0.002, 0.002)}

@@ -16,14 +16,14 @@ from rich.console import Console
 from rich.table import Table
 from sklearn.metrics import roc_auc_score
 
-import tasks.encode
+import tasks.features.encoding
 from benchmarks.data import TRAIN
 from expectations.nsl_kdd import NSL_KDD
+from tasks.arrays import Mask
 from tasks.detectors.autoencoder_training import AutoencoderOptions
 from tasks.detectors.gradient_boosting import LightGBMOptions
-from tasks.encode import Mask
-from tasks.holdout import TrainingOptions, fit_encoder, fit_supervised, fit_unsupervised
-from tasks.training_data import TrainingRows, assign_folds, read_training_rows
+from tasks.training.held_out import TrainingOptions, fit_encoder, fit_supervised, fit_unsupervised
+from tasks.training.rows import TrainingRows, assign_folds, read_training_rows
 
 SEEDS = (42, 43, 44)
 """Each a dealing of the rows into folds, and the start of every fit."""
@@ -98,12 +98,12 @@ def judge_network(rows: TrainingRows, seed: int, batch_rows: int, clip: float) -
 @contextmanager
 def clipped_at(clip: float) -> Iterator[None]:
     """Encode with another clip for a while."""
-    chosen = tasks.encode.CLIP
-    tasks.encode.CLIP = clip
+    chosen = tasks.features.encoding.CLIP
+    tasks.features.encoding.CLIP = clip
     try:
         yield
     finally:
-        tasks.encode.CLIP = chosen
+        tasks.features.encoding.CLIP = chosen
 
 
 def show(title: str, figures: dict[str, Sequence[float]], digits: int) -> None:

@@ -12,8 +12,8 @@ import polars as pl
 from benchmarks.bench import Bench, console, judge, spread
 from benchmarks.data import WHOLE
 from expectations.nsl_kdd import NSL_KDD
-from tasks.score import ScoreOptions, score_batch
-from tasks.validate import PartFile
+from tasks.scoring.score import ScoreOptions, score_batch
+from tasks.validation.summary import PartFile
 
 MAX_FIT_S = 360.0
 """On two cores, attacks held out by family and by name and all other held-out fits included."""

@@ -80,7 +80,7 @@ class Profile:
     """Bounds on a whole batch. A required one that fails rejects the batch."""
 
     name: str
-    """The profile statistic, as ``tasks.validate`` names it."""
+    """The profile statistic, as ``tasks.validation.validate`` names it."""
     minimum: float | None = None
     maximum: float | None = None
     severity: Severity = "advisory"

@@ -1,7 +1,8 @@
 """What Great Expectations is asked: the checks that follow from a contract, and suites of them.
 
 Belongs here: the list of checks in our own words, and their translation to expectations. Does not
-belong here: running a suite, or what becomes of a row that fails (see ``tasks.validate``).
+belong here: running a suite, or what becomes of a row that fails (see
+``tasks.validation.validate``).
 
 Two suites come from a contract. The *rows* suite looks at every row of a chunk; the *profile*
 suite looks at a frame of one row, whose columns are statistics of the whole batch.

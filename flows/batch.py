@@ -25,22 +25,14 @@ from storage.model_store import champion, load_verified
 from storage.nights import read_usual_rate
 from storage.queries import open_rejection_rows
 from storage.text import storable
-from tasks.events import publish_events_task
-from tasks.ingest import IngestSummary
-from tasks.outcomes import FileOutcome
-from tasks.publish import publish_batch_task
-from tasks.receive import Arrival, receive_task
-from tasks.replay import take_rows_task
-from tasks.shown import plural
-from tasks.stages import (
-    BatchJob,
-    Refusal,
-    drift_task,
-    explain_task,
-    ingest_task,
-    score_task,
-    validate_task,
-)
+from tasks.drift.stage import drift_task
+from tasks.intake.ingest import IngestSummary
+from tasks.intake.receive import Arrival, receive_task
+from tasks.intake.replay import take_rows_task
+from tasks.reporting.events import publish_events_task
+from tasks.reporting.night import publish_batch_task
+from tasks.reporting.outcomes import FileOutcome
+from tasks.scoring.stage import BatchJob, explain_task, score_task
 from tasks.store import (
     StageSummaries,
     store_known_task,
@@ -48,6 +40,8 @@ from tasks.store import (
     store_scored_task,
 )
 from tasks.task import untagged
+from tasks.validation.accept import Refusal, ingest_task, validate_task
+from tasks.wording import plural
 
 
 @flow("batch", "{source.name} {batch_date}")

@@ -21,7 +21,7 @@ from storage.check import (
 )
 from storage.database import connect, name_database
 from storage.revisions import require_schema, status
-from tasks.shown import plural
+from tasks.wording import plural
 
 COLUMNS = ("severity", "subject", "problem", "advice")
 

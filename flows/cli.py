@@ -114,7 +114,7 @@ def simulate(
     """Write a night of simulated traffic."""
     from datetime import UTC, datetime
 
-    from tasks.simulate import simulate_night
+    from tasks.simulation.simulate import simulate_night
 
     day = date_of(night) or datetime.now(UTC).date()
     summary = simulate_night(

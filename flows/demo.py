@@ -18,8 +18,8 @@ from flows.stores import open_database, utc_now
 from flows.tables import show_heading, show_night, show_rows, show_training
 from storage import queries
 from storage.database import name_database
-from tasks.shown import FLAGGED, reason_text
-from tasks.simulate import Scenario, simulate_night
+from tasks.simulation.simulate import Scenario, simulate_night
+from tasks.wording import FLAGGED, reason_text
 
 TRAINING_ROWS = 40_000
 NIGHT_ROWS = 25_000

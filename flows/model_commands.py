@@ -20,10 +20,11 @@ from flows.options import (
     settings_of_flows,
 )
 from flows.printing import print_json, say
-from tasks.detectors.names import ClassifierName, OneClassName, SelectionName
+from tasks.detectors.names import ClassifierName, OneClassName
+from tasks.features.names import SelectionName
 
 if TYPE_CHECKING:
-    from tasks.labelling import LabelReading
+    from tasks.intake.labelling import LabelReading
 
 model_commands = typer.Typer()
 
@@ -222,6 +223,6 @@ def _ask_labels(
     label: str | None, normal: list[str] | None, *, is_unlabelled: bool = False
 ) -> "LabelReading":
     """Return what the options say of the labels, before any settings are read."""
-    from tasks.label_columns import ask_labels
+    from tasks.evaluation.label_columns import ask_labels
 
     return ask_labels(label, normal, is_unlabelled=is_unlabelled)

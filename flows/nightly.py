@@ -23,10 +23,10 @@ from flows.stores import open_database, outcome_of, record_run, utc_now
 from storage.model_store import champion
 from storage.queries import open_rejection_rows
 from storage.text import storable
-from tasks.events import publish_events_task
-from tasks.outcomes import FileOutcome, NightOutcome, OpenRejection, SkippedFile
-from tasks.publish import publish_night_task
-from tasks.receive import NewFile, find_files_task
+from tasks.intake.receive import NewFile, find_files_task
+from tasks.reporting.events import publish_events_task
+from tasks.reporting.night import publish_night_task
+from tasks.reporting.outcomes import FileOutcome, NightOutcome, OpenRejection, SkippedFile
 from tasks.task import untagged
 
 

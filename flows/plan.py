@@ -10,9 +10,10 @@ from flows.settings import Settings
 from storage.lake import batch_folder
 from storage.nights import read_earlier_nights
 from tasks.detectors.hybrid import read_card
-from tasks.labelling import LabelReading
-from tasks.operating import NightBefore, choose_threshold
-from tasks.stages import BatchJob, FileJob
+from tasks.evaluation.operating_points import NightBefore, choose_threshold
+from tasks.intake.labelling import LabelReading
+from tasks.intake.stage import FileJob
+from tasks.scoring.stage import BatchJob
 
 
 def plan_file(

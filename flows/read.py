@@ -21,7 +21,7 @@ from storage.database import connect
 from storage.dismissals import dismiss
 from storage.model_store import promote, rollback
 from storage.revisions import status, upgrade
-from tasks.shown import DRIFT, FLAGGED, HISTORY, ID_DIGITS, plural, reason_text
+from tasks.wording import DRIFT, FLAGGED, HISTORY, ID_DIGITS, plural, reason_text
 
 Rows = list[dict[str, Any]]
 Form = Literal["table", "json", "csv"]

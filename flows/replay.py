@@ -2,7 +2,7 @@
 
 Belongs here: what is to be replayed, and what to say where nothing is. Does not belong here: the
 stages that a replay shares with any file (``flows.batch``), or how its lines are made
-(``tasks.replay``).
+(``tasks.intake.replay``).
 """
 
 from pathlib import Path
@@ -19,10 +19,10 @@ from flows.settings import Settings, load_settings
 from flows.stores import open_database, record_run, utc_now
 from storage.queries import resolve_batch
 from storage.replays import ReplayTarget, find_target
-from tasks.outcomes import FileOutcome
-from tasks.replay import plan_replay_task
-from tasks.shown import ID_DIGITS
+from tasks.intake.replay import plan_replay_task
+from tasks.reporting.outcomes import FileOutcome
 from tasks.task import untagged
+from tasks.wording import ID_DIGITS
 
 
 @flow("replay", "replay {batch}")

@@ -1,7 +1,7 @@
 """``noctule replay-check``: a stored batch is scored again by the model that scored it.
 
 Belongs here: which rows and which model, and how the outcome is shown. Does not belong here: the
-comparison (``tasks.rescore``). Nothing is stored, and no flow runs.
+comparison (``tasks.scoring.rescore``). Nothing is stored, and no flow runs.
 """
 
 from pathlib import Path
@@ -18,9 +18,9 @@ from storage.lake import batch_folder, read_accepted
 from storage.model_store import load_verified
 from storage.queries import resolve_batch
 from storage.scorings import StoredScoring, find_scoring, read_predictions
-from tasks.rescore import Rescored, rescore_batch
-from tasks.shown import ID_DIGITS, clause, plural
-from tasks.validate import ValidationSummary
+from tasks.scoring.rescore import Rescored, rescore_batch
+from tasks.validation.summary import ValidationSummary
+from tasks.wording import ID_DIGITS, clause, plural
 
 COLUMNS = ("row_number", "column", "stored", "again")
 

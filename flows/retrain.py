@@ -1,7 +1,8 @@
 """The retraining flow: challengers are fitted and weighed, and one may become champion.
 
 Belongs here: the order of the steps, and what is fitted beside what. Does not belong here: the rows
-(``tasks.gather``), a fit (``tasks.challenge``), or the decision (``tasks.gate``, ``tasks.decide``).
+(``tasks.retraining.labelled_batches``), a fit (``tasks.retraining.challengers``), or the decision
+(``tasks.retraining.gate``, ``tasks.retraining.decide``).
 """
 
 import os
@@ -27,20 +28,20 @@ from flows.training_files import list_labelled
 from storage.claims import lock_folder
 from storage.lake import room_on_disk
 from storage.model_store import ModelVersion, champion, load_verified
-from tasks.challenge import FittedChallenger, ServedPoint, fit_challenger_task
-from tasks.decide import Challenged, RetrainOutcome, decide_task, weigh_all_task
 from tasks.detectors.hybrid import read_card
-from tasks.gate import GateOptions
-from tasks.gather import Gathered, gather_task
-from tasks.holdout import TrainingOptions
-from tasks.label_columns import ask_labels, find_labels, require_column, require_normal
-from tasks.label_heads import look_at
-from tasks.labelling import LabelReading
-from tasks.lifeline import lifeline
-from tasks.operating import choose_threshold
-from tasks.publish import publish_retraining_task
-from tasks.recipes import plan_again, plan_recipe
+from tasks.evaluation.label_columns import ask_labels, find_labels, require_column, require_normal
+from tasks.evaluation.label_heads import look_at
+from tasks.evaluation.operating_points import choose_threshold
+from tasks.intake.labelling import LabelReading
+from tasks.reporting.models import publish_retraining_task
+from tasks.retraining.challengers import FittedChallenger, ServedPoint, fit_challenger_task
+from tasks.retraining.decide import Challenged, RetrainOutcome, decide_task, weigh_all_task
+from tasks.retraining.gate import GateOptions
+from tasks.retraining.labelled_batches import Gathered, gather_task
+from tasks.retraining.lifeline import lifeline
+from tasks.retraining.recipes import plan_again, plan_recipe
 from tasks.task import untagged
+from tasks.training.held_out import TrainingOptions
 
 RETRAIN_ON = "retrain on"
 """What messages say is done with a file."""

@@ -29,16 +29,18 @@ from flows.train import train
 from storage.model_store import champion, load_verified
 from storage.queries import training_sources
 from storage.text import printable
-from tasks import stages
-from tasks.decide import RetrainOutcome
 from tasks.detectors.hybrid import read_card
-from tasks.detectors.names import ClassifierName, OneClassName, SelectionName
-from tasks.evaluate import Evaluation, evaluate_batch
-from tasks.label_columns import choose_labels, require_normal
-from tasks.labelling import LabelReading
-from tasks.outcomes import FileOutcome, NightOutcome
-from tasks.sources import hash_content
-from tasks.train import TrainingOutcome
+from tasks.detectors.names import ClassifierName, OneClassName
+from tasks.evaluation.evaluate import Evaluation, evaluate_batch
+from tasks.evaluation.label_columns import choose_labels, require_normal
+from tasks.features.names import SelectionName
+from tasks.intake.labelling import LabelReading
+from tasks.intake.sources import hash_content
+from tasks.reporting.outcomes import FileOutcome, NightOutcome
+from tasks.retraining.decide import RetrainOutcome
+from tasks.scoring.stage import score
+from tasks.training.register import TrainingOutcome
+from tasks.validation.accept import Refusal, ingest, validate
 
 
 def run_night(settings: Settings, files: list[Path] | None, night: date | None) -> NightOutcome:
@@ -189,16 +191,16 @@ def run_evaluation(
         content = hash_content(file, limit_bytes=settings.max_file_bytes)
         planned = plan_file(settings, file, content.sha256, Path(workshop), labels.reading)
         job = plan_scoring(settings, planned, version, model_folder)
-        ingested = stages.ingest(job, None)
-        if isinstance(ingested, stages.Refusal):
+        ingested = ingest(job, None)
+        if isinstance(ingested, Refusal):
             raise InputRejectedError(ingested.reason)
         if ingested.labels is not None:
             require_normal([(printable(file.name), ingested.labels)], "evaluate")
-        validated = stages.validate(job, ingested)
-        if isinstance(validated, stages.Refusal):
+        validated = validate(job, ingested)
+        if isinstance(validated, Refusal):
             message = f"Cannot evaluate {file.name}: {validated.reason}"
             raise InputRejectedError(message)
-        scored = stages.score(job, validated)
+        scored = score(job, validated)
         card = read_card(model_folder)
         if settings.low_alert_rate is not None:
             card = card.with_low_alert_rate(settings.low_alert_rate)

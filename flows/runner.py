@@ -21,7 +21,7 @@ from prefect.runner import Runner
 
 from flows.printing import say
 from flows.signals import END_LIMIT_S, SIGNALLED, STOPPING, give_up
-from tasks.shown import plural
+from tasks.wording import plural
 
 LISTEN_LIMIT_S = 6.0
 """For a run to end when it is told to. It takes about a second, and as long as a library stays in

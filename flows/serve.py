@@ -13,7 +13,7 @@ from expectations.errors import NoctuleError, UsageError
 from flows.prefect_api import configured_prefect_api
 from flows.printing import say
 from flows.settings import PREFIX, Settings
-from tasks.shown import plural
+from tasks.wording import plural
 
 if TYPE_CHECKING:
     from prefect.deployments.runner import RunnerDeployment

@@ -1,7 +1,8 @@
 """The shadow of a night: a challenger that scores beside the champion, and can spoil nothing.
 
 Belongs here: which challenger, and what becomes of a failure. Does not belong here: scoring or the
-comparison (``tasks.stages``, ``tasks.shadow``), or how it is stored (``storage.shadows``).
+comparison (``tasks.scoring.stage``, ``tasks.scoring.shadow``), or how it is stored
+(``storage.shadows``).
 """
 
 from datetime import date
@@ -15,7 +16,8 @@ from flows.settings import Settings
 from flows.stores import utc_now
 from storage.claims import Claim
 from storage.model_store import load_verified
-from tasks.stages import BatchJob, FileJob, shade_task
+from tasks.intake.stage import FileJob
+from tasks.scoring.stage import BatchJob, shade_task
 from tasks.store import StageSummaries, store_shadow_task
 
 FAILURES = (

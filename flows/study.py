@@ -19,17 +19,17 @@ from flows.settings import Settings
 from flows.tables import show_rows
 from storage.lake import room_on_disk, write_atomically
 from storage.text import printable
-from tasks import stages
-from tasks.header import call_as_declared
-from tasks.label_columns import choose_labels, require_normal
-from tasks.labelling import LabelReading
-from tasks.layout import read_head, recognise_layout
-from tasks.parquet_records import read_names
-from tasks.shown import plural
-from tasks.sources import hash_content, is_parquet, read_content
+from tasks.evaluation.label_columns import choose_labels, require_normal
+from tasks.intake.header import call_as_declared
+from tasks.intake.labelling import LabelReading
+from tasks.intake.layout import read_head, recognise_layout
+from tasks.intake.parquet_records import read_names
+from tasks.intake.sources import hash_content, is_parquet, read_content
 from tasks.study.page import render_study, tabulate
 from tasks.study.study import StudyReport, StudySource, study
-from tasks.training_data import read_training_rows
+from tasks.training.rows import read_training_rows
+from tasks.validation.accept import Refusal, ingest, validate
+from tasks.wording import plural
 
 logger = logging.getLogger("noctule.study")
 logger.setLevel(logging.INFO)
@@ -82,13 +82,13 @@ def run_study(
         content = hash_content(file, limit_bytes=settings.max_file_bytes)
         make_folder(folder)  # before hours are spent on what nobody can keep
         job = plan_file(settings, file, content.sha256, Path(workshop), labels.reading)
-        ingested = stages.ingest(job, None)
-        if isinstance(ingested, stages.Refusal):
+        ingested = ingest(job, None)
+        if isinstance(ingested, Refusal):
             raise InputRejectedError(ingested.reason)
         if ingested.labels is not None:
             require_normal([(printable(file.name), ingested.labels)], "study")
-        validated = stages.validate(job, ingested)
-        if isinstance(validated, stages.Refusal):
+        validated = validate(job, ingested)
+        if isinstance(validated, Refusal):
             message = f"Cannot study {file.name}: {validated.reason}"
             raise InputRejectedError(message)
         parts = [job.folder / part.path for part in validated.parts]

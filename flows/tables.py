@@ -17,17 +17,17 @@ from rich.text import Text
 from flows.printing import say
 from storage.database import name_database
 from storage.text import printable
-from tasks.shown import ID_DIGITS, plural
+from tasks.wording import ID_DIGITS, plural
 
 if TYPE_CHECKING:
     from flows.settings import Settings
-    from tasks.categories import CategoryMetrics
-    from tasks.decide import RetrainOutcome
-    from tasks.evaluate import AttackRecall, Evaluation
-    from tasks.gate import Verdict
-    from tasks.metrics import OperatingPoint
-    from tasks.outcomes import NightOutcome
-    from tasks.train import TrainingOutcome
+    from tasks.evaluation.evaluate import AttackRecall, Evaluation
+    from tasks.evaluation.metrics import OperatingPoint
+    from tasks.reporting.outcomes import NightOutcome
+    from tasks.retraining.decide import RetrainOutcome
+    from tasks.retraining.gate import Verdict
+    from tasks.training.families import CategoryMetrics
+    from tasks.training.register import TrainingOutcome
 
 PIPE_WIDTH = 10_000
 """Columns where the output is no terminal: each row stays on one line, for ``grep``."""
@@ -109,7 +109,7 @@ def show_night(night: "NightOutcome", settings: "Settings") -> None:
 
 def show_training(outcome: "TrainingOutcome") -> None:
     """Print what a training came to, judged on rows and kinds of attack it had not seen."""
-    from tasks.thresholds import NOVEL_SHARE
+    from tasks.training.threshold_choice import NOVEL_SHARE
 
     fit = outcome.fit
     place = "champion: it scores from now on" if outcome.is_champion else "challenger"

@@ -1,7 +1,7 @@
 """``noctule thresholds``: what each setting would have flagged on the nights that are stored.
 
 Belongs here: which settings are shown, and how. Does not belong here: counting (``storage.nights``)
-or how a setting becomes a threshold (``tasks.operating``).
+or how a setting becomes a threshold (``tasks.evaluation.operating_points``).
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,12 +25,12 @@ from storage.model_store import champion, load_verified
 from storage.nights import ScoredBatch, count_above
 from storage.queries import training_sources
 from tasks.detectors.hybrid import ModelCard, read_card
-from tasks.labels import LabelledCounts, count_labelled_above
-from tasks.operating import OperatingChoice, choose_threshold
+from tasks.evaluation.labels import LabelledCounts, count_labelled_above
+from tasks.evaluation.operating_points import OperatingChoice, choose_threshold
 from tasks.ratios import ratio
-from tasks.score import ScoreSummary
-from tasks.shown import plural
-from tasks.validate import ValidationSummary
+from tasks.scoring.score import ScoreSummary
+from tasks.validation.summary import ValidationSummary
+from tasks.wording import plural
 
 RATES = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02)
 """False-positive rates that are previewed beside the settings: from one alert in 2,000 normal

@@ -1,7 +1,7 @@
 """The training flow: files become a model version; the first one becomes champion.
 
 Belongs here: which files, and what a training came to. Does not belong here: fitting
-(``tasks.fit``) or the comparison of versions.
+(``tasks.training.fit``) or the comparison of versions.
 """
 
 from collections.abc import Sequence
@@ -23,16 +23,18 @@ from storage.claims import lock_folder
 from storage.lake import discard_attempts
 from storage.model_store import discard_unfinished
 from storage.text import printable
-from tasks.detectors.names import ClassifierName, OneClassName, SelectionName
-from tasks.holdout import TrainingOptions
-from tasks.label_columns import FoundLabels, ask_labels, require_normal
-from tasks.labelling import LabelTally
-from tasks.publish import publish_training_task
-from tasks.sources import hash_content
-from tasks.stages import FileJob, Refusal, ingest_task, validate_task
+from tasks.detectors.names import ClassifierName, OneClassName
+from tasks.evaluation.label_columns import FoundLabels, ask_labels, require_normal
+from tasks.features.names import SelectionName
+from tasks.intake.labelling import LabelTally
+from tasks.intake.sources import hash_content
+from tasks.intake.stage import FileJob
+from tasks.reporting.models import publish_training_task
 from tasks.task import untagged
-from tasks.train import TrainingOutcome, train_model_task
-from tasks.training_data import require_alike, require_clear
+from tasks.training.held_out import TrainingOptions
+from tasks.training.register import TrainingOutcome, train_model_task
+from tasks.training.rows import require_alike, require_clear
+from tasks.validation.accept import Refusal, ingest_task, validate_task
 
 
 def name_training() -> str:

@@ -13,10 +13,10 @@ from expectations.registry import get_contract
 from flows.settings import Settings
 from flows.stores import utc_now
 from storage.text import printable
-from tasks.inbox import SkippedFile, pending_files
-from tasks.label_columns import FoundLabels, choose_labels
-from tasks.labelling import LabelReading
-from tasks.shown import plural
+from tasks.evaluation.label_columns import FoundLabels, choose_labels
+from tasks.intake.inbox import SkippedFile, pending_files
+from tasks.intake.labelling import LabelReading
+from tasks.wording import plural
 
 TRAIN_ON = "train on"
 """What messages say is done with a file."""

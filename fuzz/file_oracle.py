@@ -37,8 +37,8 @@ from fuzz.header_oracle import (
     plain,
 )
 from fuzz.row_oracle import failed_required
-from tasks.layout import HEAD_BYTES
-from tasks.lines import LINE_BYTES
+from tasks.intake.layout import HEAD_BYTES
+from tasks.intake.lines import LINE_BYTES
 
 MAX_REFUSED_RATIO: Final = 0.5
 """Of the rows, the share past which a batch is refused: the default of the settings."""

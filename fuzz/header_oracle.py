@@ -14,8 +14,8 @@ from typing import Final
 import polars as pl
 
 from expectations.nsl_kdd import NSL_KDD
-from tasks.header import VOTING_LINES
-from tasks.lines import LINE_BYTES
+from tasks.intake.header import VOTING_LINES
+from tasks.intake.lines import LINE_BYTES
 
 MARK: Final = b"\xef\xbb\xbf"
 FEATURES: Final = NSL_KDD.feature_names

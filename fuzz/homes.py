@@ -38,12 +38,13 @@ def train_home(home: Path, workshop: Path) -> None:
         home: gets the labelled file, the database and the model.
         workshop: an empty folder for what training reads.
     """
-    from tasks.holdout import TrainingOptions
-    from tasks.ingest import IngestSummary
-    from tasks.simulate import simulate_night
-    from tasks.sources import hash_content
-    from tasks.stages import FileJob, ingest
-    from tasks.train import train_model
+    from tasks.intake.ingest import IngestSummary
+    from tasks.intake.sources import hash_content
+    from tasks.intake.stage import FileJob
+    from tasks.simulation.simulate import simulate_night
+    from tasks.training.held_out import TrainingOptions
+    from tasks.training.register import train_model
+    from tasks.validation.accept import ingest
 
     source = home / LABELLED
     simulate_night(source, rows=6_000, seed=1, night=date(2026, 11, 1), labelled=True)

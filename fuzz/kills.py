@@ -200,7 +200,7 @@ def _compared(table: sa.Table) -> list[sa.Column[Any]]:
 def run(seconds: float, seed: int) -> Tally:
     """Kill a run at every point, on both databases, and again for as long as there is time."""
     from flows.private_server import private_server
-    from tasks.simulate import simulate_night
+    from tasks.simulation.simulate import simulate_night
 
     random = Random(seed)  # noqa: S311 - no secret
     end = time.monotonic() + seconds

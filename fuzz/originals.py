@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from hypothesis import strategies as st
 
-from tasks.simulate import simulate_night
+from tasks.simulation.simulate import simulate_night
 
 NSL_KDD_FOLDER: Final = Path(__file__).parents[2] / "shared" / "data" / "nsl-kdd"
 """Where the real files lie, if they are at hand: beside the project."""

@@ -20,7 +20,7 @@ from fuzz.file_oracle import RowTruth, Truth, truth_of_text
 from fuzz.forms import Case, Delivery, Trouble
 from fuzz.workbench import Stored, Trial, Workbench
 from storage.text import printable, readable
-from tasks.sources import SourceChangedError, SourceUnavailableError
+from tasks.intake.sources import SourceChangedError, SourceUnavailableError
 
 COUNTS: Final = ("rows_scored", "rows_quarantined", "rows_rejected", "rows_known")
 BELOW_SCORING: Final = ("prediction", "flagged_connection", "reason", "drift_statistic")

@@ -1,7 +1,7 @@
 """What plain Python thinks of one row: the NSL-KDD contract read check by check, value by value.
 
-Belongs here: the second opinion on ``tasks.row_checks``, which the fuzzing and a test share. Does
-not belong here: how a row's values came out of a file (see ``file_oracle``).
+Belongs here: the second opinion on ``tasks.validation.row_checks``, which the fuzzing and a test
+share. Does not belong here: how a row's values came out of a file (see ``file_oracle``).
 
 Only the declarations of single columns are taken from the contract; the rules between columns are
 written anew, because a mistake in an expression would otherwise be on both sides.

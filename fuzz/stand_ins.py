@@ -23,10 +23,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 import storage.lake
-import tasks.explain
-import tasks.row_checks
-import tasks.score
-import tasks.validate
+import tasks.scoring.explain
+import tasks.scoring.score
+import tasks.validation.row_checks
+import tasks.validation.validate
 from expectations.nsl_kdd import NSL_KDD
 from expectations.suites import BETWEEN, IN_SET, Check, SuiteName
 from fuzz.row_oracle import failed_checks, is_missing
@@ -187,8 +187,8 @@ def light_models() -> Iterator[None]:
     model = HashingModel()
     with (
         mock.patch.object(storage.lake, "json", _PLAIN_JSON),
-        mock.patch.object(tasks.score, "load_model", return_value=model),
-        mock.patch.object(tasks.explain, "load_model", return_value=model),
+        mock.patch.object(tasks.scoring.score, "load_model", return_value=model),
+        mock.patch.object(tasks.scoring.explain, "load_model", return_value=model),
         mock.patch.object(jinja2, "Environment", _one_environment),
     ):
         yield
@@ -198,7 +198,7 @@ def light_models() -> Iterator[None]:
 def light_suites() -> Iterator[None]:
     """Let validation in the block be done by plain Python."""
     with (
-        mock.patch.object(tasks.row_checks, "SuiteRunner", PlainSuite),
-        mock.patch.object(tasks.validate, "SuiteRunner", PlainSuite),
+        mock.patch.object(tasks.validation.row_checks, "SuiteRunner", PlainSuite),
+        mock.patch.object(tasks.validation.validate, "SuiteRunner", PlainSuite),
     ):
         yield

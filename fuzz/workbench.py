@@ -34,11 +34,11 @@ from storage.database import DATABASE_FILE, connect
 from storage.lake import batch_folder, discard_attempts
 from storage.model_store import register_model
 from storage.revisions import upgrade
-from tasks import stages
-from tasks.drift import DriftSummary
-from tasks.receive import Arrival, receive_file
-from tasks.stages import BatchJob, Refusal
+from tasks.drift.measure import DriftSummary
+from tasks.intake.receive import Arrival, receive_file
+from tasks.scoring.stage import BatchJob, explain, score
 from tasks.store import StageSummaries, store_known, store_rejected, store_scored
+from tasks.validation.accept import Refusal, ingest, validate
 
 MEMORY: Final = Path("/dev/shm")  # noqa: S108 - folders in it are made by mkdtemp
 NIGHT: Final = date(2026, 11, 20)
@@ -202,7 +202,7 @@ class Workbench:
     ) -> None:
         """Do the stages of a batch, and store what they made."""
         before("ingest")
-        ingested = stages.ingest(job, arrival.damage)
+        ingested = ingest(job, arrival.damage)
         if isinstance(ingested, Refusal):
             store_rejected(self.engine, held, job, arrival, ingested, NOW, NOW)
             return
@@ -210,13 +210,13 @@ class Workbench:
             store_known(self.engine, held, arrival, ingested, NOW, NOW)
             return
         before("validate")
-        validated = stages.validate(job, ingested)
+        validated = validate(job, ingested)
         if isinstance(validated, Refusal):
             store_rejected(self.engine, held, job, arrival, validated, NOW, NOW)
             return
         before("score")
-        scored = stages.score(job, validated)
-        explained = stages.explain(job, validated, scored)
+        scored = score(job, validated)
+        explained = explain(job, validated, scored)
         (job.folder / DRIFT_FILE).write_bytes(self._drift)
         drifted = DriftSummary(
             rows_reference=1,

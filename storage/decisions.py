@@ -1,7 +1,7 @@
 """Decisions of a retraining: each challenger that was weighed, and the promotion that may follow.
 
-Belongs here: storing both in one step. Does not belong here: the decision (``tasks.gate``), or
-changes of champion that a person makes (``model_store``).
+Belongs here: storing both in one step. Does not belong here: the decision
+(``tasks.retraining.gate``), or changes of champion that a person makes (``model_store``).
 """
 
 from collections.abc import Mapping, Sequence

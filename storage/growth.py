@@ -1,8 +1,8 @@
 """Growing files: which rows of a batch an earlier delivery of the same file accounts for already.
 
 Belongs here: the question what is known, answered from what the database holds. Does not belong
-here: how one content is found to begin with another (``tasks.receive``), or what is done with the
-rows that are new.
+here: how one content is found to begin with another (``tasks.intake.receive``), or what is done
+with the rows that are new.
 
 A log that is appended to arrives again with more rows. Its content is new, and so is its batch; but
 its beginning, byte by byte, is a batch that came before. The rows of that beginning are *known*:

@@ -38,7 +38,8 @@ of one contract that share them are refused, not confused."""
 LEFTOVER: Final = re.compile(
     rf"\.(fit-\w+|\w+-[0-9a-f]{{{VERSION_HEX}}}-(stale-)?[0-9a-f]{{12}})", re.ASCII
 )
-"""Names of the folders in which a model is fitted (``tasks.train``), copied or replaced."""
+"""Names of the folders in which a model is fitted (``tasks.training.register``), copied or
+replaced."""
 
 FIRST_MODEL: Final = "the first model of its contract"
 

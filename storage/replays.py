@@ -1,7 +1,7 @@
 """Replays: rows of a finished batch that are put through again, in a batch of their own.
 
 Belongs here: which rows are still open, recording a replay, and which row it corrects. Does not
-belong here: making the lines that are read again (``tasks.replay``).
+belong here: making the lines that are read again (``tasks.intake.replay``).
 
 A scored batch has open rows: those quarantined that no replay has scored. Of a batch rejected whole
 every row is open, until a replay of it is scored; that replay then has open rows of its own. The

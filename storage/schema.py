@@ -63,7 +63,7 @@ __all__ = [
 batch = Table(
     "batch",
     metadata,
-    # SHA-256, hexadecimal: of the decompressed bytes; of a replay see tasks.replay.
+    # SHA-256, hexadecimal: of the decompressed bytes; of a replay see tasks.intake.replay.
     Column("batch_id", Text, primary_key=True),
     Column("contract", Text, nullable=False),
     Column("batch_date", Date, nullable=False),

@@ -1,8 +1,8 @@
 """Shadow scorings: a challenger's predictions of a batch, and how they differ from the live ones.
 
-Belongs here: storing both. Does not belong here: the comparison itself (``tasks.shadow``), or live
-scorings (see ``scorings``). A shadow has no flagged connections: its flags are in its predictions,
-and do not count.
+Belongs here: storing both. Does not belong here: the comparison itself (``tasks.scoring.shadow``),
+or live scorings (see ``scorings``). A shadow has no flagged connections: its flags are in its
+predictions, and do not count.
 """
 
 from dataclasses import asdict, dataclass

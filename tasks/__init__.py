@@ -1,1 +1,31 @@
-"""What flows call: one module a stage, pure functions first, their Prefect tasks at the foot."""
+"""What flows call: a room for each part of the work, its Prefect tasks at the foot of a module.
+
+``ROOMS`` is the order of the rooms, and of the modules beside them: each imports only from those
+before it, and no module of a room imports one that imports it.
+"""
+
+from typing import Final
+
+ROOMS: Final = (
+    "arrays",
+    "ratios",
+    "wording",
+    "pages",
+    "task",
+    "fingerprint",
+    "intake",
+    "validation",
+    "networks",
+    "features",
+    "detectors",
+    "evaluation",
+    "scoring",
+    "drift",
+    "store",
+    "training",
+    "retraining",
+    "study",
+    "reporting",
+    "simulation",
+)
+"""From the lowest to the highest."""

@@ -3,6 +3,7 @@
 Belongs here: how a template is opened. Does not belong here: what any page shows.
 """
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -10,11 +11,15 @@ if TYPE_CHECKING:
 
 
 def open_template(name: str) -> "Template":
-    """Open a template of ``tasks/templates``; a value that it lacks is an error, not a blank."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+    """Open a template of a room; a value that it lacks is an error, not a blank.
+
+    Args:
+        name: the room's, and the file's: ``study/page.html``.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
-        loader=PackageLoader("tasks"),
+        loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -23,15 +23,16 @@ from storage.claims import Claim, ClaimLostError, OvertakenError
 from storage.outbox import OutboxEvent
 from storage.scorings import ScoringResult
 from storage.shadows import commit_shadow
-from tasks.drift import DriftSummary
-from tasks.explain import ExplainSummary
-from tasks.ingest import IngestSummary
-from tasks.receive import Arrival
-from tasks.score import ScoreSummary
-from tasks.shadow import ShadowSummary, describe_shadow, store_labelled
-from tasks.stages import BatchJob, Refusal
+from tasks.drift.measure import DriftSummary
+from tasks.intake.ingest import IngestSummary
+from tasks.intake.receive import Arrival
+from tasks.scoring.explain import ExplainSummary
+from tasks.scoring.score import ScoreSummary
+from tasks.scoring.shadow import ShadowSummary, describe_shadow, store_labelled
+from tasks.scoring.stage import BatchJob
 from tasks.task import task
-from tasks.validate import ExpectationOutcome, ValidationSummary
+from tasks.validation.accept import Refusal
+from tasks.validation.summary import ExpectationOutcome, ValidationSummary
 
 SCORED_EVENT = "noctule.batch.scored"
 REJECTED_EVENT = "noctule.batch.rejected"

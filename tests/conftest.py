@@ -329,7 +329,7 @@ def _deliver(inbox: Path, elsewhere: Path) -> tuple[Path, ...]:
     Returns:
         Files that lie elsewhere.
     """
-    from tasks.simulate import simulate_night
+    from tasks.simulation.simulate import simulate_night
 
     good = inbox / "night-2026-11-02.csv"
     simulate_night(good, rows=2_600, seed=7, night=date(2026, 11, 2))
@@ -413,7 +413,7 @@ def studied(tmp_path_factory: pytest.TempPathFactory) -> Studied:
     from functools import partial
 
     from flows.cli import main
-    from tasks.simulate import simulate_night
+    from tasks.simulation.simulate import simulate_night
     from tasks.study.study import study
 
     folder = tmp_path_factory.mktemp("studied")

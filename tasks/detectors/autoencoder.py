@@ -1,7 +1,8 @@
 """The one-class network, as it serves: an ONNX graph that reconstructs normal traffic.
 
 Belongs here: the error it leaves, and what it would have expected. Does not belong here: training
-(see ``autoencoder_training``, which needs Keras; this module must not), or the graph (``dense``).
+(see ``autoencoder_training``, which needs Keras; this module must not), or the graph
+(``tasks.networks.graphs``).
 """
 
 from dataclasses import dataclass, field
@@ -9,9 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tasks.arrays import Floats, Matrix
 from tasks.detectors.base import Positions, sum_groups
-from tasks.detectors.dense import GraphDetector
-from tasks.encode import CLIP, Floats, Matrix
+from tasks.features.encoding import CLIP
+from tasks.networks.graphs import GraphDetector
 
 if TYPE_CHECKING:
     import keras

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from tasks.arrays import Matrix
 from tasks.detectors.autoencoder import Autoencoder
-from tasks.detectors.network_training import fold_network, import_keras
-from tasks.encode import Matrix
+from tasks.networks.training import fold_network, import_keras
 
 if TYPE_CHECKING:
     import keras

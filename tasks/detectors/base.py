@@ -1,7 +1,8 @@
 """What a detector is: something that scores rows of numbers and can say which inputs did it.
 
 Belongs here: the interface that all detectors share, and the explanation that works for any. Does
-not belong here: any one detector, the encoding (``tasks.encode``), or how scores are joined.
+not belong here: any one detector, the encoding (``tasks.features.encoding``), or how scores are
+joined.
 
 A detector is fitted by the ``fit_...`` function of its module. It scores each row by that row
 alone: the same row has the same score, bit for bit, whatever else is in the batch and however the
@@ -16,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from tasks.encode import Floats, Matrix
+from tasks.arrays import Floats, Matrix
 
 Positions: TypeAlias = npt.NDArray[np.intp]
 

@@ -1,7 +1,8 @@
 """The second stage: which family of attack a flagged connection looks like, if it is an attack.
 
 Belongs here: the fitted trees, their files, and what they say of connections. Does not belong here:
-the choice of the cut below which a family is not named (see ``tasks.categories``), or any score.
+the choice of the cut below which a family is not named (see ``tasks.training.families``), or any
+score.
 """
 
 import json
@@ -14,8 +15,8 @@ import numpy.typing as npt
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
+from tasks.arrays import Floats, Matrix
 from tasks.detectors.gradient_boosting import text_of
-from tasks.encode import Floats, Matrix
 
 if TYPE_CHECKING:
     import lightgbm
@@ -50,7 +51,8 @@ class CategoryCard(BaseModel):
     families: tuple[str, ...] = Field(min_length=2)
     """In the order of the trees' outputs."""
     temperature: float = Field(gt=0)
-    """What the outputs are divided by before they become probabilities; see ``tasks.categories``.
+    """What the outputs are divided by before they become probabilities; see
+    ``tasks.training.families``.
 
     Source: Guo, Pleiss, Sun and Weinberger 2017, section 4.2."""
     cut: float = Field(ge=0)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from expectations.errors import UsageError
-from tasks.encode import Mask, Matrix
+from tasks.arrays import Mask, Matrix
 
 NEIGHBOURS = 20
 """Of the local outlier factor: scikit-learn's default, and the first work's."""

@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from tasks.arrays import Floats, Mask, Matrix
 from tasks.detectors.base import Detector, Positions, log_odds, occlude, probability
 from tasks.detectors.gradient_boosting import LightGBM, LightGBMOptions, fit_lightgbm
 from tasks.detectors.voters import (
@@ -20,7 +21,6 @@ from tasks.detectors.voters import (
     Voter,
     fit_voter,
 )
-from tasks.encode import Floats, Mask, Matrix
 
 
 class VotingOptions(BaseModel):

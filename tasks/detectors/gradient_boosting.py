@@ -1,7 +1,7 @@
 """Gradient boosted trees, stored as LightGBM's own text.
 
 Belongs here: fitting, serving and attributing the trees. Does not belong here: the encoding, the
-choice of inputs (``tasks.select``), or what a score means to the whole model.
+choice of inputs (``tasks.features.selection``), or what a score means to the whole model.
 """
 
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from tasks.arrays import Floats, Mask, Matrix
 from tasks.detectors.base import Positions, sum_groups
-from tasks.encode import Floats, Mask, Matrix
 
 if TYPE_CHECKING:
     import lightgbm

@@ -1,7 +1,7 @@
 """The model that scores a night: an encoder, its detectors, their tails and the thresholds.
 
 Belongs here: joining the detectors' scores, and the model folder. Does not belong here: fitting
-(see ``tasks.fit``), or the manifest and the register of versions (see ``storage``).
+(see ``tasks.training.fit``), or the manifest and the register of versions (see ``storage``).
 """
 
 import hashlib
@@ -16,11 +16,12 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict
 
 from expectations.errors import ModelRefusedError, UsageError
+from tasks.arrays import Floats
 from tasks.detectors.category import CATEGORY_SCHEMA, CategoryModel
-from tasks.detectors.cuts import Thresholds
 from tasks.detectors.member import ROLES, Member, MemberCard, Role
 from tasks.detectors.tails import Tail
-from tasks.encode import Encoded, Encoder, Floats, Value
+from tasks.detectors.thresholds import Thresholds
+from tasks.features.encoding import Encoded, Encoder, Value
 
 MODEL = "model.json"
 ENCODER_FILE = "encoder.json"

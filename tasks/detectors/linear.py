@@ -1,7 +1,7 @@
 """Classifiers that are linear once fitted: logistic regression and Bernoulli naive Bayes.
 
 Belongs here: fitting them, and serving their weights as a graph of one layer. Does not belong here:
-the graph itself (see ``dense``).
+the graph itself (see ``tasks.networks.graphs``).
 """
 
 import json
@@ -12,9 +12,9 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from tasks.arrays import Floats, Mask, Matrix
 from tasks.detectors.base import Positions, sum_groups
-from tasks.detectors.dense import DenseGraph, join_layers
-from tasks.encode import Floats, Mask, Matrix
+from tasks.networks.graphs import DenseGraph, join_layers
 
 
 class LogisticRegressionOptions(BaseModel):

@@ -12,11 +12,12 @@ from typing import Literal, get_args
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from tasks.arrays import Floats, Matrix
 from tasks.detectors.autoencoder import Autoencoder
 from tasks.detectors.base import Detector, Positions, normalise, occlude
 from tasks.detectors.registry import Form, load_detector
-from tasks.encode import Encoded, Encoder, Floats, Matrix
-from tasks.select import KeptColumns, Selection, load_selection
+from tasks.features.encoding import Encoded, Encoder
+from tasks.features.selection import KeptColumns, Selection, load_selection
 
 Role = Literal["classifier", "one_class"]
 """A model has one detector of each: one that knows attacks, and one that knows normal traffic."""

@@ -1,15 +1,11 @@
-"""What selections and detectors are called, for commands that must not import them.
+"""What detectors are called, for commands that must not import them, and how a recipe is written.
 
-Belongs here: the names. Does not belong here: what they stand for (see ``registry`` and
-``tasks.select``).
+Belongs here: the names. Does not belong here: what they stand for (see ``registry``).
 """
 
 from typing import Literal, get_args
 
-SelectionName = Literal["none", "forest", "rfe", "pca", "autoencoder", "uncorrelated"]
-"""``forest``: the columns a random forest ranks highest; ``rfe``: recursive feature elimination;
-``pca``: principal components; ``autoencoder``: the codes of one; ``uncorrelated``: without columns
-that strongly correlate with an earlier one."""
+from tasks.features.names import SELECTIONS, SelectionName
 
 ClassifierName = Literal[
     "lightgbm",
@@ -34,7 +30,6 @@ OneClassName = Literal[
 RECIPE_FORM = "CLASSIFIER+ONE_CLASS, or CLASSIFIER+ONE_CLASS+SELECTION"
 """How a recipe is written: what a model is made of, each with its default options."""
 
-SELECTIONS: tuple[SelectionName, ...] = get_args(SelectionName)
 CLASSIFIER_NAMES: tuple[ClassifierName, ...] = get_args(ClassifierName)
 ONE_CLASS_NAMES: tuple[OneClassName, ...] = get_args(OneClassName)
 

@@ -1,6 +1,7 @@
 """The supervised network: two hidden layers with batch normalisation.
 
-Belongs here: training it with Keras, and serving it. Does not belong here: the graph (``dense``).
+Belongs here: training it with Keras, and serving it. Does not belong here: the graph
+(``tasks.networks.graphs``).
 """
 
 from dataclasses import dataclass
@@ -9,9 +10,9 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from tasks.arrays import Floats, Mask, Matrix
 from tasks.detectors.base import Positions, occlude
-from tasks.detectors.dense import GraphDetector
-from tasks.encode import Floats, Mask, Matrix
+from tasks.networks.graphs import GraphDetector
 
 
 class NeuralNetworkOptions(BaseModel):
@@ -61,7 +62,7 @@ def fit_neural_network(
         seed: of weights and the order of rows.
         threads: used to serve; training runs on one thread, to be repeatable.
     """
-    from tasks.detectors.network_training import fold_network, import_keras
+    from tasks.networks.training import fold_network, import_keras
 
     keras = import_keras()
     keras.utils.set_random_seed(seed)

@@ -14,10 +14,10 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from tasks.arrays import Floats, Matrix
 from tasks.detectors.base import Positions, occlude, sum_groups
-from tasks.detectors.dense import DenseGraph, GraphDetector, join_layers
 from tasks.detectors.sklearn_files import read_sklearn, write_sklearn
-from tasks.encode import Floats, Matrix
+from tasks.networks.graphs import DenseGraph, GraphDetector, join_layers
 
 VARIANCE_FLOOR = 1e-3
 """Added to the variance of every input, in the mixture: a column that never varied among normals

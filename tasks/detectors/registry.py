@@ -12,6 +12,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import BaseModel, Field
 
 from expectations.errors import ModelRefusedError
+from tasks.arrays import Mask, Matrix
 from tasks.detectors.autoencoder import Autoencoder
 from tasks.detectors.autoencoder_training import AutoencoderOptions, fit_autoencoder
 from tasks.detectors.base import Detector
@@ -55,11 +56,10 @@ from tasks.detectors.voters import (
     VoterOptions,
     fit_voter,
 )
-from tasks.encode import Mask, Matrix
 
 Form = Literal["ordinal", "neural"]
 """Of the encoding: ``ordinal`` are the features as they are, ``neural`` is standardised and
-one-hot; see ``tasks.encode``."""
+one-hot; see ``tasks.features.encoding``."""
 
 ClassifierOptions: TypeAlias = Annotated[
     LightGBMOptions

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
-from tasks.encode import Floats
+from tasks.arrays import Floats
 
 TAIL_FRACTION = 0.02
 """Share of held-out normals that the extrapolation is fitted to: a guess, wide enough for a stable

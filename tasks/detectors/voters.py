@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from tasks.arrays import Floats, Mask, Matrix
 from tasks.detectors.base import Positions, log_odds, occlude
 from tasks.detectors.sklearn_files import read_sklearn, write_sklearn
-from tasks.encode import Floats, Mask, Matrix
 
 if TYPE_CHECKING:
     from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]

@@ -22,12 +22,13 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from expectations.errors import ServiceUnavailableError
-from tasks.detectors.names import CLASSIFIER_NAMES, SELECTIONS, ClassifierName, SelectionName
+from tasks.arrays import Floats, Mask
+from tasks.detectors.names import CLASSIFIER_NAMES, ClassifierName
 from tasks.detectors.registry import CLASSIFIERS, fit_classifier
-from tasks.encode import Floats, Mask
-from tasks.metrics import roc_auc
+from tasks.evaluation.metrics import roc_auc
+from tasks.features.names import SELECTIONS, SelectionName
+from tasks.features.selection import fit_selection
 from tasks.ratios import ratio
-from tasks.select import fit_selection
 from tasks.study.curves import Curve, trace_precision, trace_roc
 from tasks.study.split import FURTHER_SEEDS, SEED, Split
 

@@ -6,7 +6,7 @@ Belongs here: the points. Does not belong here: drawing them (``tasks.study.page
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from tasks.encode import Floats, Mask
+from tasks.arrays import Floats, Mask
 
 CURVE_POINTS = 200
 """Of a curve that is drawn. A guess: no eye sees more."""

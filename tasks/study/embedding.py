@@ -7,7 +7,7 @@ in such a picture mean little.
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from tasks.encode import Mask, Matrix
+from tasks.arrays import Mask, Matrix
 from tasks.study.split import SEED
 
 SAMPLE_ROWS = 2_000

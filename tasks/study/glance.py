@@ -12,7 +12,7 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict
 
 from expectations.contract import Contract
-from tasks.encode import Mask
+from tasks.arrays import Mask
 
 MOST_OUTLIERS = 40
 """Drawn of each side of a box. A guess: more are one blot."""

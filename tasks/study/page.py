@@ -18,7 +18,7 @@ from tasks.study.glance import Box
 from tasks.study.reconstruction import Reconstruction
 from tasks.study.study import StudyReport
 
-TEMPLATE = "study.html"
+TEMPLATE = "study/page.html"
 
 NORMAL, ANOMALY = "#3b6fb6", "#c4472b"
 """Of the two classes in every plot; told apart by those who see no red or no green too."""

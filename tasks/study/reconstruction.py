@@ -9,10 +9,11 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict
 
 from expectations.contract import Contract
+from tasks.arrays import Floats, Mask, Matrix
 from tasks.detectors.autoencoder import Autoencoder
 from tasks.detectors.autoencoder_training import AutoencoderOptions, build_network, fit_autoencoder
-from tasks.encode import Encoder, Floats, Mask, Matrix
-from tasks.metrics import roc_auc
+from tasks.evaluation.metrics import roc_auc
+from tasks.features.encoding import Encoder
 from tasks.study.comparison import Report, judge_flags
 from tasks.study.curves import Curve, trace_precision, trace_roc
 from tasks.study.split import SEED, Split

@@ -1,7 +1,7 @@
 """Labelled rows, encoded and split the way the first of the two works did it.
 
 Belongs here: one-hot columns, the stratified split, min-max scaling. Does not belong here: the
-encoding that serves (``tasks.encode``), which scales otherwise.
+encoding that serves (``tasks.features.encoding``), which scales otherwise.
 
 The notebook one-hot encodes the whole file, drops the first name of each category, splits it 80:20
 stratified by the label as text, and scales each column to the range of the training part. Figures
@@ -16,7 +16,7 @@ import numpy.typing as npt
 import polars as pl
 
 from expectations.contract import Column
-from tasks.encode import Mask, Matrix
+from tasks.arrays import Mask, Matrix
 
 TEST_SHARE = 0.2
 """Of the rows, as in the notebook."""

@@ -14,15 +14,16 @@ from pydantic import BaseModel, ConfigDict
 
 from expectations.contract import Contract
 from expectations.errors import TrainingDataError
-from tasks.detectors.names import CLASSIFIER_NAMES, SELECTIONS, ClassifierName, SelectionName
-from tasks.select import KeptColumns, fit_selection
+from tasks.detectors.names import CLASSIFIER_NAMES, ClassifierName
+from tasks.features.names import SELECTIONS, SelectionName
+from tasks.features.selection import KeptColumns, fit_selection
 from tasks.study.comparison import Comparison, compare
 from tasks.study.embedding import Embedding, embed
 from tasks.study.glance import Glance, look_at
 from tasks.study.reconstruction import Reconstruction, judge_reconstruction
 from tasks.study.split import FURTHER_SEEDS, SEED, TEST_SHARE, encode_rows, split_rows
 from tasks.study.unsupervised import Agreement, judge_unsupervised
-from tasks.training_data import TrainingRows
+from tasks.training.rows import TrainingRows
 
 IMPORTANCES = 20
 """Columns whose importance is shown. A guess: one screen."""

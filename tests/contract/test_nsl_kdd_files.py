@@ -6,8 +6,8 @@ import polars as pl
 import pytest
 
 from expectations.nsl_kdd import NSL_KDD
-from tasks.batch_profile import BatchProfile
-from tasks.row_checks import RowChecker
+from tasks.validation.batch_profile import BatchProfile
+from tasks.validation.row_checks import RowChecker
 
 pytestmark = pytest.mark.real_data
 

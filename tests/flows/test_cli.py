@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 
 from storage.database import connect
 from storage.model_store import champion, register_model
-from tasks.simulate import simulate_night
+from tasks.simulation.simulate import simulate_night
 
 if TYPE_CHECKING:
     from tests.conftest import Night

@@ -16,7 +16,7 @@ from flows.nightly import nightly
 from storage.database import connect, write
 from storage.outbox import OutboxEvent, announce, pending_events
 from storage.schema import outbox
-from tasks.events import publish_events
+from tasks.reporting.events import publish_events
 
 if TYPE_CHECKING:
     from tests.flows.conftest import Server

@@ -44,9 +44,8 @@ from storage.lake import find_fault, run_stage
 from storage.model_store import champion, promote, register_model, rollback
 from storage.queries import batch_rows
 from storage.revisions import upgrade
-from tasks import stages
-from tasks.outcomes import FileOutcome
-from tasks.simulate import simulate_night
+from tasks.reporting.outcomes import FileOutcome
+from tasks.simulation.simulate import simulate_night
 from tasks.store import store_scored
 from tests.flows.conftest import without_prefect
 
@@ -190,7 +189,7 @@ def test_a_disk_that_is_full_while_a_stage_writes_leaves_nothing_of_it(
     assert (done / name).is_file()
     shutil.rmtree(done)
     with monkeypatch.context() as patch, without_prefect():
-        patch.setattr(stages, "run_stage", partial(fill_disk, done.name, name))
+        patch.setattr("tasks.intake.stage.run_stage", partial(fill_disk, done.name, name))
         with pytest.raises(ServiceUnavailableError) as full:
             score(source)
     assert full.value.exit_code == 4
@@ -234,7 +233,9 @@ def test_a_full_disk_ends_the_command_with_4_and_words_and_the_next_one_finishes
     (scored,) = staged.glob("score-*")
     shutil.rmtree(scored)
     with monkeypatch.context() as patch:
-        patch.setattr(stages, "run_stage", partial(fill_disk, scored.name, "scores-00000.parquet"))
+        patch.setattr(
+            "tasks.intake.stage.run_stage", partial(fill_disk, scored.name, "scores-00000.parquet")
+        )
         ended = noctule("run", source, "--json")
     assert (ended.code, ended.err) == (4, "")
     (file,) = json.loads(ended.out)["files"]

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from storage.database import connect
 from storage.queries import batch_rows, flagged_rows, latest_night
 from storage.schema import prediction, quarantined_row, scoring
-from tasks.simulate import simulate_night
+from tasks.simulation.simulate import simulate_night
 
 if TYPE_CHECKING:
     from tests.flows.conftest import Ended

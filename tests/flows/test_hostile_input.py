@@ -32,8 +32,8 @@ from expectations.nsl_kdd import NSL_KDD
 from storage.database import connect
 from storage.queries import batch_rows, flagged_rows
 from storage.schema import delivery, metadata, prediction, quarantined_row, scoring
-from tasks import receive
-from tasks.sources import ContentHash, hash_content
+from tasks.intake import receive
+from tasks.intake.sources import ContentHash, hash_content
 
 if TYPE_CHECKING:
     from tests.flows.conftest import Ended
@@ -176,7 +176,7 @@ def hostile(
 
 def simulated(folder: Path) -> list[list[str]]:
     """Simulate connections without a label; the last is the fullest moment of a flood."""
-    from tasks.simulate import simulate_night
+    from tasks.simulation.simulate import simulate_night
 
     simulate_night(folder / "night.csv", rows=1_000, seed=3, night=date(2026, 11, 2), labelled=True)
     frame = pl.read_csv(folder / "night.csv", infer_schema=False)

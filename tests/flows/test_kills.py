@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from fuzz.homes import move_to_postgres
 from fuzz.kills import POINTS, Place, kill_at, read_rows
 from storage.schema import run
-from tasks.simulate import simulate_night
+from tasks.simulation.simulate import simulate_night
 
 if TYPE_CHECKING:
     from tests.flows.conftest import Ended

@@ -14,9 +14,9 @@ from flows.retrain import accept_files
 from flows.settings import load_settings
 from storage.database import connect
 from storage.queries import model_rows
-from tasks import stages
-from tasks.labelling import LabelReading
-from tasks.simulate import simulate_night
+from tasks.intake.labelling import LabelReading
+from tasks.simulation.simulate import simulate_night
+from tasks.validation import accept
 
 if TYPE_CHECKING:
     from tests.flows.conftest import Ended
@@ -151,7 +151,7 @@ def test_a_retraining_takes_files_of_the_training_folder_by_the_same_rules(
 ) -> None:
     monkeypatch.setenv("NOCTULE_SETTLE_S", "0")
     for stage in ("ingest", "validate"):
-        monkeypatch.setattr(f"flows.train.{stage}_task", getattr(stages, stage))
+        monkeypatch.setattr(f"flows.train.{stage}_task", getattr(accept, stage))
     folder = home / "training"
     folder.mkdir()
     frame.drop("attack").rename({"class": "Label"}).write_csv(folder / "a.csv")

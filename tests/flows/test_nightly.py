@@ -20,10 +20,10 @@ from storage.lake import batch_folder
 from storage.queries import batch_rows, flagged_rows, quarantine_rows
 from storage.schema import outbox, prediction, run, scoring
 from storage.text import printable
-from tasks.ingest import IngestSummary
-from tasks.receive import Arrival
-from tasks.sources import hash_content
-from tasks.stages import FileJob
+from tasks.intake.ingest import IngestSummary
+from tasks.intake.receive import Arrival
+from tasks.intake.sources import hash_content
+from tasks.intake.stage import FileJob
 
 if TYPE_CHECKING:
     from tests.conftest import Night

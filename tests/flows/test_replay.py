@@ -15,8 +15,8 @@ from expectations.nsl_kdd import NSL_KDD
 from storage.database import connect
 from storage.queries import batch_rows, flagged_rows, quarantine_rows
 from storage.schema import batch, correction
-from tasks import replay
-from tasks.simulate import simulate_night
+from tasks.intake import replay
+from tasks.simulation.simulate import simulate_night
 
 if TYPE_CHECKING:
     from tests.flows.conftest import Ended, Kept
@@ -188,7 +188,7 @@ def test_a_corrected_file_that_changes_once_it_is_known_is_not_read(
         return find_really(corrected, contract)
 
     with monkeypatch.context() as patch:
-        patch.setattr("tasks.replay._find_names", find_names)
+        patch.setattr("tasks.intake.replay._find_names", find_names)
         refused = noctule("replay", came["batch_id"], fixed)
     assert refused.code == 3
     assert "fixed.csv changed while it was worked on" in refused.out + refused.err

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from fuzz.homes import move_to_postgres
 from storage.database import connect, write
 from storage.schema import prediction
-from tasks.simulate import simulate_night
+from tasks.simulation.simulate import simulate_night
 
 if TYPE_CHECKING:
     from tests.flows.conftest import Ended, Kept

@@ -18,12 +18,12 @@ from flows import retrain
 from flows.settings import Settings
 from storage.database import connect
 from storage.queries import batch_rows, decision_rows, history_rows, shadow_rows
-from tasks import challenge
-from tasks.fit import FitSummary, fit_model
-from tasks.gather import Gathered
-from tasks.holdout import TrainingOptions
-from tasks.simulate import simulate_night
+from tasks.retraining import challengers as challenge
+from tasks.retraining.labelled_batches import Gathered
+from tasks.simulation.simulate import simulate_night
 from tasks.task import task
+from tasks.training.fit import FitSummary, fit_model
+from tasks.training.held_out import TrainingOptions
 
 if TYPE_CHECKING:
     from tests.flows.conftest import Ended, Server

@@ -30,7 +30,7 @@ from storage.database import DATABASE_FILE, connect
 from storage.dismissals import dismiss
 from storage.queries import open_rejection_rows
 from storage.schema import run
-from tasks.simulate import simulate_night
+from tasks.simulation.simulate import simulate_night
 from tests.flows.conftest import ANSWER_S, Server
 
 WAIT_S = 240

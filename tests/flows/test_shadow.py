@@ -17,9 +17,9 @@ from storage.database import connect
 from storage.model_store import champion, register_model
 from storage.queries import batch_rows, shadow_rows
 from storage.schema import prediction, scoring
-from tasks import stages
-from tasks.outcomes import FileOutcome
-from tasks.simulate import simulate_night
+from tasks.reporting.outcomes import FileOutcome
+from tasks.scoring import stage
+from tasks.simulation.simulate import simulate_night
 from tests.flows.conftest import without_prefect
 from tests.unit.storage.conftest import read_table
 
@@ -107,8 +107,8 @@ def test_a_shadow_scores_after_the_batch_is_stored_and_is_stored_beside_it(
         seen.extend(row["status"] for row in batch_rows(engine))
         return compare(*arguments)
 
-    compare = stages.compare_scores
-    monkeypatch.setattr(stages, "compare_scores", look)
+    compare = stage.compare_scores
+    monkeypatch.setattr(stage, "compare_scores", look)
     outcome = score(source)
     assert seen == ["scored"]
     (row,) = shadow_rows(engine)
@@ -135,7 +135,7 @@ def test_a_shadow_that_breaks_off_fails_no_night(
     error: BaseException,
     says: str,
 ) -> None:
-    monkeypatch.setattr(stages, "compare_scores", raising(error))
+    monkeypatch.setattr(stage, "compare_scores", raising(error))
     outcome = score(source)
     assert (outcome.status, outcome.exit_code) == ("scored", 0)
     assert of_shadow(outcome) == f"shadow {challenger} did not score: {says}"
@@ -189,7 +189,7 @@ def test_a_run_that_is_killed_while_the_shadow_scores_has_stored_its_batch(
     engine: Engine, source: Path, challenger: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(stages, "compare_scores", raising(KeyboardInterrupt()))
+        patch.setattr(stage, "compare_scores", raising(KeyboardInterrupt()))
         with pytest.raises(KeyboardInterrupt):
             score(source)
     assert_alone(engine)
@@ -207,7 +207,7 @@ def test_the_run_of_a_night_whose_shadow_fails_is_completed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     error = pl.exceptions.PanicException("capacity overflow")
-    monkeypatch.setattr(stages, "compare_scores", raising(error))
+    monkeypatch.setattr(stage, "compare_scores", raising(error))
     ended = noctule("run", source, "--json")
     assert (ended.code, ended.err) == (0, "")
     (file,) = json.loads(ended.out)["files"]

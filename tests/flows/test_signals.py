@@ -18,7 +18,7 @@ from sqlalchemy import select
 from flows.signals import stopped_in_words
 from storage.database import connect
 from storage.schema import run
-from tasks.simulate import simulate_night
+from tasks.simulation.simulate import simulate_night
 
 if TYPE_CHECKING:
     from tests.flows.conftest import Ended, Server

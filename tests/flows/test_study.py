@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tasks.simulate import simulate_night
+from tasks.simulation.simulate import simulate_night
 from tasks.study.study import StudyReport
 
 if TYPE_CHECKING:

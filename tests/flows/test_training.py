@@ -19,7 +19,7 @@ from storage.claims import lock_folder
 from storage.database import connect
 from storage.queries import history_rows, model_rows
 from storage.schema import run
-from tasks.simulate import simulate_night
+from tasks.simulation.simulate import simulate_night
 
 if TYPE_CHECKING:
     from tests.flows.conftest import Ended, Server

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.psi import (
+from tasks.drift.psi import (
     MIN_EXPECTED,
     CategoryBins,
     NumericBins,

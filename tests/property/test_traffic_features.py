@@ -7,7 +7,7 @@ import polars as pl
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tasks.traffic import compute_traffic_features
+from tasks.simulation.traffic import compute_traffic_features
 
 MIDNIGHT = datetime(2026, 11, 3)  # noqa: DTZ001  the features compare times; no zone is involved
 FLAGS = ("SF", "S0", "S1", "S2", "S3", "SH", "REJ", "RSTO", "RSTR", "RSTOS0", "OTH")

@@ -9,9 +9,9 @@ import pytest
 
 from flows.settings import Settings
 from flows.tables import show_evaluation, show_night, show_rows
-from tasks.evaluate import Evaluation
-from tasks.metrics import OperatingPoint
-from tasks.outcomes import FileOutcome, NightOutcome, SkippedFile
+from tasks.evaluation.evaluate import Evaluation
+from tasks.evaluation.metrics import OperatingPoint
+from tasks.reporting.outcomes import FileOutcome, NightOutcome, SkippedFile
 
 
 def printed(capsys: pytest.CaptureFixture[str], row: dict[str, object]) -> list[str]:

@@ -33,7 +33,7 @@ MODULE = re.compile(rf"\b(?:{'|'.join(PACKAGES)})\.(?:{NAMES})\b")
 
 
 def test_a_name_of_a_module_would_be_seen() -> None:
-    assert MODULE.search("what it reads; see ``tasks.select``.")
+    assert MODULE.search("what it reads; see ``tasks.features.selection``.")
     assert MODULE.search("from storage.views")
     assert not MODULE.search("the tasks. Select one; flows.csv")
 

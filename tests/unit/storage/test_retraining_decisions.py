@@ -6,15 +6,15 @@ from types import SimpleNamespace
 from storage.model_store import champion, promote, rollback
 from storage.promotions import list_rolled_back
 from storage.queries import decision_rows, history_rows
-from tasks.challenge import FittedChallenger
-from tasks.decide import Challenged, RetrainOutcome, Weighed, decide
-from tasks.detectors.cuts import Thresholds
-from tasks.fit import FitSummary
-from tasks.gate import Verdict
-from tasks.gather import Gathered
-from tasks.holdout import TrainingOptions
-from tasks.judgement import TrainingMetrics
-from tasks.paired import Comparison, Interval
+from tasks.detectors.thresholds import Thresholds
+from tasks.retraining.challengers import FittedChallenger
+from tasks.retraining.comparison import Comparison, Interval
+from tasks.retraining.decide import Challenged, RetrainOutcome, Weighed, decide
+from tasks.retraining.gate import Verdict
+from tasks.retraining.labelled_batches import Gathered
+from tasks.training.assessment import TrainingMetrics
+from tasks.training.fit import FitSummary
+from tasks.training.held_out import TrainingOptions
 
 NOW = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
 FIRST, SECOND, THIRD = (f"nsl_kdd-{digit * 12}" for digit in "abc")

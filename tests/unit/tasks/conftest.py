@@ -11,8 +11,8 @@ from expectations.nsl_kdd import NSL_KDD
 from tasks.detectors.autoencoder_training import AutoencoderOptions
 from tasks.detectors.gradient_boosting import LightGBMOptions
 from tasks.detectors.hybrid import Model, load_model
-from tasks.fit import FitSummary, fit_model
-from tasks.holdout import TrainingOptions
+from tasks.training.fit import FitSummary, fit_model
+from tasks.training.held_out import TrainingOptions
 
 MakeConnections = Callable[..., pl.DataFrame]
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from expectations.errors import ModelRefusedError, UsageError
+from tasks.arrays import Floats, Mask, Matrix
 from tasks.detectors.autoencoder_training import AutoencoderOptions, fit_autoencoder
 from tasks.detectors.base import Detector, log_odds, occlude, probability
 from tasks.detectors.clustering import (
@@ -26,7 +27,6 @@ from tasks.detectors.registry import (
     fit_one_class,
     load_detector,
 )
-from tasks.encode import Floats, Mask, Matrix
 
 KINDS = (*CLASSIFIER_NAMES, *ONE_CLASS_NAMES)
 

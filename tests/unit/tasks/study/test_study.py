@@ -29,7 +29,7 @@ from tasks.study.glance import draw_box, look_at
 from tasks.study.page import draw, render_study
 from tasks.study.split import encode_rows, split_rows
 from tasks.study.study import StudyReport, StudySource, study
-from tasks.training_data import TrainingRows, read_training_rows
+from tasks.training.rows import TrainingRows, read_training_rows
 
 NAME = "night</script><b>.csv"
 

@@ -1,0 +1,342 @@
+"""Which column of a file holds its labels, told from its beginning, before any time is spent.
+
+Belongs here: the choice of the column, and the refusal of files that leave it open. Does not belong
+here: how its values are read (``tasks.intake.labelling``).
+"""
+
+import re
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from expectations.contract import Contract
+from expectations.errors import TrainingDataError, UsageError
+from storage.text import printable
+from tasks.evaluation.label_heads import FileHead, look_at
+from tasks.evaluation.labels import CORRECT_LABELS, find_unclear, has_labels
+from tasks.intake.header import fold
+from tasks.intake.label_words import NORMAL_WORDS, fold_value, looks_labelled, says_which
+from tasks.intake.labelling import (
+    VALUES_COUNTED,
+    VALUES_SHOWN,
+    LabelReader,
+    LabelReading,
+    LabelTally,
+    arrange_label,
+    describe_values,
+    shown,
+)
+from tasks.intake.sources import CONTENT_BYTES
+from tasks.wording import plural
+
+LABEL_WORDS = frozenset(
+    {
+        "anomalous", "anomaly", "attack", "attacks", "benign", "category", "class", "classes",
+        "classification", "intrusion", "label", "labels", "malicious", "malware", "normal",
+        "outcome", "outlier", "result", "target", "targets", "threat", "truth", "type", "verdict",
+        "y",
+    }
+)  # fmt: skip
+"""Words of which one in the name of a column says that it may hold labels, such as ``is_attack``
+and ``groundTruth``: those met in public data sets and in textbooks. A word too many costs nothing:
+the column is named in a message, and is not used for it."""
+
+WHOLE_WORD = 5
+"""Letters from which on such a word counts within another, as in ``attackcat``. A guess: shorter
+ones are within too many."""
+
+NAMES_SHOWN = 5
+"""Columns that a message names: a guess; ``OTHERS_SHOWN`` beside one that is described."""
+OTHERS_SHOWN = 2
+NAME_CHARACTERS = 30
+"""Characters of a column's name in what is to be typed: a guess, longer than most names."""
+
+_NAME_WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
+
+
+@dataclass(frozen=True)
+class FoundLabels:
+    """How the labels of a file are read."""
+
+    reading: LabelReading | None
+    """None where they are in the contract's columns and words, and where none are to be used."""
+    notes: tuple[str, ...] = ()
+    """What a reader of the figures should know, a sentence each."""
+
+
+def ask_labels(
+    label: str | None, normal: Sequence[str] | None, *, is_unlabelled: bool = False
+) -> LabelReading:
+    """Return what a user says of the labels of his files.
+
+    Raises:
+        UsageError: it contradicts itself.
+    """
+    if is_unlabelled and (label is not None or normal):
+        given = "--label" if label is not None else "--normal"
+        message = (
+            f"Cannot use {given} with --unlabelled: the one says where labels are, the other that"
+            " every connection is taken for normal. Leave one of them out"
+        )
+        raise UsageError(message)
+    return LabelReading(column=label, normal=tuple(normal or ()))
+
+
+def choose_labels(
+    sources: Sequence[Path],
+    contract: Contract,
+    asked: LabelReading,
+    doing: str,
+    *,
+    is_unlabelled: bool = False,
+    limit_bytes: int = CONTENT_BYTES,
+) -> list[FoundLabels]:
+    """Return how the labels of each file are read, told from its first rows.
+
+    Args:
+        sources: the files; at least one.
+        contract: declares the columns.
+        asked: what the user says of the labels.
+        doing: for messages: ``train on``, ``evaluate``, ``study``.
+        is_unlabelled: whether every connection is to be taken for normal.
+        limit_bytes: largest content of a file.
+
+    Raises:
+        InputRejectedError: a file cannot be read.
+        TrainingDataError: a file has no labels, or labels that are not clear; or it has some, and
+            none are to be used.
+        UsageError: no file has the column that is asked for, or it is no label column.
+    """
+    heads = [look_at(source, contract, limit_bytes) for source in sources]
+    require_column(heads, contract, asked)
+    found = [
+        find_labels(head, contract, asked, doing, is_unlabelled=is_unlabelled) for head in heads
+    ]
+    if all(head.is_whole for head in heads):
+        require_normal(
+            [
+                (head.name, _tally(head, contract, one.reading))
+                for head, one in zip(heads, found, strict=True)
+                if one.reading is not None
+            ],
+            doing,
+        )
+    return found
+
+
+def require_column(heads: Sequence[FileHead], contract: Contract, asked: LabelReading) -> None:
+    """Refuse a label column that is none.
+
+    Raises:
+        UsageError: it is declared as something else, or no file has it.
+    """
+    if asked.column is None:
+        return
+    meant = fold(asked.column)
+    declared = next((one for one in contract.columns if fold(one.name) == meant), None)
+    if declared is not None and declared.role != "label":
+        message = (
+            f"Cannot use --label {shown(asked.column)}: {contract.name} declares that column as"
+            f" {'a feature' if declared.role == 'feature' else declared.role}, and no label."
+            " Name the column that says which connections are attacks"
+        )
+        raise UsageError(message)
+    if not any(head.find(asked.column) for head in heads):
+        names = dict.fromkeys(name for head in heads for name in head.values)
+        message = (
+            f"Cannot use --label {shown(asked.column)}: no file has such a column. Beside the"
+            f" features there {_list_names(list(names))}"
+        )
+        raise UsageError(message)
+
+
+def find_labels(
+    head: FileHead,
+    contract: Contract,
+    asked: LabelReading,
+    doing: str,
+    *,
+    is_unlabelled: bool = False,
+) -> FoundLabels:
+    """Return how the labels of a file are read; see ``choose_labels``."""
+    present = [column.name for column in head.layout.columns]
+    column = None if asked.column is None else head.find(asked.column)
+    is_declared = has_labels(contract, present)
+    if column is not None:
+        reading = LabelReading(column=column, normal=asked.normal)
+        _require_words(head, column, reading, doing)
+        return FoundLabels(reading)
+    if not is_declared:
+        return _find_unlabelled(head, contract, doing, is_unlabelled=is_unlabelled)
+    if is_unlabelled:
+        names = " and ".join(
+            shown(name) for name in (contract.label, contract.attack) if name in present
+        )
+        message = (
+            f"Cannot {doing} {head.name} with --unlabelled: it says by {names} which of its"
+            " connections are attacks. Leave --unlabelled out; or take the labels out of the file,"
+            " and the attacks if they are to be found, to fit a model of normal traffic alone."
+        )
+        raise TrainingDataError(message)
+    if asked.normal:
+        return FoundLabels(LabelReading(normal=asked.normal))
+    labels = {name: head.values[name] for name in present if name in head.values}
+    frame = pl.DataFrame(labels, schema=dict.fromkeys(labels, pl.String)).lazy()
+    if unclear := find_unclear([frame], contract, None if head.is_whole else head.rows):
+        message = f"Cannot {doing} {head.name}: {unclear} {CORRECT_LABELS}"
+        raise TrainingDataError(message)
+    return FoundLabels(None)
+
+
+def require_normal(files: Sequence[tuple[str, LabelTally]], doing: str) -> None:
+    """Refuse label columns whose values cannot have been meant as they were read.
+
+    Args:
+        files: what messages call each file, and what its label column was read as.
+        doing: for messages: ``train on``, ``evaluate``, ``study``.
+
+    Raises:
+        TrainingDataError: a value says neither normal nor attack; a value that was said to mean
+            normal is in no row; or no row of any file is normal, and not all of them surely are
+            attacks.
+    """
+    for name, tally in files:
+        if tally.rows_unclear:
+            message = (
+                f"Cannot {doing} {name}: {plural(tally.rows_unclear, 'row')} of its column"
+                f" {shown(tally.column)} cannot be told to be normal or an attack: it holds"
+                f" {tally.described}. {CORRECT_LABELS}"
+            )
+            raise TrainingDataError(message)
+    if not files:
+        return
+    unmet = set.intersection(*(set(tally.unmet) for _, tally in files))
+    is_normal_met = any(tally.rows_normal for _, tally in files)
+    doubtful = [(name, tally) for name, tally in files if not tally.are_sure]
+    if not unmet and (is_normal_met or not doubtful):
+        return
+    name, tally = (doubtful or files)[0]
+    expected = (
+        f"no row holds {', '.join(map(shown, sorted(unmet)[:VALUES_SHOWN]))}, which is to mean"
+        " normal"
+        if unmet
+        else "no row is normal"
+    )
+    message = (
+        f"Cannot {doing} {name} by its column {shown(tally.column)}: {expected}. It holds"
+        f" {tally.described}. Say with --normal VALUE which of them means normal; nothing was"
+        " stored."
+    )
+    raise TrainingDataError(message)
+
+
+def _tally(head: FileHead, contract: Contract, reading: LabelReading) -> LabelTally:
+    """Return what the label column of a file is read as in its first rows."""
+    reader = LabelReader(reading, arrange_label(head.layout, contract, reading), contract)
+    reader.count(head.values[reader.column])
+    return reader.close()
+
+
+def _find_unlabelled(
+    head: FileHead, contract: Contract, doing: str, *, is_unlabelled: bool
+) -> FoundLabels:
+    """Say that a file has no labels, if that is asked for; name the columns that look like some.
+
+    Raises:
+        TrainingDataError: it is not asked for.
+    """
+    suspects = [name for name in head.values if name not in contract.by_name]
+    likely = [name for name in suspects if _holds_labels(head.values[name], contract)]
+    likely += [name for name in suspects if name not in likely and _is_called_label(name)]
+    if is_unlabelled:
+        notes = (
+            f"column {shown(name)} looks like a label ({_describe_head(head, name)}) and is not"
+            " used: every connection is taken for normal"
+            for name in likely[:1]
+        )
+        return FoundLabels(None, notes=tuple(notes))
+    declared = " or ".join(shown(name) for name in (contract.label, contract.attack) if name)
+    missing = (
+        f"Cannot {doing} {head.name}: it has no column {declared} that says which of its"
+        " connections are attacks."
+    )
+    if likely:
+        first, *others = likely
+        values = [value for value, _ in head.count_values(first)]
+        is_told = any(fold_value(value) in NORMAL_WORDS for value in values)
+        also = f" So may {_join(others[:OTHERS_SHOWN])}." if others else ""
+        advice = (
+            f" Column {shown(first)} looks like a label: {_describe_head(head, first)}.{also}"
+            f" If it is, add --label {shlex.quote(printable(first, NAME_CHARACTERS))}"
+            + ("" if is_told else ", and --normal VALUE for the value that means normal")
+        )
+    elif suspects:
+        advice = (
+            " If another column does, name it with --label COLUMN: beside the features there"
+            f" {_list_names(suspects)}"
+        )
+    else:
+        advice = " Name a labelled file"
+    if doing == "train on":
+        advice += (
+            ". To take every connection for normal, attacks among them, and fit a one-class model"
+            " alone, add --unlabelled"
+        )
+    message = f"{missing}{advice}. Nothing was stored."
+    raise TrainingDataError(message)
+
+
+def _require_words(head: FileHead, column: str, reading: LabelReading, doing: str) -> None:
+    """Refuse a label column of pairs, such as 0 and 1, unless it is said which means normal.
+
+    Raises:
+        TrainingDataError: it is not.
+    """
+    values = head.values[column].drop_nulls().unique().to_list()
+    if reading.normal or not values or says_which(values):
+        return
+    message = (
+        f"Cannot {doing} {head.name} by its column {shown(column)}: {_describe_head(head, column)}."
+        " Say with --normal VALUE which of them means normal; nothing was stored."
+    )
+    raise TrainingDataError(message)
+
+
+def _holds_labels(values: pl.Series, contract: Contract) -> bool:
+    """Tell whether a column has such values as labels have, and no more than a label column has."""
+    different = values.drop_nulls().unique()
+    return len(different) <= VALUES_COUNTED and looks_labelled(different.to_list(), contract)
+
+
+def _is_called_label(name: str) -> bool:
+    """Tell whether a column is named as labels are, in any case and with any separators."""
+    words = {word.lower() for word in _NAME_WORDS.findall(name)}
+    whole = "".join(one for one in name.lower() if one.isalpha())
+    return bool(words & LABEL_WORDS) or any(
+        word in whole for word in LABEL_WORDS if len(word) >= WHOLE_WORD
+    )
+
+
+def _describe_head(head: FileHead, column: str) -> str:
+    """Say what the first rows of a column hold."""
+    counted = head.count_values(column)
+    more = max(0, len(counted) - VALUES_SHOWN)
+    where = "" if head.is_whole else f" of the first {head.rows:,}"
+    return f"it holds {describe_values(counted[:VALUES_SHOWN], more)}{where}"
+
+
+def _list_names(names: Sequence[str]) -> str:
+    """Say which columns there are."""
+    if not names:
+        return "is no other column"
+    more = len(names) - NAMES_SHOWN
+    rest = f" and {plural(more, 'other column')}" if more > 0 else ""
+    return f"{'is' if len(names) == 1 else 'are'} {_join(names[:NAMES_SHOWN])}{rest}"
+
+
+def _join(names: Sequence[str]) -> str:
+    """Write names one after another."""
+    return ", ".join(map(shown, names))

@@ -1,0 +1,281 @@
+"""What a labelled file says of its connections: attack or not, and which.
+
+Belongs here: reading a contract's label and attack columns, and what is wrong with them. Does not
+belong here: anything that scores; labels are for training and metrics only.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+import polars as pl
+from pydantic import BaseModel, ConfigDict
+
+from expectations.contract import Contract
+from storage.text import printable
+from tasks.intake.label_words import (
+    ATTACK_WORDS,
+    NO_WORDS,
+    NORMAL_WORDS,
+    NUMBER,
+    PAIRED_WORDS,
+    declared_values,
+    known_attacks,
+    sure_attacks,
+)
+from tasks.wording import plural
+
+CORRECT_LABELS = (
+    "Correct the labels, or say with --normal VALUE which value means normal, and try again;"
+    " nothing was stored."
+)
+"""What to do about unclear labels of a file that is asked for by name."""
+
+UNCLEAR_SHOWN = 4
+"""Unclear labels that are named, the most frequent first: a guess, enough to see what is wrong."""
+
+LABEL_CHARACTERS = 20
+"""Characters shown of one: a guess, longer than any name of NSL-KDD. Four labels, each beside the
+name of an attack, stay below the 200 characters that a message may repeat of a file."""
+
+OTHER_FAMILY = "other"
+"""The family of an attack the contract's list does not know."""
+
+
+def has_labels(contract: Contract, columns: Collection[str]) -> bool:
+    """Tell whether a file with these columns says which connections are attacks."""
+    return _label_column(contract, columns) is not None
+
+
+def is_attack(contract: Contract, columns: Collection[str]) -> pl.Expr:
+    """Return the expression that is true for attacks, and null where the label is.
+
+    Whatever is not exactly the contract's word for normal is an attack: a file that may hold
+    anything else is refused before; see ``find_unclear_labels``.
+
+    Args:
+        contract: names the label column, and the attack column that stands in for it.
+        columns: of the file, which must be labelled; see ``has_labels``.
+    """
+    column = _label_column(contract, columns)
+    assert column is not None  # noqa: S101  # callers ask has_labels first
+    return (pl.col(column) != contract.normal_label).alias("is_attack")
+
+
+def find_unclear_labels(parts: Sequence[Path], contract: Contract) -> str | None:
+    """Say which labels would count as attacks, but may not be meant so; None if all are clear.
+
+    A label is clear if it is one of the declared values of the label column, another word for
+    attack, or the name of an attack or a family. Any name may be that of a new attack in the attack
+    column, and in the label column if that has the name of one known attack or family somewhere.
+    These are never clear: what equals the word for normal but for case, blanks and full stops at
+    the end (raw KDD99 files write ``normal.``), another word for normal, a number, a value of
+    ``PAIRED_WORDS`` or ``NO_WORDS``, and an empty label. Where both columns are there, a name that
+    says normal of an attack, or the reverse, is unclear too.
+
+    Args:
+        parts: Parquet files of accepted, labelled connections.
+        contract: names the label column and its values.
+    """
+    return find_unclear([pl.scan_parquet(part) for part in parts], contract)
+
+
+def find_unclear(
+    frames: Sequence[pl.LazyFrame], contract: Contract, first_rows: int | None = None
+) -> str | None:
+    """Return the same for frames; see ``find_unclear_labels``.
+
+    Args:
+        frames: the rows of one file.
+        contract: names the label column and its values.
+        first_rows: how many these are, if the file may have more. Then a name that no known attack
+            has is left open.
+    """
+    found: Counter[tuple[str, str]] = Counter()
+    is_new_clear = first_rows is not None or any(_has_known(frame, contract) for frame in frames)
+    for frame in frames:
+        columns = frame.collect_schema().names()
+        column = _label_column(contract, columns)
+        if column is None:
+            continue
+        is_unclear = _is_unclear(contract, column, is_new_clear=is_new_clear)
+        unclear = frame.filter(is_unclear).group_by(column).len()
+        for label, rows in unclear.collect().iter_rows():
+            found[column, label] += rows
+        if column == contract.label and contract.attack in columns:
+            is_against = _contradicts(contract) & ~is_unclear
+            against = frame.filter(is_against).group_by(column, contract.attack).len()
+            for label, name, rows in against.collect().iter_rows():
+                beside = printable(label, LABEL_CHARACTERS)
+                found[f"{column} '{beside}' beside {contract.attack}", name] += rows
+    if not found:
+        return None
+    first = next(iter(found))[0].partition(" ")[0]
+    expected = declared_values(contract, first) or (contract.normal_label,)
+    shown = [
+        f"{column} '{printable(label, LABEL_CHARACTERS)}' in {plural(rows, 'row')}"
+        for (column, label), rows in sorted(found.items(), key=lambda one: (-one[1], one[0]))
+    ]
+    rest = len(shown) - UNCLEAR_SHOWN
+    more = f" and {plural(rest, 'other label')}" if rest > 0 else ""
+    where = f"{plural(found.total(), 'row')}" + (
+        "" if first_rows is None else f" of the first {first_rows:,}"
+    )
+    return (
+        f"{where} cannot be told to be normal or an attack: "
+        f"{', '.join(shown[:UNCLEAR_SHOWN])}{more}. Expected "
+        f"{' or '.join(repr(value) for value in expected)}, written exactly so, or the name of"
+        " an attack."
+    )
+
+
+class LabelledCounts(BaseModel):
+    """What became of rows that came with a label. Labels are read after the scores are made."""
+
+    model_config = ConfigDict(frozen=True)
+
+    normal: int = 0
+    attack: int = 0
+    flagged_normal: int = 0
+    """False alarms among the normals."""
+    flagged_attack: int = 0
+    """Hits among the attacks."""
+
+    @property
+    def rows(self) -> int:
+        """How many have a label."""
+        return self.normal + self.attack
+
+    def __add__(self, other: "LabelledCounts") -> "LabelledCounts":
+        """Add up the counts of two parts."""
+        return LabelledCounts(
+            **{name: getattr(self, name) + getattr(other, name) for name in type(self).model_fields}
+        )
+
+
+def count_labelled(part: Path, contract: Contract, is_flagged: pl.Series) -> LabelledCounts:
+    """Count the labelled rows of a part, and the flagged ones among them.
+
+    A part whose labels are not clear counts as unlabelled: a night goes on.
+
+    Args:
+        part: accepted connections, perhaps with labels.
+        contract: names the label.
+        is_flagged: of the same rows in the same order.
+    """
+    truth = _read_truth(part, contract)
+    return LabelledCounts() if truth is None else _count(truth, is_flagged)
+
+
+def count_labelled_above(
+    part: Path, scores: Path, contract: Contract, thresholds: Sequence[float]
+) -> list[LabelledCounts]:
+    """Count the labelled rows of a part, and those above each of some thresholds.
+
+    Args:
+        part: accepted connections, perhaps with labels.
+        scores: of the same rows in the same order.
+        contract: names the label.
+        thresholds: of ``anomaly_score``.
+    """
+    truth = _read_truth(part, contract)
+    if truth is None:
+        return [LabelledCounts() for _ in thresholds]
+    score = pl.read_parquet(scores, columns=["anomaly_score"])["anomaly_score"]
+    return [_count(truth, score > threshold) for threshold in thresholds]
+
+
+def _read_truth(part: Path, contract: Contract) -> pl.Series | None:
+    """Read which rows of a part are attacks; None where it does not say so, or not clearly."""
+    columns = pl.read_parquet_schema(part).keys()
+    if not has_labels(contract, columns) or find_unclear_labels([part], contract):
+        return None
+    labels = pl.read_parquet(part, columns=_label_columns(contract, columns))
+    return labels.select(is_attack(contract, columns))["is_attack"]
+
+
+def _count(truth: pl.Series, is_flagged: pl.Series) -> LabelledCounts:
+    """Count labelled rows; a row without a label is none of them."""
+    return LabelledCounts(
+        normal=int((~truth).sum()),
+        attack=int(truth.sum()),
+        flagged_normal=int((~truth & is_flagged).sum()),
+        flagged_attack=int((truth & is_flagged).sum()),
+    )
+
+
+def attack_name(contract: Contract, columns: Collection[str]) -> pl.Expr:
+    """Return the expression that names the attack, and is null where the file does not.
+
+    The name is that of the attack column; else that of the label column, if that names attacks. The
+    label column's own word for an attack names none.
+
+    Args:
+        contract: names both columns.
+        columns: of the file; one without them names no attack.
+    """
+    says_no_more = ["", *declared_values(contract, contract.label)]
+    names = [pl.lit(None, dtype=pl.String)]
+    if contract.label is not None and contract.label in columns:
+        label = pl.col(contract.label)
+        known = _bare(label)
+        name = pl.when(known.is_in(known_attacks(contract))).then(known).otherwise(label)
+        is_name = ~label.is_in([contract.normal_label, *says_no_more]) & ~known.is_in(ATTACK_WORDS)
+        names.insert(0, pl.when(is_name).then(name))
+    if contract.attack is not None and contract.attack in columns:
+        name = pl.col(contract.attack)
+        is_normal = name == contract.normal_label
+        names.insert(0, pl.when(is_normal | ~name.is_in(says_no_more)).then(name))
+    return pl.coalesce(names).alias("attack")
+
+
+def family_of(attack: str, families: Mapping[str, str]) -> str:
+    """Return an attack's family."""
+    return families.get(attack, OTHER_FAMILY)
+
+
+def _is_unclear(contract: Contract, column: str, *, is_new_clear: bool) -> pl.Expr:
+    """Return the expression that is true for unclear labels; see ``find_unclear_labels``."""
+    label, bare = pl.col(column), _bare(pl.col(column))
+    declared = declared_values(contract, column)
+    is_clear = label.is_in([contract.normal_label, *declared])
+    is_name = ~bare.is_in(["", contract.normal_label, *NORMAL_WORDS, *PAIRED_WORDS, *NO_WORDS])
+    is_name &= ~bare.str.contains(f"^{NUMBER}$")
+    if declared and not is_new_clear:
+        is_name &= bare.is_in(sure_attacks(contract))
+    return ~is_clear & ~is_name
+
+
+def _has_known(frame: pl.LazyFrame, contract: Contract) -> bool:
+    """Tell whether the label column names an attack or a family that the contract knows."""
+    column = contract.label
+    if column is None or column not in frame.collect_schema().names():
+        return False
+    named = set(sure_attacks(contract)) - ATTACK_WORDS
+    return bool(frame.select(_bare(pl.col(column)).is_in(named).any()).collect().item())
+
+
+def _bare(label: pl.Expr) -> pl.Expr:
+    """Return a label in small letters, without blanks, and full stops at the end."""
+    return label.str.strip_chars().str.strip_chars_end(".").str.strip_chars().str.to_lowercase()
+
+
+def _contradicts(contract: Contract) -> pl.Expr:
+    """Return the expression that is true where the attack's name says other than the label."""
+    assert contract.label is not None  # noqa: S101 - the caller has found the column
+    assert contract.attack is not None  # noqa: S101 - likewise
+    label, name = pl.col(contract.label), pl.col(contract.attack)
+    is_normal = _bare(name) == contract.normal_label
+    return (_bare(name) != "") & ((label == contract.normal_label) != is_normal)
+
+
+def _label_columns(contract: Contract, columns: Collection[str]) -> list[str]:
+    """Name those of the columns that hold labels."""
+    return [name for name in (contract.label, contract.attack) if name and name in columns]
+
+
+def _label_column(contract: Contract, columns: Collection[str]) -> str | None:
+    for column in (contract.label, contract.attack):
+        if column is not None and column in columns:
+            return column
+    return None

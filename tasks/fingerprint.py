@@ -1,0 +1,66 @@
+"""Fingerprints: what the code of a room is, by which a stage knows that its result is still good.
+
+Belongs here: which sources and libraries a room's results depend on. Does not belong here: a
+stage's other inputs (see the keys in the rooms' ``stage`` modules).
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+from storage.lake import hash_text
+
+ROOT = Path(__file__).parents[1]
+
+SOURCE_SUFFIXES = {".py", ".html"}
+
+LIBRARIES = (
+    "numpy", "scipy", "pandas", "pyarrow", "polars", "great-expectations", "lightgbm",
+    "onnxruntime", "evidently", "plotly",
+)  # fmt: skip
+"""What a stage's result depends on beside its inputs: another version of any redoes it.
+
+scikit-learn, Keras and JAX are not among them: no stage calls them, only training does."""
+
+_IMPORT = re.compile(
+    r"^\s*from ((?:expectations|storage|tasks)(?:\.\w+)*) import (\([^)]*\)|.*)$", re.MULTILINE
+)
+
+
+@cache
+def code_fingerprint(*rooms: str, root: Path = ROOT) -> str:
+    """Hash the sources of rooms, those that they import, and the versions of the libraries.
+
+    Args:
+        rooms: folders of ``tasks``.
+        root: where the packages are.
+    """
+    sources = sorted(_sources(rooms, root))
+    digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in sources]
+    names = [path.relative_to(root).as_posix() for path in sources]
+    return hash_text(*names, *digests, *(f"{name} {version(name)}" for name in LIBRARIES))
+
+
+def _sources(rooms: tuple[str, ...], root: Path) -> set[Path]:
+    """Return the files of rooms, and the modules that they import, from one to the next."""
+    found: set[Path] = set()
+    waiting = [path for room in rooms for path in (root / "tasks" / room).iterdir()]
+    while waiting:
+        path = waiting.pop()
+        if path.suffix in SOURCE_SUFFIXES and path not in found:
+            found.add(path)
+            if path.suffix == ".py":
+                waiting += _imported(path.read_text(encoding="utf-8"), root)
+    return found
+
+
+def _imported(source: str, root: Path) -> Iterator[Path]:
+    """Return the modules that a source imports, wherever in it."""
+    for package, names in _IMPORT.findall(source):
+        folder = root.joinpath(*package.split("."))
+        of_package = (folder / f"{name}.py" for name in re.findall(r"\w+", names))
+        candidates = (folder.with_suffix(".py"), folder / "__init__.py", *of_package)
+        yield from (path for path in candidates if path.is_file())

@@ -1,0 +1,102 @@
+"""The words that labels are made of: which mean normal, an attack, or nothing.
+
+Belongs here: what one value of a label column says by itself. Does not belong here: columns or
+files (``tasks.evaluation.labels``, ``tasks.intake.labelling``, ``tasks.evaluation.label_columns``).
+"""
+
+import re
+from collections.abc import Collection
+
+from expectations.contract import Contract
+
+NORMAL_WORDS = frozenset({"normal", "benign"})
+"""Values that mean normal in whatever column they are, as ``fold_value`` writes them: those of
+NSL-KDD and of the CIC data sets."""
+
+ATTACK_WORDS = frozenset(
+    {"anomaly", "anomalous", "abnormal", "attack", "intrusion", "malicious", "malware", "outlier"}
+)
+"""Values that mean an attack and do not name it, likewise."""
+
+PAIRED_WORDS = frozenset({"true", "false", "yes", "no", "t", "f", "y", "n"})
+"""Values that come in pairs, likewise. Like a number, such a value does not say whether it means
+normal or an attack, and it names no attack."""
+
+NO_WORDS = frozenset({"-", "?", "none", "null", "nan", "na", "n/a", "background"})
+"""Values that say neither normal nor attack, likewise. ``background`` is that of CTU-13: traffic
+that nobody has looked at."""
+
+NUMBER = r"[+-]?\d+(\.\d+)?"
+"""A number. By itself it does not say whether it means normal or an attack."""
+
+_NUMBER = re.compile(NUMBER)
+_WHOLE = re.compile(r"^([+-]?\d+)\.0+$")
+
+
+def declared_values(contract: Contract, column: str | None) -> tuple[str, ...]:
+    """Return the values that the label column is declared to have; none for names of attacks."""
+    declared = contract.by_name.get(column) if column and column == contract.label else None
+    return tuple(map(str, declared.values or ())) if declared else ()
+
+
+def known_attacks(contract: Contract) -> list[str]:
+    """List the attacks that the contract knows."""
+    return list(contract.families or {})
+
+
+def sure_attacks(contract: Contract) -> list[str]:
+    """List the words for attack and the names of known attacks and families, in small letters."""
+    families = {family.lower() for family in (contract.families or {}).values()}
+    return sorted({*ATTACK_WORDS, attack_word(contract), *families, *known_attacks(contract)})
+
+
+def name_attack(value: str, contract: Contract) -> str | None:
+    """Return the name of an attack that a value gives; None if it gives none.
+
+    Args:
+        value: of a label or an attack column.
+        contract: lists the known attacks; their names are read in any case of letters, with or
+            without blanks around them and full stops at the end.
+    """
+    word = fold_value(value)
+    if word in ATTACK_WORDS | PAIRED_WORDS | NO_WORDS or not word or _NUMBER.fullmatch(word):
+        return None
+    return word if word in known_attacks(contract) else value.strip().rstrip(".")
+
+
+def attack_word(contract: Contract) -> str:
+    """Return what the contract's label column says of an attack."""
+    declared = declared_values(contract, contract.label)
+    return next((value for value in declared if value != contract.normal_label), "anomaly")
+
+
+def fold_value(value: str) -> str:
+    """Return a value in small letters, without blanks and full stops around it.
+
+    A number is written as an integer if it is one, so that 0.0 and 0 are the same.
+    """
+    word = value.strip().rstrip(".").strip().lower()
+    return _WHOLE.sub(r"\1", word)
+
+
+def says_which(values: Collection[str]) -> bool:
+    """Tell whether some values can say by themselves which of them means normal."""
+    words = {fold_value(value) for value in values}
+    return not all(word in PAIRED_WORDS or _NUMBER.fullmatch(word) for word in words)
+
+
+def is_surely_attack(value: str, contract: Contract) -> bool:
+    """Tell whether a value is a word for attack, or the name of a known attack or family."""
+    return fold_value(value) in sure_attacks(contract)
+
+
+def looks_labelled(values: Collection[str], contract: Contract) -> bool:
+    """Tell whether the values of a column are such as labels have.
+
+    They are if one means normal or surely an attack, or if they are a pair: 0 and 1, -1 and 1,
+    true and false, yes and no.
+    """
+    words = {fold_value(value) for value in values} - {""}
+    if any(word in NORMAL_WORDS or is_surely_attack(word, contract) for word in words):
+        return True
+    return len(words) == 2 and (words <= PAIRED_WORDS or words in ({"0", "1"}, {"-1", "1"}))  # noqa: PLR2004 - a pair

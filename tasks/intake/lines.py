@@ -1,0 +1,246 @@
+"""The lines of a text: cut into blocks, kept to a length, counted, passed over and picked out.
+
+Belongs here: what is true of lines before their fields are known. Does not belong here: where the
+text comes from (``tasks.intake.sources``) or what a line means (``tasks.intake.layout``,
+``tasks.intake.csv_blocks``).
+
+Nothing here holds a whole text, nor a whole line that has no end.
+"""
+
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+
+BLOCK_BYTES = 8 << 20
+"""Bytes of text parsed at a time: 8 MiB, from the measurements of the design's notes."""
+LINE_BYTES = 1 << 16
+"""Longest line that is read whole. A guess: a line of NSL-KDD has 150 bytes, and no cell of a
+record of traffic has a reason to come near this. A longer one is cut, so that a file without line
+ends takes no more memory than any other."""
+
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+ALIKE_LINES = 3
+"""First lines that are compared. A guess: pieces of one damaged line are not so alike."""
+
+_LINE_END = re.compile(rb"\r\n|\r|\n")
+_LONE_RETURN = re.compile(rb"\r(?!\n)")
+
+
+def ends_in_returns(start: bytes) -> bool:
+    """Tell whether lines of a text end in carriage returns, as those of classic Mac OS do.
+
+    They do if the first line does, and either more of the first ones do than in a line feed, or
+    the first three lines have as many commas each: a stray carriage return in the first line does
+    not make it so, and a text that goes on in line feeds may begin in carriage returns.
+
+    Args:
+        start: the first bytes of the text, not cut between a carriage return and a line feed.
+    """
+    first = _LINE_END.search(start)
+    if first is None or first[0] != b"\r":
+        return False
+    if len(_LONE_RETURN.findall(start)) > start.count(b"\n"):
+        return True
+    commas = {line.count(b",") for line in _LINE_END.split(start, ALIKE_LINES)[:ALIKE_LINES]}
+    return len(commas) == 1 and commas != {0}
+
+
+def end_by_feeds(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Make line feeds of the carriage returns that end lines; every byte keeps its place.
+
+    Args:
+        pieces: consecutive content of a text whose lines may end in CR, LF or both.
+    """
+    waiting = b""
+    for piece in pieces:
+        text = waiting + piece
+        waiting = b"\r" if text.endswith(b"\r") else b""
+        whole = text.removesuffix(waiting)
+        if b"\n" in whole:
+            yield _LONE_RETURN.sub(b"\n", whole)
+        elif whole:
+            yield whole.replace(b"\r", b"\n")
+    if waiting:
+        yield b"\n"
+
+
+def cut_blocks(
+    pieces: Iterator[bytes],
+    block_bytes: int = BLOCK_BYTES,
+    line_bytes: int = LINE_BYTES,
+    *,
+    is_beginning: bool = True,
+) -> Iterator[bytes]:
+    """Join pieces of text into blocks of whole lines.
+
+    Args:
+        pieces: consecutive content of a file.
+        block_bytes: a block ends with the last line end at or before this size is passed.
+        line_bytes: a longer line is cut to one byte more, by which it can be told.
+        is_beginning: whether the pieces start where the file does.
+
+    Yields:
+        Blocks of at least one line, each line with its line end; one is added to a last line
+        without. A byte order mark at the start of the file is left out.
+    """
+    waiting: list[bytes] = []
+    waiting_bytes = 0
+    mark = BYTE_ORDER_MARK if is_beginning else b""
+    for piece in cut_long_lines(pieces, line_bytes):
+        waiting_bytes += len(piece)
+        end = piece.rfind(b"\n") + 1
+        if waiting_bytes < block_bytes or not end:
+            waiting.append(piece)
+            continue
+        yield b"".join([*waiting, piece[:end]]).removeprefix(mark)
+        mark = b""
+        waiting, waiting_bytes = [piece[end:]], len(piece) - end
+    rest = b"".join(waiting).removeprefix(mark)
+    if rest:
+        yield rest if rest.endswith(b"\n") else rest + b"\n"
+
+
+def cut_long_lines(pieces: Iterator[bytes], line_bytes: int) -> Iterator[bytes]:
+    """Leave out what lines have past ``line_bytes`` and one byte more.
+
+    The line's end stays, so that lines keep their numbers.
+    """
+    most = line_bytes + 1
+    length = 0  # of the open line, as far as it was passed on
+    for piece in pieces:
+        if not _has_long_line(piece, length, most):
+            length = len(piece) - 1 - piece.rfind(b"\n") + (length if b"\n" not in piece else 0)
+            yield piece
+            continue
+        kept = []
+        for line in _split_lines(piece):
+            text = line.removesuffix(b"\n")[: most - length]
+            kept.append(text)
+            length += len(text)
+            if line.endswith(b"\n"):
+                kept.append(b"\n")
+                length = 0
+        if text := b"".join(kept):
+            yield text
+
+
+def describe_long_line(line_bytes: int) -> str:
+    """Say why a line that is longer is quarantined."""
+    return (
+        f"longer than the {line_bytes} bytes of NOCTULE_MAX_LINE_BYTES: what comes after them is"
+        " not kept"
+    )
+
+
+def _has_long_line(piece: bytes, length: int, most: int) -> bool:
+    """Tell whether a line is longer than ``most``, if ``length`` bytes come before the piece."""
+    start, room = 0, most - length
+    while len(piece) - start > room:
+        end = piece.rfind(b"\n", start, start + room + 1)
+        if end < 0:
+            return True
+        start, room = end + 1, most
+    return False
+
+
+def _split_lines(piece: bytes) -> Iterator[bytes]:
+    """Yield the lines of a piece with their line feeds; a carriage return ends none."""
+    start = 0
+    while start < len(piece):
+        end = piece.find(b"\n", start) + 1 or len(piece)
+        yield piece[start:end]
+        start = end
+
+
+@dataclass(frozen=True)
+class PassedLines:
+    """The lines that were read past without being parsed."""
+
+    lines: int
+    rows: int
+    """Those of them that are neither blank nor at or above the header."""
+    rest: Iterator[bytes]
+    """The content after them."""
+
+
+class _Beginning:
+    """The first bytes of a text; then, what is left of the piece that they end in."""
+
+    def __init__(self, pieces: Iterator[bytes], size_bytes: int) -> None:
+        self._pieces = pieces
+        self._left = size_bytes
+        self.is_open = False
+        """Whether they end within a line."""
+        self.leftover = b""
+
+    def read(self) -> Iterator[bytes]:
+        """Yield them."""
+        while self._left and (piece := next(self._pieces, b"")):
+            taken, self.leftover = piece[: self._left], piece[self._left :]
+            self._left -= len(taken)
+            self.is_open = not taken.endswith(b"\n")
+            yield taken
+
+
+def pass_lines(
+    pieces: Iterator[bytes], size_bytes: int, header_line: int, line_bytes: int = LINE_BYTES
+) -> PassedLines:
+    """Read past the first bytes of a text, and count the lines that end there.
+
+    A last line that goes on behind them is left for the rest: it was cut short before, and is
+    whole only now.
+
+    Args:
+        pieces: the content from its beginning.
+        size_bytes: how much of it to read past.
+        header_line: physical line number of the header; 0 where there is none.
+        line_bytes: as of ``cut_blocks``.
+    """
+    beginning = _Beginning(pieces, size_bytes)
+    lines = rows = 0
+    last, is_row = b"", np.zeros(1, bool)
+    for block in cut_blocks(beginning.read(), line_bytes=line_bytes):
+        content = np.frombuffer(block.replace(b"\r\n", b"\n"), np.uint8)
+        ends = np.flatnonzero(content == ord("\n"))
+        is_data = np.arange(lines + 1, lines + 1 + len(ends)) > header_line
+        is_row = (np.diff(ends, prepend=-1) > 1) & is_data
+        rows += int(np.count_nonzero(is_row))
+        lines += len(ends)
+        last = block[block.rfind(b"\n", 0, -1) + 1 : -1]
+    after = beginning.leftover or next(pieces, b"")
+    if after == b"\r":
+        after += next(pieces, b"")
+    if beginning.is_open:
+        if after.startswith((b"\n", b"\r\n")):
+            after = after[after.index(b"\n") + 1 :]
+        elif after and lines:
+            lines, rows = lines - 1, rows - int(is_row[-1])
+            after = last + after
+    return PassedLines(lines, rows, chain([after] if after else [], pieces))
+
+
+def find_lines(block: bytes, line_numbers: Collection[int], first: int) -> dict[int, bytes]:
+    """Pick lines out of a block by their numbers, without their line ends.
+
+    Args:
+        block: whole lines, as ``cut_blocks`` yields them.
+        line_numbers: physical line numbers; those outside the block are ignored.
+        first: the number of the block's first line.
+    """
+    ends = np.flatnonzero(np.frombuffer(block, np.uint8) == ord("\n"))
+    found = {}
+    for number in line_numbers:
+        index = number - first
+        if 0 <= index < len(ends):
+            start = ends[index - 1] + 1 if index else 0
+            found[number] = block[start : ends[index]].removesuffix(b"\r")
+    return found
+
+
+def count_lines(block: bytes) -> int:
+    """Count the lines of a block of whole lines."""
+    return int(np.count_nonzero(np.frombuffer(block, np.uint8) == ord("\n")))

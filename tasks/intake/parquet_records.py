@@ -1,0 +1,267 @@
+"""Parquet files as records: checked, streamed in slices, cast to the contract's types.
+
+Belongs here: what is particular to Parquet. Does not belong here: what makes a cell bad
+(``tasks.intake.cells``). A Parquet file has no lines: a record's line number is its row number, and
+its raw form is the record rendered as a line of CSV.
+
+A value that is repeated takes next to no room in Parquet, so a small file may hold more than any
+memory. polars points at such values and does not copy them; so texts longer than a line may be are
+left out, or cut, before anything is made of them.
+"""
+
+from bisect import bisect_right
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from expectations.contract import Contract
+from expectations.errors import InputRejectedError
+from tasks.intake.cells import cast_cells, find_bad_cells
+from tasks.intake.csv_blocks import ParsedRows
+from tasks.intake.layout import HEAD_BYTES, Layout, arrange_columns
+from tasks.intake.lines import LINE_BYTES, describe_long_line
+from tasks.intake.parquet_files import (
+    check_pages,
+    read_encodings,
+    read_footer,
+    refusing,
+)
+from tasks.intake.quarantine import HELD_BYTES, QUARANTINE_SCHEMA
+
+if TYPE_CHECKING:
+    from polars._typing import PolarsDataType
+
+FEWEST_CELL_BYTES = 2
+"""What a cell takes as text at the least: a digit and a separator."""
+MOST_NUMBER_BYTES = 48
+"""What a cell that is no text takes at the most: a decimal of 38 digits, its sign, its point and a
+separator; rounded up."""
+MOST_DECIMAL_DIGITS = 38
+"""polars (2.1) knows a decimal of more, and casts none."""
+NO_DECIMALS = frozenset({"DELTA_BYTE_ARRAY", "BYTE_STREAM_SPLIT"})
+"""The encodings of bytes of a fixed length, as decimals are, that polars (2.1) does not decode."""
+
+
+def read_layout(source: Path, contract: Contract, limit_bytes: int) -> Layout:
+    """Match a Parquet file's columns with the declared ones.
+
+    Args:
+        source: the file.
+        contract: the declared columns.
+        limit_bytes: largest content; equal values take next to no room in Parquet, so its records
+            are counted as text of the fewest bytes that can hold them, or as what the file says
+            they take, if that is more.
+
+    Raises:
+        InputRejectedError: damaged, too large or too wide, or a feature absent.
+    """
+    footer = read_footer(source)
+    fewest = footer.records * len(footer.names) * FEWEST_CELL_BYTES
+    if max(fewest, footer.size_bytes) > limit_bytes:
+        message = (
+            f"Cannot read {source}: its records hold more than {limit_bytes:,} bytes, the limit"
+            " that NOCTULE_MAX_FILE_BYTES sets. None of it is stored. Deliver it in parts; or, if"
+            " it is what it should be, raise the limit and replay the batch."
+        )
+        raise InputRejectedError(message)
+    if sum(len(name.encode()) + 1 for name in footer.names) > HEAD_BYTES:
+        message = (
+            f"Cannot read {source}: the names of its {len(footer.names):,} columns together are"
+            f" longer than {HEAD_BYTES} bytes. Deliver it without the columns that"
+            f" {contract.name} does not declare."
+        )
+        raise InputRejectedError(message)
+    return arrange_columns(footer.names, contract, source, header_line=0)
+
+
+def read_names(source: Path) -> tuple[str, ...]:
+    """Return the names of a Parquet file's columns, in order.
+
+    Raises:
+        InputRejectedError: damaged.
+    """
+    return read_footer(source).names
+
+
+def count_records(source: Path) -> int:
+    """Return the number of records of a Parquet file.
+
+    Raises:
+        InputRejectedError: damaged.
+    """
+    return read_footer(source).records
+
+
+def parse_records(
+    source: Path, layout: Layout, slice_rows: int, line_bytes: int = LINE_BYTES
+) -> Iterator[ParsedRows]:
+    """Yield a Parquet file's records, at most ``slice_rows`` at a time, parsed or not.
+
+    Args:
+        source: the file.
+        layout: where its declared columns are.
+        slice_rows: records looked at together.
+        line_bytes: a record whose texts are longer is none: it is quarantined.
+
+    Raises:
+        InputRejectedError: damaged, or a column of a type that cannot hold the declared one.
+    """
+    slice_rows = min(slice_rows, check_pages(source))
+    declared = [
+        pl.nth(place).alias(column.name)
+        for place, column in zip(layout.positions, layout.columns, strict=True)
+    ]
+    records = pl.scan_parquet(source, glob=False)
+    first = 0
+    while True:
+        with refusing(source, is_whole=True):
+            cells = records.select(declared).slice(first, slice_rows).collect()
+        if cells.is_empty():
+            return
+        cells, is_long = _leave_out_long(cells, line_bytes)
+        cells = _write_labels(cells, layout)
+        values = cast_cells(cells, layout.columns, str(source))
+        reasons = find_bad_cells(cells, values, layout.columns)
+        reasons |= {row: [describe_long_line(line_bytes)] for row in is_long.arg_true()}
+        numbers = pl.int_range(first + 1, first + 1 + cells.height, dtype=pl.Int64, eager=True)
+        parsed = pl.DataFrame({"row_number": numbers, "line_number": numbers}).hstack(values)
+        bad = sorted(reasons)
+        if bad:
+            parsed = parsed.filter(~numbers.is_in(numbers[bad].implode()))
+        yield ParsedRows(parsed, pl.DataFrame(schema=QUARANTINE_SCHEMA))
+        if bad:
+            with refusing(source, is_whole=True):
+                raw = _by_place(source).slice(first, slice_rows).collect()[bad]
+            for lines in _render(raw, layout.width, line_bytes):
+                rows, bad = bad[: len(lines)], bad[len(lines) :]
+                unparsed = {
+                    "row_number": numbers[rows],
+                    "line_number": numbers[rows],
+                    "stage": ["ingest"] * len(rows),
+                    "reasons": [reasons[row] for row in rows],
+                    "raw": lines,
+                }
+                yield ParsedRows(parsed.clear(), pl.DataFrame(unparsed, schema=QUARANTINE_SCHEMA))
+        first += slice_rows
+
+
+def read_rendered(
+    source: Path, row_numbers: Collection[int], line_bytes: int = LINE_BYTES
+) -> dict[int, bytes]:
+    """Render some records of a Parquet file as lines of CSV.
+
+    Args:
+        source: a Parquet file.
+        row_numbers: from 1; those beyond the file are ignored.
+        line_bytes: a longer line is cut to one byte more, by which it can be told.
+
+    Raises:
+        InputRejectedError: damaged.
+    """
+    held_rows = check_pages(source)
+    names, count = read_names(source), count_records(source)
+    wanted = sorted(row for row in row_numbers if row <= count)
+    rendered: dict[int, bytes] = {}
+    for first in range(0, count, held_rows):
+        rows = wanted[bisect_right(wanted, first) : bisect_right(wanted, first + held_rows)]
+        if rows:
+            with refusing(source, is_whole=True):
+                held = _by_place(source).slice(first, held_rows).collect()
+            found = held[[row - first - 1 for row in rows]]
+            lines = (line for some in _render(found, len(names), line_bytes) for line in some)
+            rendered |= zip(rows, lines, strict=True)
+    return rendered
+
+
+def _write_labels(cells: pl.DataFrame, layout: Layout) -> pl.DataFrame:
+    """Write labels that are numbers, or true and false, as text: a label is a word."""
+    labels = [column.name for column in layout.columns if column.role == "label"]
+    types = {name: cells.schema[name] for name in labels}
+    return cells.with_columns(
+        pl.col(name).cast(pl.String)
+        for name, dtype in types.items()
+        if dtype.is_numeric() or dtype == pl.Boolean
+    )
+
+
+def _leave_out_long(cells: pl.DataFrame, line_bytes: int) -> tuple[pl.DataFrame, pl.Series]:
+    """Empty the texts of records that are longer than a line may be.
+
+    Returns:
+        The cells; and Boolean, (n_records,): whether a record's texts were too long.
+    """
+    sizes = {name: _text_size(name, dtype) for name, dtype in cells.schema.items()}
+    texts = {name: size.fill_null(0) for name, size in sizes.items() if size is not None}
+    is_long = cells.select(pl.sum_horizontal(pl.repeat(0, pl.len()), *texts.values()) > line_bytes)
+    is_short = ~is_long.to_series()
+    if not is_short.all():
+        cells = cells.with_columns(pl.when(is_short).then(pl.col(name)) for name in texts)
+    return cells, ~is_short
+
+
+def _text_size(name: str, dtype: pl.DataType) -> pl.Expr | None:
+    """Express the bytes of a column's texts, without making them; None where it holds none."""
+    if isinstance(dtype, pl.Categorical | pl.Enum):
+        return pl.col(name).cat.len_bytes().cast(pl.Int64)
+    return pl.col(name).str.len_bytes().cast(pl.Int64) if dtype == pl.String else None
+
+
+def _by_place(source: Path) -> pl.LazyFrame:
+    """Leave out columns without a text form (lists, structs, bytes); call the others by place.
+
+    What a file calls its columns may be a pattern to polars, or one of our own names. A decimal is
+    left out too, where polars (2.1) does not decode it.
+    """
+    records = pl.scan_parquet(source, glob=False)
+    encodings = read_encodings(source)
+    columns = []
+    for place, (name, dtype) in enumerate(records.collect_schema().items()):
+        column = pl.nth(place)
+        held: PolarsDataType = dtype
+        if isinstance(dtype, pl.Extension):
+            column, held = column.ext.storage(), dtype.ext_storage()
+        is_unread = isinstance(held, pl.Decimal) and (
+            held.precision > MOST_DECIMAL_DIGITS or encodings.get(name, frozenset()) & NO_DECIMALS
+        )
+        if not (held.is_nested() or held == pl.Binary or is_unread):
+            columns.append(column.alias(str(place)))
+    return records.select(columns)
+
+
+def _render(records: pl.DataFrame, width: int, line_bytes: int) -> Iterator[list[bytes]]:
+    """Render records as lines of CSV, quoted where RFC 4180 asks for it.
+
+    Columns that have no text form are rendered as empty fields.
+
+    Args:
+        records: some columns, each called by its place in the line.
+        width: fields of a line.
+        line_bytes: a longer line is cut to one byte more.
+
+    Yields:
+        Lines of consecutive records, as many as can be held together.
+    """
+    most = line_bytes + 1
+    fields = []
+    longest = 0
+    for place in map(str, range(width)):
+        if place not in records.columns:
+            fields.append(pl.lit(""))
+            continue
+        dtype = records.schema[place]
+        size = _text_size(place, dtype)
+        cell = pl.col(place)
+        if size is not None:
+            longest += min(records.select(size.max()).item() or 0, most)
+            cell = cell.str.head(most) if dtype == pl.String else cell.cat.slice(0, most)
+        elif dtype == pl.Duration:  # the one type that polars (2.1) casts to no text
+            cell = cell.dt.to_string("iso")
+        longest += MOST_NUMBER_BYTES
+        text = cell.cast(pl.String).fill_null("")
+        quoted = pl.format('"{}"', text.str.replace_all('"', '""', literal=True))
+        fields.append(pl.when(text.str.contains('[",\r\n]')).then(quoted).otherwise(text))
+    line = pl.concat_str(fields, separator=",").cast(pl.Binary).bin.head(most)
+    for some in records.iter_slices(max(1, HELD_BYTES // longest)):
+        yield some.select(line).to_series().to_list()

@@ -1,0 +1,66 @@
+"""Recipes: what a model is made of, in a word, and how the champion's is read again.
+
+Belongs here: from names or stored options to training options. Does not belong here: the names
+(``detectors.names``), or which recipes a retraining fits.
+"""
+
+from collections.abc import Mapping
+
+from pydantic import ValidationError
+
+from tasks.detectors.names import read_recipe
+from tasks.training.held_out import TrainingOptions
+
+OWN = " (own options)"
+"""What follows a recipe whose options are not the default ones."""
+
+
+def plan_recipe(recipe: str, seed: int, threads: int) -> TrainingOptions:
+    """Return the training options that a recipe stands for.
+
+    Raises:
+        ValueError: it is no recipe.
+    """
+    classifier, one_class, selection = read_recipe(recipe)
+    return TrainingOptions(
+        seed=seed,
+        threads=threads,
+        selection=selection,
+        classifier={"kind": classifier},
+        one_class={"kind": one_class},
+    )
+
+
+def plan_again(
+    stored: Mapping[str, object], seed: int, threads: int
+) -> tuple[str, TrainingOptions] | None:
+    """Return the recipe and options that a model was fitted by, for a fit on other rows.
+
+    Seed and folds are those of today, so that all models of a retraining share their folds.
+
+    Args:
+        stored: the options as they are kept with the version.
+        seed: of folds, trees and weights.
+        threads: used to fit.
+
+    Returns:
+        None where they cannot be read: they are another version's.
+    """
+    try:
+        options = TrainingOptions.model_validate(
+            {**stored, "seed": seed, "threads": threads, "folds": TrainingOptions().folds}
+        )
+    except ValidationError:
+        return None
+    return name_recipe(options), options
+
+
+def name_recipe(options: TrainingOptions) -> str:
+    """Name the recipe of training options."""
+    words: list[str] = [options.classifier.kind, options.one_class.kind]
+    if options.selection != "none":
+        words.append(options.selection)
+    recipe = "+".join(words)
+    plain = plan_recipe(recipe, options.seed, options.threads)
+    is_plain = options.model_copy(update={"folds": plain.folds}) == plain
+    return recipe if is_plain else recipe + OWN

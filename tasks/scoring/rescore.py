@@ -1,0 +1,146 @@
+"""Scoring a stored batch again: the same model on the same rows must give the same scores.
+
+Belongs here: comparing scores row by row. Does not belong here: storing any, or choosing another
+model. A score that cannot be repeated is no evidence: libraries, processors and files change.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+from pydantic import BaseModel, ConfigDict
+
+from tasks.detectors.hybrid import flag, load_model
+
+if TYPE_CHECKING:
+    from tasks.validation.summary import PartFile
+
+EXAMPLES = 20
+"""Differing rows that are listed. A guess: the first ones show what is wrong."""
+
+SCORES = ("classifier_score", "one_class_score", "anomaly_score", "is_flagged")
+
+ReadStored = Callable[[int, int], pl.DataFrame]
+"""Gives the stored predictions between two row numbers, both included."""
+
+
+class Difference(BaseModel):
+    """A row whose scores are not what they were."""
+
+    model_config = ConfigDict(frozen=True)
+
+    row_number: int
+    column: str
+    stored: float | bool | None
+    """None where the row has no stored prediction."""
+    again: float | bool | None
+    """None where the row is not among those accepted."""
+
+
+class Rescored(BaseModel):
+    """What scoring a batch again came to."""
+
+    model_config = ConfigDict(frozen=True)
+
+    rows: int
+    """Accepted rows that were scored again."""
+    rows_differing: int
+    """Rows with another score or flag, with no stored prediction, or stored and not accepted."""
+    rows_not_stored: int
+    """Of those: accepted rows with no stored prediction."""
+    rows_not_accepted: int
+    """Of those: stored, and not among the accepted rows."""
+    largest_difference: float
+    """Of any score, in its own unit."""
+    differences: tuple[Difference, ...]
+    """The first of them."""
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether every score is what it was, bit for bit."""
+        return self.rows_differing == 0
+
+
+def rescore_batch(
+    folder: Path,
+    parts: Sequence["PartFile"],
+    model_folder: Path,
+    operating_point: str,
+    threshold: float,
+    rows_stored: int,
+    read_stored: ReadStored,
+    threads: int = 1,
+) -> Rescored:
+    """Score the accepted rows of a batch again, and compare every score with the stored one.
+
+    Holds one part in memory at a time.
+
+    Args:
+        folder: the batch's folder; parts are named relative to it.
+        parts: the accepted rows, by ascending row number.
+        model_folder: of the model that scored them.
+        operating_point: by which they were flagged.
+        threshold: likewise, as stored.
+        rows_stored: predictions that there are.
+        read_stored: gives the stored predictions.
+        threads: used by the detectors.
+
+    Raises:
+        ModelRefusedError: the model folder cannot be read.
+        InputRejectedError: a part lacks a feature.
+    """
+    model = load_model(model_folder, threads=threads)
+    rows = differing = met = not_stored = not_accepted = 0
+    largest = 0.0
+    examples: list[Difference] = []
+    for part in parts:
+        frame = pl.read_parquet(folder / part.path, columns=["row_number", *model.features])
+        scores = model.score(frame)
+        again = scores.with_columns(frame["row_number"], flag(scores, operating_point, threshold))
+        numbers = frame["row_number"]
+        stored = read_stored(int(numbers[0]), int(numbers[-1]))
+        both = again.select("row_number", *SCORES).join(
+            stored, on="row_number", how="full", suffix="_stored", coalesce=True
+        )
+        differs = both.filter(
+            pl.any_horizontal(pl.col(name).ne_missing(pl.col(f"{name}_stored")) for name in SCORES)
+        ).sort("row_number")
+        rows += frame.height
+        met += stored.height
+        differing += differs.height
+        not_stored += differs["is_flagged_stored"].null_count()
+        not_accepted += differs["is_flagged"].null_count()
+        largest = max(largest, _largest(differs))
+        examples += _describe(differs, EXAMPLES - len(examples))
+    beyond = rows_stored - met  # stored, and in no part at all
+    return Rescored(
+        rows=rows,
+        rows_differing=differing + beyond,
+        rows_not_stored=not_stored,
+        rows_not_accepted=not_accepted + beyond,
+        largest_difference=largest,
+        differences=tuple(examples),
+    )
+
+
+def _largest(differs: pl.DataFrame) -> float:
+    """Return the largest difference of any score; 0 where none is in both."""
+    found = differs.select(
+        pl.max_horizontal(
+            (pl.col(name) - pl.col(f"{name}_stored")).abs().max() for name in SCORES[:-1]
+        )
+    ).item()
+    return float(found or 0.0)
+
+
+def _describe(differs: pl.DataFrame, most: int) -> Iterator[Difference]:
+    """Say of the first differing rows which of their values differ first."""
+    for row in differs.head(most).iter_rows(named=True):
+        name = next(name for name in SCORES if row[name] != row[f"{name}_stored"])
+        yield Difference(
+            row_number=row["row_number"],
+            column=name,
+            stored=row[f"{name}_stored"],
+            again=row[name],
+        )

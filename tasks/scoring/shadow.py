@@ -1,0 +1,131 @@
+"""Shadow scoring: a challenger scores the batch too, and is compared with the champion.
+
+Belongs here: the comparison of two scorings of the same rows. Does not belong here: scoring, or
+storing either.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+import polars as pl
+from pydantic import BaseModel, ConfigDict
+
+from storage.scorings import LabelledRows, ScoringResult
+from storage.shadows import ScoringComparison, ShadowResult
+from tasks.evaluation.labels import LabelledCounts
+from tasks.scoring.score import ScoreSummary
+from tasks.wording import plural
+
+RANKED_ROWS = 100_000
+"""Most rows whose ranks are compared, evenly spaced over the batch: ranks need them all at once,
+and the standard error of a correlation of so many is below .004."""
+
+
+class ShadowSummary(BaseModel):
+    """What a shadow made of a batch, beside the live scoring."""
+
+    model_config = ConfigDict(frozen=True)
+
+    model_version: str
+    scored: ScoreSummary
+    rows_flagged_by_both: int
+    rows_flagged_by_live: int
+    """And not by the shadow."""
+    rows_flagged_by_shadow: int
+    """And not live."""
+    rank_correlation: float | None
+    """Spearman's, of the anomaly scores; None where one of them is constant."""
+
+    @property
+    def note(self) -> str:
+        """What a reader of the night should know of it."""
+        return (
+            f"shadow {self.model_version} flagged {plural(self.scored.rows_flagged, 'connection')},"
+            f" {self.rows_flagged_by_both:,} of them live too; {self.rows_flagged_by_live:,} more"
+            " are flagged live only"
+        )
+
+
+def compare_scores(
+    folder: Path, live: Sequence[str], shadow: Sequence[str]
+) -> tuple[int, int, int, float | None]:
+    """Compare two scorings of the same rows, a part at a time.
+
+    Args:
+        folder: the batch's folder; scores are named relative to it.
+        live: the scores of the champion, one file a part.
+        shadow: those of the challenger, of the same rows in the same order.
+
+    Returns:
+        Rows flagged by both, live only and by the shadow only; and the rank correlation.
+    """
+    both = only_live = only_shadow = 0
+    columns = ["anomaly_score", "is_flagged"]
+    rows = sum(_count_rows(folder / name) for name in live)
+    step = max(1, -(-rows // RANKED_ROWS))
+    ranked = []
+    first = 0
+    for one, other in zip(live, shadow, strict=True):
+        champion = pl.read_parquet(folder / one, columns=columns)
+        challenger = pl.read_parquet(folder / other, columns=columns)
+        flagged, shadowed = champion["is_flagged"], challenger["is_flagged"]
+        both += int((flagged & shadowed).sum())
+        only_live += int((flagged & ~shadowed).sum())
+        only_shadow += int((~flagged & shadowed).sum())
+        pair = pl.DataFrame(
+            {"live": champion["anomaly_score"], "shadow": challenger["anomaly_score"]}
+        )
+        ranked.append(pair.gather_every(step, (-first) % step))
+        first += champion.height
+    chosen = pl.concat(ranked)
+    correlation = chosen.select(pl.corr("live", "shadow", method="spearman")).item()
+    is_defined = correlation is not None and correlation == correlation  # noqa: PLR0124 - not NaN
+    return both, only_live, only_shadow, float(correlation) if is_defined else None
+
+
+def _count_rows(path: Path) -> int:
+    return int(pl.scan_parquet(path).select(pl.len()).collect().item())
+
+
+def describe_shadow(
+    folder: Path, summary: ShadowSummary, started_at: datetime, finished_at: datetime
+) -> ShadowResult:
+    """Say of a shadow what is stored; its times are its own."""
+    scored = summary.scored
+    return ShadowResult(
+        scoring=ScoringResult(
+            model_version=summary.model_version,
+            operating_point=scored.operating_point,
+            threshold=scored.threshold,
+            target_flag_rate=scored.target_flag_rate,
+            rows_scored=scored.rows_scored,
+            rows_flagged=scored.rows_flagged,
+            labelled=store_labelled(scored.labelled),
+            scores=tuple(folder / name for name in scored.parts),
+            flagged=(),
+            reasons=None,
+            drift=None,
+            started_at=started_at,
+            finished_at=finished_at,
+        ),
+        comparison=ScoringComparison(
+            rows_compared=scored.rows_scored,
+            rows_flagged_by_both=summary.rows_flagged_by_both,
+            rows_flagged_by_live=summary.rows_flagged_by_live,
+            rows_flagged_by_shadow=summary.rows_flagged_by_shadow,
+            rank_correlation=summary.rank_correlation,
+        ),
+    )
+
+
+def store_labelled(counts: LabelledCounts | None) -> LabelledRows | None:
+    """Say what became of the labelled rows as it is stored."""
+    if counts is None:
+        return None
+    return LabelledRows(
+        rows_labelled_normal=counts.normal,
+        rows_labelled_attack=counts.attack,
+        rows_flagged_normal=counts.flagged_normal,
+        rows_flagged_attack=counts.flagged_attack,
+    )

@@ -1,0 +1,180 @@
+"""Fitting a model: labelled connections in, a model folder out, with the evidence for it.
+
+Belongs here: the order of the steps, and the folder. Does not belong here: how each step works (see
+``rows``, ``held_out``, ``calibration``, ``assessment``, ``tasks.detectors``), or which version is
+champion.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from pydantic import BaseModel, ConfigDict
+
+from expectations.contract import Contract
+from tasks.detectors.autoencoder import Autoencoder
+from tasks.detectors.autoencoder_training import save_network
+from tasks.detectors.hybrid import Model, ModelCard, hash_content, read_card, write_json
+from tasks.detectors.thresholds import Thresholds
+from tasks.drift.measure import build_reference
+from tasks.features.row_keys import RowKeys
+from tasks.training.assessment import TrainingMetrics, judge_fit
+from tasks.training.calibration import Evidence, calibrate
+from tasks.training.families import fit_categories
+from tasks.training.held_out import (
+    TrainingOptions,
+    divide_attacks,
+    fit_members,
+    score_held_out_kinds,
+    score_out_of_fold,
+)
+from tasks.training.rows import TrainingRows, assign_folds, read_training_rows
+
+METRICS_FILE = "metrics.json"
+TRAINING_FILE = "training.json"
+REFERENCE_FOLDER = "reference"
+EVIDENCE_FILE = "evidence.parquet"
+
+
+class FitSummary(BaseModel):
+    """What fitting came to."""
+
+    model_config = ConfigDict(frozen=True)
+
+    content_hash: str
+    """The model's identity; see ``hash_content``."""
+    rows: int
+    classes: dict[str, int]
+    """Rows labelled ``normal`` and ``attack``; or ``unlabelled`` alone."""
+    thresholds: Thresholds
+    metrics: TrainingMetrics
+    seconds: dict[str, float]
+    """Wall time of each step."""
+
+
+def fit_model(
+    parts: Sequence[Path],
+    contract: Contract,
+    out: Path,
+    options: TrainingOptions,
+    progress: Callable[[str], None] | None = None,
+) -> FitSummary:
+    """Fit a model on labelled connections and write its folder.
+
+    Tails and thresholds come from rows and kinds of attack that the scoring detectors had not seen;
+    the detectors that will serve are then fitted on everything. The metrics come from the same
+    held-out scores, but each row and each kind of attack is judged by tails and thresholds that
+    were chosen without it.
+
+    Args:
+        parts: Parquet files of accepted connections with their label.
+        contract: names the features, the label and the attack families.
+        out: an existing folder; gets the model's content files, the Keras files,
+            ``metrics.json``, ``training.json``, ``evidence.parquet``, ``row_keys.parquet`` and
+            ``reference/``.
+        options: how the model is fitted.
+        progress: told each step before it is done.
+
+    Returns:
+        The summary; equal rows, options and seed give an equal content hash.
+
+    Raises:
+        TrainingDataError: no label, labels that are not clear, one class only, or too few rows.
+    """
+    steps = _Steps(progress)
+    steps.begin("reading labelled connections")
+    rows = read_training_rows(parts, contract)
+    fold = assign_folds(rows, options.folds, options.seed)
+    divisions = divide_attacks(rows, contract, options.seed)
+
+    steps.begin("scoring held-out rows")
+    out_of_fold = score_out_of_fold(rows, fold, divisions, options, steps.tell)
+    steps.begin("scoring held-out kinds of attack")
+    evidence = [
+        Evidence(
+            rows.is_attack, scores, score_held_out_kinds(rows, fold, kinds, options, steps.tell)
+        )
+        for scores, kinds in zip(out_of_fold, divisions, strict=True)
+    ]
+    everything = np.ones(rows.count, dtype=np.bool_)
+    calibration = calibrate(evidence[0], everything)
+
+    steps.begin("fitting on all rows")
+    members = fit_members(rows, everything, options)
+    encoder, one_class = members[-1].encoder, members[-1]
+    steps.begin("telling families of attack apart")
+    categories = fit_categories(rows, contract, encoder, fold, options.seed, options.threads)
+    card = ModelCard(
+        contract=contract.name,
+        thresholds=calibration.thresholds,
+        typical=encoder.find_typical(rows.features.filter(~rows.is_attack)),
+        attacks=None if rows.attacks is None else name_attacks(rows),
+    )
+    category, category_metrics = categories or (None, None)
+    model = Model(card, encoder, members, calibration.tails, category)
+    model.save(out)
+    history: tuple[dict[str, float], ...] = ()
+    if isinstance(one_class.detector, Autoencoder) and one_class.detector.network is not None:
+        save_network(one_class.detector.network, out)
+        history = one_class.detector.history
+
+    steps.begin("keeping metrics and the drift reference")
+    metrics, held_out = judge_fit(
+        rows, contract, evidence, divisions, read_card(out), options, category_metrics
+    )
+    held_out.write_parquet(out / EVIDENCE_FILE)
+    RowKeys.of(rows.features).save(out)
+    write_json(out / METRICS_FILE, metrics.model_dump(mode="json"))
+    write_json(
+        out / TRAINING_FILE, {"options": options.model_dump(mode="json"), "autoencoder": history}
+    )
+    anomaly_score = calibration.score(out_of_fold[0])
+    reference = rows.features.with_columns(pl.Series("anomaly_score", anomaly_score))
+    build_reference(reference, contract, out / REFERENCE_FOLDER, options.seed)
+
+    attacks = int(rows.is_attack.sum())
+    return FitSummary(
+        content_hash=hash_content(out),
+        rows=rows.count,
+        classes=(
+            {"normal": rows.count - attacks, "attack": attacks}
+            if rows.is_labelled
+            else {"unlabelled": rows.count}
+        ),
+        thresholds=calibration.thresholds,
+        metrics=metrics,
+        seconds=steps.end(),
+    )
+
+
+def name_attacks(rows: TrainingRows) -> tuple[str, ...]:
+    """Return the names of the attacks among the rows, sorted."""
+    assert rows.attacks is not None  # noqa: S101 - the caller has looked
+    return tuple(sorted({str(name) for name in rows.attacks[rows.is_attack] if name}))
+
+
+class _Steps:
+    """Tells what is being done, and how long each step took."""
+
+    def __init__(self, progress: Callable[[str], None] | None) -> None:
+        self._progress = progress
+        self._seconds: dict[str, float] = {}
+        self._current: tuple[str, float] | None = None
+
+    def begin(self, name: str) -> None:
+        self.end()
+        self._current = (name, time.perf_counter())
+        self.tell(name)
+
+    def tell(self, what: str) -> None:
+        if self._progress is not None:
+            self._progress(what)
+
+    def end(self) -> dict[str, float]:
+        if self._current is not None:
+            name, began = self._current
+            self._seconds[name] = time.perf_counter() - began
+            self._current = None
+        return self._seconds

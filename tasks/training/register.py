@@ -1,0 +1,159 @@
+"""Training as flows call it: labelled parts become a registered version, with its evidence.
+
+Belongs here: joining the fit with the model store. Does not belong here: how a model is fitted
+(``tasks.training.fit``), or which version should be champion.
+"""
+
+import logging
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy import Engine
+
+from expectations.registry import get_contract
+from storage.lake import room_on_disk
+from storage.model_store import champion, register_model
+from tasks.intake.labelling import LabelReading
+from tasks.task import task
+from tasks.training.fit import FitSummary, fit_model
+from tasks.training.held_out import TrainingOptions
+from tasks.wording import OutsideText, plural
+
+LIBRARIES = ("noctule", "numpy", "polars", "scikit-learn", "lightgbm", "keras", "jax")
+"""What a model depends on beside data, options and seed; kept with it."""
+
+logger = logging.getLogger("noctule.training")
+logger.setLevel(logging.INFO)  # Prefect gives an extra logger its handlers but no level
+
+
+class TrainingOutcome(BaseModel):
+    """What training came to."""
+
+    model_config = ConfigDict(frozen=True)
+
+    model_version: str
+    is_champion: bool
+    """Whether it scores from now on: the first model of a contract does at once."""
+    fit: FitSummary
+    rows_quarantined: int
+    """Rows of the training files that could not be used."""
+    advisories: tuple[OutsideText, ...] = ()
+    """What is reported of the training files that were used all the same, a sentence each."""
+
+
+def train_model(  # noqa: PLR0913 - the last three only travel to the report, each by its name
+    engine: Engine,
+    models: Path,
+    parts: Sequence[Path],
+    contract_name: str,
+    options: TrainingOptions,
+    now: datetime,
+    *,
+    sources: Mapping[str, str],
+    rows_quarantined: int,
+    advisories: Sequence[str] = (),
+    labels: Mapping[str, LabelReading] | None = None,
+) -> TrainingOutcome:
+    """Fit a model on connections and register it.
+
+    Args:
+        engine: the database.
+        models: the model store's folder; made if absent.
+        parts: Parquet files of accepted connections, all of them labelled or none.
+        contract_name: of the contract they were read under.
+        options: how the model is fitted.
+        now: the time of registration.
+        sources: SHA-256 of each file's content -> its name, kept with the version.
+        rows_quarantined: of those files, for the report.
+        advisories: of those files, likewise.
+        labels: SHA-256 of a file's content -> how its labels were read, kept with the version.
+
+    Returns:
+        The version and the evidence for it.
+
+    Raises:
+        TrainingDataError: labels that are not clear, one class, or too few rows.
+        ServiceUnavailableError: the disk is full, or the database cannot be reached.
+    """
+    models.mkdir(parents=True, exist_ok=True)
+    with (
+        room_on_disk(models),
+        tempfile.TemporaryDirectory(prefix=".fit-", dir=models) as workshop,
+    ):
+        folder = Path(workshop)
+        fit = fit_model(parts, get_contract(contract_name), folder, options, _tell)
+        registered = register_model(
+            engine,
+            models,
+            folder,
+            contract=contract_name,
+            content_hash=fit.content_hash,
+            rows_trained=fit.rows,
+            training=describe_training(options, sources, labels or {}),
+            metrics=fit.metrics.model_dump(mode="json"),
+            registered_at=now,
+            registered_by="noctule train",
+        )
+    return TrainingOutcome(
+        model_version=registered.version,
+        is_champion=champion(engine, contract_name).version == registered.version,
+        fit=fit,
+        rows_quarantined=rows_quarantined,
+        advisories=(*tell_of_rows(fit), *advisories),
+    )
+
+
+def describe_training(
+    options: TrainingOptions,
+    sources: Mapping[str, str],
+    labels: Mapping[str, LabelReading] | None = None,
+) -> dict[str, dict[str, object]]:
+    """Say what a model depends on, to be kept with it; JSON-able.
+
+    Args:
+        options: how it was fitted.
+        sources: SHA-256 of each file's content -> its name.
+        labels: likewise -> how its labels were read, where the contract does not say so.
+    """
+    read = {key: reading.model_dump(mode="json") for key, reading in (labels or {}).items()}
+    return {
+        "options": options.model_dump(mode="json"),
+        "sources": dict(sources),
+        **({"labels": read} if read else {}),
+        "libraries": {name: version(name) for name in LIBRARIES},
+    }
+
+
+def tell_of_rows(fit: FitSummary) -> Iterator[str]:
+    """Say what of the rows a reader of the figures should know."""
+    metrics = fit.metrics
+    if metrics.known is None:
+        yield (
+            f"no file says which of its connections are attacks: all {fit.rows:,} were taken for"
+            " normal, and only the one-class detector was fitted. How many attacks it finds is not"
+            " known; judge it on a labelled file"
+        )
+    elif not metrics.unknown:
+        yield "no kind of attack could be held out: the figures are those of a random split alone"
+    if metrics.rows_conflicting:
+        yield (
+            f"{plural(metrics.rows_conflicting, 'row')} have features that are labelled normal in"
+            " one row and attack in another; they were used as they are"
+        )
+    if metrics.rows_duplicated:
+        yield (
+            f"{plural(metrics.rows_duplicated, 'row')} repeat the features of another; copies were"
+            " held out together, so that none judges a model that has seen it"
+        )
+
+
+def _tell(step: str) -> None:
+    """Log a step of the fit, before it is done."""
+    logger.info("training step=%r", step, extra={"words": f"training: {step}"})
+
+
+train_model_task = task(train_model, name="fit and register")

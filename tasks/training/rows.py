@@ -1,0 +1,221 @@
+"""The rows a model is fitted on: read, checked, and cut into folds that cannot leak.
+
+Belongs here: labelled rows, what is wrong with them, and which fold each belongs to. Does not
+belong here: any model, or which attacks are held out (see ``held_out``).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from expectations.contract import Column, Contract
+from expectations.errors import TrainingDataError
+from tasks.arrays import Mask
+from tasks.evaluation.labels import (
+    CORRECT_LABELS,
+    attack_name,
+    find_unclear_labels,
+    has_labels,
+    is_attack,
+)
+from tasks.intake.cells import settle
+
+MIN_DISTINCT = 50
+"""Fewest different connections of each class that a model is fitted on: a guess; with fewer, a
+fold's tail would rest on a handful of normals."""
+
+
+@dataclass(frozen=True)
+class TrainingRows:
+    """Labelled connections."""
+
+    features: pl.DataFrame
+    """One row per connection; the contract's features, in declared order."""
+    columns: tuple[Column, ...]
+    """The declarations of the features, in the same order."""
+    is_attack: Mask
+    """(n_rows,)."""
+    attacks: npt.NDArray[np.str_] | None
+    """(n_rows,), the attack's name or the contract's word for normal, empty where the files do not
+    say; None where they name no attack at all."""
+    alike: npt.NDArray[np.intp]
+    """(n_rows,), position of the first row with the same features."""
+    rows_unlabelled: int
+    """Rows of the files that are not among these, for want of a label."""
+    is_labelled: bool = True
+    """False where no file has labels: then every row is taken for normal."""
+
+    @property
+    def count(self) -> int:
+        """Number of rows."""
+        return len(self.is_attack)
+
+    def count_conflicts(self) -> int:
+        """Count the rows whose features occur both as normal and as attack."""
+        attacks = np.bincount(self.alike, weights=self.is_attack, minlength=self.count)
+        total = np.bincount(self.alike, minlength=self.count)
+        conflicting = (attacks > 0) & (attacks < total)
+        return int(total[conflicting].sum())
+
+    def count_duplicates(self) -> int:
+        """Count the rows whose features an earlier row has."""
+        return int((self.alike != np.arange(self.count)).sum())
+
+
+def read_training_rows(parts: Sequence[Path], contract: Contract) -> TrainingRows:
+    """Read labelled connections from Parquet parts.
+
+    Args:
+        parts: files of accepted connections; of a labelled one, a row without a label is left out.
+        contract: names the features and the label.
+
+    Returns:
+        The rows of all parts, in order. Where no part says which of its connections are attacks,
+        all are taken for normal.
+
+    Raises:
+        TrainingDataError: some parts have labels and others none, or labels are not clear, one
+            class of a labelled file is absent, or there are too few rows.
+    """
+    if not parts:
+        message = "Cannot train: no files of connections were given. Name at least one."
+        raise TrainingDataError(message)
+    is_labelled = require_alike({str(part): [part] for part in parts}, contract)
+    if is_labelled:
+        require_clear("these files", parts, contract)
+    frames = [_read_part(part, contract) for part in parts]
+    every = pl.concat(frames)
+    frame = every.drop_nulls("is_attack")
+    is_named = frame.select((pl.col("is_attack") & pl.col("attack").is_not_null()).any()).item()
+    features = frame.select(contract.feature_names)
+    alike = frame.with_row_index("row").select(
+        pl.col("row").first().over(contract.feature_names).cast(pl.Int64)
+    )
+    rows = TrainingRows(
+        features=features,
+        columns=contract.features,
+        is_attack=frame["is_attack"].to_numpy(),
+        attacks=frame["attack"].fill_null("").to_numpy().astype(np.str_) if is_named else None,
+        alike=alike.to_series().to_numpy().astype(np.intp),
+        rows_unlabelled=every.height - frame.height,
+        is_labelled=is_labelled,
+    )
+    _check(rows, contract)
+    return rows
+
+
+def require_alike(files: Mapping[str, Sequence[Path]], contract: Contract) -> bool:
+    """Tell whether files say which of their connections are attacks: all of them, or none.
+
+    Args:
+        files: what the user calls a file -> its accepted rows.
+        contract: names the label.
+
+    Raises:
+        TrainingDataError: some do and some do not.
+    """
+    labelled = {
+        name: all(has_labels(contract, pl.read_parquet_schema(part).keys()) for part in parts)
+        for name, parts in files.items()
+    }
+    if len(set(labelled.values())) > 1:
+        with_labels = next(name for name, one in labelled.items() if one)
+        without = next(name for name, one in labelled.items() if not one)
+        wanted = " or ".join(repr(name) for name in (contract.label, contract.attack) if name)
+        message = (
+            f"Cannot train on {without} together with {with_labels}: the latter says which of its "
+            f"connections are attacks, the former has no column {wanted}. Train on the labelled "
+            "files alone, or on the others alone with --unlabelled: then every connection is taken"
+            " for normal."
+        )
+        raise TrainingDataError(message)
+    return all(labelled.values())
+
+
+def require_clear(file_name: str, parts: Sequence[Path], contract: Contract) -> None:
+    """Refuse a labelled file whose labels may not be meant as they would be read.
+
+    Args:
+        file_name: what the user calls it.
+        parts: its accepted rows.
+        contract: names the label.
+
+    Raises:
+        TrainingDataError: a label is not clear.
+    """
+    if unclear := find_unclear_labels(parts, contract):
+        message = f"Cannot train on {file_name}: {unclear} {CORRECT_LABELS}"
+        raise TrainingDataError(message)
+
+
+def assign_folds(rows: TrainingRows, folds: int, seed: int) -> npt.NDArray[np.intp]:
+    """Deal the rows into folds of about equal size and equal shares of attacks.
+
+    Connections with the same features share a fold: else a fold would be judged by a model that
+    has seen its rows.
+
+    Returns:
+        (n_rows,), each row's fold, from 0.
+    """
+    return _deal(rows, seed) % folds
+
+
+def assign_blocks(rows: TrainingRows, folds: int, blocks: int, seed: int) -> npt.NDArray[np.intp]:
+    """Deal the rows of every fold into blocks: a second division, across the first.
+
+    Within a fold, blocks are of about equal size and equal shares of attacks, and connections with
+    the same features share one.
+
+    Returns:
+        (n_rows,), each row's block, from 0; ``folds`` and ``seed`` are those of ``assign_folds``.
+    """
+    return _deal(rows, seed) // folds % blocks
+
+
+def _deal(rows: TrainingRows, seed: int) -> npt.NDArray[np.intp]:
+    """Return each row's place in the shuffled order of its class, the same for rows alike."""
+    random = np.random.default_rng(seed)
+    place = np.zeros(rows.count, dtype=np.intp)
+    first = np.unique(rows.alike)
+    for chosen in (first[rows.is_attack[first]], first[~rows.is_attack[first]]):
+        place[random.permutation(chosen)] = np.arange(len(chosen))
+    return place[rows.alike]
+
+
+def _read_part(part: Path, contract: Contract) -> pl.DataFrame:
+    columns = pl.read_parquet_schema(part).keys()
+    label = (
+        is_attack(contract, columns)
+        if has_labels(contract, columns)
+        else pl.lit(value=False).alias("is_attack")
+    )
+    wanted = pl.scan_parquet(part).select(
+        *contract.feature_names, label, attack_name(contract, columns)
+    )
+    return settle(wanted.collect(), contract.features)  # parts of earlier versions are not
+
+
+def _check(rows: TrainingRows, contract: Contract) -> None:
+    first = np.unique(rows.alike)
+    attacks = int(rows.is_attack[first].sum())
+    for kind, distinct in (("attack", attacks), ("normal", len(first) - attacks)):
+        if distinct >= MIN_DISTINCT or (kind == "attack" and not rows.is_labelled):
+            continue
+        only_normal = (
+            ", or take the labels out and train with --unlabelled: all of it is normal traffic then"
+            if kind == "attack" and not attacks
+            else ""
+        )
+        total = int(rows.is_attack.sum() if kind == "attack" else (~rows.is_attack).sum())
+        unlabelled = f"; {rows.rows_unlabelled} more have no label" if rows.rows_unlabelled else ""
+        message = (
+            f"Cannot train: expected at least {MIN_DISTINCT} different {kind} connections of "
+            f"contract {contract.name!r}, got {distinct} ({total} of {rows.count} rows are "
+            f"{kind}; {contract.normal_label!r} is normal, anything else an attack{unlabelled})."
+            f" Add more{only_normal}."
+        )
+        raise TrainingDataError(message)

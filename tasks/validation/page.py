@@ -1,0 +1,118 @@
+"""The page on which a person reads what validation found.
+
+Belongs here: the choice of what is shown, and rendering it. Does not belong here: any judgement
+(``tasks.validation.validate`` has made it). The page is one file without scripts, fonts or
+addresses: it opens from a mail attachment on a machine without network. Everything from the file is
+escaped.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from expectations.contract import Contract
+from storage.text import readable
+from tasks.pages import open_template
+
+if TYPE_CHECKING:
+    from tasks.intake.ingest import IngestSummary
+    from tasks.validation.summary import ExpectationOutcome, ValidationSummary
+
+TEMPLATE = "validation/page.html"
+
+EXAMPLE_ROWS = 20
+"""Quarantined rows shown of each stage; all of them are in SQL. A guess: one screen."""
+
+EXAMPLE_BYTES = 400
+"""How much of a quarantined line is shown. A guess: two NSL-KDD lines."""
+
+
+def render_page(
+    summary: "ValidationSummary",
+    ingest: "IngestSummary",
+    contract: Contract,
+    file_name: str,
+    quarantines: Mapping[str, Path | None],
+) -> str:
+    """Render the page of one batch.
+
+    Args:
+        summary: what validation decided.
+        ingest: what ingest made of the file.
+        contract: the source's declaration.
+        file_name: the delivered file's name.
+        quarantines: each stage's quarantine file, None where it has none.
+
+    Returns:
+        One self-contained HTML document.
+    """
+    failed = [outcome for outcome in summary.results if not outcome.is_success]
+    return open_template(TEMPLATE).render(
+        summary=summary,
+        ingest=ingest,
+        contract=contract,
+        file_name=readable(file_name.encode("utf-8", "surrogateescape")),
+        counts=_counts(summary, ingest),
+        failed=sorted(failed, key=_urgency),
+        passed={
+            suite: [one for one in summary.results if one.is_success and one.suite == suite]
+            for suite in ("rows", "profile")
+        },
+        meanings=_meanings(contract),
+        examples=[
+            example
+            for path in quarantines.values()
+            if path is not None
+            for example in _examples(path)
+        ],
+    )
+
+
+def _counts(summary: "ValidationSummary", ingest: "IngestSummary") -> dict[str, int]:
+    """Count the rows as the database will: of a batch that is rejected, none is quarantined."""
+    known = {"rows known": ingest.rows_known} if ingest.rows_known else {}
+    if summary.is_rejected:
+        return {
+            "rows read": ingest.rows_read,
+            **known,
+            "rows rejected": ingest.rows_new,
+            "of them not parsed": ingest.rows_unparsed,
+            "of them failing a check": summary.rows_quarantined,
+        }
+    return {
+        "rows read": ingest.rows_read,
+        **known,
+        "rows accepted": summary.rows_accepted,
+        "rows quarantined": ingest.rows_unparsed + summary.rows_quarantined,
+        "of them not parsed": ingest.rows_unparsed,
+    }
+
+
+def _urgency(outcome: "ExpectationOutcome") -> tuple[bool, bool, int]:
+    """Order failures: what rejects the batch, what quarantines rows, then what is reported."""
+    return outcome.severity != "required", outcome.suite != "profile", -outcome.rows_failed
+
+
+def _meanings(contract: Contract) -> dict[str, str]:
+    """Explain columns and statistics by name; a rule's expectation is its explanation."""
+    return {column.name: column.meaning for column in contract.columns} | {
+        bound.name: bound.meaning for bound in contract.profile
+    }
+
+
+def _examples(quarantine: Path) -> list[dict[str, object]]:
+    """Return the first quarantined rows of a stage, their lines as printable text."""
+    rows = pl.scan_parquet(quarantine, glob=False).head(EXAMPLE_ROWS).collect()
+    return [
+        {
+            "line_number": row["line_number"],
+            "row_number": row["row_number"],
+            "stage": row["stage"],
+            "reasons": row["reasons"],
+            "text": readable(row["raw"][:EXAMPLE_BYTES]),
+            "hidden_bytes": max(0, len(row["raw"]) - EXAMPLE_BYTES),
+        }
+        for row in rows.iter_rows(named=True)
+    ]

@@ -1,0 +1,80 @@
+"""What validation found, as the receipt keeps it.
+
+Belongs here: the summary and its parts. Does not belong here: how they come about (``validate``).
+"""
+
+from pydantic import BaseModel, ConfigDict
+
+from expectations.contract import Severity
+from expectations.suites import SuiteName
+from tasks.wording import plural
+
+
+class PartFile(BaseModel):
+    """One Parquet file of accepted rows."""
+
+    model_config = ConfigDict(frozen=True)
+
+    path: str
+    """Relative to the batch's folder."""
+    rows: int
+
+
+class ExpectationOutcome(BaseModel):
+    """What came of one expectation over the whole batch."""
+
+    model_config = ConfigDict(frozen=True)
+
+    suite: SuiteName
+    expectation: str
+    """Great Expectations' name of it."""
+    column: str | None
+    """A declared column, a row rule, or a statistic of the profile."""
+    severity: Severity
+    is_success: bool
+    rows_checked: int
+    """Parsed rows of the batch; 1 in the profile suite."""
+    rows_failed: int
+    observed: str | None
+    """A statistic's value; of rows, the first few values that failed."""
+    expected: str
+
+    @property
+    def advisory(self) -> str:
+        """What is unusual in a batch that is scored all the same, as a sentence."""
+        if self.suite == "profile":
+            return f"{self.column} is {self.observed}, expected {self.expected}"
+        rows = plural(self.rows_failed, "row")
+        return f"{self.column}: {rows}, such as {self.observed}; expected {self.expected}"
+
+
+class ValidationSummary(BaseModel):
+    """What validation decided.
+
+    Unless rejected, the new rows are rows_accepted + rows_quarantined + those ingest could not
+    parse.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    rows_accepted: int
+    """0 where the batch is rejected."""
+    rows_quarantined: int
+    """Rows that failed a required check, in a rejected batch too; their lines are in
+    ``quarantine``."""
+    parts: tuple[PartFile, ...]
+    quarantine: str | None
+    is_rejected: bool
+    rejection: str | None
+    """Why, in one sentence."""
+    results: tuple[ExpectationOutcome, ...]
+    """Every expectation, the rows suite first, in the order of the contract."""
+    advisories: tuple[str, ...]
+    """What is reported of a batch that is scored all the same, a sentence each."""
+    report: str
+    """The page for people, relative to the batch's folder."""
+
+    def advisories_beside(self, column: str | None) -> tuple[str, ...]:
+        """Return the advisories but those of a column, such as a label that is judged by itself."""
+        own = {outcome.advisory for outcome in self.results if outcome.column == column}
+        return tuple(advisory for advisory in self.advisories if advisory not in own)

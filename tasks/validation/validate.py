@@ -1,0 +1,307 @@
+"""Validation: which parsed rows may be scored, and whether the batch as a whole may.
+
+Belongs here: the work, and what a failed check does to a row or to the batch. Does not belong here:
+which checks there are (``expectations.suites``), Great Expectations itself (``suite_runner``), a
+chunk's outcome (``row_checks``), statistics (``batch_profile``), the page (``page``).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from expectations.contract import Contract
+from expectations.suites import Check, profile_checks
+from storage.text import printable
+from tasks.intake.quarantine import HELD_BYTES, QuarantineWriter
+from tasks.validation.batch_profile import BatchProfile, Value
+from tasks.validation.page import render_page
+from tasks.validation.row_checks import RowChecker
+from tasks.validation.suite_runner import SuiteRunner
+from tasks.validation.summary import ExpectationOutcome, PartFile, ValidationSummary
+from tasks.wording import DATA_CHARACTERS, plural
+
+if TYPE_CHECKING:
+    from tasks.intake.ingest import IngestSummary
+
+REPORT_FILE = "validation.html"
+
+WAITING_ROWS = 100_000
+"""Refused rows that wait for their lines, unless these or their reasons take much memory before:
+fetching them is a pass over the file. A guess: 15 MB of NSL-KDD lines, and one pass on any ordinary
+night."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidateOptions:
+    """What a batch may be like and still be scored."""
+
+    max_quarantine_ratio: float = 0.5
+    """Of the rows read, the largest share that ingest and validation may quarantine, from 0 to 1;
+    past it the batch is rejected. A guess: past half, the file is more likely of another shape
+    than of poor quality."""
+
+
+def validate_batch(
+    folder: Path,
+    ingest: "IngestSummary",
+    contract: Contract,
+    source: Path,
+    out: Path,
+    options: ValidateOptions | None = None,
+) -> ValidationSummary:
+    """Check every parsed row and the batch as a whole against a contract.
+
+    Memory is bounded by one part, not by the file.
+
+    Args:
+        folder: the batch's folder, where ingest's parts are.
+        ingest: what ingest made of the file.
+        contract: the source's declaration.
+        source: the delivered file; the lines of quarantined rows are read from it again.
+        out: the stage's folder, empty and named like the stage. It gets ``accepted-00003.parquet``
+            for part 3 if rows of it failed, ``quarantine.parquet`` if any did, and the page.
+        options: what may be tolerated; the defaults if None.
+
+    Returns:
+        Counts, the parts to score, every expectation's outcome, and whether the batch is rejected.
+
+    Raises:
+        SourceChangedError: the file changed since it was ingested.
+    """
+    options = options or ValidateOptions()
+    columns = ingest.columns_present
+    schemas = [pl.read_parquet_schema(folder / part) for part in ingest.parts]
+    types = {f"dtype.{name}": _stored_type(schemas, name) for name in columns}
+    sieve = _Sieve(contract, ingest, source, out)
+    if all(schema[name] == contract.schema[name] for schema in schemas for name in columns):
+        for part in ingest.parts:
+            sieve.add(folder, part)
+    quarantine = sieve.close()
+    statistics = sieve.profile.statistics(
+        rows_read=ingest.rows_new,
+        rows_unparsed=ingest.rows_unparsed,
+        rows_accepted=sieve.rows_accepted,
+    )
+    checks = profile_checks(contract, columns, max_quarantine_ratio=options.max_quarantine_ratio)
+    outcomes = (*_row_outcomes(sieve.checker), *_check_profile(checks, types | statistics))
+    unparsed = folder / ingest.quarantine if ingest.quarantine else None
+    rejection = _explain_rejection(outcomes, ingest, sieve.rows_accepted, options, unparsed)
+    if rejection is not None:
+        for path in out.glob("accepted-*.parquet"):
+            path.unlink()
+    summary = ValidationSummary(
+        rows_accepted=0 if rejection else sieve.rows_accepted,
+        rows_quarantined=sieve.rows_quarantined,
+        parts=() if rejection else tuple(sieve.parts),
+        quarantine=quarantine and f"{out.name}/{quarantine}",
+        is_rejected=rejection is not None,
+        rejection=rejection,
+        results=outcomes,
+        advisories=tuple(
+            outcome.advisory
+            for outcome in outcomes
+            if outcome.severity == "advisory" and not outcome.is_success
+        ),
+        report=f"{out.name}/{REPORT_FILE}",
+    )
+    quarantines = {
+        "ingest": unparsed,
+        "validate": out / quarantine if quarantine else None,
+    }
+    page = render_page(summary, ingest, contract, source.name, quarantines)
+    (out / REPORT_FILE).write_text(page, encoding="utf-8")
+    return summary
+
+
+class _Sieve:
+    """Parts a batch, chunk by chunk, into rows to score and rows to quarantine."""
+
+    def __init__(
+        self, contract: Contract, ingest: "IngestSummary", source: Path, out: Path
+    ) -> None:
+        self.checker = RowChecker(contract, ingest.columns_present)
+        self.profile = BatchProfile(contract)
+        self.parts: list[PartFile] = []
+        self.rows_accepted = 0
+        self.rows_quarantined = 0
+        self._source = source
+        self._ingest = ingest
+        self._out = out
+        self._quarantine = QuarantineWriter(out)
+        self._waiting: list[pl.DataFrame] = []
+        self._waiting_bytes = 0.0
+
+    def add(self, folder: Path, part: str) -> None:
+        """Check one part; rewrite it without the rows that failed, if any did."""
+        frame = pl.read_parquet(folder / part)
+        self.profile.add(frame)
+        verdict = self.checker.check(frame)
+        line_bytes = _bytes_per_row(frame.filter(verdict.is_refused))
+        for refused in verdict.describe():
+            self._quarantine_rows(refused, line_bytes)
+        accepted = frame.filter(~verdict.is_refused)
+        self.rows_accepted += accepted.height
+        self.rows_quarantined += frame.height - accepted.height
+        if accepted.is_empty():
+            return
+        if accepted.height < frame.height:
+            name = Path(part).name.replace("connections", "accepted")
+            part = f"{self._out.name}/{name}"
+            accepted.write_parquet(
+                self._out / name, compression="zstd", compression_level=1, statistics=False
+            )
+        self.parts.append(PartFile(path=part, rows=accepted.height))
+
+    def close(self) -> str | None:
+        """Finish the quarantine; return its name, or None where it has no row."""
+        self._fetch_lines()
+        return self._quarantine.close()
+
+    def _quarantine_rows(self, refused: pl.DataFrame, line_bytes: float) -> None:
+        """Take rows in; their lines, about so long, are fetched when enough have come together."""
+        self._waiting.append(refused)
+        self._waiting_bytes += refused.estimated_size() + refused.height * line_bytes
+        rows = sum(waiting.height for waiting in self._waiting)
+        if rows >= WAITING_ROWS or self._waiting_bytes >= HELD_BYTES:
+            self._fetch_lines()
+
+    def _fetch_lines(self) -> None:
+        """Read the waiting rows' lines from the file and pass them on."""
+        from tasks.intake.ingest import read_raw_lines
+
+        if not self._waiting:
+            return
+        rows = pl.concat(self._waiting)
+        self._waiting, self._waiting_bytes = [], 0.0
+        ingest = self._ingest
+        lines = read_raw_lines(
+            self._source, rows["line_number"].to_list(), ingest.content_sha256, ingest.line_bytes
+        )
+        raw = [lines[line_number] for line_number in rows["line_number"]]
+        self._quarantine.add(
+            rows.with_columns(pl.lit("validate").alias("stage"), pl.Series("raw", raw, pl.Binary))
+        )
+
+
+def _bytes_per_row(rows: pl.DataFrame) -> float:
+    """Estimate what a row takes in memory, which its line takes about as well."""
+    return rows.estimated_size() / rows.height if rows.height else 0.0
+
+
+def _row_outcomes(checker: RowChecker) -> tuple[ExpectationOutcome, ...]:
+    """Return each row expectation's outcome over all parts."""
+    return tuple(
+        ExpectationOutcome(
+            suite="rows",
+            expectation=check.expectation,
+            column=check.column,
+            severity=check.severity,
+            is_success=not tally.rows_failed,
+            rows_checked=checker.rows_checked,
+            rows_failed=tally.rows_failed,
+            observed=printable("; ".join(tally.examples), DATA_CHARACTERS) or None,
+            expected=check.expected,
+        )
+        for check, tally in zip(checker.checks, checker.tallies, strict=True)
+    )
+
+
+def _check_profile(
+    checks: Sequence[Check], profile: Mapping[str, Value]
+) -> tuple[ExpectationOutcome, ...]:
+    """Ask the profile suite of the batch's one row of statistics."""
+    import pandas as pd
+
+    row = pd.DataFrame({check.column: [profile[check.column]] for check in checks})
+    failures = SuiteRunner("profile", checks).find_failures(row)
+    return tuple(
+        ExpectationOutcome(
+            suite="profile",
+            expectation=check.expectation,
+            column=check.column,
+            severity=check.severity,
+            is_success=ordinal not in failures,
+            rows_checked=1,
+            rows_failed=int(ordinal in failures),
+            observed=_write_value(profile[check.column]),
+            expected=check.expected,
+        )
+        for ordinal, check in enumerate(checks)
+    )
+
+
+def _stored_type(schemas: Sequence[Mapping[str, pl.DataType]], column: str) -> str | None:
+    """Name the type a column has in the parts; None where there is no part to look at."""
+    types = {str(schema[column]) for schema in schemas}
+    return " and ".join(sorted(types)) or None
+
+
+def _explain_rejection(
+    outcomes: Sequence[ExpectationOutcome],
+    ingest: "IngestSummary",
+    rows_accepted: int,
+    options: ValidateOptions,
+    unparsed: Path | None,
+) -> str | None:
+    """Say in one sentence why a batch is refused; None where it is not."""
+    failed = next(
+        (
+            outcome
+            for outcome in outcomes
+            if outcome.suite == "profile"
+            and outcome.severity == "required"
+            and not outcome.is_success
+        ),
+        None,
+    )
+    if failed is None:
+        return None
+    if failed.column not in {"rows_accepted", "quarantine_ratio"}:
+        return (
+            f"the batch cannot be scored: its {failed.column} is {failed.observed}, "
+            f"expected {failed.expected}"
+        )
+    rows = ingest.rows_new
+    refused = rows - rows_accepted
+    limit = f", more than the {options.max_quarantine_ratio:.1%} allowed" if rows_accepted else ""
+    return (
+        f"{refused:,} of {plural(rows, 'row')} ({refused / rows:.1%}) were quarantined{limit}; "
+        f"most often {_commonest_fault(outcomes, ingest, unparsed)}"
+    )
+
+
+def _commonest_fault(
+    outcomes: Sequence[ExpectationOutcome], ingest: "IngestSummary", unparsed: Path | None
+) -> str:
+    """Name what most quarantined rows have in common."""
+    worst = max(
+        (one for one in outcomes if one.suite == "rows" and one.severity == "required"),
+        key=lambda one: one.rows_failed,
+        default=None,
+    )
+    if worst is None or ingest.rows_unparsed >= worst.rows_failed:
+        rows = plural(ingest.rows_unparsed, "row")
+        return f"they would not parse ({rows}{_first_reason(unparsed)})"
+    return (
+        f"{worst.column}, expected {worst.expected} ({plural(worst.rows_failed, 'row')}, such as "
+        f"{worst.observed})"
+    )
+
+
+def _first_reason(unparsed: Path | None) -> str:
+    """Give the first reason of the first row that ingest could not parse, as an example."""
+    if unparsed is None:
+        return ""
+    rows = pl.scan_parquet(unparsed, glob=False).select("line_number", "reasons").head(1).collect()
+    line_number, reasons = rows.row(0)
+    return f", such as line {line_number}: {reasons[0]}"
+
+
+def _write_value(value: Value) -> str | None:
+    """Write a statistic; None where it has no value."""
+    if value is None or isinstance(value, str):
+        return value
+    return f"{value:.6g}"

@@ -1,0 +1,48 @@
+"""Keys of rows: equal features, equal key, in any frame and on any machine."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from tasks.features.row_keys import RowKeys, make_row_keys, read_row_keys
+
+FRAME = pl.DataFrame({"a": [1, 2, None], "b": ["x", "y", "x"], "c": [0.5, 0.25, 1e-9]})
+
+
+def test_the_key_of_a_row_is_the_same_for_ever() -> None:
+    assert make_row_keys(FRAME).tolist() == KNOWN
+
+
+KNOWN = [9400809060810762950, 13879436724372913381, 15811843620230688767]
+
+
+def test_a_row_is_found_by_its_features_alone(tmp_path: Path) -> None:
+    RowKeys.of(FRAME).save(tmp_path)
+    keys = read_row_keys(tmp_path)
+    assert keys is not None
+    asked = FRAME.reverse().with_columns(a=pl.Series([None, 2, 1]), other=pl.lit("z"))
+    assert keys.contain(asked).to_list() == [True, True, True]
+    assert keys.contain(FRAME.with_columns(c=pl.col("c") + 1e-12)).to_list() == [False] * 3
+    assert keys.contain(FRAME.with_columns(b=pl.lit("y"))).to_list() == [False, True, False]
+    assert read_row_keys(tmp_path / "none") is None
+
+
+def test_zero_is_zero_of_either_sign() -> None:
+    first, second = make_row_keys(pl.DataFrame({"a": [0.0, -0.0]}))
+    assert first == second
+
+
+def test_values_do_not_run_into_each_other() -> None:
+    frame = pl.DataFrame({"a": ["xy", "x"], "b": ["z", "yz"]})
+    first, second = make_row_keys(frame)
+    assert first != second
+
+
+def test_every_training_row_is_known(make_connections: Callable[..., pl.DataFrame]) -> None:
+    features = make_connections(500, seed=3).drop("row_number", "line_number", "class", "attack")
+    keys = RowKeys.of(features)
+    assert keys.contain(features).all()
+    assert not keys.contain(make_connections(500, seed=4)).any()
+    assert len(keys.keys) == len(np.unique(make_row_keys(features)))

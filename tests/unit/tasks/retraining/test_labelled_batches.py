@@ -1,0 +1,303 @@
+"""Gathering: the latest labelled rows first, by whole parts up to a limit, judged nights apart."""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+from pydantic import BaseModel
+from sqlalchemy import Engine
+
+from expectations.errors import TrainingDataError
+from storage.batches import commit_batch
+from storage.claims import claim
+from storage.lake import run_stage
+from storage.model_store import register_model
+from storage.scorings import LabelledRows
+from tasks.retraining import labelled_batches as gather
+from tasks.retraining.labelled_batches import Gathered, gather_rows
+from tests.unit.storage.conftest import deliver, example_result
+
+DATABASES = ("sqlite",)
+"""Which rows are there is asked elsewhere of both."""
+
+NOW = datetime(2026, 11, 21, 6, tzinfo=UTC)
+LABELS = ["normal", "anomaly", "normal", "anomaly"]
+"""Of a part: four connections."""
+
+Night = Callable[..., str]
+Gather = Callable[..., Gathered]
+
+
+class Rows(BaseModel):
+    """What of validation's summary says where the rows are."""
+
+    rows_accepted: int = 0
+    rows_quarantined: int = 0
+    parts: tuple[dict[str, object], ...]
+    quarantine: None = None
+    is_rejected: bool = False
+    rejection: None = None
+    results: tuple[()] = ()
+    advisories: tuple[()] = ()
+    report: str = ""
+
+
+def put(lake: Path, batch_id: str, parts: Sequence[Sequence[str]]) -> None:
+    """Lay a batch into a lake as ingest and validation would: a part for each list of labels."""
+
+    def ingest(out: Path) -> Rows:
+        for number, labels in enumerate(parts):
+            pl.DataFrame({"class": labels}).write_parquet(out / f"{number}.parquet")
+        return Rows(parts=())
+
+    def validate(_: Path) -> Rows:
+        return Rows(
+            parts=tuple(
+                {"path": f"ingest/{number}.parquet", "rows": len(labels)}
+                for number, labels in enumerate(parts)
+            )
+        )
+
+    run_stage(lake / "nsl_kdd" / batch_id, "ingest", {}, Rows, ingest)
+    run_stage(lake / "nsl_kdd" / batch_id, "validate", {}, Rows, validate)
+
+
+@pytest.fixture
+def champion(engine: Engine, tmp_path: Path) -> str:
+    """Register a model that was fitted on the night of the 1st."""
+    folder = tmp_path / "fitted"
+    folder.mkdir()
+    (folder / "model.txt").write_text("trees")
+    return register_model(
+        engine,
+        tmp_path / "models",
+        folder,
+        contract="nsl_kdd",
+        content_hash="a" * 64,
+        rows_trained=4,
+        training={"sources": {"1" * 64: "night-1.csv"}},
+        metrics={},
+        registered_at=NOW,
+        registered_by="trainer",
+    ).version
+
+
+@pytest.fixture
+def night(engine: Engine, champion: str, tmp_path: Path) -> Night:
+    """Score a labelled batch of a night of November, known by a digit; return its id."""
+
+    def score(
+        digit: str, day: int | None = None, parts: Sequence[Sequence[str]] = (LABELS,)
+    ) -> str:
+        batch_id = digit * 64
+        day = day or int(digit)
+        deliver(
+            engine,
+            batch_id,
+            batch_date=date(2026, 11, day),
+            source=Path(f"/inbox/night-{digit}.csv"),
+        )
+        labelled = LabelledRows(
+            rows_labelled_normal=1,
+            rows_labelled_attack=1,
+            rows_flagged_normal=0,
+            rows_flagged_attack=1,
+        )
+        with claim(engine, tmp_path / "claims" / batch_id, batch_id) as held:
+            result = example_result(tmp_path, model_version=champion, labelled=labelled)
+            commit_batch(engine, held, result)
+        put(tmp_path / "lake", batch_id, parts)
+        return batch_id
+
+    return score
+
+
+@pytest.fixture
+def gathered(engine: Engine, champion: str, tmp_path: Path) -> Gather:
+    """Gather from two lakes."""
+
+    def ask(
+        files: dict[str, str] | None = None,
+        judged_nights: int = 1,
+        max_rows: int = 1_000,
+        refused: Sequence[str] = (),
+    ) -> Gathered:
+        return gather_rows(
+            engine,
+            [tmp_path / "training", tmp_path / "lake"],
+            "nsl_kdd",
+            champion,
+            files or {},
+            judged_nights=judged_nights,
+            max_rows=max_rows,
+            refused=refused,
+        )
+
+    return ask
+
+
+def names(parts: Sequence[Path]) -> list[str]:
+    """Name parts by the digit of their batch and their number."""
+    return [f"{part.parts[-3][0]}-{part.stem}" for part in parts]
+
+
+def test_the_latest_nights_judge_and_all_others_are_fitted_on_the_latest_first(
+    night: Night, gathered: Gather, tmp_path: Path
+) -> None:
+    for digit in "1234":
+        night(digit)
+    night("5", day=4)
+    put(tmp_path / "training", "f" * 64, [LABELS])
+    found = gathered({"f" * 64: "labelled.csv"}, judged_nights=2)
+    assert found.judged_nights == (date(2026, 11, 4), date(2026, 11, 3))
+    assert sorted(names(found.judged)) == ["3-0", "4-0", "5-0"]
+    assert names(found.fit) == ["2-0", "1-0", "f-0"]
+    assert (found.rows_fit, found.rows_judged, found.notes) == (12, 12, ())
+    assert found.sources == {
+        "2" * 64: "night-2.csv",
+        "1" * 64: "night-1.csv",
+        "f" * 64: "labelled.csv",
+    }
+
+
+def test_a_night_that_the_champion_was_fitted_on_does_not_judge(
+    night: Night, gathered: Gather
+) -> None:
+    night("1")
+    found = gathered()
+    assert (names(found.fit), found.judged, found.judged_nights) == (["1-0"], (), ())
+
+
+@pytest.mark.parametrize(
+    ("max_rows", "fit", "said"),
+    [
+        (1_000, ["2-0", "2-1", "2-2", "1-0", "f-0"], ()),
+        (20, ["2-0", "2-1", "2-2", "1-0", "f-0"], ()),
+        (
+            19,
+            ["2-0", "2-1", "2-2", "1-0"],
+            ("labelled.csv: 4 rows are beyond NOCTULE_RETRAIN_MAX_ROWS",),
+        ),
+        (
+            12,
+            ["2-0", "2-1", "2-2"],
+            ("2 more files are beyond NOCTULE_RETRAIN_MAX_ROWS",),
+        ),
+        (
+            9,
+            ["2-0", "2-1"],
+            (
+                "night-2.csv: 4 rows are beyond NOCTULE_RETRAIN_MAX_ROWS",
+                "2 more files are beyond NOCTULE_RETRAIN_MAX_ROWS",
+            ),
+        ),
+    ],
+)
+def test_no_more_rows_are_taken_than_the_limit_by_whole_parts_and_the_rest_is_said(
+    night: Night,
+    gathered: Gather,
+    tmp_path: Path,
+    max_rows: int,
+    fit: list[str],
+    said: tuple[str, ...],
+) -> None:
+    night("1")
+    night("2", parts=[LABELS] * 3)
+    put(tmp_path / "training", "f" * 64, [LABELS])
+    found = gathered({"f" * 64: "labelled.csv"}, judged_nights=0, max_rows=max_rows)
+    assert names(found.fit) == fit
+    assert found.rows_fit == 4 * len(fit) <= max_rows
+    assert found.notes == said
+    assert [key[0] for key in found.sources] == list(dict.fromkeys(name[0] for name in fit))
+
+
+def test_the_limit_holds_for_the_rows_that_judge_and_nights_beyond_it_are_fitted_on(
+    night: Night, gathered: Gather
+) -> None:
+    night("2")
+    night("3")
+    night("4", parts=[LABELS, LABELS])
+    found = gathered(judged_nights=2, max_rows=8)
+    assert found.judged_nights == (date(2026, 11, 4),)
+    assert (names(found.judged), names(found.fit)) == (["4-0", "4-1"], ["3-0", "2-0"])
+
+
+def test_files_beyond_the_limit_are_not_even_looked_at(
+    night: Night, gathered: Gather, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for digit in "12345":
+        night(digit)
+    looked_at = []
+    read = gather.read_accepted
+
+    def watch(folder: Path, summary: type[BaseModel]) -> BaseModel:
+        looked_at.append(folder.name[0])
+        return read(folder, summary)
+
+    monkeypatch.setattr(gather, "read_accepted", watch)
+    found = gathered(judged_nights=0, max_rows=8)
+    assert names(found.fit) == ["5-0", "4-0"]
+    assert set(looked_at) == {"5", "4"}
+
+
+def test_a_file_whose_parts_are_larger_than_the_limit_is_left_out_with_what_to_set(
+    night: Night, gathered: Gather
+) -> None:
+    night("1", parts=[LABELS[:3]])
+    night("2")
+    found = gathered(judged_nights=0, max_rows=3)
+    assert names(found.fit) == ["1-0"]
+    (note,) = found.notes
+    assert note == (
+        "night-2.csv comes in parts of 4 rows, more than NOCTULE_RETRAIN_MAX_ROWS, 3: set that"
+        " higher, or NOCTULE_CHUNK_ROWS lower before such a file is read"
+    )
+    with pytest.raises(TrainingDataError, match="NOCTULE_CHUNK_ROWS lower"):
+        gathered(judged_nights=0, max_rows=2)
+
+
+@pytest.mark.parametrize("damage", ["absent", "damaged"])
+def test_a_batch_that_is_not_whole_is_said_and_the_others_are_taken(
+    night: Night, gathered: Gather, tmp_path: Path, damage: str
+) -> None:
+    for digit in "234":
+        folder = tmp_path / "lake" / "nsl_kdd" / night(digit)
+        if digit != "3":
+            (folder if damage == "absent" else folder / "ingest").rename(tmp_path / f"gone-{digit}")
+    night("1")
+    found = gathered()
+    assert found.judged_nights == (date(2026, 11, 3),), "the latest that can judge"
+    assert (names(found.judged), names(found.fit)) == (["3-0"], ["1-0"])
+    assert found.notes == (
+        "night-4.csv is not whole in the lake any more",
+        "night-2.csv is not whole in the lake any more",
+    )
+
+
+def test_labels_that_are_not_clear_stop_nothing_but_their_own_file(
+    night: Night, gathered: Gather, tmp_path: Path
+) -> None:
+    night("2")
+    night("4", parts=[LABELS, [*LABELS[:3], "Normal"]])
+    night("3")
+    put(tmp_path / "training", "f" * 64, [["normal."]])
+    found = gathered({"f" * 64: "labelled.csv"})
+    assert (names(found.judged), names(found.fit)) == (["3-0"], ["2-0"])
+    unclear = "is left out: 1 row cannot be told to be normal or an attack: class "
+    assert found.notes[0].startswith(f"night-4.csv {unclear}'Normal' in 1 row.")
+    assert found.notes[1].startswith(f"labelled.csv {unclear}'normal.' in 1 row.")
+    assert not any("nothing was stored" in note for note in found.notes)
+
+
+def test_where_nothing_can_be_used_it_is_refused_with_all_that_was_met(
+    gathered: Gather, tmp_path: Path
+) -> None:
+    put(tmp_path / "training", "f" * 64, [["Normal"]])
+    with pytest.raises(TrainingDataError) as refused:
+        gathered({"f" * 64: "labelled.csv"}, refused=["Cannot read other.csv: it is empty."])
+    message = str(refused.value)
+    assert message.startswith("Cannot retrain: no labelled connections could be found to fit on (")
+    for note in ("Cannot read other.csv", "labelled.csv is left out", "night-1.csv is not whole"):
+        assert note in message

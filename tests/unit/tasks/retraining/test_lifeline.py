@@ -1,0 +1,56 @@
+"""A fit that nobody waits for any more ends: its parent was killed, or has let go of its line."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tasks.training.held_out import TrainingOptions
+
+ROOT = Path(__file__).parents[4]
+LONG_S = 600
+"""How long a fit takes here, unless it is ended."""
+
+PROGRAM = """
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tasks.retraining import challengers as challenge
+from tasks.training.held_out import TrainingOptions
+from tasks.retraining.lifeline import lifeline
+from tests.unit.tasks.retraining.test_lifeline import fit_for_long
+
+challenge._fit = fit_for_long
+asked = ("slow", [], "nsl_kdd", TrainingOptions(), Path())
+with ThreadPoolExecutor(1) as pool, lifeline() as line:
+    fit = pool.submit(challenge.fit_challenger, *asked, line)
+    fit.result()
+"""
+
+
+def fit_for_long(_: list[Path], _contract: str, _out: Path, _options: TrainingOptions) -> None:
+    """Say which process this is, and go on."""
+    print(os.getpid(), flush=True)  # noqa: T201 - to the test
+    time.sleep(LONG_S)
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_fit_does_not_outlive_the_one_that_waits_for_it(how: signal.Signals) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as parent:
+        assert parent.stdout is not None
+        fit = int(parent.stdout.readline())
+        parent.send_signal(how)
+        try:
+            parent.communicate(timeout=30)  # ends when nobody can write there, the fit among them
+        except subprocess.TimeoutExpired:
+            parent.kill()
+            with suppress(ProcessLookupError):
+                os.kill(fit, signal.SIGKILL)
+            raise

@@ -1,0 +1,148 @@
+"""Families of attack: named where they can be told, unknown where they cannot."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from expectations.contract import Contract
+from expectations.nsl_kdd import NSL_KDD
+from expectations.nsl_kdd_values import FAMILIES, TECHNIQUES
+from tasks.detectors.category import UNKNOWN, CategoryModel, probabilities
+from tasks.detectors.hybrid import load_model
+from tasks.features.encoding import Encoder
+from tasks.training.families import CUT_PRECISION, choose_cut, fit_categories
+from tasks.training.fit import FitSummary
+from tasks.training.held_out import fit_encoder
+from tasks.training.rows import TrainingRows, assign_folds, read_training_rows
+
+MakeConnections = Callable[..., pl.DataFrame]
+
+
+@pytest.fixture(scope="module")
+def rows(
+    make_connections: MakeConnections, tmp_path_factory: pytest.TempPathFactory
+) -> TrainingRows:
+    part = tmp_path_factory.mktemp("rows") / "part.parquet"
+    make_connections(600, seed=1).write_parquet(part)
+    return read_training_rows([part], NSL_KDD)
+
+
+@pytest.fixture(scope="module")
+def encoder(rows: TrainingRows) -> Encoder:
+    return fit_encoder(rows, np.ones(rows.count, dtype=np.bool_))
+
+
+@pytest.fixture(scope="module")
+def taught(rows: TrainingRows, encoder: Encoder) -> CategoryModel:
+    fold = assign_folds(rows, 2, seed=0)
+    fitted = fit_categories(rows, NSL_KDD, encoder, fold, seed=0, threads=1)
+    assert fitted is not None
+    model, metrics = fitted
+    assert metrics.families == ("DoS", "Probe", "R2L")
+    assert metrics.known_right is not None
+    assert metrics.known_right >= CUT_PRECISION
+    assert metrics.novel_named is None, "a family of one name keeps it"
+    return model
+
+
+def test_other_attacks_of_a_family_are_named_after_it(
+    taught: CategoryModel, encoder: Encoder, make_connections: MakeConnections
+) -> None:
+    frame = make_connections(300, seed=2).filter(pl.col("class") == "anomaly")
+    named = taught.name(encoder.encode(frame).ordinal)
+    is_named = named["attack_category"] != UNKNOWN
+    assert is_named.mean() > 0.9
+    right = [FAMILIES[name] for name in frame["attack"]]
+    assert (named["attack_category"] == pl.Series(right)).filter(is_named).all()
+    assert named["category_probability"].is_between(1 / 3, 1).all()
+    for family, technique in named.select("attack_category", "attack_technique").iter_rows():
+        assert technique == TECHNIQUES.get(family)
+
+
+def test_a_row_is_named_whatever_stands_beside_it(
+    taught: CategoryModel, encoder: Encoder, make_connections: MakeConnections
+) -> None:
+    ordinal = encoder.encode(make_connections(50, seed=3)).ordinal
+    together = taught.name(ordinal)
+    alone = pl.concat([taught.name(ordinal[row : row + 1]) for row in range(50)])
+    assert together.equals(alone)
+    assert taught.name(ordinal[:0]).height == 0
+
+
+def test_equal_fits_write_equal_files_that_say_the_same(
+    taught: CategoryModel, rows: TrainingRows, encoder: Encoder, tmp_path: Path
+) -> None:
+    fold = assign_folds(rows, 2, seed=0)
+    again = fit_categories(rows, NSL_KDD, encoder, fold, seed=0, threads=2)
+    assert again is not None
+    for name, model in (("a", taught), ("b", again[0])):
+        (tmp_path / name).mkdir()
+        model.save(tmp_path / name)
+    for file in ("category.json", "category.txt"):
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+    loaded = CategoryModel.load(tmp_path / "a")
+    assert loaded is not None
+    ordinal = encoder.encode(rows.features).ordinal
+    assert loaded.name(ordinal).equals(taught.name(ordinal))
+    assert CategoryModel.load(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    ("contract", "keep"),
+    [
+        (replace(NSL_KDD, families=None), ["normal", "neptune", "satan", "guess_passwd"]),
+        (NSL_KDD, ["normal", "neptune"]),
+    ],
+    ids=["a contract without families", "one family"],
+)
+def test_where_nothing_can_be_told_apart_nothing_is_named(
+    contract: Contract, keep: list[str], rows: TrainingRows, encoder: Encoder
+) -> None:
+    kept = np.isin(rows.attacks, keep)
+    some = replace(
+        rows,
+        features=rows.features.filter(pl.Series(kept)),
+        is_attack=rows.is_attack[kept],
+        attacks=rows.attacks[kept],
+        alike=np.arange(int(kept.sum())),
+    )
+    assert fit_categories(some, contract, encoder, assign_folds(some, 2, 0), 0, 1) is None
+
+
+def test_the_model_of_a_night_names_what_it_was_taught(
+    tiny_fit: tuple[Path, FitSummary], make_connections: MakeConnections
+) -> None:
+    model = load_model(tiny_fit[0])
+    assert model.category is not None
+    named = model.name_attacks(make_connections(60, seed=8))
+    assert set(named["attack_category"]) <= {"DoS", "Probe", "R2L", UNKNOWN}
+    without = replace(model, category=None).name_attacks(make_connections(60, seed=8))
+    assert without.null_count().row(0) == (60, 60, 60)
+
+
+def test_the_cut_is_the_lowest_that_keeps_enough_names_right() -> None:
+    highest = np.array([0.9, 0.8, 0.7, 0.6, 0.5])
+    even = np.full(5, 0.2)
+    everything = np.ones(5, dtype=np.bool_)
+    assert choose_cut(highest, everything, even) == 0.5
+    assert choose_cut(highest, np.array([True, True, False, True, True]), even) == 0.8
+    assert choose_cut(highest, ~everything, even) > 1
+    heavy = np.array([0.96, 0.01, 0.01, 0.01, 0.01])
+    assert choose_cut(highest, np.array([True, True, True, False, True]), heavy) == 0.5
+
+
+def test_a_high_temperature_makes_less_sure_and_changes_no_order() -> None:
+    raw = np.array([[2.0, 1.0, -1.0], [0.0, 0.0, 0.0]])
+    sure, unsure = probabilities(raw, 1.0), probabilities(raw, 5.0)
+    assert sure.sum(axis=1) == pytest.approx(1)
+    assert sure[0].tolist() == pytest.approx((np.exp(raw[0]) / np.exp(raw[0]).sum()).tolist())
+    assert (unsure[0].argmax(), unsure[0].max() < sure[0].max()) == (0, True)
+    assert sure[1].tolist() == pytest.approx([1 / 3] * 3)
+
+
+def test_every_family_that_has_a_technique_is_one_of_ours() -> None:
+    assert set(TECHNIQUES) <= set(FAMILIES.values())

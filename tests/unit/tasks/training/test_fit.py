@@ -1,0 +1,310 @@
+"""A model is fitted from labelled parts, the same one each time, with held-out evidence."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from expectations.errors import TrainingDataError
+from expectations.nsl_kdd import NSL_KDD
+from tasks.detectors.hybrid import Model, load_model
+from tasks.evaluation.evaluate import evaluate_batch
+from tasks.scoring.score import ScoreOptions, score_batch
+from tasks.training.fit import FitSummary, fit_model
+from tasks.training.held_out import TrainingOptions, divide_attacks
+from tasks.training.register import tell_of_rows
+from tasks.training.rows import assign_folds, read_training_rows
+from tasks.training.threshold_choice import choose_thresholds
+from tasks.validation.summary import PartFile
+
+MakeConnections = Callable[..., pl.DataFrame]
+
+
+def test_the_same_rows_options_and_seed_give_the_same_model(
+    tiny_fit: tuple[Path, FitSummary],
+    training_part: Path,
+    tiny_options: TrainingOptions,
+    tiny_model: Model,
+    tmp_path: Path,
+    make_connections: MakeConnections,
+) -> None:
+    again = fit_model(
+        [training_part], NSL_KDD, tmp_path, tiny_options.model_copy(update={"threads": 2})
+    )
+    assert again.content_hash == tiny_fit[1].content_hash
+    frame = make_connections(30, seed=2)
+    assert load_model(tmp_path).score(frame).equals(tiny_model.score(frame))
+
+
+def test_a_part_that_was_stored_with_dust_trains_as_one_without(
+    training_part: Path, tmp_path: Path
+) -> None:
+    clean = pl.read_parquet(training_part)
+    dusty = tmp_path / "dusty.parquet"
+    clean.with_columns(pl.col("serror_rate") + 1e-17).write_parquet(dusty)
+    assert not pl.read_parquet(dusty).equals(clean)
+    rows = [read_training_rows([part], NSL_KDD).features for part in (training_part, dusty)]
+    assert rows[0].equals(rows[1])
+
+
+def test_the_summary_counts_rows_and_classes(tiny_fit: tuple[Path, FitSummary]) -> None:
+    summary = tiny_fit[1]
+    assert summary.rows == 600
+    assert summary.classes == {"normal": 300, "attack": 300}
+    assert summary.metrics.known.rows == 600
+    assert summary.metrics.known.roc_auc == pytest.approx(1.0, abs=0.02)
+    assert summary.thresholds.low_alert >= summary.thresholds.default
+
+
+def test_families_are_held_out_where_the_file_names_attacks(
+    tiny_fit: tuple[Path, FitSummary],
+) -> None:
+    metrics = tiny_fit[1].metrics
+    assert metrics.unknown_made_from == "family"
+    assert {kind: held.rows for kind, held in metrics.unknown.items()} == {
+        "DoS": 100,
+        "Probe": 100,
+        "R2L": 100,
+    }
+    assert {kind: held.rows for kind, held in metrics.unknown_attacks.items()} == {
+        "neptune": 100,
+        "satan": 100,
+        "guess_passwd": 100,
+    }
+
+
+def test_the_folder_holds_data_only_and_what_training_saw(
+    tiny_fit: tuple[Path, FitSummary],
+) -> None:
+    folder, summary = tiny_fit
+    names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert names == {
+        "model.json",
+        "encoder.json",
+        "tails.json",
+        "classifier.txt",
+        "one_class.onnx",
+        "autoencoder.json",
+        "autoencoder.weights.h5",
+        "category.json",
+        "category.txt",
+        "evidence.parquet",
+        "row_keys.parquet",
+        "metrics.json",
+        "training.json",
+        "reference/sample.parquet",
+        "reference/bins.json",
+    }
+    assert json.loads((folder / "metrics.json").read_text()) == summary.metrics.model_dump(
+        mode="json"
+    )
+    history = json.loads((folder / "training.json").read_text())["autoencoder"]
+    assert len(history) == 3
+    assert history[-1]["loss"] < history[0]["loss"]
+
+
+def test_the_reference_keeps_features_and_held_out_scores(
+    tiny_fit: tuple[Path, FitSummary],
+) -> None:
+    sample = pl.read_parquet(tiny_fit[0] / "reference" / "sample.parquet")
+    assert sample.columns == [*NSL_KDD.feature_names, "anomaly_score"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda frame: frame.filter(pl.col("class") == "normal"), "different attack .* got 0"),
+        (lambda frame: frame.filter(pl.col("class") != "normal"), "different normal .* got 0"),
+        (lambda frame: frame.head(60), r"different attack .* got 30 \(30 of 60 rows"),
+        (lambda frame: pl.concat([frame.head(60)] * 9), r"got 30 \(270 of 540 rows"),
+        (
+            lambda frame: frame.with_columns(pl.col("class").replace("normal", "normal.")),
+            r"100 rows cannot be told .*: class 'normal\.' in 100 rows\. Expected 'normal' or 'ano",
+        ),
+        (
+            lambda frame: frame.drop("class").with_columns(pl.col("attack") + "."),
+            r"100 rows cannot be told .*: attack 'normal\.' in 100 rows\. Expected 'normal', wri",
+        ),
+    ],
+    ids=["one class", "other class", "too few", "too few different", "label", "name"],
+)
+def test_data_that_cannot_be_fitted_is_refused_with_the_reason(
+    make_connections: MakeConnections,
+    tmp_path: Path,
+    spoil: Callable[[pl.DataFrame], pl.DataFrame],
+    says: str,
+) -> None:
+    spoil(make_connections(200, seed=1)).write_parquet(tmp_path / "part.parquet")
+    with pytest.raises(TrainingDataError, match=says):
+        read_training_rows([tmp_path / "part.parquet"], NSL_KDD)
+
+
+def test_no_files_are_refused() -> None:
+    with pytest.raises(TrainingDataError, match="no files"):
+        read_training_rows([], NSL_KDD)
+
+
+def test_rows_with_both_labels_are_counted(
+    make_connections: MakeConnections, tmp_path: Path
+) -> None:
+    frame = make_connections(300, seed=1)
+    words = {"class": "anomaly", "attack": "neptune"}
+    twin = frame.head(1).with_columns(pl.lit(word).alias(name) for name, word in words.items())
+    pl.concat([frame, twin, twin]).write_parquet(tmp_path / "part.parquet")
+    rows = read_training_rows([tmp_path / "part.parquet"], NSL_KDD)
+    assert rows.count_conflicts() == 3
+    assert rows.count_duplicates() == 2
+
+
+def test_what_is_unusual_of_the_rows_is_said(tiny_fit: tuple[Path, FitSummary]) -> None:
+    metrics = tiny_fit[1].metrics.model_copy(update={"rows_conflicting": 3, "rows_duplicated": 2})
+    said = list(tell_of_rows(tiny_fit[1].model_copy(update={"metrics": metrics})))
+    assert said[0].startswith("3 rows have features that are labelled normal in one row and attack")
+    assert said[1].startswith("2 rows repeat the features of another")
+    alone = metrics.model_copy(update={"unknown": {}})
+    said = list(tell_of_rows(tiny_fit[1].model_copy(update={"metrics": alone})))
+    assert said[0].startswith("no kind of attack could be held out: the figures are those of a ran")
+
+
+def test_files_some_of_which_have_labels_are_refused_together(
+    make_connections: MakeConnections, tmp_path: Path
+) -> None:
+    make_connections(300, seed=1).write_parquet(tmp_path / "a.parquet")
+    make_connections(300, seed=2).drop("class", "attack").write_parquet(tmp_path / "b.parquet")
+    with pytest.raises(TrainingDataError, match=r"b\.parquet together with .*a\.parquet"):
+        read_training_rows([tmp_path / "a.parquet", tmp_path / "b.parquet"], NSL_KDD)
+    rows = read_training_rows([tmp_path / "b.parquet"], NSL_KDD)
+    assert (rows.is_labelled, int(rows.is_attack.sum()), rows.count) == (False, 0, 300)
+
+
+def test_connections_that_are_alike_share_a_fold(
+    make_connections: MakeConnections, tmp_path: Path
+) -> None:
+    frame = make_connections(300, seed=1)
+    pl.concat([frame, frame, frame.head(50)]).write_parquet(tmp_path / "part.parquet")
+    fold = assign_folds(read_training_rows([tmp_path / "part.parquet"], NSL_KDD), 4, seed=0)
+    assert (fold[:300] == fold[300:600]).all()
+    assert (fold[:50] == fold[600:]).all()
+    assert np.bincount(fold[:300]).min() >= 74
+
+
+def test_attacks_without_names_are_divided_by_clustering(
+    make_connections: MakeConnections, tmp_path: Path
+) -> None:
+    frame = make_connections(600, seed=1)
+    frame.drop("attack").write_parquet(tmp_path / "part.parquet")
+    rows = read_training_rows([tmp_path / "part.parquet"], NSL_KDD)
+    kinds, *_ = divide_attacks(rows, NSL_KDD, seed=0)
+    assert kinds.made_from == "cluster"
+    assert len(kinds.held_out) >= 2
+    # Each cluster is of one attack: they differ far more than connections of one attack do.
+    attack = frame["attack"].to_numpy()
+    for kind in kinds.held_out:
+        assert len(set(attack[kinds.of_row == kind])) == 1
+
+
+def nameless(frame: pl.DataFrame, share: float, word: str | None = None) -> pl.DataFrame:
+    """Take the names from a share of the attacks, normal rows keep theirs."""
+    is_taken = (pl.col("class") == "anomaly") & (pl.col("row_number") % 100 < 100 * share)
+    return frame.with_columns(attack=pl.when(is_taken).then(pl.lit(word)).otherwise("attack"))
+
+
+@pytest.mark.parametrize("word", [None, ""])
+def test_an_attack_without_a_name_is_trained_on_and_of_no_kind(
+    make_connections: MakeConnections, tmp_path: Path, word: str | None
+) -> None:
+    frame = nameless(make_connections(600, seed=1), 0.2, word)
+    frame.write_parquet(tmp_path / "part.parquet")
+    rows = read_training_rows([tmp_path / "part.parquet"], NSL_KDD)
+    kinds, *_ = divide_attacks(rows, NSL_KDD, seed=0)
+    assert (rows.count, int(rows.is_attack.sum()), rows.rows_unlabelled) == (600, 300, 0)
+    assert kinds.made_from == "family"
+    assert set(kinds.of_row) == {"", "DoS", "Probe", "R2L"}
+    families = {"neptune": "DoS", "satan": "Probe", "guess_passwd": "R2L"}
+    slowly = [families.get(name or "", "") for name in frame["attack"]]
+    assert kinds.of_row.tolist() == slowly
+
+
+def test_what_knows_nothing_of_a_kind_has_not_met_the_nameless_either(
+    make_connections: MakeConnections, tmp_path: Path
+) -> None:
+    frame = nameless(make_connections(600, seed=1), 0.2)
+    frame.write_parquet(tmp_path / "part.parquet")
+    rows = read_training_rows([tmp_path / "part.parquet"], NSL_KDD)
+    kinds, *_ = divide_attacks(rows, NSL_KDD, seed=0)
+    hidden = kinds.may_be("DoS", rows.is_attack)
+    assert hidden.tolist() == [name in {None, "neptune"} for name in frame["attack"]]
+
+
+def test_attacks_most_of_which_have_no_name_are_divided_by_clustering(
+    make_connections: MakeConnections, tmp_path: Path
+) -> None:
+    frame = make_connections(600, seed=1)
+    for name, part in (("a", nameless(frame, 0.6)), ("b", frame.head(6).drop("attack"))):
+        part.write_parquet(tmp_path / name)
+    rows = read_training_rows([tmp_path / "a", tmp_path / "b"], NSL_KDD)
+    kinds, *_ = divide_attacks(rows, NSL_KDD, seed=0)
+    assert kinds.made_from == "cluster"
+    assert not (rows.is_attack & (kinds.of_row == "")).any()
+
+
+def test_training_and_evaluation_name_the_same_attacks(
+    make_connections: MakeConnections, tiny_options: TrainingOptions, tmp_path: Path
+) -> None:
+    frame = nameless(make_connections(600, seed=1), 0.2)
+    frame.write_parquet(tmp_path / "part.parquet")
+    (tmp_path / "model").mkdir()
+    fit = fit_model([tmp_path / "part.parquet"], NSL_KDD, tmp_path / "model", tiny_options)
+    (tmp_path / "score").mkdir()
+    parts = [PartFile(path="part.parquet", rows=600)]
+    scored = score_batch(tmp_path, parts, tmp_path / "model", tmp_path / "score", ScoreOptions())
+    evaluated = evaluate_batch(tmp_path, parts, scored.parts, tmp_path / "model", NSL_KDD)
+    named = {"guess_passwd", "neptune", "satan"}
+    assert set(fit.metrics.known.recall_by_attack) == set(evaluated.recall_by_attack) == named
+    assert fit.metrics.known.rows == evaluated.rows == 600
+    assert sum(kind.rows for kind in fit.metrics.unknown.values()) == 240
+
+
+def test_a_single_kind_of_attack_is_never_held_out(
+    make_connections: MakeConnections, tmp_path: Path
+) -> None:
+    frame = make_connections(600, seed=1).filter(pl.col("attack").is_in(["normal", "neptune"]))
+    frame.write_parquet(tmp_path / "part.parquet")
+    rows = read_training_rows([tmp_path / "part.parquet"], NSL_KDD)
+    assert [one.held_out for one in divide_attacks(rows, NSL_KDD, seed=0)] == [(), ()]
+
+
+def test_the_default_threshold_gives_way_to_attacks_of_an_unknown_kind() -> None:
+    normal = np.arange(1_000) / 100
+    known = np.full(1_000, 20.0)
+    unknown = {"R2L": np.full(100, 9.7)}
+    assert choose_thresholds(normal, known, {}).default == pytest.approx(9.99)
+    assert choose_thresholds(normal, known, unknown).default == pytest.approx(9.69)
+
+
+def test_rare_attacks_are_worth_fewer_false_alarms() -> None:
+    normal = np.arange(1_000) / 100
+    unknown = {"R2L": np.full(100, 9.7)}
+    assert choose_thresholds(normal, np.full(20, 20.0), unknown).default == pytest.approx(9.99)
+
+
+def test_the_default_threshold_agrees_with_trying_every_cut() -> None:
+    random = np.random.default_rng(8)
+    normal, known, novel = random.normal(0, 1, 80), random.normal(4, 1, 60), random.normal(2, 2, 40)
+
+    def f1(cut: float) -> float:
+        hits = 60 * (0.7 * sum(known > cut) / 60 + 0.3 * sum(novel > cut) / 40)
+        precision, recall = hits / (hits + sum(normal > cut)), hits / 60
+        return float(2 * precision * recall / (precision + recall))
+
+    chosen = choose_thresholds(normal, known, {"any": novel}).default
+    assert f1(chosen) == pytest.approx(max(f1(cut) for cut in normal))
+
+
+def test_low_alert_leaves_at_most_one_normal_in_a_thousand() -> None:
+    normal = np.arange(10_000) / 1_000
+    thresholds = choose_thresholds(normal, np.full(5, 5.0), {})
+    assert 0.0005 < (normal > thresholds.low_alert).mean() <= 0.001
