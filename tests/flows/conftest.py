@@ -62,6 +62,12 @@ class Server:
         (found,) = self.read("flow_runs", flow_runs={"id": {"any_": [flow_run_id]}})
         return found
 
+    def latest(self, flow: str) -> dict[str, Any]:
+        """Return the run of a flow that ended last."""
+        ended = {"state": {"type": {"any_": ["COMPLETED", "FAILED", "CRASHED"]}}}
+        chosen = {"flows": {"name": {"any_": [flow]}}, "flow_runs": ended}
+        return self.read("flow_runs", **chosen, sort="END_TIME_DESC", limit=1)[0]
+
     def children(self, flow_run_id: str) -> Records:
         """Return the runs a flow run started, in the order they began."""
         chosen = {"parent_flow_run_id": {"any_": [flow_run_id]}}

@@ -45,20 +45,14 @@ def undisturbed(
         return read_rows(engine)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture
 def place(
-    request: pytest.FixtureRequest,
-    home: Path,
-    prefect_server: str,
-    monkeypatch: pytest.MonkeyPatch,
+    home: Path, prefect_server: str, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> Place:
-    """A trained home on either database, which is also that of this process."""
-    url = None
-    if request.param == "postgresql":
-        url = request.getfixturevalue("postgres_url")
-        move_to_postgres(home, url).dispose()
-        monkeypatch.setenv("NOCTULE_DATABASE_URL", url)
-    return Place(home, url, prefect_server)
+    """A trained home on PostgreSQL, which is also that of this process; ``fuzz`` has SQLite too."""
+    move_to_postgres(home, postgres_url).dispose()
+    monkeypatch.setenv("NOCTULE_DATABASE_URL", postgres_url)
+    return Place(home, postgres_url, prefect_server)
 
 
 def test_a_run_killed_while_it_scores_ends_in_the_same_rows_when_it_is_run_again(

@@ -139,9 +139,7 @@ def test_what_is_better_is_promoted_and_nothing_else(  # noqa: PLR0915 - one sto
         better["model_version"], bad,
     )  # fmt: skip
     assert (change["promoted_by"], change["reason"]) == ("noctule retrain", better["reason"])
-    (run, *_) = server.read(
-        "flow_runs", flows={"name": {"any_": ["retrain"]}}, sort="END_TIME_DESC", limit=1
-    )
+    run = server.latest("retrain")
     assert run["state"]["message"] == told["message"]
     artifact = server.artifacts(run["id"])["retraining"]
     assert artifact["data"].startswith("# Retraining\n")
@@ -157,10 +155,7 @@ def test_what_is_better_is_promoted_and_nothing_else(  # noqa: PLR0915 - one sto
     ended = noctule("run", night)
     assert ended.code == 0, ended.err
     assert f"shadow {better['model_version']} flagged" in ended.out
-    (told_of,) = server.read(
-        "flow_runs", flows={"name": {"any_": ["nightly"]}}, sort="END_TIME_DESC", limit=1
-    )
-    shown = json.loads(server.artifacts(told_of["id"])["champions"]["data"])
+    shown = json.loads(server.artifacts(server.latest("nightly")["id"])["champions"]["data"])
     assert [(one["kind"], one["model_version"], one["promoted_by"]) for one in shown[:3]] == [
         ("rollback", bad, getpass.getuser()),
         ("promote", better["model_version"], "noctule retrain"),

@@ -112,6 +112,15 @@ def test_another_version_of_a_library_redoes_every_stage(
     assert code_fingerprint.__wrapped__("intake") != before
 
 
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Copy the sources."""
+    folder = tmp_path_factory.mktemp("sources")
+    for package in ("expectations", "storage", "tasks"):
+        copytree(ROOT / package, folder / package, ignore=ignore_patterns("__pycache__"))
+    return folder
+
+
 @pytest.mark.parametrize(
     ("changed", "redone"),
     [
@@ -129,14 +138,14 @@ def test_another_version_of_a_library_redoes_every_stage(
     ],
 )
 def test_a_change_of_code_redoes_the_stages_that_import_it(
-    changed: str, redone: set[str], tmp_path: Path
+    changed: str, redone: set[str], copy: Path
 ) -> None:
-    for package in ("expectations", "storage", "tasks"):
-        copytree(ROOT / package, tmp_path / package, ignore=ignore_patterns("__pycache__"))
-    with (tmp_path / "tasks" / changed).open("a") as file:
-        file.write("\n")
+    file = copy / "tasks" / changed
+    before = file.read_text()
+    file.write_text(f"{before}\n")
     rooms = ("intake", "validation", "scoring", "drift")
-    now = {room: code_fingerprint.__wrapped__(room, root=tmp_path) for room in rooms}
+    now = {room: code_fingerprint.__wrapped__(room, root=copy) for room in rooms}
+    file.write_text(before)
     assert {room for room in rooms if now[room] != code_fingerprint(room)} == redone
 
 
