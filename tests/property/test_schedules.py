@@ -27,7 +27,7 @@ from storage.lake import batch_folder
 from storage.outbox import PendingEvent, mark_published, pending_events
 from storage.schema import batch
 
-SCHEDULES = {"sqlite": range(50), "postgresql": range(170, 220), "postgresql15": range(10)}
+SCHEDULES = {"sqlite": range(70), "postgresql": range(170, 240), "postgresql15": range(15)}
 """Seeds, among which each kind strikes; ``make fuzz`` goes on with many more."""
 
 FILES = {"fsync", "mkdir", "open", "rename", "rmdir", "unlink", "write"}
