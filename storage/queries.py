@@ -12,168 +12,25 @@ from datetime import date
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import (
-    JSON,
-    Boolean,
-    Connection,
-    Date,
-    Double,
-    Engine,
-    Integer,
-    Select,
-    TableClause,
-    Text,
-)
+from sqlalchemy import Connection, Engine, Select, TableClause
 
 from expectations.errors import UsageError
 from storage import schema
-from storage.column_types import UtcTime
 from storage.database import read
 from storage.schema import model_version, validation_result
+from storage.views.columns import VIEW_TABLES
 
 Row = dict[str, Any]
 """One row, by column name."""
 
-flagged_connections = sa.table(
-    "flagged_connections",
-    sa.column("connection_id", Text),
-    sa.column("batch_id", Text),
-    sa.column("batch_date", Date),
-    sa.column("contract", Text),
-    sa.column("file_name", Text),
-    sa.column("row_number", Integer),
-    sa.column("line_number", Integer),
-    sa.column("anomaly_score", Double),
-    sa.column("threshold", Double),
-    sa.column("operating_point", Text),
-    sa.column("reasons", JSON),
-    sa.column("is_explained", Boolean),
-    sa.column("attack_category", Text),
-    sa.column("category_probability", Double),
-    sa.column("attack_technique", Text),
-    sa.column("record", JSON),
-    sa.column("model_version", Text),
-)
-batch_summary = sa.table(
-    "batch_summary",
-    sa.column("batch_id", Text),
-    sa.column("batch_date", Date),
-    sa.column("file_name", Text),
-    sa.column("contract", Text),
-    sa.column("status", Text),
-    sa.column("rows_read", Integer),
-    sa.column("rows_scored", Integer),
-    sa.column("rows_quarantined", Integer),
-    sa.column("rows_rejected", Integer),
-    sa.column("rows_known", Integer),
-    sa.column("rows_flagged", Integer),
-    sa.column("model_version", Text),
-    sa.column("operating_point", Text),
-    sa.column("threshold", Double),
-    sa.column("target_flag_rate", Double),
-    sa.column("flag_rate", Double),
-    sa.column("rows_labelled_normal", Integer),
-    sa.column("rows_labelled_attack", Integer),
-    sa.column("false_positive_rate", Double),
-    sa.column("recall", Double),
-    sa.column("rejection", Text),
-    sa.column("received_at", UtcTime),
-    sa.column("started_at", UtcTime),
-    sa.column("finished_at", UtcTime),
-    sa.column("known_batch_id", Text),
-    sa.column("replayed_batch_id", Text),
-    sa.column("is_open", Boolean),
-    sa.column("dismissed_at", UtcTime),
-    sa.column("dismissed_by", Text),
-    sa.column("dismissal_reason", Text),
-)
-open_rejections = sa.table(
-    "open_rejections",
-    sa.column("batch_id", Text),
-    sa.column("batch_date", Date),
-    sa.column("file_name", Text),
-    sa.column("contract", Text),
-    sa.column("rejection", Text),
-    sa.column("source_path", Text),
-    sa.column("arrived_at", UtcTime),
-)
-quarantined_rows = sa.table(
-    "quarantined_rows",
-    sa.column("batch_id", Text),
-    sa.column("batch_date", Date),
-    sa.column("file_name", Text),
-    sa.column("contract", Text),
-    sa.column("row_number", Integer),
-    sa.column("line_number", Integer),
-    sa.column("stage", Text),
-    sa.column("reasons", JSON),
-    sa.column("raw_text", Text),
-    sa.column("corrected_by", Text),
-)
-drift_summary = sa.table(
-    "drift_summary",
-    sa.column("batch_id", Text),
-    sa.column("batch_date", Date),
-    sa.column("file_name", Text),
-    sa.column("contract", Text),
-    sa.column("model_version", Text),
-    sa.column("column_name", Text),
-    sa.column("statistic", Double),
-    sa.column("method", Text),
-    sa.column("threshold", Double),
-    sa.column("is_drifted", Boolean),
-    sa.column("rows_reference", Integer),
-    sa.column("rows_current", Integer),
-    sa.column("methods", Integer),
-    sa.column("methods_drifted", Integer),
-)
-model_history = sa.table(
-    "model_history",
-    sa.column("promotion_id", Integer),
-    sa.column("contract", Text),
-    sa.column("model_version", Text),
-    sa.column("previous_model_version", Text),
-    sa.column("live_from", UtcTime),
-    sa.column("live_until", UtcTime),
-    sa.column("kind", Text),
-    sa.column("promoted_by", Text),
-    sa.column("reason", Text),
-)
-promotion_decisions = sa.table(
-    "promotion_decisions",
-    sa.column("promotion_decision_id", Integer),
-    sa.column("contract", Text),
-    sa.column("decided_at", UtcTime),
-    sa.column("decision", Text),
-    sa.column("recipe", Text),
-    sa.column("challenger", Text),
-    sa.column("champion", Text),
-    sa.column("reason", Text),
-    sa.column("evidence", JSON),
-)
-shadow_comparison = sa.table(
-    "shadow_comparison",
-    sa.column("batch_id", Text),
-    sa.column("batch_date", Date),
-    sa.column("file_name", Text),
-    sa.column("contract", Text),
-    sa.column("model_version", Text),
-    sa.column("shadow_version", Text),
-    sa.column("rows_compared", Integer),
-    sa.column("rows_flagged", Integer),
-    sa.column("rows_flagged_by_shadow", Integer),
-    sa.column("rows_flagged_by_both", Integer),
-    sa.column("rows_flagged_live_only", Integer),
-    sa.column("rows_flagged_shadow_only", Integer),
-    sa.column("rank_correlation", Double),
-    sa.column("false_positive_rate", Double),
-    sa.column("false_positive_rate_of_shadow", Double),
-    sa.column("recall", Double),
-    sa.column("recall_of_shadow", Double),
-    sa.column("is_model_fitted_on_it", Boolean),
-    sa.column("is_shadow_fitted_on_it", Boolean),
-    sa.column("shadow_scoring_id", Integer),
-)
+flagged_connections = VIEW_TABLES["flagged_connections"]
+batch_summary = VIEW_TABLES["batch_summary"]
+open_rejections = VIEW_TABLES["open_rejections"]
+quarantined_rows = VIEW_TABLES["quarantined_rows"]
+drift_summary = VIEW_TABLES["drift_summary"]
+model_history = VIEW_TABLES["model_history"]
+promotion_decisions = VIEW_TABLES["promotion_decisions"]
+shadow_comparison = VIEW_TABLES["shadow_comparison"]
 
 
 def flagged_rows(

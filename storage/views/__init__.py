@@ -1,10 +1,13 @@
-"""The views: the analyst's interface, one SQL file each, and one view for each contract.
+"""The views: the analyst's interface. One SQL file for each, and one view for each contract.
 
-Belongs here: rendering, replacing and comparing views. Does not belong here: the queries of the
-command line (see ``storage.queries``), which read these views.
+Belongs here: rendering, replacing and comparing views; ``views`` lists them all with their columns.
+Does not belong here: the declaration of those columns (``columns.toml``, read by ``columns``) or
+the queries of the command line, which read the views (``storage.queries``).
 
-The files are written in the SQL that SQLite and PostgreSQL share; the few words that differ stand
-in braces, and ``WORDS`` says what each database calls them.
+The first comment of a file states the grain of its view. The files use the SQL that SQLite and
+PostgreSQL share. Words that differ stand in braces, and ``WORDS`` has them for each database. A
+database keeps a hash of each view's SQL, so any change in a file, even of a comment, makes
+``noctule db upgrade`` necessary.
 """
 
 import hashlib
@@ -22,21 +25,10 @@ from sqlalchemy.exc import DBAPIError
 from expectations.contract import Contract
 from expectations.errors import UsageError
 from expectations.registry import CONTRACTS
+from storage.views.columns import VIEW_COLUMNS, ViewColumn
 
 if TYPE_CHECKING:
     from polars._typing import PolarsDataType
-
-STATIC_VIEWS: Final = (
-    "flagged_connections",
-    "open_rejections",
-    "batch_summary",
-    "drift_summary",
-    "model_history",
-    "promotion_decisions",
-    "quarantined_rows",
-    "shadow_comparison",
-)
-"""In an order in which each finds those it reads."""
 
 WORDS: Final[Mapping[str, Mapping[str, str]]] = {
     "sqlite": {
@@ -53,100 +45,91 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
     },
 }
 
-SQL_TYPES: Final[Mapping["PolarsDataType", str]] = {
-    pl.Int64(): "BIGINT",
-    pl.Float64(): "DOUBLE PRECISION",
-    pl.String(): "TEXT",
+SQL_TYPES: Final[Mapping["PolarsDataType", tuple[str, str]]] = {
+    pl.Int64(): ("BIGINT", "integer"),
+    pl.Float64(): ("DOUBLE PRECISION", "number"),
+    pl.String(): ("TEXT", "text"),
 }
-"""What a contract's polars type is in a view; SQLite reads its affinity from the same words."""
+"""A contract's polars type -> the SQL type in its view, from which SQLite takes the affinity; and
+the type in the words of ``columns.toml``."""
 
 IDENTIFIER: Final = re.compile(r"[a-z_][a-z0-9_]*")
 
-BASE_COLUMNS: Final = (
-    "connection_id",
-    "batch_id",
-    "batch_date",
-    "file_name",
-    "row_number",
-    "line_number",
-    "anomaly_score",
-    "threshold",
-    "operating_point",
-    "reasons",
-    "is_explained",
-    "attack_category",
-    "category_probability",
-    "attack_technique",
-    "record",
-    "model_version",
+BASE_COLUMNS: Final = tuple(
+    column for column in VIEW_COLUMNS["flagged_connections"] if column.name != "contract"
 )
 """The columns of ``flagged_connections`` that ``flagged_<contract>`` repeats."""
 
 DEPENDENT_OBJECTS: Final = "2BP01"
-"""PostgreSQL's code for "other objects depend on it"."""
+"""PostgreSQL's error code for "other objects depend on it"."""
 
 
 @dataclass(frozen=True)
 class View:
-    """One view, as one database is told it."""
+    """One view, rendered for one database."""
 
     name: str
     grain: str
-    """One row per what: the file's first comment."""
+    """What one row is: the file's first comment."""
+    columns: tuple[ViewColumn, ...]
     query: str
 
     @property
     def comment(self) -> str:
-        """The grain, and a hash by which a view of another version is told."""
+        """The grain and a hash of the query, by which a view of another version is recognised."""
         digest = hashlib.sha256(self.query.encode()).hexdigest()
         return f"{self.grain} [{digest[:16]}]"
 
 
 def views(dialect: str) -> tuple[View, ...]:
-    """Render every view for ``sqlite`` or ``postgresql``, in the order they are made."""
+    """Render every view for ``sqlite`` or ``postgresql``, in the order in which to create them."""
     return (
-        *(_static_view(name, dialect) for name in STATIC_VIEWS),
+        *(_static_view(name, columns, dialect) for name, columns in VIEW_COLUMNS.items()),
         *(contract_view(contract) for contract in CONTRACTS.values()),
     )
 
 
-def _static_view(name: str, dialect: str) -> View:
-    """Read one view's file."""
+def _static_view(name: str, columns: tuple[ViewColumn, ...], dialect: str) -> View:
+    """Render the view of one SQL file."""
     first, query = Path(__file__).with_name(f"{name}.sql").read_text("utf-8").split("\n", 1)
-    return View(name, first.removeprefix("-- "), query.format_map(WORDS[dialect]))
+    return View(name, first.removeprefix("-- "), columns, query.format_map(WORDS[dialect]))
 
 
 def contract_view(contract: Contract) -> View:
     """Render ``flagged_<contract>``: flagged connections with the contract's features, typed.
 
     Raises:
-        ValueError: a name of the contract is no plain SQL identifier, or is a column already.
+        ValueError: a name of the contract is not a plain SQL identifier, or is already a column.
     """
+    base = [column.name for column in BASE_COLUMNS]
     for name in (contract.name, *contract.feature_names):
-        if not IDENTIFIER.fullmatch(name) or name in BASE_COLUMNS:
+        if not IDENTIFIER.fullmatch(name) or name in base:
             message = f"Contract {contract.name}: {name!r} cannot be a name in its view."
             raise ValueError(message)
-    columns = [
-        *BASE_COLUMNS,
-        *(
-            f"CAST(record ->> '{column.name}' AS {SQL_TYPES[column.dtype]}) AS {column.name}"
-            for column in contract.features
-        ),
-    ]
-    select = ",\n    ".join(columns)
+    features = [(column, *SQL_TYPES[column.dtype]) for column in contract.features]
+    select = ",\n    ".join(
+        [
+            *base,
+            *(
+                f"CAST(record ->> '{one.name}' AS {kind}) AS {one.name}"
+                for one, kind, _ in features
+            ),
+        ]
+    )
     return View(
         f"flagged_{contract.name}",
         f"One row per flagged connection of a live scoring of contract {contract.name}.",
-        # Names only, checked above: a view's text takes no bound values.
+        (*BASE_COLUMNS, *(ViewColumn(one.name, kind, one.meaning) for one, _, kind in features)),
+        # Only names, which are checked above: the text of a view takes no bound values.
         f"SELECT\n    {select}\nFROM flagged_connections\nWHERE contract = '{contract.name}'\n",
     )
 
 
 def replace_views(connection: Connection) -> None:
-    """Make every view anew, inside the caller's transaction.
+    """Drop and create every view, inside the caller's transaction.
 
     Raises:
-        UsageError: something of the user's own in PostgreSQL depends on one of them.
+        UsageError: an object that the user made in PostgreSQL depends on one of them.
     """
     made = views(connection.dialect.name)
     try:
@@ -157,8 +140,8 @@ def replace_views(connection: Connection) -> None:
             raise
         said = " (".join(str(error.orig).removesuffix("\n").split("\n")[:2])
         message = (
-            f"Cannot replace the views: {said}). Drop what depends on them, run"
-            " `noctule db upgrade`, and create it again; nothing was changed."
+            f"Cannot replace the views: {said}). Drop the objects that depend on them, run"
+            " `noctule db upgrade`, and create them again. Nothing was changed."
         )
         raise UsageError(message) from None
     for view in made:
@@ -169,7 +152,7 @@ def replace_views(connection: Connection) -> None:
 
 
 def stale_views(connection: Connection) -> tuple[str, ...]:
-    """Name the views that are missing, or are not as this code would make them."""
+    """Return the names of views that are missing or differ from what this code would create."""
     if connection.dialect.name == "postgresql":
         query = (
             "SELECT c.relname, obj_description(c.oid, 'pg_class') FROM pg_class AS c"

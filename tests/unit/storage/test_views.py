@@ -1,7 +1,7 @@
 """The views' columns, grain and content: the interface that analysts rely on."""
 
 import json
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,7 +14,8 @@ from expectations.contract import Column, Contract
 from expectations.nsl_kdd import NSL_KDD
 from storage import schema
 from storage.model_store import promote, rollback
-from storage.views import contract_view
+from storage.views import contract_view, views
+from storage.views.columns import VIEW_COLUMNS, VIEW_TABLES
 
 DATABASES = ("sqlite", "postgresql", "postgresql15")
 BATCH_ID = "ab" * 32
@@ -50,6 +51,35 @@ def parsed(value: object) -> object:
 def test_a_view_has_the_columns_others_rely_on(engine: Engine, view: str) -> None:
     columns = {column["name"] for column in sa.inspect(engine).get_columns(view)}
     assert set(PROMISED[view].split()) <= columns
+
+
+def test_every_view_has_the_columns_declared_for_it(engine: Engine) -> None:
+    inspector = sa.inspect(engine)
+    declared = {view.name: [one.name for one in view.columns] for view in views(engine.name)}
+    found = {name: [one["name"] for one in inspector.get_columns(name)] for name in declared}
+    assert found == declared
+
+
+def test_a_value_of_every_view_is_read_as_its_declared_type(example: SimpleNamespace) -> None:
+    example.commit()
+    kinds = {
+        "text": str,
+        "integer": int,
+        "number": float,
+        "boolean": bool,
+        "date": date,
+        "time": datetime,
+        "json": (dict, list),
+    }
+    with example.engine.connect() as connection:
+        for view, table in VIEW_TABLES.items():
+            for row in connection.execute(sa.select(table)).mappings():
+                for column in VIEW_COLUMNS[view]:
+                    value = row[column.name]
+                    assert value is None or isinstance(value, kinds[column.type_name]), (
+                        view,
+                        column,
+                    )
 
 
 def test_a_flagged_connection_is_shown_with_its_reasons_in_order(example: SimpleNamespace) -> None:
