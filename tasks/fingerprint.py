@@ -15,7 +15,7 @@ from storage.lake import hash_text
 
 ROOT = Path(__file__).parents[1]
 
-SOURCE_SUFFIXES = {".py", ".html"}
+SOURCE_SUFFIXES = {".py", ".html", ".j2"}
 
 LIBRARIES = (
     "numpy", "scipy", "pandas", "pyarrow", "polars", "great-expectations", "lightgbm",
@@ -28,6 +28,7 @@ scikit-learn, Keras and JAX are not among them: no stage calls them, only traini
 _IMPORT = re.compile(
     r"^\s*from ((?:expectations|storage|tasks)(?:\.\w+)*) import (\([^)]*\)|.*)$", re.MULTILINE
 )
+_EXTENDS = re.compile(r'{% (?:extends|include|import|from) "([\w./]+)"')
 
 
 @cache
@@ -45,15 +46,18 @@ def code_fingerprint(*rooms: str, root: Path = ROOT) -> str:
 
 
 def _sources(rooms: tuple[str, ...], root: Path) -> set[Path]:
-    """Return the files of rooms, and the modules that they import, from one to the next."""
+    """Return the files of rooms, and the modules and templates that they import, recursively."""
     found: set[Path] = set()
     waiting = [path for room in rooms for path in (root / "tasks" / room).iterdir()]
     while waiting:
         path = waiting.pop()
         if path.suffix in SOURCE_SUFFIXES and path not in found:
             found.add(path)
+            source = path.read_text(encoding="utf-8")
             if path.suffix == ".py":
-                waiting += _imported(path.read_text(encoding="utf-8"), root)
+                waiting += _imported(source, root)
+            else:
+                waiting += [root / "tasks" / name for name in _EXTENDS.findall(source)]
     return found
 
 

@@ -12,7 +12,7 @@ from itertools import pairwise
 from math import log10
 from typing import Any
 
-from tasks.pages import open_template
+from tasks.pages.templates import open_template
 from tasks.study.comparison import Cell
 from tasks.study.glance import Box
 from tasks.study.reconstruction import Reconstruction
@@ -42,7 +42,6 @@ def render_study(report: StudyReport) -> str:
 
     figures = draw(report)
     return open_template(TEMPLATE).render(
-        percent=percent,
         report=report,
         table=tabulate(report),
         best=find_best(report),
@@ -50,11 +49,6 @@ def render_study(report: StudyReport) -> str:
         figures=Markup(json.dumps(figures, separators=(",", ":")).replace("</", "<\\/")),  # noqa: S704 - escaped
         plotly=Markup(get_plotlyjs()),  # noqa: S704 - of the library
     )
-
-
-def percent(share: float | None, digits: int = 2) -> str:
-    """Write a share."""
-    return "-" if share is None else f"{share * 100:.{digits}f}"
 
 
 def tabulate(report: StudyReport) -> dict[str, dict[str, Cell | None]]:

@@ -14,7 +14,7 @@ import polars as pl
 
 from expectations.contract import Contract
 from storage.text import readable
-from tasks.pages import open_template
+from tasks.pages.templates import open_template
 
 if TYPE_CHECKING:
     from tasks.intake.ingest import IngestSummary

@@ -132,6 +132,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("scoring/explain.py", {"scoring", "drift"}),
         ("detectors/hybrid.py", {"scoring", "drift"}),
         ("validation/page.html", {"validation"}),
+        ("pages/base.html", {"validation"}),
         ("validation/validate.py", {"validation", "scoring", "drift"}),
         ("wording.py", {"intake", "validation", "scoring", "drift"}),
         ("../expectations/nsl_kdd.py", {"intake", "validation", "scoring", "drift"}),
