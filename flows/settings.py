@@ -31,87 +31,92 @@ Cron = Annotated[str, StringConstraints(strip_whitespace=True, min_length=9)]
 class Settings(BaseSettings):
     """Where things are, and how a night is run."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="forbid", use_attribute_docstrings=True
+    )
 
     home: Path = Path(".noctule")
-    """Holds the embedded database, the lake, the models and, by default, the inbox."""
+    """Folder of the embedded database, the lake, the models and, by default, the inbox."""
     database_url: SecretStr | None = None
-    """SQLAlchemy or libpq address of the database; SQLite in ``home`` where it is not set."""
+    """Address of the database: ``postgresql://user:password@host:port/name`` or
+    ``sqlite:///file``. Unset: ``noctule.db`` in the home."""
     inbox: Path | None = None
-    """Where nightly files arrive; ``home/inbox`` where it is not set."""
+    """Folder where nightly files arrive. Unset: ``inbox/`` in the home."""
     inbox_pattern: Annotated[tuple[str, ...], NoDecode] = ()
-    """Which names in the inbox, or in a folder to be scored, are deliveries: patterns such as
-    ``night-*.csv``, separated by commas, in any case of letters; by default every name but those of
-    companions such as ``night.csv.md5``."""
+    """Names of files that are deliveries, in the inbox and in folders given to ``noctule run``:
+    patterns such as ``night-*.csv,*.parquet``, separated by commas. Upper and lower case do not
+    matter. Empty: every name except those of companions such as ``night.csv.md5``."""
     training: Path | None = None
-    """Where labelled files for the scheduled training lie; ``home/training`` if not set."""
+    """Folder of labelled files for training and retraining. Unset: ``training/`` in the home."""
     contract: str = "nsl_kdd"
-    """The data source that files are read as."""
+    """The contract that files are read under."""
     operating_point: Literal["default", "low_alert"] = "default"
     """Which of the champion's thresholds flags connections."""
     low_alert_rate: float | None = Field(default=None, gt=0, lt=1)
-    """Share of normal connections that ``low_alert`` is to flag; by default the one that the model
-    was trained for."""
+    """Share of normal connections that ``low_alert`` may flag. Unset: the model's own, 0.001."""
     alert_budget: int | None = Field(default=None, ge=1)
-    """Most alerts that ``low_alert`` is to give in a night, instead of a rate."""
+    """Most alerts that ``low_alert`` may give in a night. Set this or ``low_alert_rate``."""
     budget_nights: int = Field(default=7, ge=1)
-    """Earlier nights by which the budget is kept and a usual flag rate is told. A guess: a week,
-    with its days of rest."""
+    """Number of earlier nights from which the budget's threshold and the usual flag rate are
+    computed. A guess: a week, with its weekend."""
     explain_top: int = Field(default=500, ge=0)
-    """Most flagged connections explained per batch: one of each kind first, then those with the
-    highest scores. 500 is more than an analyst reads in a day (a guess) and about one CPU
+    """Most flagged connections of a batch that get reasons: first one of each kind, then the
+    highest scores. A guess: 500 is more than an analyst reads in a day, and takes about one CPU
     second."""
     max_quarantine_ratio: float = Field(default=0.5, ge=0, le=1)
-    """A batch with a larger share of unusable rows is rejected whole (a guess: such a file is
-    more likely of another kind than damaged)."""
+    """A batch with a larger share of unusable rows is rejected whole. A guess: such a file is more
+    likely in another format than damaged."""
     max_line_bytes: int = Field(default=65_536, ge=1_024)
-    """A longer line is quarantined, and kept up to here (a guess: a line of NSL-KDD has 150 bytes;
-    a file without line ends must not fill the memory)."""
+    """A longer line is quarantined, and only so many bytes of it are kept. A guess: a line of
+    NSL-KDD has 150 bytes, and a file without line ends must not fill the memory."""
     max_file_bytes: int = Field(default=20_000_000_000, ge=1_000_000)
-    """A file with more content, once it is decompressed, is rejected (a guess: 130 million lines
-    of NSL-KDD; a small file that holds more is made to fill the disk)."""
+    """A file with more bytes after decompression is rejected. A guess: this is 130 million lines of
+    NSL-KDD; a small file that holds more was made to fill the disk."""
     max_quarantined_rows: int = Field(default=100_000, ge=1)
-    """Most quarantined rows of a batch that the database keeps (a guess: more than anyone reads,
-    and 60 MB of NSL-KDD). All are counted, and all are in the batch's folder of the lake."""
+    """Most quarantined rows of a batch that the database keeps. All are counted, and all are in the
+    batch's folder of the lake. A guess: more than anyone reads, and 60 MB of NSL-KDD."""
     min_free_bytes: int = Field(default=2_000_000_000, ge=0)
-    """No file is begun unless so much and twice its content is free on the disk of ``home`` (a
-    guess: a full disk stops everything on its host)."""
+    """Noctule starts a file only if the disk of the home has so many bytes free, plus twice the
+    size of the file's content. A guess: a full disk stops everything on its host."""
     database_wait_s: float = Field(default=30, ge=0)
-    """How long a command goes on asking for a database that does not answer, before it ends with
-    4: a restart takes seconds (a guess)."""
+    """Seconds for which a command keeps asking a PostgreSQL server that does not answer. Then it
+    ends with exit code 4. A guess: a restart takes seconds."""
     settle_s: float = Field(default=60, ge=0)
-    """A file in the inbox is left for next time until it has not changed for so many seconds (a
-    guess: longer than a stalled copy over a network usually pauses)."""
+    """Seconds for which a file in the inbox must stay unchanged before it is read. A guess: longer
+    than a stalled copy over a network usually pauses."""
     drift_sample_rows: int = Field(default=25_000, ge=2_000)
-    """Rows of each side in the Evidently report; its cost grows with them (measured)."""
+    """Rows of each side in Evidently's report, whose cost grows with them (measured). Whether a
+    column has drifted is computed from all rows."""
     chunk_rows: int = Field(default=250_000, ge=1_000)
     """Rows held in memory at a time. 250,000 keep a night under 1.8 GB (``make bench``)."""
     threads: int = Field(default=1, ge=1)
-    """Threads of LightGBM and ONNX Runtime. More than the idle cores makes both slower."""
+    """Threads of LightGBM and ONNX Runtime. Results do not depend on it. More threads than idle
+    cores make both slower."""
     seed: int = 42
-    """Seed of samples and of training."""
+    """Seed of training and of samples."""
     challengers: Annotated[tuple[str, ...], NoDecode] = ()
-    """What a retraining fits beside the champion's own recipe: recipes such as
+    """Recipes that a retraining fits beside the champion's own, such as
     ``random_forest+mahalanobis``, separated by commas."""
     promotion_margin: float = Field(default=0.002, ge=0, lt=1)
-    """By how much a challenger must surely find more attacks to be promoted (a guess: two in a
-    thousand)."""
+    """How many more attacks a challenger must find to be promoted, as a share of all attacks; the
+    lower end of the gain's 95 % interval counts. A guess: two in a thousand."""
     judged_nights: int = Field(default=1, ge=1)
-    """Latest nights with labels that a retraining judges by, and does not fit on."""
+    """Number of latest nights with labels that a retraining compares models on, and does not fit
+    on."""
     retrain_max_rows: int = Field(default=1_000_000, ge=1_000)
-    """Most connections a retraining fits on, and most it judges by; the latest count. A million
-    take 4 GB for each fit at once (a guess from 126,000, which take 1.4 GB)."""
+    """Most connections that a retraining fits on, and most that it compares models on; the latest
+    are taken. A million take about 4 GB for each fit (a guess from 126,000, which take 1.4 GB)."""
     retrain_jobs: int = Field(default=2, ge=1)
-    """Challengers that a retraining fits at once, each on ``threads`` cores; never more than there
-    are cores for. Two at a million rows are 8 GB (a guess at what a host has to spare)."""
+    """Challengers that a retraining fits at once, each on ``threads`` cores; never more than the
+    machine has cores for. A guess at spare memory: two at a million rows take 8 GB."""
     shadow: str | None = None
-    """A model version that scores every night beside the champion, without its flags counting."""
+    """A model version that scores every night beside the champion. Its flags do not count."""
     nightly_cron: Cron = "30 4 * * *"
-    """When the nightly deployment runs: 04:30 is clear of clock changes in every zone."""
+    """When ``noctule serve`` runs the nightly flow. No zone changes its clock at 04:30."""
     training_cron: Cron = "0 6 * * 0"
-    """When the retraining deployment runs: Sundays, after the night."""
+    """When ``noctule serve`` runs the retraining flow: Sundays, after the night."""
     time_zone: str = "UTC"
-    """IANA name of the zone the schedules are in."""
+    """IANA name of the time zone of both schedules."""
 
     @field_validator("home", "inbox", "training", mode="before")
     @classmethod
