@@ -22,7 +22,8 @@ from expectations.nsl_kdd import NSL_KDD
 from tasks.arrays import Mask
 from tasks.detectors.autoencoder_training import AutoencoderOptions
 from tasks.detectors.gradient_boosting import LightGBMOptions
-from tasks.training.held_out import TrainingOptions, fit_encoder, fit_supervised, fit_unsupervised
+from tasks.training.members import fit_encoder, fit_supervised, fit_unsupervised
+from tasks.training.options import TrainingOptions
 from tasks.training.rows import TrainingRows, assign_folds, read_training_rows
 
 SEEDS = (42, 43, 44)

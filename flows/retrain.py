@@ -35,13 +35,18 @@ from tasks.evaluation.operating_points import choose_threshold
 from tasks.intake.labelling import LabelReading
 from tasks.reporting.models import publish_retraining_task
 from tasks.retraining.challengers import FittedChallenger, ServedPoint, fit_challenger_task
-from tasks.retraining.decide import Challenged, RetrainOutcome, decide_task, weigh_all_task
+from tasks.retraining.decide import (
+    Challenger,
+    RetrainOutcome,
+    decide_task,
+    evaluate_challengers_task,
+)
 from tasks.retraining.gate import GateOptions
-from tasks.retraining.labelled_batches import Gathered, gather_task
-from tasks.retraining.lifeline import lifeline
+from tasks.retraining.labelled_batches import RetrainingRows, find_rows_task
+from tasks.retraining.parent_pipe import parent_pipe
 from tasks.retraining.recipes import plan_again, plan_recipe
 from tasks.task import untagged
-from tasks.training.held_out import TrainingOptions
+from tasks.training.options import TrainingOptions
 
 RETRAIN_ON = "retrain on"
 """What messages say is done with a file."""
@@ -76,7 +81,7 @@ def retrain(label: str | None = None, normal: list[str] | None = None) -> State[
         live_folder = load_verified(engine, settings.models, live.version)
         gathered = gather(settings, engine, live, asked)
         own, recipes = list_recipes(settings, live)
-        weighed = weigh_all_task(
+        weighed = evaluate_challengers_task(
             fit_all(settings, recipes, gathered, folder),
             own,
             live_folder,
@@ -113,10 +118,12 @@ def workshop(settings: Settings) -> Iterator[Path]:
             yield Path(folder)
 
 
-def gather(settings: Settings, engine: Engine, live: ModelVersion, asked: LabelReading) -> Gathered:
+def gather(
+    settings: Settings, engine: Engine, live: ModelVersion, asked: LabelReading
+) -> RetrainingRows:
     """Bring the training folder's files into the lake, and find all rows to fit on and judge by."""
     files, refused = accept_files(settings, asked)
-    return gather_task(
+    return find_rows_task(
         engine,
         [settings.training_lake, settings.lake],
         settings.contract,
@@ -199,16 +206,16 @@ def served_point(
 def fit_all(
     settings: Settings,
     recipes: Mapping[str, TrainingOptions],
-    gathered: Gathered,
+    gathered: RetrainingRows,
     folder: Path,
-) -> list[Challenged]:
+) -> list[Challenger]:
     """Fit every recipe, some at once; one that fails stops no other.
 
     Returns:
         What came of each, in the order of the recipes.
     """
     threads: ThreadPoolTaskRunner[FittedChallenger] = ThreadPoolTaskRunner(count_at_once(settings))
-    with threads as runner, lifeline() as line:
+    with threads as runner, parent_pipe() as line:
         futures = {}
         for number, (name, options) in enumerate(recipes.items()):
             out = folder / f"{number}"
@@ -235,9 +242,9 @@ def count_cores() -> int:
     return os.cpu_count() or 1
 
 
-def read_fit(recipe: str, result: object) -> Challenged:
+def read_fit(recipe: str, result: object) -> Challenger:
     """Say what came of a fit, or why it failed."""
     if isinstance(result, FittedChallenger):
-        return Challenged(recipe=recipe, fitted=result)
+        return Challenger(recipe=recipe, fitted=result)
     said = str(result) if isinstance(result, NoctuleError) else f"{type(result).__name__}: {result}"
-    return Challenged(recipe=recipe, failure=said)
+    return Challenger(recipe=recipe, failure=said)

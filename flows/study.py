@@ -26,7 +26,7 @@ from tasks.intake.layout import read_head, recognise_layout
 from tasks.intake.parquet_records import read_names
 from tasks.intake.sources import hash_content, is_parquet, read_content
 from tasks.study.page import render_study, tabulate
-from tasks.study.study import StudyReport, StudySource, study
+from tasks.study.study import StudyReport, StudySource, study_rows
 from tasks.training.rows import read_training_rows
 from tasks.validation.accept import Refusal, ingest, validate
 from tasks.wording import plural
@@ -106,7 +106,7 @@ def run_study(
         inputs = Path(workshop) / "study"
         inputs.mkdir()
         rows = read_training_rows(parts, job.declared)
-        report = study(rows, job.declared, source, inputs, jobs, _tell)
+        report = study_rows(rows, job.declared, source, inputs, jobs, _tell)
     stem = file.name.partition(".")[0] or file.name
     data, page = folder / f"{stem}-study.json", folder / f"{stem}-study.html"
     with room_on_disk(folder):

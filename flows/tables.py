@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from tasks.evaluation.metrics import OperatingPoint
     from tasks.reporting.outcomes import NightOutcome
     from tasks.retraining.decide import RetrainOutcome
-    from tasks.retraining.gate import Verdict
-    from tasks.training.families import CategoryMetrics
+    from tasks.retraining.gate import GateResult
+    from tasks.training.families import FamilyMetrics
     from tasks.training.register import TrainingOutcome
 
 PIPE_WIDTH = 10_000
@@ -176,7 +176,7 @@ def show_retraining(outcome: "RetrainOutcome") -> None:
         say(f"not used: {note}")
 
 
-def show_verdict(recipe: str, verdict: "Verdict") -> None:
+def show_verdict(recipe: str, verdict: "GateResult") -> None:
     """Print what each source of evidence says of a challenger, and what its figures are."""
     evidence: list[dict[str, Any]] = [
         {
@@ -281,7 +281,7 @@ def show_recalls(recalls: "Sequence[AttackRecall]", columns: Sequence[str]) -> N
     show_rows(rows, [*columns, *(f"recall {point}" for point in points)], empty="")
 
 
-def show_categories(found: "CategoryMetrics") -> None:
+def show_categories(found: "FamilyMetrics") -> None:
     """Print how well families of attack are told apart."""
     rows: list[dict[str, Any]] = [
         {"attacks": "of a name that was taught", "named": found.known_named,

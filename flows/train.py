@@ -31,7 +31,7 @@ from tasks.intake.sources import hash_content
 from tasks.intake.stage import FileJob
 from tasks.reporting.models import publish_training_task
 from tasks.task import untagged
-from tasks.training.held_out import TrainingOptions
+from tasks.training.options import TrainingOptions
 from tasks.training.register import TrainingOutcome, train_model_task
 from tasks.training.rows import require_alike, require_clear
 from tasks.validation.accept import Refusal, ingest_task, validate_task

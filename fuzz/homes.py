@@ -42,7 +42,7 @@ def train_home(home: Path, workshop: Path) -> None:
     from tasks.intake.sources import hash_content
     from tasks.intake.stage import FileJob
     from tasks.simulation.simulate import simulate_night
-    from tasks.training.held_out import TrainingOptions
+    from tasks.training.options import TrainingOptions
     from tasks.training.register import train_model
     from tasks.validation.accept import ingest
 

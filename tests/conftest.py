@@ -414,17 +414,19 @@ def studied(tmp_path_factory: pytest.TempPathFactory) -> Studied:
 
     from flows.cli import main
     from tasks.simulation.simulate import simulate_night
-    from tasks.study.study import study
+    from tasks.study.study import study_rows
 
     folder = tmp_path_factory.mktemp("studied")
     file, beside, out = folder / "night.csv", folder / "other.csv", folder / "reports" / "new"
     for path, is_labelled in ((file, True), (beside, False)):
         simulate_night(path, rows=1_500, seed=3, night=date(2026, 11, 9), labelled=is_labelled)
-    few = partial(study, selections=("none", "forest"), classifiers=("lightgbm", "random_forest"))
+    few = partial(
+        study_rows, selections=("none", "forest"), classifiers=("lightgbm", "random_forest")
+    )
     asked = ("study", file, "--out", out, "--beside", beside, "--jobs", 2, "--json")
     with _quick_networks() as patch, io.StringIO() as output:
         _use_home(patch, folder / "home")
-        patch.setattr("flows.study.study", few)
+        patch.setattr("flows.study.study_rows", few)
         patch.setattr(sys, "argv", ["noctule", *map(str, asked)])
         with contextlib.redirect_stdout(output), pytest.raises(SystemExit) as ended:
             main()

@@ -12,9 +12,9 @@ from sqlalchemy import Engine
 from tasks.evaluation.metrics import OperatingPoint
 from tasks.reporting.markdown import escape
 from tasks.reporting.night import publish_champions
-from tasks.retraining.comparison import Interval
+from tasks.retraining.comparison import MetricChange
 from tasks.retraining.decide import RetrainOutcome
-from tasks.retraining.gate import Verdict
+from tasks.retraining.gate import GateResult
 from tasks.task import task
 from tasks.training.register import TrainingOutcome
 from tasks.training.threshold_choice import NOVEL_SHARE
@@ -109,7 +109,7 @@ def retraining_markdown(outcome: RetrainOutcome) -> str:
     return "\n".join(lines)
 
 
-def _verdict_lines(verdict: Verdict) -> list[str]:
+def _verdict_lines(verdict: GateResult) -> list[str]:
     """Render what the gate asked of a challenger, and each comparison."""
     lines = [
         f"- {check.name}: {'passed' if check.is_passed else '**not passed**'}, {escape(check.says)}"
@@ -129,7 +129,7 @@ def _verdict_lines(verdict: Verdict) -> list[str]:
     return lines
 
 
-def _difference(interval: Interval | None) -> str:
+def _difference(interval: MetricChange | None) -> str:
     """Write a difference with its interval; a dash where it is not defined."""
     if interval is None:
         return "-"

@@ -26,12 +26,12 @@ from tasks.evaluation.labels import attack_name, family_of, has_labels, is_attac
 from tasks.evaluation.metrics import OperatingPoint, judge_flags
 from tasks.evaluation.operating_points import choose_threshold
 from tasks.features.row_keys import make_row_keys, read_row_keys
-from tasks.retraining.comparison import PairedScores, Role, pair_held_out
-from tasks.retraining.gate import GateOptions, Verdict, judge
-from tasks.retraining.lifeline import hang_on
+from tasks.retraining.comparison import ComparisonRows, ModelSide, join_held_out_scores
+from tasks.retraining.gate import GateOptions, GateResult, apply_gate
+from tasks.retraining.parent_pipe import exit_with_parent
 from tasks.task import task
-from tasks.training.fit import EVIDENCE_FILE, FitSummary, fit_model
-from tasks.training.held_out import TrainingOptions
+from tasks.training.fit import HELD_OUT_FILE, FitSummary, fit_model
+from tasks.training.options import TrainingOptions
 
 
 class FittedChallenger(BaseModel):
@@ -45,7 +45,7 @@ class FittedChallenger(BaseModel):
 
 
 @dataclass(frozen=True)
-class JudgedRows:
+class LabelledTestRows:
     """The latest labelled connections, which no model under comparison was fitted on."""
 
     features: pl.DataFrame
@@ -62,7 +62,7 @@ class JudgedRows:
 
 
 @dataclass(frozen=True)
-class JudgedScores:
+class ModelTestScores:
     """What a model makes of the judged rows."""
 
     scores: Floats
@@ -97,7 +97,7 @@ def fit_challenger(
         contract: of these.
         options: how the model is fitted.
         out: an existing folder for the model.
-        line: what the process hangs on; see ``lifeline``.
+        line: what the process hangs on; see ``parent_pipe``.
 
     Returns:
         The fitted model; not registered.
@@ -106,7 +106,7 @@ def fit_challenger(
         TrainingDataError: it cannot be fitted, with the reason.
     """
     with ProcessPoolExecutor(
-        1, mp_context=get_context("spawn"), initializer=hang_on, initargs=(line,)
+        1, mp_context=get_context("spawn"), initializer=exit_with_parent, initargs=(line,)
     ) as process:
         try:
             fit = process.submit(_fit, list(parts), contract, out, options).result()
@@ -129,10 +129,10 @@ def _fit(parts: list[Path], contract: str, out: Path, options: TrainingOptions) 
     return fit_model(parts, get_contract(contract), out, options)
 
 
-def read_judged_rows(
+def read_test_rows(
     parts: Sequence[Path], contract: Contract, model_folders: Sequence[Path]
-) -> JudgedRows:
-    """Read labelled connections to judge models by, without those that one was fitted on.
+) -> LabelledTestRows:
+    """Read labelled connections to evaluate models by, without those that one was fitted on.
 
     Args:
         parts: accepted connections; a part without labels, and a row without one, is left out.
@@ -150,7 +150,7 @@ def read_judged_rows(
             schema={name: contract.schema[name] for name in contract.feature_names}
         )
         none = np.zeros(0, np.intp)
-        return JudgedRows(nothing, none.astype(np.bool_), none.astype(np.str_), none, 0)
+        return LabelledTestRows(nothing, none.astype(np.bool_), none.astype(np.str_), none, 0)
     every = pl.concat([frame.collect() for frame in frames]).drop_nulls("is_attack")
     seen = np.zeros(every.height, dtype=np.bool_)
     without_keys = []
@@ -162,7 +162,7 @@ def read_judged_rows(
             seen |= keys.contain(every).to_numpy()
     rows = every.filter(pl.Series(~seen))
     families = contract.families or {}
-    return JudgedRows(
+    return LabelledTestRows(
         features=rows.select(contract.feature_names),
         is_attack=rows["is_attack"].to_numpy(),
         family=np.array(
@@ -178,14 +178,14 @@ def read_judged_rows(
     )
 
 
-def weigh_challenger(
+def evaluate_challenger(
     challenger: FittedChallenger,
     baseline: FittedChallenger | None,
-    champion: tuple[Path, JudgedScores],
-    judged: JudgedRows,
+    champion: tuple[Path, ModelTestScores],
+    judged: LabelledTestRows,
     point: ServedPoint,
     options: GateOptions,
-) -> Verdict:
+) -> GateResult:
     """Weigh a challenger against the champion on the same evidence.
 
     Held-out kinds compare recipes: the champion itself was fitted on every kind, so its recipe is
@@ -199,12 +199,12 @@ def weigh_challenger(
         point: whose flags are compared.
         options: of the gate.
     """
-    evidence = [] if baseline is None else pair_fits(baseline, challenger, point)
+    evidence = [] if baseline is None else join_fits(baseline, challenger, point)
     folder, before = champion
     if judged.features.height:
-        after = score_judged(challenger.folder, judged, point)
+        after = score_test_rows(challenger.folder, judged, point)
         evidence.append(
-            PairedScores(
+            ComparisonRows(
                 source="labelled_batches",
                 is_attack=judged.is_attack,
                 group=judged.family,
@@ -216,15 +216,15 @@ def weigh_challenger(
                 points={"champion": before.points, "challenger": after.points},
             )
         )
-    return judge(evidence, options, list_untaught(folder, challenger.folder))
+    return apply_gate(evidence, options, list_missing_families(folder, challenger.folder))
 
 
-def pair_fits(
+def join_fits(
     baseline: FittedChallenger, challenger: FittedChallenger, point: ServedPoint
-) -> list[PairedScores]:
+) -> list[ComparisonRows]:
     """Pair the held-out scores of two fits on the same rows, with what their reports say."""
-    fits: dict[Role, FittedChallenger] = {"champion": baseline, "challenger": challenger}
-    own, other = (pl.read_parquet(one.folder / EVIDENCE_FILE) for one in fits.values())
+    fits: dict[ModelSide, FittedChallenger] = {"champion": baseline, "challenger": challenger}
+    own, other = (pl.read_parquet(one.folder / HELD_OUT_FILE) for one in fits.values())
     made_from = challenger.fit.metrics.unknown_made_from
     return [
         replace(
@@ -236,11 +236,11 @@ def pair_fits(
                 for side, one in fits.items()
             },
         )
-        for pair in pair_held_out(own, other, point.name, made_from, rate=point.rate)
+        for pair in join_held_out_scores(own, other, point.name, made_from, rate=point.rate)
     ]
 
 
-def score_judged(folder: Path, judged: JudgedRows, point: ServedPoint) -> JudgedScores:
+def score_test_rows(folder: Path, judged: LabelledTestRows, point: ServedPoint) -> ModelTestScores:
     """Score the judged rows by a model."""
     model = load_model(folder)
     scores = model.score(judged.features)
@@ -249,7 +249,7 @@ def score_judged(folder: Path, judged: JudgedRows, point: ServedPoint) -> Judged
         name: flag(scores, name, threshold if name == point.name else model.threshold(name))
         for name in model.card.operating_points
     }
-    return JudgedScores(
+    return ModelTestScores(
         scores=scores["anomaly_score"].to_numpy(),
         is_flagged=flags[point.name].to_numpy(),
         points={
@@ -263,7 +263,7 @@ def score_judged(folder: Path, judged: JudgedRows, point: ServedPoint) -> Judged
     )
 
 
-def list_untaught(champion: Path, challenger: Path) -> list[str]:
+def list_missing_families(champion: Path, challenger: Path) -> list[str]:
     """List the families that the champion was taught and a challenger was not.
 
     One whose files name no attacks was taught none.

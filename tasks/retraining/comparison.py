@@ -18,7 +18,7 @@ from expectations.errors import TrainingDataError
 from tasks.arrays import Floats, Mask
 from tasks.detectors.hybrid import OperatingPointName
 from tasks.evaluation.metrics import CONFIDENCE, OperatingPoint
-from tasks.training.held_out import KindSource
+from tasks.training.attack_groups import GroupSource
 
 MATCHED_RATE = 0.01
 """Share of normal connections that both models may flag when their detection is compared: without
@@ -31,16 +31,16 @@ FAMILY_MIN_ROWS = 10
 """Fewest different attacks by which a family is compared: a guess; of fewer, three by chance would
 be a family lost."""
 
-Source = Literal["held_out_families", "labelled_batches", "random_split"]
+ComparisonSource = Literal["held_out_families", "labelled_batches", "random_split"]
 
-Role = Literal["champion", "challenger"]
+ModelSide = Literal["champion", "challenger"]
 
 
 @dataclass(frozen=True)
-class PairedScores:
+class ComparisonRows:
     """The rows of one source of evidence, as both models score and flag them."""
 
-    source: Source
+    source: ComparisonSource
     is_attack: Mask
     """(n_rows,)."""
     group: npt.NDArray[np.str_]
@@ -55,9 +55,9 @@ class PairedScores:
     alike: npt.NDArray[np.intp] | None = None
     """(n_rows,), the same number for rows with the same features: they are one observation, however
     often it occurs. None where all rows differ."""
-    made_from: KindSource | None = None
+    made_from: GroupSource | None = None
     """What held-out kinds are."""
-    points: Mapping[Role, Mapping[str, OperatingPoint]] = field(default_factory=dict)
+    points: Mapping[ModelSide, Mapping[str, OperatingPoint]] = field(default_factory=dict)
     """What each operating point does of each model; only reported."""
 
     @property
@@ -66,7 +66,7 @@ class PairedScores:
         return self.source == "held_out_families"
 
 
-class Interval(BaseModel):
+class MetricChange(BaseModel):
     """A difference, challenger less champion, with a confidence interval.
 
     The interval is normal, with the bootstrap's standard error (Efron & Tibshirani 1993, chapter
@@ -80,13 +80,13 @@ class Interval(BaseModel):
     high: float
 
 
-class Comparison(BaseModel):
+class ModelComparison(BaseModel):
     """What one source of evidence says of two models. Differences are challenger less champion."""
 
     model_config = ConfigDict(frozen=True)
 
-    source: Source
-    made_from: KindSource | None
+    source: ComparisonSource
+    made_from: GroupSource | None
     """What was held out, where the source is that."""
     rows: int
     attacks: int
@@ -98,18 +98,18 @@ class Comparison(BaseModel):
     attacks held out by kind, the mean over the kinds. None where there is no attack or no normal.
     """
     challenger: float | None
-    gain: Interval | None
+    gain: MetricChange | None
     """In detection; so sure that all comparisons of a retraining hold at once."""
-    f1: Interval | None
+    f1: MetricChange | None
     """Difference in F1 at each model's own threshold: what that makes of the scores. Recall alone
     would blame a model for flagging fewer normals."""
-    false_positives: Interval | None
+    false_positives: MetricChange | None
     """Difference in the share of normals flagged there."""
-    families: dict[str, Interval]
+    families: dict[str, MetricChange]
     """Difference in detection of each family with enough different attacks."""
-    families_flagged: dict[str, Interval]
+    families_flagged: dict[str, MetricChange]
     """And at each model's own threshold."""
-    points: dict[Role, dict[str, OperatingPoint]]
+    points: dict[ModelSide, dict[str, OperatingPoint]]
     """What each operating point does of each model: ``default``, ``low_alert``, ``p50``. Of attacks
     held out by kind, that is to be expected where ``NOVEL_SHARE`` of the attacks are of one."""
 
@@ -124,7 +124,7 @@ class Comparison(BaseModel):
         return "a random split"
 
 
-def compare(pair: PairedScores, seed: int, tests: int = 1) -> Comparison:
+def compare_models(pair: ComparisonRows, seed: int, tests: int = 1) -> ModelComparison:
     """Compare two models on one source of evidence, with intervals.
 
     Different connections are drawn again with all their copies and their scores by both models, so
@@ -148,8 +148,8 @@ def compare(pair: PairedScores, seed: int, tests: int = 1) -> Comparison:
         for name, count in zip(*np.unique(pair.group[first], return_counts=True), strict=True)
         if name and count >= FAMILY_MIN_ROWS
     )
-    before = _Side(pair, pair.champion, pair.is_flagged_by_champion, names)
-    after = _Side(pair, pair.challenger, pair.is_flagged_by_challenger, names)
+    before = _ModelOutcomes(pair, pair.champion, pair.is_flagged_by_champion, names)
+    after = _ModelOutcomes(pair, pair.challenger, pair.is_flagged_by_challenger, names)
     even = np.ones(len(observed))
     champion, challenger = before.measure(even), after.measure(even)
     random = np.random.default_rng(seed)
@@ -162,7 +162,7 @@ def compare(pair: PairedScores, seed: int, tests: int = 1) -> Comparison:
     level[0] = 1.0 - (1.0 - CONFIDENCE) / tests
     found = [_interval(*one) for one in zip(challenger - champion, error, level, strict=True)]
     families, flagged = found[3 : 3 + len(names)], found[3 + len(names) :]
-    return Comparison(
+    return ModelComparison(
         source=pair.source,
         made_from=pair.made_from,
         rows=len(pair.is_attack),
@@ -180,11 +180,11 @@ def compare(pair: PairedScores, seed: int, tests: int = 1) -> Comparison:
     )
 
 
-class _Side:
+class _ModelOutcomes:
     """What one model finds and flags, for any weights of the rows."""
 
     def __init__(
-        self, pair: PairedScores, scores: Floats, flags: Mask, names: tuple[str, ...]
+        self, pair: ComparisonRows, scores: Floats, flags: Mask, names: tuple[str, ...]
     ) -> None:
         normal = np.flatnonzero(~pair.is_attack)
         self._normals = normal[np.argsort(-scores[normal], kind="stable")]
@@ -246,25 +246,25 @@ def _spread(draws: Floats) -> Floats:
     return spread
 
 
-def _interval(value: float, error: float, level: float) -> Interval | None:
+def _interval(value: float, error: float, level: float) -> MetricChange | None:
     if np.isnan(value):
         return None
     reach = NormalDist().inv_cdf((1.0 + level) / 2.0) * error
-    return Interval(value=float(value), low=float(value - reach), high=float(value + reach))
+    return MetricChange(value=float(value), low=float(value - reach), high=float(value + reach))
 
 
-def pair_held_out(
+def join_held_out_scores(
     champion: pl.DataFrame,
     challenger: pl.DataFrame,
     operating_point: OperatingPointName,
-    made_from: KindSource,
+    made_from: GroupSource,
     *,
     rate: float | None = None,
-) -> list[PairedScores]:
+) -> list[ComparisonRows]:
     """Pair the held-out scores that two fits on the same rows left.
 
     Args:
-        champion: one row per training row: ``judgement.EVIDENCE_SCHEMA``.
+        champion: one row per training row: ``judgement.HELD_OUT_SCHEMA``.
         challenger: the same rows in the same order.
         operating_point: whose flags are compared.
         made_from: what the kinds are.
@@ -288,7 +288,7 @@ def pair_held_out(
     sides = (champion, challenger)
     known = [one["known_score"].to_numpy() for one in sides]
     flags = _flags(sides, known, "flagged", operating_point, rate, is_attack)
-    split = PairedScores(
+    split = ComparisonRows(
         source="random_split",
         is_attack=is_attack,
         group=kind,
@@ -309,7 +309,7 @@ def pair_held_out(
     novel_flags = _flags(sides, novel, "novel_flagged", operating_point, rate, is_attack)
     rows = ~is_attack | is_novel
     flagged = [np.where(is_novel, *one)[rows] for one in zip(novel_flags, flags, strict=True)]
-    held_out = PairedScores(
+    held_out = ComparisonRows(
         source="held_out_families",
         is_attack=is_attack[rows],
         group=kind[rows],

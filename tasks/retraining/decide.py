@@ -20,14 +20,14 @@ from storage.promotions import list_rolled_back
 from tasks.retraining.challengers import (
     FittedChallenger,
     ServedPoint,
-    read_judged_rows,
-    score_judged,
-    weigh_challenger,
+    evaluate_challenger,
+    read_test_rows,
+    score_test_rows,
 )
-from tasks.retraining.gate import GateOptions, Verdict
-from tasks.retraining.labelled_batches import Gathered
+from tasks.retraining.gate import GateOptions, GateResult
+from tasks.retraining.labelled_batches import RetrainingRows
 from tasks.task import task
-from tasks.training.held_out import TrainingOptions
+from tasks.training.options import TrainingOptions
 from tasks.training.register import describe_training
 from tasks.wording import OutsideText, plural
 
@@ -35,7 +35,7 @@ WHO = "noctule retrain"
 """Whose name the history shows."""
 
 
-class Challenged(BaseModel):
+class Challenger(BaseModel):
     """A recipe of a retraining, and what came of it so far."""
 
     model_config = ConfigDict(frozen=True)
@@ -45,16 +45,16 @@ class Challenged(BaseModel):
     """None where the fit failed."""
     failure: OutsideText | None = None
     """Why it did."""
-    verdict: Verdict | None = None
+    verdict: GateResult | None = None
     """None where it failed, and before it is weighed."""
 
 
-class Weighed(BaseModel):
+class EvaluatedChallengers(BaseModel):
     """All recipes of a retraining, weighed."""
 
     model_config = ConfigDict(frozen=True)
 
-    challenged: tuple[Challenged, ...]
+    challenged: tuple[Challenger, ...]
     rows_judged: int
     """Labelled connections that judged them."""
     rows_seen: int
@@ -63,7 +63,7 @@ class Weighed(BaseModel):
     """What a reader should know of them; a sentence each."""
 
 
-class Decided(BaseModel):
+class ChallengerDecision(BaseModel):
     """What became of one challenger."""
 
     model_config = ConfigDict(frozen=True)
@@ -73,7 +73,7 @@ class Decided(BaseModel):
     """None where the fit failed."""
     decision: Literal["promoted", "refused", "failed"]
     reason: OutsideText
-    verdict: Verdict | None
+    verdict: GateResult | None
 
 
 class RetrainOutcome(BaseModel):
@@ -83,7 +83,7 @@ class RetrainOutcome(BaseModel):
 
     champion_before: str
     champion_now: str
-    decisions: tuple[Decided, ...]
+    decisions: tuple[ChallengerDecision, ...]
     rows_fit: int
     rows_judged: int
     rows_seen: int
@@ -101,15 +101,15 @@ class RetrainOutcome(BaseModel):
         return f"{self.champion_before} stays champion: no challenger was surely better{more}"
 
 
-def weigh_all(
-    challenged: Sequence[Challenged],
+def evaluate_challengers(
+    challenged: Sequence[Challenger],
     baseline: str | None,
     champion_folder: Path,
-    gathered: Gathered,
+    gathered: RetrainingRows,
     contract_name: str,
     point: ServedPoint,
     options: GateOptions,
-) -> Weighed:
+) -> EvaluatedChallengers:
     """Weigh every fitted challenger against the champion on the same rows.
 
     One that cannot be weighed has failed; the others are weighed all the same.
@@ -118,26 +118,26 @@ def weigh_all(
         challenged: the recipes, fitted or failed.
         baseline: which of them is the champion's; None if that is not known.
         champion_folder: the champion itself.
-        gathered: has the rows to judge by.
+        gathered: has the rows to evaluate by.
         contract_name: of these.
         point: whose flags are compared.
         options: of the gate; how many are weighed is counted here.
     """
     fitted = {one.recipe: one.fitted for one in challenged if one.fitted is not None}
-    judged = read_judged_rows(
+    judged = read_test_rows(
         gathered.judged,
         get_contract(contract_name),
         [champion_folder, *(one.folder for one in fitted.values())],
     )
     own = fitted.get(baseline) if baseline is not None else None
-    before = score_judged(champion_folder, judged, point)
+    before = score_test_rows(champion_folder, judged, point)
     options = options.model_copy(update={"challengers": max(1, len(fitted))})
 
-    def weigh(one: Challenged) -> Challenged:
+    def weigh(one: Challenger) -> Challenger:
         if one.fitted is None:
             return one
         try:
-            verdict = weigh_challenger(
+            verdict = evaluate_challenger(
                 one.fitted, own, (champion_folder, before), judged, point, options
             )
         except Exception as error:  # noqa: BLE001 - of whatever library scores it
@@ -151,12 +151,12 @@ def weigh_all(
             )
         return one.model_copy(update={"verdict": verdict})
 
-    return Weighed(
+    return EvaluatedChallengers(
         challenged=tuple(weigh(one) for one in challenged),
         rows_judged=judged.features.height,
         rows_seen=judged.rows_seen,
         notes=tuple(
-            f"of {name} it is not known which rows it was fitted on: copies of them may judge it"
+            f"of {name} it is not known which rows it was fitted on: copies of them may evaluate it"
             for name in judged.without_keys
         ),
     )
@@ -166,8 +166,8 @@ def decide(
     engine: Engine,
     models: Path,
     champion: ModelVersion,
-    weighed: Weighed,
-    gathered: Gathered,
+    weighed: EvaluatedChallengers,
+    gathered: RetrainingRows,
     options: Mapping[str, TrainingOptions],
     now: datetime,
 ) -> RetrainOutcome:
@@ -221,7 +221,7 @@ def decide(
         champion_before=champion.version,
         champion_now=next((one for one in promoted if one), champion.version),
         decisions=tuple(
-            Decided(
+            ChallengerDecision(
                 recipe=one.recipe,
                 model_version=one.challenger,
                 decision=one.decision,
@@ -238,15 +238,15 @@ def decide(
     )
 
 
-def _surest_gain(one: Challenged) -> float:
+def _surest_gain(one: Challenger) -> float:
     return -1.0 if one.verdict is None else one.verdict.surest_gain
 
 
 def _decide_one(
-    one: Challenged,
+    one: Challenger,
     version: str | None,
     champion: str,
-    best: Challenged | None,
+    best: Challenger | None,
     undone: Mapping[str, str],
 ) -> Decision:
     """Say what becomes of a challenger."""
@@ -271,6 +271,6 @@ def _decide_one(
     )
 
 
-weigh_all_task = task(weigh_all, name="weigh challengers")
+evaluate_challengers_task = task(evaluate_challengers, name="weigh challengers")
 # Idempotent up to its last transaction, which is one step; a second try finds the versions there.
 decide_task = task(decide, name="decide")

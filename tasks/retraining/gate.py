@@ -10,7 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tasks.retraining.comparison import MATCHED_RATE, Comparison, Interval, PairedScores, compare
+from tasks.retraining.comparison import (
+    MATCHED_RATE,
+    ComparisonRows,
+    MetricChange,
+    ModelComparison,
+    compare_models,
+)
 
 LOST = 0.05
 """By how much the detection of a family may fall before the family counts as lost, and detection
@@ -47,7 +53,7 @@ class GateOptions(BaseModel):
     """How many are weighed in one decision: the more, the surer each gain must be."""
 
 
-class Check(BaseModel):
+class GateCheck(BaseModel):
     """One of the things a challenger must show."""
 
     model_config = ConfigDict(frozen=True)
@@ -57,7 +63,7 @@ class Check(BaseModel):
     says: str
 
 
-class Verdict(BaseModel):
+class GateResult(BaseModel):
     """What the gate says of one challenger."""
 
     model_config = ConfigDict(frozen=True)
@@ -65,8 +71,8 @@ class Verdict(BaseModel):
     is_better: bool
     reason: str
     """One sentence."""
-    checks: tuple[Check, ...]
-    comparisons: tuple[Comparison, ...]
+    checks: tuple[GateCheck, ...]
+    comparisons: tuple[ModelComparison, ...]
 
     @property
     def surest_gain(self) -> float:
@@ -76,7 +82,7 @@ class Verdict(BaseModel):
         )
 
 
-def counts(comparison: Comparison) -> bool:
+def counts(comparison: ModelComparison) -> bool:
     """Tell whether a comparison may speak for a challenger: enough of it, and no random split."""
     return (
         comparison.source != "random_split"
@@ -86,9 +92,9 @@ def counts(comparison: Comparison) -> bool:
     )
 
 
-def judge(
-    evidence: Sequence[PairedScores], options: GateOptions, untaught: Sequence[str] = ()
-) -> Verdict:
+def apply_gate(
+    evidence: Sequence[ComparisonRows], options: GateOptions, untaught: Sequence[str] = ()
+) -> GateResult:
     """Decide whether a challenger is better than the champion.
 
     It must find more attacks by a margin, at the lower end of the interval, on held-out kinds or on
@@ -104,7 +110,7 @@ def judge(
         The verdict. Equal evidence and options give an equal one.
     """
     tests = options.challengers * max(1, sum(one.source != "random_split" for one in evidence))
-    comparisons = tuple(compare(one, options.seed, tests) for one in evidence)
+    comparisons = tuple(compare_models(one, options.seed, tests) for one in evidence)
     deciding = [one for one in comparisons if counts(one)]
     checks = (
         _require_evidence(deciding, comparisons),
@@ -116,7 +122,7 @@ def judge(
         _require_lessons(untaught),
     )
     failed = [check.says for check in checks if not check.is_passed]
-    return Verdict(
+    return GateResult(
         is_better=not failed,
         reason=failed[0] if failed else checks[1].says,
         checks=checks,
@@ -124,29 +130,31 @@ def judge(
     )
 
 
-def _require_evidence(deciding: Sequence[Comparison], every: Sequence[Comparison]) -> Check:
+def _require_evidence(
+    deciding: Sequence[ModelComparison], every: Sequence[ModelComparison]
+) -> GateCheck:
     if deciding:
         words = " and ".join(one.name for one in deciding)
-        return Check(name="evidence", is_passed=True, says=f"judged on {words}")
+        return GateCheck(name="evidence", is_passed=True, says=f"judged on {words}")
     has_split = any(one.source == "random_split" for one in every)
-    return Check(
+    return GateCheck(
         name="evidence",
         is_passed=False,
         says=(
-            f"there is {'only a random split' if has_split else 'nothing'} to judge it by: no kind"
-            f" of attack could be held out, and no labelled night has {MIN_ATTACKS} different"
-            f" attacks and {MIN_NORMALS} different normal connections that are new"
+            f"there is {'only a random split' if has_split else 'nothing'} to evaluate it by: no"
+            f" group of attacks could be held out, and no labelled night has {MIN_ATTACKS}"
+            f" different attacks and {MIN_NORMALS} different normal connections that are new"
         ),
     )
 
 
 def _require_gain(
-    deciding: Sequence[Comparison], every: Sequence[Comparison], margin: float
-) -> Check:
+    deciding: Sequence[ModelComparison], every: Sequence[ModelComparison], margin: float
+) -> GateCheck:
     better = [one for one in deciding if one.gain and one.gain.low > margin]
     if better:
         best = max(better, key=lambda one: one.gain.low if one.gain else 0.0)
-        return Check(
+        return GateCheck(
             name="gain", is_passed=True, says=f"it finds more on {best.name}: {_gain(best)}"
         )
     flattering = [
@@ -154,15 +162,15 @@ def _require_gain(
     ]
     said = "; ".join(f"{one.name}: {_gain(one)}" for one in deciding)
     only = " It is better on a random split only, which does not count." if flattering else ""
-    return Check(
+    return GateCheck(
         name="gain",
         is_passed=False,
         says=f"it is not surely better by {margin:.2%}: {said or 'no evidence'}.{only}",
     )
 
 
-def _require_no_loss(every: Sequence[Comparison]) -> Check:
-    def is_worse(one: Comparison) -> bool:
+def _require_no_loss(every: Sequence[ModelComparison]) -> GateCheck:
+    def is_worse(one: ModelComparison) -> bool:
         if one.gain is None:
             return False
         if not counts(one):
@@ -178,7 +186,7 @@ def _require_no_loss(every: Sequence[Comparison]) -> Check:
     )
 
 
-def _require_threshold(every: Sequence[Comparison]) -> Check:
+def _require_threshold(every: Sequence[ModelComparison]) -> GateCheck:
     return _require(
         "threshold",
         every,
@@ -188,8 +196,8 @@ def _require_threshold(every: Sequence[Comparison]) -> Check:
     )
 
 
-def _require_rate(every: Sequence[Comparison]) -> Check:
-    def is_worse(one: Comparison) -> bool:
+def _require_rate(every: Sequence[ModelComparison]) -> GateCheck:
+    def is_worse(one: ModelComparison) -> bool:
         rates = one.false_positives
         return rates is not None and (
             rates.value > RATE_LIMIT or (rates.value > RATE_TOLERANCE and rates.low > 0)
@@ -206,8 +214,8 @@ def _require_rate(every: Sequence[Comparison]) -> Check:
     )
 
 
-def _require_families(every: Sequence[Comparison]) -> Check:
-    def lost(one: Comparison) -> Mapping[str, Interval]:
+def _require_families(every: Sequence[ModelComparison]) -> GateCheck:
+    def lost(one: ModelComparison) -> Mapping[str, MetricChange]:
         # At its own threshold fewer attacks may be the price of fewer false alarms.
         rates = one.false_positives
         is_price = rates is not None and rates.value < -RATE_TOLERANCE
@@ -231,8 +239,8 @@ def _require_families(every: Sequence[Comparison]) -> Check:
     )
 
 
-def _require_lessons(untaught: Sequence[str]) -> Check:
-    return Check(
+def _require_lessons(untaught: Sequence[str]) -> GateCheck:
+    return GateCheck(
         name="lessons",
         is_passed=not untaught,
         says=(
@@ -244,22 +252,22 @@ def _require_lessons(untaught: Sequence[str]) -> Check:
     )
 
 
-def _is_lost(change: Interval) -> bool:
+def _is_lost(change: MetricChange) -> bool:
     return change.value < -LOST and change.high < 0
 
 
 def _require(
     name: str,
-    every: Sequence[Comparison],
-    is_worse: Callable[[Comparison], bool],
-    describe: Callable[[Comparison], str],
+    every: Sequence[ModelComparison],
+    is_worse: Callable[[ModelComparison], bool],
+    describe: Callable[[ModelComparison], str],
     otherwise: str,
-) -> Check:
+) -> GateCheck:
     worse = [describe(one) for one in every if is_worse(one)]
-    return Check(name=name, is_passed=not worse, says="; ".join(worse) or otherwise)
+    return GateCheck(name=name, is_passed=not worse, says="; ".join(worse) or otherwise)
 
 
-def _gain(comparison: Comparison) -> str:
+def _gain(comparison: ModelComparison) -> str:
     """Write both detections and their difference."""
     assert comparison.champion is not None  # noqa: S101 - the caller has looked
     assert comparison.challenger is not None  # noqa: S101 - likewise
@@ -269,7 +277,7 @@ def _gain(comparison: Comparison) -> str:
     )
 
 
-def _points(difference: Interval | None) -> str:
+def _points(difference: MetricChange | None) -> str:
     """Write a difference of shares in percentage points, with its interval."""
     assert difference is not None  # noqa: S101 - the caller has looked
     low, high = 100 * difference.low, 100 * difference.high

@@ -27,7 +27,7 @@ from tasks.validation.summary import PartFile, ValidationSummary
 from tasks.wording import clause, plural
 
 
-class Gathered(BaseModel):
+class RetrainingRows(BaseModel):
     """The rows of a retraining, as files."""
 
     model_config = ConfigDict(frozen=True)
@@ -38,7 +38,7 @@ class Gathered(BaseModel):
     """Of those: SHA-256 of the content -> the file's name; of the last one, not all rows may be
     among them."""
     judged: tuple[Path, ...]
-    """Parquet parts to judge by; no model is fitted on them."""
+    """Parquet parts to evaluate by; no model is fitted on them."""
     judged_nights: tuple[date, ...]
     rows_fit: int
     rows_judged: int
@@ -47,7 +47,7 @@ class Gathered(BaseModel):
     """What could not be used, and why."""
 
 
-def gather_rows(
+def find_retraining_rows(
     engine: Engine,
     lakes: Sequence[Path],
     contract_name: str,
@@ -57,8 +57,8 @@ def gather_rows(
     judged_nights: int,
     max_rows: int,
     refused: Sequence[str] = (),
-) -> Gathered:
-    """Find what to fit on and what to judge by.
+) -> RetrainingRows:
+    """Find what to fit on and what to evaluate by.
 
     Judged by are the latest nights with labels that the champion was not fitted on. Fitted on are
     all other labelled nights, the files given, and what the champion was fitted on: the latest
@@ -70,8 +70,8 @@ def gather_rows(
         contract_name: of the batches.
         champion: the version whose sources count too.
         files: SHA-256 -> name of further files, which lie in one of the lakes.
-        judged_nights: how many nights are kept to judge by.
-        max_rows: most rows to fit on, and to judge by; whole parts of files are taken.
+        judged_nights: how many nights are kept to evaluate by.
+        max_rows: most rows to fit on, and to evaluate by; whole parts of files are taken.
         refused: what is to be said of files that came into no lake.
 
     Returns:
@@ -106,7 +106,7 @@ def gather_rows(
             " noctule train FILE"
         )
         raise TrainingDataError(message)
-    return Gathered(
+    return RetrainingRows(
         fit=tuple(fit.paths),
         sources=fit.sources,
         judged=tuple(judged.paths),
@@ -198,4 +198,4 @@ def _find_unfit(parts: Sequence[Path], contract: Contract) -> str | None:
     return None if unclear is None else f"is left out: {unclear}"
 
 
-gather_task = task(gather_rows, name="gather labelled rows")
+find_rows_task = task(find_retraining_rows, name="gather labelled rows")

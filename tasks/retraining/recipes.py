@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pydantic import ValidationError
 
 from tasks.detectors.names import read_recipe
-from tasks.training.held_out import TrainingOptions
+from tasks.training.options import TrainingOptions
 
 OWN = " (own options)"
 """What follows a recipe whose options are not the default ones."""

@@ -57,7 +57,7 @@ class ClassScores(BaseModel):
     rows: int
 
 
-class Report(BaseModel):
+class ClassificationReport(BaseModel):
     """What a classifier makes of some rows, cut at even odds."""
 
     model_config = ConfigDict(frozen=True)
@@ -75,7 +75,7 @@ class Report(BaseModel):
         return alarms / (rests + alarms) if rests + alarms else float("nan")
 
 
-class Cell(BaseModel):
+class ClassifierResult(BaseModel):
     """One classifier on one selection of the first split."""
 
     model_config = ConfigDict(frozen=True)
@@ -84,8 +84,8 @@ class Cell(BaseModel):
     classifier: ClassifierName
     columns: int
     """That it reads."""
-    train: Report
-    test: Report
+    train: ClassificationReport
+    test: ClassificationReport
     roc_auc: float | None
     roc: Curve
     """False-positive rate and recall, on the test part."""
@@ -95,7 +95,7 @@ class Cell(BaseModel):
     """Wall time of the classifier's fit, without the selection's."""
 
 
-class Repeated(BaseModel):
+class RepeatedResult(BaseModel):
     """One classifier on one selection of the further splits."""
 
     model_config = ConfigDict(frozen=True)
@@ -117,20 +117,20 @@ class Repeated(BaseModel):
     """On which it is more accurate than that cell."""
 
 
-class Comparison(BaseModel):
+class ClassifierComparison(BaseModel):
     """The table, and what the further splits say."""
 
     model_config = ConfigDict(frozen=True)
 
-    cells: tuple[Cell, ...]
-    repeated: tuple[Repeated, ...]
+    cells: tuple[ClassifierResult, ...]
+    repeated: tuple[RepeatedResult, ...]
     """By mean accuracy, the highest first."""
     failed: dict[str, str] = {}
     """Cells that could not be fitted, ``selection/classifier``, and why."""
 
 
 @dataclass(frozen=True)
-class Inputs:
+class SelectionFiles:
     """Where the selected columns of a split lie, for processes to map into memory."""
 
     folder: Path
@@ -143,14 +143,14 @@ class Inputs:
         return f"{self.seed}-{self.selection}"
 
 
-def compare(
+def compare_classifiers(
     make_split: Callable[[int], Split],
     workshop: Path,
     jobs: int,
     progress: Callable[[str], None],
     selections: Sequence[SelectionName] = SELECTIONS,
     classifiers: Sequence[ClassifierName] = CLASSIFIER_NAMES,
-) -> Comparison:
+) -> ClassifierComparison:
     """Fit and judge every cell.
 
     Args:
@@ -193,14 +193,16 @@ def compare(
         for cell, values in accuracies.items()
         if not np.isnan(values).any()
     ]
-    return Comparison(
+    return ClassifierComparison(
         cells=cells,
         repeated=tuple(sorted(repeated, key=lambda one: -one.mean)),
         failed=failed,
     )
 
 
-def choose_finalists(cells: Sequence[Cell]) -> list[tuple[SelectionName, ClassifierName]]:
+def choose_finalists(
+    cells: Sequence[ClassifierResult],
+) -> list[tuple[SelectionName, ClassifierName]]:
     """Name the most accurate cells of the first split that are not the first work's own.
 
     Of equals, those that rank better, then the first by name.
@@ -239,15 +241,15 @@ def _judge(
     workshop: Path,
     wanted: Sequence[tuple[SelectionName, ClassifierName]],
     progress: Callable[[str], None],
-) -> tuple[dict[tuple[SelectionName, ClassifierName], Cell], dict[str, str]]:
+) -> tuple[dict[tuple[SelectionName, ClassifierName], ClassifierResult], dict[str, str]]:
     """Judge some cells on one split; say of those that cannot be fitted why."""
-    whole = Inputs(workshop, split.seed, "none")
+    whole = SelectionFiles(workshop, split.seed, "none")
     _write(whole, split)
     np.save(workshop / f"{split.seed}-names.npy", np.array(split.names))
     selections = dict.fromkeys(selection for selection, _ in wanted)
     failed: dict[str, str] = {}
     made = {
-        selection: pool.submit(make_inputs, Inputs(workshop, split.seed, selection))
+        selection: pool.submit(write_selection, SelectionFiles(workshop, split.seed, selection))
         for selection in selections
         if selection != "none"
     }
@@ -255,7 +257,9 @@ def _judge(
         if error := future.exception():
             failed |= {f"{one}/{name}": str(error) for one, name in wanted if one == selection}
     running = {
-        (selection, name): pool.submit(judge_cell, Inputs(workshop, split.seed, selection), name)
+        (selection, name): pool.submit(
+            evaluate_classifier, SelectionFiles(workshop, split.seed, selection), name
+        )
         for selection, name in wanted
         if f"{selection}/{name}" not in failed
     }
@@ -271,14 +275,14 @@ def _judge(
     return found, failed
 
 
-def _write(inputs: Inputs, split: Split) -> None:
+def _write(inputs: SelectionFiles, split: Split) -> None:
     for part, matrix in (("train", split.train), ("test", split.test)):
         np.save(inputs.folder / f"{inputs.stem}-{part}.npy", matrix)
     np.save(inputs.folder / f"{inputs.seed}-train-is_attack.npy", split.train_is_attack)
     np.save(inputs.folder / f"{inputs.seed}-test-is_attack.npy", split.test_is_attack)
 
 
-def make_inputs(inputs: Inputs) -> None:
+def write_selection(inputs: SelectionFiles) -> None:
     """Fit a selection on the training part of a split and write what it makes of both parts."""
     folder, seed = inputs.folder, inputs.seed
     train = np.load(folder / f"{seed}-none-train.npy")
@@ -290,7 +294,7 @@ def make_inputs(inputs: Inputs) -> None:
     np.save(folder / f"{inputs.stem}-test.npy", selection.transform(test))
 
 
-def judge_cell(inputs: Inputs, classifier: ClassifierName) -> Cell:
+def evaluate_classifier(inputs: SelectionFiles, classifier: ClassifierName) -> ClassifierResult:
     """Fit a classifier on the training part and judge it on both."""
     folder, seed = inputs.folder, inputs.seed
     train = np.load(folder / f"{inputs.stem}-train.npy")
@@ -301,12 +305,12 @@ def judge_cell(inputs: Inputs, classifier: ClassifierName) -> Cell:
     detector = fit_classifier(CLASSIFIERS[classifier].options(), train, train_truth, SEED)  # type: ignore[arg-type]  # of one of the kinds
     fit_s = time.perf_counter() - began
     scores = detector.anomaly_scores(test)
-    return Cell(
+    return ClassifierResult(
         selection=inputs.selection,
         classifier=classifier,
         columns=train.shape[1],
-        train=judge_odds(train_truth, detector.anomaly_scores(train)),
-        test=judge_odds(test_truth, scores),
+        train=report_log_odds(train_truth, detector.anomaly_scores(train)),
+        test=report_log_odds(test_truth, scores),
         roc_auc=roc_auc(test_truth, scores),
         roc=trace_roc(test_truth, scores),
         precision_recall=trace_precision(test_truth, scores),
@@ -314,16 +318,16 @@ def judge_cell(inputs: Inputs, classifier: ClassifierName) -> Cell:
     )
 
 
-def judge_odds(truth: Mask, odds: Floats) -> Report:
+def report_log_odds(truth: Mask, odds: Floats) -> ClassificationReport:
     """Judge log-odds, cut at even ones."""
-    return judge_flags(truth, odds > 0)
+    return report_flags(truth, odds > 0)
 
 
-def judge_flags(truth: Mask, flags: Mask) -> Report:
+def report_flags(truth: Mask, flags: Mask) -> ClassificationReport:
     """Judge which rows are taken for anomalies."""
     counts = [[int(((truth == is_) & (flags == as_)).sum()) for as_ in (0, 1)] for is_ in (0, 1)]
     (rests, alarms), (misses, hits) = counts
-    return Report(
+    return ClassificationReport(
         accuracy=(hits + rests) / len(truth),
         anomaly=_score_class(hits, alarms, misses),
         normal=_score_class(rests, misses, alarms),
@@ -347,9 +351,9 @@ def _summarise(
     reference: Sequence[float],
     *,
     is_finalist: bool,
-) -> Repeated:
+) -> RepeatedResult:
     gains = [one - other for one, other in zip(accuracies, reference, strict=True)]
-    return Repeated(
+    return RepeatedResult(
         selection=cell[0],
         classifier=cell[1],
         is_finalist=is_finalist,

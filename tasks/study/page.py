@@ -13,8 +13,8 @@ from math import log10
 from typing import Any
 
 from tasks.pages.templates import open_template
-from tasks.study.comparison import Cell
-from tasks.study.glance import Box
+from tasks.study.comparison import ClassifierResult
+from tasks.study.overview import Box
 from tasks.study.reconstruction import Reconstruction
 from tasks.study.study import StudyReport
 
@@ -51,7 +51,7 @@ def render_study(report: StudyReport) -> str:
     )
 
 
-def tabulate(report: StudyReport) -> dict[str, dict[str, Cell | None]]:
+def tabulate(report: StudyReport) -> dict[str, dict[str, ClassifierResult | None]]:
     """Arrange the cells: a row a classifier, a column a selection."""
     cells = report.comparison.cells
     selections = list(dict.fromkeys(cell.selection for cell in cells))
@@ -62,7 +62,7 @@ def tabulate(report: StudyReport) -> dict[str, dict[str, Cell | None]]:
     }
 
 
-def find_best(report: StudyReport) -> list[Cell]:
+def find_best(report: StudyReport) -> list[ClassifierResult]:
     """List the most accurate cells of the first split, one of each classifier."""
     order = sorted(
         report.comparison.cells, key=lambda cell: (-cell.test.accuracy, -(cell.roc_auc or 0))

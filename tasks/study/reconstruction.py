@@ -14,7 +14,7 @@ from tasks.detectors.autoencoder import Autoencoder
 from tasks.detectors.autoencoder_training import AutoencoderOptions, build_network, fit_autoencoder
 from tasks.evaluation.metrics import roc_auc
 from tasks.features.encoding import Encoder
-from tasks.study.comparison import Report, judge_flags
+from tasks.study.comparison import ClassificationReport, report_flags
 from tasks.study.curves import Curve, trace_precision, trace_roc
 from tasks.study.split import SEED, Split
 
@@ -37,14 +37,14 @@ DEFAULT = AutoencoderOptions(batch_rows=256, max_steps=5_000)
 (``benchmarks.choices``)."""
 
 
-class AtPercentile(BaseModel):
+class PercentileThreshold(BaseModel):
     """What a threshold does."""
 
     model_config = ConfigDict(frozen=True)
 
     percentile: int
     threshold: float
-    test: Report
+    test: ClassificationReport
 
 
 class Histogram(BaseModel):
@@ -78,10 +78,10 @@ class Reconstruction(BaseModel):
     """Recall and precision."""
     histogram: Histogram
     """Of the errors of the test part."""
-    thresholds: tuple[AtPercentile, ...]
+    thresholds: tuple[PercentileThreshold, ...]
 
 
-def judge_reconstruction(
+def evaluate_autoencoders(
     features: pl.DataFrame, contract: Contract, split: Split
 ) -> tuple[Reconstruction, ...]:
     """Train both recipes on the normal rows of the training part and judge them on the test part.
@@ -145,8 +145,8 @@ def _judge(
         precision_recall=trace_precision(truth, errors),
         histogram=_count(truth, errors),
         thresholds=tuple(
-            AtPercentile(
-                percentile=at, threshold=threshold, test=judge_flags(truth, errors > threshold)
+            PercentileThreshold(
+                percentile=at, threshold=threshold, test=report_flags(truth, errors > threshold)
             )
             for at, threshold in thresholds.items()
         ),

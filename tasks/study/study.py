@@ -17,12 +17,12 @@ from expectations.errors import TrainingDataError
 from tasks.detectors.names import CLASSIFIER_NAMES, ClassifierName
 from tasks.features.names import SELECTIONS, SelectionName
 from tasks.features.selection import KeptColumns, fit_selection
-from tasks.study.comparison import Comparison, compare
+from tasks.study.comparison import ClassifierComparison, compare_classifiers
 from tasks.study.embedding import Embedding, embed
-from tasks.study.glance import Glance, look_at
-from tasks.study.reconstruction import Reconstruction, judge_reconstruction
+from tasks.study.overview import DataOverview, describe_data
+from tasks.study.reconstruction import Reconstruction, evaluate_autoencoders
 from tasks.study.split import FURTHER_SEEDS, SEED, TEST_SHARE, encode_rows, split_rows
-from tasks.study.unsupervised import Agreement, judge_unsupervised
+from tasks.study.unsupervised import Agreement, evaluate_unsupervised
 from tasks.training.rows import TrainingRows
 
 IMPORTANCES = 20
@@ -52,8 +52,8 @@ class StudyReport(BaseModel):
     seed: int = SEED
     further_seeds: tuple[int, ...] = FURTHER_SEEDS
     test_share: float = TEST_SHARE
-    glance: Glance
-    comparison: Comparison
+    glance: DataOverview
+    comparison: ClassifierComparison
     unsupervised: tuple[Agreement, ...]
     reconstructions: tuple[Reconstruction, ...]
     importances: tuple[Importance, ...]
@@ -79,7 +79,7 @@ class StudySource(BaseModel):
     """Name and columns of a file to compare columns with."""
 
 
-def study(
+def study_rows(
     rows: TrainingRows,
     contract: Contract,
     source: StudySource,
@@ -107,11 +107,11 @@ def study(
     require_both_classes(rows, source.name)
     clock = _Clock(progress)
     clock.begin("looking at the data")
-    glance = look_at(rows.features, rows.is_attack, contract, source.columns, source.other)
+    glance = describe_data(rows.features, rows.is_attack, contract, source.columns, source.other)
     encoded, names = encode_rows(rows.features, contract.features)
     split = split_rows(encoded, names, rows.is_attack, SEED)
     clock.begin("comparing selections and classifiers")
-    comparison = compare(
+    comparison = compare_classifiers(
         lambda seed: split_rows(encoded, names, rows.is_attack, seed),
         workshop,
         jobs,
@@ -120,9 +120,9 @@ def study(
         classifiers,
     )
     clock.begin("running the unsupervised three")
-    unsupervised = judge_unsupervised(split)
+    unsupervised = evaluate_unsupervised(split)
     clock.begin("training autoencoders")
-    reconstructions = judge_reconstruction(rows.features, contract, split)
+    reconstructions = evaluate_autoencoders(rows.features, contract, split)
     clock.begin("ranking columns")
     ranked = fit_selection("forest", split.train, split.train_is_attack, names, SEED, IMPORTANCES)
     clock.begin("laying out a sample by t-SNE")

@@ -36,7 +36,7 @@ class Agreement(BaseModel):
     """Why it was not run."""
 
 
-def judge_unsupervised(split: Split) -> tuple[Agreement, ...]:
+def evaluate_unsupervised(split: Split) -> tuple[Agreement, ...]:
     """Run the three on a split.
 
     Source: Hubert & Arabie 1985 for the adjusted Rand index.

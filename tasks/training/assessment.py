@@ -18,9 +18,11 @@ from tasks.arrays import Floats, Mask
 from tasks.detectors.hybrid import P50_LOG_ODDS, ModelCard, OperatingPointName, flag
 from tasks.evaluation.evaluate import Evaluation, evaluate_flags
 from tasks.evaluation.metrics import OperatingPoint, judge_counts, roc_auc
-from tasks.training.calibration import Evidence, calibrate, score_kind
-from tasks.training.families import CategoryMetrics
-from tasks.training.held_out import Kinds, KindScores, KindSource, TrainingOptions
+from tasks.training.attack_groups import AttackGroups, GroupSource
+from tasks.training.calibration import HeldOutScores, calibrate, score_group
+from tasks.training.families import FamilyMetrics
+from tasks.training.held_out import HeldOutGroupScores
+from tasks.training.options import TrainingOptions
 from tasks.training.rows import TrainingRows, assign_blocks
 from tasks.training.threshold_choice import NOVEL_SHARE
 
@@ -31,7 +33,7 @@ choose nearly as all of them do, and a choice takes well under a second."""
 SERVED_POINTS: tuple[OperatingPointName, ...] = ("default", "low_alert")
 """Those with a threshold that is chosen."""
 
-EVIDENCE_SCHEMA = pl.Schema(
+HELD_OUT_SCHEMA = pl.Schema(
     {
         "is_attack": pl.Boolean,
         "kind": pl.String,
@@ -52,7 +54,7 @@ thresholds of the other blocks; the novel ones, null for all other rows, by thre
 kinds too. ``alike`` is the position of the first row with the same features."""
 
 
-class HeldOutKind(BaseModel):
+class HeldOutGroupMetrics(BaseModel):
     """How a kind of attack fares by a classifier that never met it.
 
     The classifier that scores it was fitted without it, the one-class detector on normals only, and
@@ -84,12 +86,12 @@ class HeldOutKind(BaseModel):
 
 
 @dataclass(frozen=True)
-class _JudgedKind:
+class _GroupAssessment:
     """A held-out kind, and what its thresholds make of the other attacks."""
 
-    figures: HeldOutKind
+    figures: HeldOutGroupMetrics
     is_flagged: Mapping[OperatingPointName, Mask]
-    """(n_kind,), its rows, in the order of ``KindScores.rows``."""
+    """(n_kind,), its rows, in the order of ``HeldOutGroupScores.rows``."""
     recall_known: Mapping[str, float]
     """Of the attacks that chose."""
 
@@ -110,11 +112,11 @@ class TrainingMetrics(BaseModel):
     operating point is the one that serves, which is chosen from all blocks; the figures beside it
     are estimates for it. None where the rows have no labels to judge by, and then the rest is
     empty too."""
-    unknown_made_from: KindSource
+    unknown_made_from: GroupSource
     """What the held-out kinds of attack are: ``family``, ``attack`` (the name) or ``cluster``."""
-    unknown: dict[str, HeldOutKind]
+    unknown: dict[str, HeldOutGroupMetrics]
     """For each held-out kind; empty where no kind could be held out."""
-    unknown_attacks: dict[str, HeldOutKind] = {}
+    unknown_attacks: dict[str, HeldOutGroupMetrics] = {}
     """The same for attacks held out by name, the others of their family left; empty where
     ``unknown`` is of names or of clusters."""
     mixed: dict[str, OperatingPoint] = {}
@@ -122,7 +124,7 @@ class TrainingMetrics(BaseModel):
     kind as likely as another, and as many attacks as in training: false alarms and both recalls
     are those at the thresholds chosen without that kind. The ``threshold`` is the one that
     serves."""
-    categories: CategoryMetrics | None = None
+    categories: FamilyMetrics | None = None
     """How well families of attack are told apart; None where they are not."""
     rows_conflicting: int
     """Rows whose features occur both as normal and as attack."""
@@ -131,14 +133,14 @@ class TrainingMetrics(BaseModel):
     copy crosses a split."""
 
 
-def judge_fit(
+def assess_fit(
     rows: TrainingRows,
     contract: Contract,
-    evidence: Sequence[Evidence],
-    divisions: Sequence[Kinds],
+    evidence: Sequence[HeldOutScores],
+    divisions: Sequence[AttackGroups],
     served: ModelCard,
     options: TrainingOptions,
-    categories: CategoryMetrics | None = None,
+    categories: FamilyMetrics | None = None,
 ) -> tuple[TrainingMetrics, pl.DataFrame]:
     """Judge a model by its training rows, each by a calibration that had no part of it.
 
@@ -152,7 +154,7 @@ def judge_fit(
         categories: how well families are told apart.
 
     Returns:
-        The metrics, and the scores and flags they come of; see ``EVIDENCE_SCHEMA``. The latter are
+        The metrics, and the scores and flags they come of; see ``HELD_OUT_SCHEMA``. The latter are
         empty where there are no labels.
     """
     if not rows.is_labelled:
@@ -163,7 +165,7 @@ def judge_fit(
             rows_conflicting=0,
             rows_duplicated=rows.count_duplicates(),
         )
-        return unjudged, EVIDENCE_SCHEMA.to_frame()
+        return unjudged, HELD_OUT_SCHEMA.to_frame()
     block = assign_blocks(rows, options.folds, BLOCKS, options.seed)
     first, *finer = (
         _judge_kinds(one, kinds, block) for one, kinds in zip(evidence, divisions, strict=True)
@@ -183,13 +185,13 @@ def judge_fit(
 
 
 def _tabulate(
-    evidence: Evidence,
-    kinds: Kinds,
+    evidence: HeldOutScores,
+    kinds: AttackGroups,
     rows: TrainingRows,
     flags: Mapping[OperatingPointName, Mask],
-    judged: Mapping[str, _JudgedKind],
+    judged: Mapping[str, _GroupAssessment],
 ) -> pl.DataFrame:
-    """Put the held-out scores of every training row in a table; see ``EVIDENCE_SCHEMA``.
+    """Put the held-out scores of every training row in a table; see ``HELD_OUT_SCHEMA``.
 
     All scores are in one unit, decades of surprise among held-out normals, so that two models
     fitted on the same rows can be compared row by row.
@@ -199,7 +201,7 @@ def _tabulate(
     novel = np.full(len(every), np.nan)
     novel_flags = {point: np.zeros(len(every), dtype=np.bool_) for point in SERVED_POINTS}
     for name, kind in evidence.kinds.items():
-        novel[kind.rows] = score_kind(
+        novel[kind.rows] = score_group(
             kind, evidence.out_of_fold, calibration.tails["one_class"], every
         )
         for point, flagged in novel_flags.items():
@@ -214,7 +216,7 @@ def _tabulate(
             **{f"novel_flagged_{point}": flagged for point, flagged in novel_flags.items()},
             "alike": rows.alike,
         },
-        schema=EVIDENCE_SCHEMA,
+        schema=HELD_OUT_SCHEMA,
     ).with_columns(
         pl.col("novel_score").fill_nan(None),
         pl.when(pl.col("novel_score").is_not_nan()).then(pl.col("^novel_flagged_.*$")),
@@ -224,7 +226,7 @@ def _tabulate(
 def _judge_known(
     rows: TrainingRows,
     contract: Contract,
-    evidence: Evidence,
+    evidence: HeldOutScores,
     served: ModelCard,
     block: npt.NDArray[np.intp],
 ) -> tuple[Evaluation, Mapping[OperatingPointName, Mask]]:
@@ -264,8 +266,8 @@ def _judge_known(
 
 
 def _judge_kinds(
-    evidence: Evidence, kinds: Kinds, block: npt.NDArray[np.intp]
-) -> dict[str, _JudgedKind]:
+    evidence: HeldOutScores, kinds: AttackGroups, block: npt.NDArray[np.intp]
+) -> dict[str, _GroupAssessment]:
     """Judge each held-out kind by what the others choose, and each block by what the others do."""
     return {
         name: _judge_kind(evidence, kind, kinds.may_be(name, evidence.is_attack), block)
@@ -274,8 +276,8 @@ def _judge_kinds(
 
 
 def _judge_kind(
-    evidence: Evidence, kind: KindScores, hidden: Mask, block: npt.NDArray[np.intp]
-) -> _JudgedKind:
+    evidence: HeldOutScores, kind: HeldOutGroupScores, hidden: Mask, block: npt.NDArray[np.intp]
+) -> _GroupAssessment:
     """Judge a held-out kind: no row that may be of it, and none of the block, chooses."""
     is_attack, raw = evidence.is_attack, evidence.out_of_fold
     score = np.empty(len(is_attack))
@@ -287,7 +289,7 @@ def _judge_kind(
         calibration = calibrate(evidence, ~hidden & ~judged)
         of_kind = judged[kind.rows]
         # Its rows of this block are scored, by a tail of the normals of the others.
-        novel[of_kind] = score_kind(
+        novel[of_kind] = score_group(
             kind, raw, calibration.tails["one_class"], np.where(is_attack, judged, ~judged)
         )
         score[judged] = calibration.score(raw)[judged]
@@ -298,8 +300,8 @@ def _judge_kind(
     normal = score[~is_attack]
     rates = {point: float(flagged[~is_attack].mean()) for point, flagged in flags.items()}
     recalls = {point: float(flagged.mean()) for point, flagged in novel_flags.items()}
-    return _JudgedKind(
-        figures=HeldOutKind(
+    return _GroupAssessment(
+        figures=HeldOutGroupMetrics(
             rows=len(novel),
             roc_auc=roc_auc(_truth(normal, novel), np.concatenate([normal, novel])),
             recall_default=recalls["default"],
@@ -317,12 +319,12 @@ def _judge_kind(
     )
 
 
-def _figures_of(judged: Mapping[str, _JudgedKind]) -> dict[str, HeldOutKind]:
+def _figures_of(judged: Mapping[str, _GroupAssessment]) -> dict[str, HeldOutGroupMetrics]:
     return {name: one.figures for name, one in judged.items()}
 
 
 def _mix(
-    known: Evaluation, unknown: Mapping[str, _JudgedKind], attacks: int
+    known: Evaluation, unknown: Mapping[str, _GroupAssessment], attacks: int
 ) -> dict[str, OperatingPoint]:
     """Judge the operating points where some of the attacks are of a kind never met."""
     if not unknown:

@@ -13,18 +13,18 @@ from tasks.detectors.hybrid import sum_tails
 from tasks.detectors.member import Role
 from tasks.detectors.tails import Tail
 from tasks.detectors.thresholds import Thresholds
-from tasks.training.held_out import KindScores, OutOfFold
+from tasks.training.held_out import HeldOutGroupScores, OutOfFoldScores
 from tasks.training.threshold_choice import choose_thresholds
 
 
 @dataclass(frozen=True)
-class Evidence:
+class HeldOutScores:
     """All that is known of the training rows by detectors not fitted on them."""
 
     is_attack: Mask
     """(n_rows,)."""
-    out_of_fold: OutOfFold
-    kinds: Mapping[str, KindScores]
+    out_of_fold: OutOfFoldScores
+    kinds: Mapping[str, HeldOutGroupScores]
     """Of each kind of attack that was held out; may be empty."""
 
 
@@ -36,12 +36,12 @@ class Calibration:
     """A tail for each detector, by its name."""
     thresholds: Thresholds
 
-    def score(self, raw: OutOfFold) -> Floats:
+    def score(self, raw: OutOfFoldScores) -> Floats:
         """Return the anomaly score of every training row, (n_rows,)."""
         return _join(self.tails, raw)
 
 
-def calibrate(evidence: Evidence, keep: Mask) -> Calibration:
+def calibrate(evidence: HeldOutScores, keep: Mask) -> Calibration:
     """Fit the tails to, and choose the thresholds by, some of the training rows.
 
     Whatever is judged by the result on the other rows is judged out of sample: no score or label of
@@ -53,7 +53,7 @@ def calibrate(evidence: Evidence, keep: Mask) -> Calibration:
         keep: (n_rows,), the rows to choose by: normals, attacks and any kinds among them.
 
     Returns:
-        The calibration. Kinds of attack without a kept row have no part in it.
+        The calibration. AttackGroups of attack without a kept row have no part in it.
     """
     raw, is_attack = evidence.out_of_fold, evidence.is_attack
     normal = keep & ~is_attack
@@ -63,14 +63,16 @@ def calibrate(evidence: Evidence, keep: Mask) -> Calibration:
     }
     score = _join(tails, raw)
     novel = {
-        name: score_kind(kind, raw, tails["one_class"], keep)
+        name: score_group(kind, raw, tails["one_class"], keep)
         for name, kind in evidence.kinds.items()
         if keep[kind.rows].any()
     }
     return Calibration(tails, choose_thresholds(score[normal], score[keep & is_attack], novel))
 
 
-def score_kind(kind: KindScores, raw: OutOfFold, one_class_tail: Tail, keep: Mask) -> Floats:
+def score_group(
+    kind: HeldOutGroupScores, raw: OutOfFoldScores, one_class_tail: Tail, keep: Mask
+) -> Floats:
     """Return the anomaly scores of a held-out kind of attack, (n_kept_of_kind,).
 
     Args:
@@ -78,7 +80,7 @@ def score_kind(kind: KindScores, raw: OutOfFold, one_class_tail: Tail, keep: Mas
         raw: of all training rows; the one-class detector's, with the kind's own categories hidden.
         one_class_tail: the tail of those.
         keep: (n_rows,), the rows of the kind to score, and the normals to fit the classifier's tail
-            to; see ``KindScores.normals``.
+            to; see ``HeldOutGroupScores.normals``.
     """
     tail = Tail.fit(kind.classifier_of_normals[keep[kind.normals]])
     kept = keep[kind.rows]
@@ -90,5 +92,5 @@ def score_kind(kind: KindScores, raw: OutOfFold, one_class_tail: Tail, keep: Mas
     )
 
 
-def _join(tails: Mapping[Role, Tail], raw: OutOfFold) -> Floats:
+def _join(tails: Mapping[Role, Tail], raw: OutOfFoldScores) -> Floats:
     return sum_tails({role: tails[role].decades(scores) for role, scores in raw.scores.items()})

@@ -35,7 +35,7 @@ TEMPERATURES = np.geomspace(0.5, 20.0, 60)
 """Where the temperature is looked for."""
 
 
-class CategoryMetrics(BaseModel):
+class FamilyMetrics(BaseModel):
     """How well families are told apart, by trees that had not met the attack.
 
     ``known`` are attacks of a name that taught the trees, of other rows; ``novel`` are attacks of a
@@ -79,14 +79,14 @@ class _HeldOut:
         return _HeldOut(*(getattr(self, field.name)[keep] for field in fields(self)))
 
 
-def fit_categories(
+def fit_families(
     rows: TrainingRows,
     contract: Contract,
     encoder: Encoder,
     fold: npt.NDArray[np.intp],
     seed: int,
     threads: int,
-) -> tuple[CategoryModel, CategoryMetrics] | None:
+) -> tuple[CategoryModel, FamilyMetrics] | None:
     """Fit the second stage on the attacks whose family is known.
 
     Args:
@@ -228,7 +228,7 @@ def choose_cut(highest: Floats, is_right: npt.NDArray[np.bool_], weight: Floats)
     return float(highest[order][good[-1]]) if len(good) else 2.0
 
 
-def _judge(card: CategoryCard, held_out: _HeldOut) -> CategoryMetrics:
+def _judge(card: CategoryCard, held_out: _HeldOut) -> FamilyMetrics:
     """Judge the known rows of each fold, and each novel name, by what the others choose."""
     novel = held_out.is_novel
     is_named, is_right = np.zeros(len(novel), np.bool_), np.zeros(len(novel), np.bool_)
@@ -241,7 +241,7 @@ def _judge(card: CategoryCard, held_out: _HeldOut) -> CategoryMetrics:
         whole = float(held_out.weight[among].sum())
         return float(held_out.weight[among & of].sum()) / whole if whole else None
 
-    return CategoryMetrics(
+    return FamilyMetrics(
         families=card.families,
         cut=card.cut,
         known_named=share(is_named, ~novel) or 0.0,

@@ -20,22 +20,19 @@ from tasks.detectors.hybrid import Model, ModelCard, hash_content, read_card, wr
 from tasks.detectors.thresholds import Thresholds
 from tasks.drift.measure import build_reference
 from tasks.features.row_keys import RowKeys
-from tasks.training.assessment import TrainingMetrics, judge_fit
-from tasks.training.calibration import Evidence, calibrate
-from tasks.training.families import fit_categories
-from tasks.training.held_out import (
-    TrainingOptions,
-    divide_attacks,
-    fit_members,
-    score_held_out_kinds,
-    score_out_of_fold,
-)
+from tasks.training.assessment import TrainingMetrics, assess_fit
+from tasks.training.attack_groups import group_attacks
+from tasks.training.calibration import HeldOutScores, calibrate
+from tasks.training.families import fit_families
+from tasks.training.held_out import score_held_out_groups, score_out_of_fold
+from tasks.training.members import fit_members
+from tasks.training.options import TrainingOptions
 from tasks.training.rows import TrainingRows, assign_folds, read_training_rows
 
 METRICS_FILE = "metrics.json"
 TRAINING_FILE = "training.json"
 REFERENCE_FOLDER = "reference"
-EVIDENCE_FILE = "evidence.parquet"
+HELD_OUT_FILE = "evidence.parquet"
 
 
 class FitSummary(BaseModel):
@@ -87,14 +84,14 @@ def fit_model(
     steps.begin("reading labelled connections")
     rows = read_training_rows(parts, contract)
     fold = assign_folds(rows, options.folds, options.seed)
-    divisions = divide_attacks(rows, contract, options.seed)
+    divisions = group_attacks(rows, contract, options.seed)
 
     steps.begin("scoring held-out rows")
     out_of_fold = score_out_of_fold(rows, fold, divisions, options, steps.tell)
     steps.begin("scoring held-out kinds of attack")
     evidence = [
-        Evidence(
-            rows.is_attack, scores, score_held_out_kinds(rows, fold, kinds, options, steps.tell)
+        HeldOutScores(
+            rows.is_attack, scores, score_held_out_groups(rows, fold, kinds, options, steps.tell)
         )
         for scores, kinds in zip(out_of_fold, divisions, strict=True)
     ]
@@ -105,7 +102,7 @@ def fit_model(
     members = fit_members(rows, everything, options)
     encoder, one_class = members[-1].encoder, members[-1]
     steps.begin("telling families of attack apart")
-    categories = fit_categories(rows, contract, encoder, fold, options.seed, options.threads)
+    categories = fit_families(rows, contract, encoder, fold, options.seed, options.threads)
     card = ModelCard(
         contract=contract.name,
         thresholds=calibration.thresholds,
@@ -121,10 +118,10 @@ def fit_model(
         history = one_class.detector.history
 
     steps.begin("keeping metrics and the drift reference")
-    metrics, held_out = judge_fit(
+    metrics, held_out = assess_fit(
         rows, contract, evidence, divisions, read_card(out), options, category_metrics
     )
-    held_out.write_parquet(out / EVIDENCE_FILE)
+    held_out.write_parquet(out / HELD_OUT_FILE)
     RowKeys.of(rows.features).save(out)
     write_json(out / METRICS_FILE, metrics.model_dump(mode="json"))
     write_json(

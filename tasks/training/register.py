@@ -20,7 +20,7 @@ from storage.model_store import champion, register_model
 from tasks.intake.labelling import LabelReading
 from tasks.task import task
 from tasks.training.fit import FitSummary, fit_model
-from tasks.training.held_out import TrainingOptions
+from tasks.training.options import TrainingOptions
 from tasks.wording import OutsideText, plural
 
 LIBRARIES = ("noctule", "numpy", "polars", "scikit-learn", "lightgbm", "keras", "jax")
@@ -103,7 +103,7 @@ def train_model(  # noqa: PLR0913 - the last three only travel to the report, ea
         is_champion=champion(engine, contract_name).version == registered.version,
         fit=fit,
         rows_quarantined=rows_quarantined,
-        advisories=(*tell_of_rows(fit), *advisories),
+        advisories=(*describe_rows(fit), *advisories),
     )
 
 
@@ -128,7 +128,7 @@ def describe_training(
     }
 
 
-def tell_of_rows(fit: FitSummary) -> Iterator[str]:
+def describe_rows(fit: FitSummary) -> Iterator[str]:
     """Say what of the rows a reader of the figures should know."""
     metrics = fit.metrics
     if metrics.known is None:

@@ -135,7 +135,7 @@ def settled(home: Path, prefect_server: str, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.fixture
 def quick(quick_options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """Fit small models: the flow itself sets the seed, threads, selection and kinds."""
-    from tasks.training.held_out import TrainingOptions
+    from tasks.training.options import TrainingOptions
 
     def choose(**asked: Any) -> TrainingOptions:  # noqa: ANN401 - as pydantic takes them
         for role in ("classifier", "one_class"):

@@ -19,11 +19,11 @@ from flows.settings import Settings
 from storage.database import connect
 from storage.queries import batch_rows, decision_rows, history_rows, shadow_rows
 from tasks.retraining import challengers as challenge
-from tasks.retraining.labelled_batches import Gathered
+from tasks.retraining.labelled_batches import RetrainingRows
 from tasks.simulation.simulate import simulate_night
 from tasks.task import task
 from tasks.training.fit import FitSummary, fit_model
-from tasks.training.held_out import TrainingOptions
+from tasks.training.options import TrainingOptions
 
 if TYPE_CHECKING:
     from tests.flows.conftest import Ended, Server
@@ -267,7 +267,7 @@ def test_the_next_fit_begins_as_soon_as_one_ends_and_no_more_go_on_at_once_than_
 
     monkeypatch.setattr(retrain, "fit_challenger_task", task(fit_challenger, name="fit"))
     monkeypatch.setattr(retrain, "count_cores", lambda: 8)
-    gathered = Gathered(
+    gathered = RetrainingRows(
         fit=(), sources={}, judged=(), judged_nights=(), rows_fit=0, rows_judged=0, notes=()
     )
     recipes = dict.fromkeys("abcd", TrainingOptions())

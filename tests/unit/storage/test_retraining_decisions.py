@@ -8,36 +8,38 @@ from storage.promotions import list_rolled_back
 from storage.queries import decision_rows, history_rows
 from tasks.detectors.thresholds import Thresholds
 from tasks.retraining.challengers import FittedChallenger
-from tasks.retraining.comparison import Comparison, Interval
-from tasks.retraining.decide import Challenged, RetrainOutcome, Weighed, decide
-from tasks.retraining.gate import Verdict
-from tasks.retraining.labelled_batches import Gathered
+from tasks.retraining.comparison import MetricChange, ModelComparison
+from tasks.retraining.decide import Challenger, EvaluatedChallengers, RetrainOutcome, decide
+from tasks.retraining.gate import GateResult
+from tasks.retraining.labelled_batches import RetrainingRows
 from tasks.training.assessment import TrainingMetrics
 from tasks.training.fit import FitSummary
-from tasks.training.held_out import TrainingOptions
+from tasks.training.options import TrainingOptions
 
 NOW = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
 FIRST, SECOND, THIRD = (f"nsl_kdd-{digit * 12}" for digit in "abc")
-GATHERED = Gathered(
+GATHERED = RetrainingRows(
     fit=(), sources={"1" * 64: "labelled.csv"}, judged=(), judged_nights=(), rows_fit=4,
     rows_judged=0, notes=(),
 )  # fmt: skip
 
 
-def verdict(surest: float | None) -> Verdict:
+def verdict(surest: float | None) -> GateResult:
     """Make a verdict: of one that passes, by how much at least; None for one that does not."""
     if surest is None:
-        return Verdict(is_better=False, reason="it is not surely better", checks=(), comparisons=())
-    gain = Interval(value=surest + 0.1, low=surest, high=surest + 0.2)
-    compared = Comparison(
+        return GateResult(
+            is_better=False, reason="it is not surely better", checks=(), comparisons=()
+        )
+    gain = MetricChange(value=surest + 0.1, low=surest, high=surest + 0.2)
+    compared = ModelComparison(
         source="held_out_families", made_from="family", rows=4_000, attacks=900,
         distinct_normals=3_000, distinct_attacks=900, champion=0.5, challenger=0.6, gain=gain,
         f1=None, false_positives=None, families={}, families_flagged={}, points={},
     )  # fmt: skip
-    return Verdict(is_better=True, reason="it finds more", checks=(), comparisons=(compared,))
+    return GateResult(is_better=True, reason="it finds more", checks=(), comparisons=(compared,))
 
 
-def weighed(example: SimpleNamespace, **surest: float | None) -> Weighed:
+def weighed(example: SimpleNamespace, **surest: float | None) -> EvaluatedChallengers:
     """Make challengers, each named by the digit of its content."""
     challenged = []
     for content, gain in surest.items():
@@ -56,8 +58,8 @@ def weighed(example: SimpleNamespace, **surest: float | None) -> Weighed:
             seconds={},
         )
         fitted = FittedChallenger(recipe=content, folder=folder, fit=fit)
-        challenged.append(Challenged(recipe=content, fitted=fitted, verdict=verdict(gain)))
-    return Weighed(challenged=tuple(challenged), rows_judged=0, rows_seen=0)
+        challenged.append(Challenger(recipe=content, fitted=fitted, verdict=verdict(gain)))
+    return EvaluatedChallengers(challenged=tuple(challenged), rows_judged=0, rows_seen=0)
 
 
 def retrain(example: SimpleNamespace, **surest: float | None) -> RetrainOutcome:
@@ -112,7 +114,7 @@ def test_a_version_is_undone_until_it_is_promoted_again(example: SimpleNamespace
 def test_one_that_could_not_be_weighed_is_stored_with_the_reason(
     example: SimpleNamespace,
 ) -> None:
-    lost = Challenged(recipe="b", failure="Cannot weigh b: its file is damaged")
+    lost = Challenger(recipe="b", failure="Cannot weigh b: its file is damaged")
     live = champion(example.engine, "nsl_kdd")
     both = weighed(example, c=0.04)
     both = both.model_copy(update={"challenged": (lost, *both.challenged)})

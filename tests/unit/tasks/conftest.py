@@ -12,7 +12,7 @@ from tasks.detectors.autoencoder_training import AutoencoderOptions
 from tasks.detectors.gradient_boosting import LightGBMOptions
 from tasks.detectors.hybrid import Model, load_model
 from tasks.training.fit import FitSummary, fit_model
-from tasks.training.held_out import TrainingOptions
+from tasks.training.options import TrainingOptions
 
 MakeConnections = Callable[..., pl.DataFrame]
 

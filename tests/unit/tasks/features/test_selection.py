@@ -20,7 +20,8 @@ from tasks.features.selection import (
     fit_selection,
     load_selection,
 )
-from tasks.training.held_out import TrainingOptions, fit_encoder, fit_supervised
+from tasks.training.members import fit_encoder, fit_supervised
+from tasks.training.options import TrainingOptions
 from tasks.training.rows import TrainingRows, read_training_rows
 
 SIZE = 6

@@ -9,9 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from expectations.errors import TrainingDataError
-from tasks.retraining.comparison import MATCHED_RATE, PairedScores, compare, pair_held_out
-from tasks.retraining.gate import GateOptions, Verdict, judge
-from tasks.training.assessment import EVIDENCE_SCHEMA
+from tasks.retraining.comparison import (
+    MATCHED_RATE,
+    ComparisonRows,
+    compare_models,
+    join_held_out_scores,
+)
+from tasks.retraining.gate import GateOptions, GateResult, apply_gate
+from tasks.training.assessment import HELD_OUT_SCHEMA
 
 OPTIONS = GateOptions()
 NORMALS, ATTACKS = 2_000, 400
@@ -19,7 +24,7 @@ NORMALS, ATTACKS = 2_000, 400
 
 def paired(
     champion: float, challenger: float, source: str = "labelled_batches", **more: object
-) -> PairedScores:
+) -> ComparisonRows:
     """Rows of which each model finds a share of the attacks: those score 9, all others below 1."""
     noise = np.random.default_rng(3).random(NORMALS + ATTACKS)
     is_attack = np.arange(NORMALS + ATTACKS) >= NORMALS
@@ -28,7 +33,7 @@ def paired(
     def found(share: float) -> np.ndarray:
         return np.where(is_attack & (place < share * ATTACKS), 9.0, noise * 0.5)
 
-    return PairedScores(
+    return ComparisonRows(
         **{
             "source": source,
             "is_attack": is_attack,
@@ -42,13 +47,13 @@ def paired(
     )
 
 
-def check(verdict: Verdict, name: str) -> bool:
+def check(verdict: GateResult, name: str) -> bool:
     (found,) = [one.is_passed for one in verdict.checks if one.name == name]
     return found
 
 
 def test_one_that_finds_more_on_every_evidence_passes() -> None:
-    verdict = judge([paired(0.6, 0.9), paired(0.5, 0.7, "held_out_families")], OPTIONS)
+    verdict = apply_gate([paired(0.6, 0.9), paired(0.5, 0.7, "held_out_families")], OPTIONS)
     assert verdict.is_better
     assert verdict.reason.startswith("it finds more on the latest labelled batches: 90.")
     assert verdict.surest_gain > 0.19
@@ -56,19 +61,19 @@ def test_one_that_finds_more_on_every_evidence_passes() -> None:
 
 @pytest.mark.parametrize("challenger", [0.6, 0.601, 0.4])
 def test_one_that_is_no_better_or_worse_is_refused(challenger: float) -> None:
-    verdict = judge([paired(0.6, challenger)], OPTIONS)
+    verdict = apply_gate([paired(0.6, challenger)], OPTIONS)
     assert not verdict.is_better
     assert not check(verdict, "gain")
 
 
 def test_a_gain_within_the_margin_is_none() -> None:
     evidence = [paired(0.6, 0.7)]
-    assert judge(evidence, GateOptions(margin=0.05)).is_better
-    assert not judge(evidence, GateOptions(margin=0.12)).is_better
+    assert apply_gate(evidence, GateOptions(margin=0.05)).is_better
+    assert not apply_gate(evidence, GateOptions(margin=0.12)).is_better
 
 
 def test_one_that_is_better_on_a_random_split_only_is_refused_and_that_is_said() -> None:
-    verdict = judge(
+    verdict = apply_gate(
         [paired(0.6, 0.99, "random_split"), paired(0.6, 0.6, "held_out_families")], OPTIONS
     )
     assert not verdict.is_better
@@ -78,25 +83,25 @@ def test_one_that_is_better_on_a_random_split_only_is_refused_and_that_is_said()
 @pytest.mark.parametrize(
     ("evidence", "says"),
     [
-        ([paired(0.2, 0.99, "random_split")], "there is only a random split to judge it by"),
-        ([], "there is nothing to judge it by"),
+        ([paired(0.2, 0.99, "random_split")], "there is only a random split to evaluate it by"),
+        ([], "there is nothing to evaluate it by"),
     ],
 )
-def test_a_random_split_alone_never_decides(evidence: list[PairedScores], says: str) -> None:
-    verdict = judge(evidence, OPTIONS)
+def test_a_random_split_alone_never_decides(evidence: list[ComparisonRows], says: str) -> None:
+    verdict = apply_gate(evidence, OPTIONS)
     assert not verdict.is_better
     assert says in verdict.reason
 
 
 def test_one_that_finds_fewer_elsewhere_is_refused() -> None:
-    verdict = judge([paired(0.6, 0.9), paired(0.7, 0.6, "held_out_families")], OPTIONS)
+    verdict = apply_gate([paired(0.6, 0.9), paired(0.7, 0.6, "held_out_families")], OPTIONS)
     assert check(verdict, "gain")
     assert not check(verdict, "no loss")
     assert not verdict.is_better
     assert "finds fewer attacks on attacks held out by kind" in verdict.reason
 
 
-def flagged(share_of_normals: float, pair: PairedScores | None = None) -> np.ndarray:
+def flagged(share_of_normals: float, pair: ComparisonRows | None = None) -> np.ndarray:
     """Flag some of the normals, and the attacks that a pair's challenger finds."""
     flags = np.zeros(NORMALS + ATTACKS, dtype=np.bool_)
     flags[: round(share_of_normals * NORMALS)] = True
@@ -111,7 +116,7 @@ def test_one_that_flags_more_normals_is_refused(rate: float, passes: bool) -> No
         is_flagged_by_champion=flagged(0.01),
         is_flagged_by_challenger=flagged(rate, pair),
     )
-    verdict = judge([evidence], OPTIONS)
+    verdict = apply_gate([evidence], OPTIONS)
     assert check(verdict, "false positives") is passes
     assert verdict.is_better is passes
 
@@ -120,7 +125,7 @@ def test_a_rise_of_false_alarms_on_few_normals_is_no_pass_for_want_of_proof() ->
     night = cut_out(paired(0.6, 0.9), normals=60, attacks=100)
     more = night.is_flagged_by_challenger.copy()
     more[:3] = True
-    verdict = judge(
+    verdict = apply_gate(
         [replace(night, is_flagged_by_challenger=more), paired(0.6, 0.9, "held_out_families")],
         OPTIONS,
     )
@@ -130,7 +135,7 @@ def test_a_rise_of_false_alarms_on_few_normals_is_no_pass_for_want_of_proof() ->
 
 def test_better_ranks_that_its_own_threshold_does_not_use_are_no_gain() -> None:
     silent = replace(paired(0.6, 0.9), is_flagged_by_challenger=flagged(0))
-    verdict = judge([silent], OPTIONS)
+    verdict = apply_gate([silent], OPTIONS)
     assert check(verdict, "gain")
     assert not check(verdict, "threshold")
     assert not verdict.is_better
@@ -139,18 +144,18 @@ def test_better_ranks_that_its_own_threshold_does_not_use_are_no_gain() -> None:
 def test_a_family_lost_at_its_own_threshold_is_lost() -> None:
     pair = paired(0.9, 0.95)
     quiet = pair.is_flagged_by_challenger & (pair.group != "Probe")
-    verdict = judge([replace(pair, is_flagged_by_challenger=quiet)], OPTIONS)
+    verdict = apply_gate([replace(pair, is_flagged_by_challenger=quiet)], OPTIONS)
     assert not check(verdict, "families")
     assert "Probe" in next(one.says for one in verdict.checks if one.name == "families")
 
 
 def test_a_family_that_the_challenger_was_not_taught_is_refused() -> None:
-    verdict = judge([paired(0.6, 0.9)], OPTIONS, untaught=["U2R"])
+    verdict = apply_gate([paired(0.6, 0.9)], OPTIONS, untaught=["U2R"])
     assert not verdict.is_better
     assert "it was taught no attacks of U2R, which the champion was" in verdict.reason
 
 
-def keep_rows(pair: PairedScores, kept: np.ndarray) -> PairedScores:
+def keep_rows(pair: ComparisonRows, kept: np.ndarray) -> ComparisonRows:
     return replace(
         pair,
         is_attack=pair.is_attack[kept],
@@ -162,7 +167,7 @@ def keep_rows(pair: PairedScores, kept: np.ndarray) -> PairedScores:
     )
 
 
-def cut_out(pair: PairedScores, normals: int, attacks: int) -> PairedScores:
+def cut_out(pair: ComparisonRows, normals: int, attacks: int) -> ComparisonRows:
     """Keep some normals, and attacks from either end, of which the first are found by both."""
     kept = np.r_[0:normals, NORMALS : NORMALS + attacks // 2, len(pair.group) - attacks // 2 :
                  len(pair.group)]  # fmt: skip
@@ -172,7 +177,7 @@ def cut_out(pair: PairedScores, normals: int, attacks: int) -> PairedScores:
 @pytest.mark.parametrize(("normals", "attacks"), [(1_000, 20), (200, 400)])
 def test_a_handful_of_rows_never_speaks_for_one(normals: int, attacks: int) -> None:
     few = cut_out(paired(0.3, 1.0), normals, attacks)
-    verdict = judge([few], OPTIONS)
+    verdict = apply_gate([few], OPTIONS)
     assert verdict.comparisons[0].gain.low > 0.1
     assert not check(verdict, "evidence")
     assert not verdict.is_better
@@ -182,8 +187,8 @@ def test_copies_of_a_connection_are_one_observation() -> None:
     pair = paired(0.6, 0.9)
     found_more = pair.is_flagged_by_challenger & ~pair.is_flagged_by_champion
     alike = np.where(found_more, np.flatnonzero(found_more)[0], np.arange(len(found_more)))
-    assert judge([pair], OPTIONS).is_better
-    copied = judge([replace(pair, alike=alike)], OPTIONS)
+    assert apply_gate([pair], OPTIONS).is_better
+    copied = apply_gate([replace(pair, alike=alike)], OPTIONS)
     (comparison,) = copied.comparisons
     assert comparison.distinct_attacks == ATTACKS - found_more.sum() + 1
     assert comparison.gain.value == pytest.approx(0.3, abs=0.01)
@@ -193,7 +198,7 @@ def test_copies_of_a_connection_are_one_observation() -> None:
 
 def test_the_more_are_weighed_the_surer_a_gain_must_be() -> None:
     alone, many = (
-        judge([paired(0.6, 0.62)], GateOptions(challengers=count)).comparisons[0].gain
+        apply_gate([paired(0.6, 0.62)], GateOptions(challengers=count)).comparisons[0].gain
         for count in (1, 20)
     )
     assert alone.value == many.value
@@ -204,7 +209,7 @@ def test_one_that_loses_a_family_is_refused_however_much_it_finds_of_another() -
     champion = paired(0.5, 0.5)
     is_probe = champion.group == "Probe"
     found = np.where(is_probe, 0.0, np.where(champion.is_attack, 9.0, champion.champion))
-    verdict = judge([replace(champion, challenger=found)], OPTIONS)
+    verdict = apply_gate([replace(champion, challenger=found)], OPTIONS)
     assert not check(verdict, "families")
     assert "it loses attacks of a family on the latest labelled batches: Probe" in (
         next(one.says for one in verdict.checks if one.name == "families")
@@ -218,7 +223,7 @@ def test_a_family_of_a_few_rows_is_not_compared(
 ) -> None:
     evidence = paired(0.5, 0.9)
     few = np.where(np.arange(len(evidence.group)) < NORMALS + 2 * rows, evidence.group, "")
-    comparison = compare(replace(evidence, group=few), seed=1)
+    comparison = compare_models(replace(evidence, group=few), seed=1)
     assert set(comparison.families) == ({"DoS", "Probe"} if is_compared else set())
 
 
@@ -228,35 +233,35 @@ def test_a_small_family_that_is_lost_whole_is_refused() -> None:
     of_u2r = (of_u2r >= 0) & (of_u2r < 20)
     group = np.where(of_u2r, "U2R", pair.group)
     lost = replace(pair, group=group, challenger=np.where(of_u2r, 0.0, pair.challenger))
-    verdict = judge([lost], OPTIONS)
+    verdict = apply_gate([lost], OPTIONS)
     assert check(verdict, "gain")
     assert not check(verdict, "families")
 
 
-def only_normal(pair: PairedScores) -> PairedScores:
+def only_normal(pair: ComparisonRows) -> ComparisonRows:
     return keep_rows(pair, ~pair.is_attack)
 
 
 def test_a_night_without_attacks_cannot_speak_for_one() -> None:
     only = only_normal(paired(0.5, 0.9))
-    assert compare(only, seed=1).gain is None
-    assert not judge([only], OPTIONS).is_better
+    assert compare_models(only, seed=1).gain is None
+    assert not apply_gate([only], OPTIONS).is_better
 
 
 def test_a_night_without_attacks_speaks_against_one_that_flags_it() -> None:
     night = only_normal(replace(paired(0.5, 0.9), is_flagged_by_challenger=flagged(0.5)))
     better = paired(0.5, 0.9, "held_out_families")
-    assert judge([better], OPTIONS).is_better
-    verdict = judge([better, night], OPTIONS)
+    assert apply_gate([better], OPTIONS).is_better
+    verdict = apply_gate([better, night], OPTIONS)
     assert not check(verdict, "false positives")
     assert not verdict.is_better
 
 
 def test_equal_models_differ_by_nothing_and_verdicts_repeat() -> None:
     evidence = [paired(0.6, 0.6), paired(0.6, 0.7, "held_out_families")]
-    comparison = compare(evidence[0], seed=1)
+    comparison = compare_models(evidence[0], seed=1)
     assert (comparison.gain.low, comparison.gain.value, comparison.gain.high) == (0, 0, 0)
-    assert judge(evidence, OPTIONS) == judge(evidence, OPTIONS)
+    assert apply_gate(evidence, OPTIONS) == apply_gate(evidence, OPTIONS)
 
 
 @settings(max_examples=30)
@@ -265,7 +270,7 @@ def test_detection_is_the_share_found_above_one_percent_of_the_normals(seed: int
     random = np.random.default_rng(seed)
     is_attack = np.arange(700) >= 500
     scores = random.normal(0, 1, 700) + 2 * is_attack
-    evidence = PairedScores(
+    evidence = ComparisonRows(
         source="labelled_batches",
         is_attack=is_attack,
         group=np.full(700, ""),
@@ -276,13 +281,13 @@ def test_detection_is_the_share_found_above_one_percent_of_the_normals(seed: int
     )
     slowly = sorted(scores[~is_attack], reverse=True)[int(MATCHED_RATE * 500)]
     found = sum(score > slowly for score in scores[is_attack]) / 200
-    assert compare(evidence, seed=1).champion == pytest.approx(found)
+    assert compare_models(evidence, seed=1).champion == pytest.approx(found)
 
 
 def test_an_interval_is_as_wide_as_chance() -> None:
     # 60 % and 70 % of 400 attacks, the same ones: the difference has a standard error of
     # sqrt(.1 * .9 / 400), and the interval is 3.92 of those.
-    gain = compare(paired(0.6, 0.7), seed=2).gain
+    gain = compare_models(paired(0.6, 0.7), seed=2).gain
     assert gain.value == pytest.approx(0.1, abs=0.005)
     assert gain.high - gain.low == pytest.approx(3.92 * np.sqrt(0.1 * 0.9 / 400), rel=0.25)
 
@@ -319,16 +324,16 @@ def evidence_table(known: float, novel: float, held_out: tuple[str, ...] = NAMES
             "novel_flagged_low_alert": [*([None] * 3_000), *novel_flags],
             "alike": range(3_000 + len(kinds)),
         },
-        schema=EVIDENCE_SCHEMA,
+        schema=HELD_OUT_SCHEMA,
     )  # fmt: skip
 
 
-def weigh(champion: tuple[float, float], challenger: tuple[float, float]) -> Verdict:
+def weigh(champion: tuple[float, float], challenger: tuple[float, float]) -> GateResult:
     """Judge by what two fits left, each given by what it finds of known and of novel attacks."""
-    pairs = pair_held_out(
+    pairs = join_held_out_scores(
         evidence_table(*champion), evidence_table(*challenger), "default", "family"
     )
-    return judge(pairs, OPTIONS)
+    return apply_gate(pairs, OPTIONS)
 
 
 def test_held_out_scores_are_paired_and_a_split_stands_beside() -> None:
@@ -367,7 +372,7 @@ def test_a_family_too_rare_to_be_held_out_is_not_lost_either() -> None:
     before, after = (
         evidence_table(1.0, novel, held_out=("DoS", "Probe")).filter(few) for novel in (0.5, 0.9)
     )
-    assert judge(pair_held_out(before, after, "default", "family"), OPTIONS).is_better
+    assert apply_gate(join_held_out_scores(before, after, "default", "family"), OPTIONS).is_better
     without = after.with_columns(
         pl.when(rare).then(0.1).otherwise("known_score").alias("known_score"),
         pl.when(rare)
@@ -375,14 +380,14 @@ def test_a_family_too_rare_to_be_held_out_is_not_lost_either() -> None:
         .otherwise("flagged_default")
         .alias("flagged_default"),
     )
-    verdict = judge(pair_held_out(before, without, "default", "family"), OPTIONS)
+    verdict = apply_gate(join_held_out_scores(before, without, "default", "family"), OPTIONS)
     assert not check(verdict, "families")
     assert not verdict.is_better
 
 
 def test_where_no_kind_was_held_out_there_is_a_split_only() -> None:
     table = evidence_table(1.0, 1.0, held_out=())
-    (only,) = pair_held_out(table, table, "default", "cluster")
+    (only,) = join_held_out_scores(table, table, "default", "cluster")
     assert only.source == "random_split"
 
 
@@ -395,7 +400,7 @@ def test_a_rate_that_the_settings_ask_for_cuts_both_models_alike() -> None:
         )
         for one in tables
     ]
-    held_out, split = pair_held_out(*asked, "low_alert", "family", rate=0.01)
+    held_out, split = join_held_out_scores(*asked, "low_alert", "family", rate=0.01)
     assert split.is_flagged_by_champion[:3_000].sum() == pytest.approx(30, abs=1)
     # Attacks that score .1 are above what default was, and not above the hundredth normal.
     assert held_out.is_flagged_by_champion[3_000:].mean() == 0.5
@@ -405,4 +410,4 @@ def test_a_rate_that_the_settings_ask_for_cuts_both_models_alike() -> None:
 def test_fits_on_other_rows_are_not_compared() -> None:
     table = evidence_table(1.0, 1.0)
     with pytest.raises(TrainingDataError, match="not fitted on the same rows"):
-        pair_held_out(table, table.reverse(), "default", "family")
+        join_held_out_scores(table, table.reverse(), "default", "family")

@@ -16,7 +16,7 @@ from storage.lake import run_stage
 from storage.model_store import register_model
 from storage.scorings import LabelledRows
 from tasks.retraining import labelled_batches as gather
-from tasks.retraining.labelled_batches import Gathered, gather_rows
+from tasks.retraining.labelled_batches import RetrainingRows, find_retraining_rows
 from tests.unit.storage.conftest import deliver, example_result
 
 DATABASES = ("sqlite",)
@@ -27,7 +27,7 @@ LABELS = ["normal", "anomaly", "normal", "anomaly"]
 """Of a part: four connections."""
 
 Night = Callable[..., str]
-Gather = Callable[..., Gathered]
+Gather = Callable[..., RetrainingRows]
 
 
 class Rows(BaseModel):
@@ -123,8 +123,8 @@ def gathered(engine: Engine, champion: str, tmp_path: Path) -> Gather:
         judged_nights: int = 1,
         max_rows: int = 1_000,
         refused: Sequence[str] = (),
-    ) -> Gathered:
-        return gather_rows(
+    ) -> RetrainingRows:
+        return find_retraining_rows(
             engine,
             [tmp_path / "training", tmp_path / "lake"],
             "nsl_kdd",
@@ -268,7 +268,7 @@ def test_a_batch_that_is_not_whole_is_said_and_the_others_are_taken(
             (folder if damage == "absent" else folder / "ingest").rename(tmp_path / f"gone-{digit}")
     night("1")
     found = gathered()
-    assert found.judged_nights == (date(2026, 11, 3),), "the latest that can judge"
+    assert found.judged_nights == (date(2026, 11, 3),), "the latest that can evaluate"
     assert (names(found.judged), names(found.fit)) == (["3-0"], ["1-0"])
     assert found.notes == (
         "night-4.csv is not whole in the lake any more",

@@ -5,7 +5,7 @@ import pytest
 from tasks.detectors.gradient_boosting import LightGBMOptions
 from tasks.detectors.one_class import MahalanobisOptions
 from tasks.retraining.recipes import name_recipe, plan_again, plan_recipe
-from tasks.training.held_out import SERVED, TrainingOptions
+from tasks.training.options import SERVED, TrainingOptions
 
 
 @pytest.mark.parametrize("recipe", ["lightgbm+autoencoder", "random_forest+mahalanobis+forest"])

@@ -16,19 +16,19 @@ from expectations.errors import ServiceUnavailableError, TrainingDataError
 from expectations.nsl_kdd import NSL_KDD
 from tasks.study.comparison import (
     NOTEBOOK_CELLS,
-    Cell,
+    ClassificationReport,
+    ClassifierResult,
     ClassScores,
-    Report,
     _summarise,
     _workers,
     choose_finalists,
-    judge_flags,
+    report_flags,
 )
 from tasks.study.curves import Curve, trace_precision, trace_roc
-from tasks.study.glance import draw_box, look_at
+from tasks.study.overview import describe_data, draw_box
 from tasks.study.page import draw, render_study
 from tasks.study.split import encode_rows, split_rows
-from tasks.study.study import StudyReport, StudySource, study
+from tasks.study.study import StudyReport, StudySource, study_rows
 from tasks.training.rows import TrainingRows, read_training_rows
 
 NAME = "night</script><b>.csv"
@@ -56,7 +56,7 @@ def report(
         advisories=("one <i>thing</i>",),
         other=("other.csv", (*NSL_KDD.feature_names[1:], "class")),
     )
-    found = study(
+    found = study_rows(
         rows,
         NSL_KDD,
         source,
@@ -102,11 +102,13 @@ def test_a_split_is_stratified_and_takes_every_row_once(rows: TrainingRows) -> N
 # What is judged, and by what
 
 
-def cell(selection: str, classifier: str, accuracy: float, auc: float = 0.9) -> Cell:
+def cell(selection: str, classifier: str, accuracy: float, auc: float = 0.9) -> ClassifierResult:
     none = ClassScores(precision=None, recall=None, f1=None, rows=0)
-    judged = Report(accuracy=accuracy, anomaly=none, normal=none, confusion=((0, 0), (0, 0)))
+    judged = ClassificationReport(
+        accuracy=accuracy, anomaly=none, normal=none, confusion=((0, 0), (0, 0))
+    )
     curve = Curve(x=(0.0, 1.0), y=(0.0, 1.0))
-    return Cell.model_validate(
+    return ClassifierResult.model_validate(
         {
             "selection": selection,
             "classifier": classifier,
@@ -156,12 +158,12 @@ def test_gains_over_a_cell_that_failed_are_not_known() -> None:
 
 def test_flags_are_judged_by_class() -> None:
     truth = np.array([True, True, True, False, False])
-    judged = judge_flags(truth, np.array([True, True, False, True, False]))
+    judged = report_flags(truth, np.array([True, True, False, True, False]))
     assert judged.confusion == ((1, 1), (1, 2))
     assert judged.accuracy == 0.6
     assert judged.anomaly == ClassScores(precision=2 / 3, recall=2 / 3, f1=2 / 3, rows=3)
     assert judged.normal == ClassScores(precision=0.5, recall=0.5, f1=0.5, rows=2)
-    nothing = judge_flags(truth, np.zeros(5, dtype=np.bool_))
+    nothing = report_flags(truth, np.zeros(5, dtype=np.bool_))
     assert nothing.anomaly.precision is None
 
 
@@ -220,7 +222,7 @@ def test_the_data_is_described_and_compared() -> None:
         flag=pl.lit("SF"),
         src_bytes=pl.Series([1, 1, 900]),
     )
-    found = look_at(
+    found = describe_data(
         features, np.array([True, False, False]), NSL_KDD, ["a", "b"], ("o.csv", ["b", "c"])
     )
     assert found.classes == {"normal": 2, "anomaly": 1}
@@ -276,5 +278,5 @@ def test_rows_of_one_class_are_refused(
         name="n.csv", content_sha256="c", columns=(), rows_quarantined=0, advisories=()
     )
     with pytest.raises(TrainingDataError, match="at least 20 attack connections, got 0 of 360"):
-        study(one, NSL_KDD, source, tmp_path, 1, lambda _: None)
+        study_rows(one, NSL_KDD, source, tmp_path, 1, lambda _: None)
     assert report.rows_quarantined == 2

@@ -10,16 +10,11 @@ import pytest
 
 from expectations.nsl_kdd import NSL_KDD
 from tasks.detectors.hybrid import ModelCard
-from tasks.training.assessment import BLOCKS, TrainingMetrics, judge_fit
-from tasks.training.calibration import Evidence, calibrate, score_kind
-from tasks.training.held_out import (
-    Kinds,
-    KindScores,
-    OutOfFold,
-    TrainingOptions,
-    divide_attacks,
-    score_out_of_fold,
-)
+from tasks.training.assessment import BLOCKS, TrainingMetrics, assess_fit
+from tasks.training.attack_groups import AttackGroups, group_attacks
+from tasks.training.calibration import HeldOutScores, calibrate, score_group
+from tasks.training.held_out import HeldOutGroupScores, OutOfFoldScores, score_out_of_fold
+from tasks.training.options import TrainingOptions
 from tasks.training.rows import TrainingRows, assign_blocks, assign_folds, read_training_rows
 from tasks.training.threshold_choice import LOW_ALERT_RATE
 
@@ -28,7 +23,7 @@ MakeConnections = Callable[..., pl.DataFrame]
 OPTIONS = TrainingOptions(folds=2)
 
 
-def made_up(is_attack: np.ndarray, scores: np.ndarray) -> tuple[TrainingRows, Evidence]:
+def made_up(is_attack: np.ndarray, scores: np.ndarray) -> tuple[TrainingRows, HeldOutScores]:
     """Rows without two alike, scored by the classifier as given and by the autoencoder alike."""
     count = len(is_attack)
     rows = TrainingRows(
@@ -40,28 +35,32 @@ def made_up(is_attack: np.ndarray, scores: np.ndarray) -> tuple[TrainingRows, Ev
         rows_unlabelled=0,
     )
     flat = np.ones(count)
-    return rows, Evidence(is_attack, OutOfFold({"classifier": scores, "one_class": flat}, flat), {})
+    return rows, HeldOutScores(
+        is_attack, OutOfFoldScores({"classifier": scores, "one_class": flat}, flat), {}
+    )
 
 
-def judge(rows: TrainingRows, evidence: Evidence, kinds: Kinds | None = None) -> TrainingMetrics:
+def judge(
+    rows: TrainingRows, evidence: HeldOutScores, kinds: AttackGroups | None = None
+) -> TrainingMetrics:
     every = np.ones(rows.count, dtype=np.bool_)
     card = ModelCard(contract="nsl_kdd", thresholds=calibrate(evidence, every).thresholds)
-    nothing = Kinds("cluster", np.full(rows.count, ""), ())
-    metrics, _ = judge_fit(rows, NSL_KDD, [evidence], [kinds or nothing], card, OPTIONS)
+    nothing = AttackGroups("cluster", np.full(rows.count, ""), ())
+    metrics, _ = assess_fit(rows, NSL_KDD, [evidence], [kinds or nothing], card, OPTIONS)
     return metrics
 
 
-def with_kinds(**scores: np.ndarray) -> tuple[TrainingRows, Evidence, Kinds]:
+def with_kinds(**scores: np.ndarray) -> tuple[TrainingRows, HeldOutScores, AttackGroups]:
     """A thousand normals at 0 to 9.99; attacks known at 20, and as given by models without them."""
     normal = np.arange(1_000) / 100
     names = np.concatenate([np.full(1_000, ""), *(np.full(len(s), n) for n, s in scores.items())])
     known = np.full(len(names) - 1_000, 20.0)
     rows, evidence = made_up(names != "", np.concatenate([normal, known]))
     kinds = {
-        name: KindScores(np.flatnonzero(names == name), novel, np.arange(1_000), normal)
+        name: HeldOutGroupScores(np.flatnonzero(names == name), novel, np.arange(1_000), normal)
         for name, novel in scores.items()
     }
-    return rows, replace(evidence, kinds=kinds), Kinds("family", names, tuple(scores))
+    return rows, replace(evidence, kinds=kinds), AttackGroups("family", names, tuple(scores))
 
 
 def test_rows_that_are_not_kept_have_no_part_in_a_choice() -> None:
@@ -69,9 +68,9 @@ def test_rows_that_are_not_kept_have_no_part_in_a_choice() -> None:
     keep = np.random.default_rng(1).random(rows.count) < 0.7
     garbage = np.where(keep, 0.0, 1e6)
     raw = evidence.out_of_fold
-    spoiled = Evidence(
+    spoiled = HeldOutScores(
         is_attack=np.where(keep, rows.is_attack, ~rows.is_attack),
-        out_of_fold=OutOfFold(
+        out_of_fold=OutOfFoldScores(
             {role: scores + garbage for role, scores in raw.scores.items()},
             raw.one_class_as_new + garbage,
         ),
@@ -137,7 +136,7 @@ def test_a_kind_of_attack_is_judged_by_a_threshold_that_did_not_see_it() -> None
     # What serves gives way to R2L; what R2L is judged by knows only that attacks score 20.
     served = calibrate(evidence, np.ones(rows.count, dtype=np.bool_))
     every = np.ones(rows.count, dtype=np.bool_)
-    scores = score_kind(
+    scores = score_group(
         evidence.kinds["R2L"], evidence.out_of_fold, served.tails["one_class"], every
     )
     assert (scores > served.thresholds.default).all()
@@ -195,7 +194,7 @@ def test_category_names_of_a_held_out_kind_are_hidden_from_the_autoencoder(
     renamed: Path, tiny_options: TrainingOptions
 ) -> None:
     rows = read_training_rows([renamed], NSL_KDD)
-    divisions = divide_attacks(rows, NSL_KDD, seed=0)
+    divisions = group_attacks(rows, NSL_KDD, seed=0)
     fold = assign_folds(rows, 2, seed=0)
     kinds, scores = (
         divisions[0],
@@ -222,7 +221,7 @@ def test_evidence_names_the_kind_of_attacks_too_rare_to_be_held_out() -> None:
     only = replace(evidence, kinds={"DoS": evidence.kinds["DoS"]})
     every = np.ones(rows.count, dtype=np.bool_)
     card = ModelCard(contract="nsl_kdd", thresholds=calibrate(only, every).thresholds)
-    _, table = judge_fit(rows, NSL_KDD, [only], [kinds], card, OPTIONS)
+    _, table = assess_fit(rows, NSL_KDD, [only], [kinds], card, OPTIONS)
     assert dict(table["kind"].value_counts().iter_rows()) == {
         "": int((~rows.is_attack).sum()), "DoS": 300, "R2L": 100,
     }  # fmt: skip

@@ -14,9 +14,9 @@ from expectations.nsl_kdd_values import FAMILIES, TECHNIQUES
 from tasks.detectors.category import UNKNOWN, CategoryModel, probabilities
 from tasks.detectors.hybrid import load_model
 from tasks.features.encoding import Encoder
-from tasks.training.families import CUT_PRECISION, choose_cut, fit_categories
+from tasks.training.families import CUT_PRECISION, choose_cut, fit_families
 from tasks.training.fit import FitSummary
-from tasks.training.held_out import fit_encoder
+from tasks.training.members import fit_encoder
 from tasks.training.rows import TrainingRows, assign_folds, read_training_rows
 
 MakeConnections = Callable[..., pl.DataFrame]
@@ -39,7 +39,7 @@ def encoder(rows: TrainingRows) -> Encoder:
 @pytest.fixture(scope="module")
 def taught(rows: TrainingRows, encoder: Encoder) -> CategoryModel:
     fold = assign_folds(rows, 2, seed=0)
-    fitted = fit_categories(rows, NSL_KDD, encoder, fold, seed=0, threads=1)
+    fitted = fit_families(rows, NSL_KDD, encoder, fold, seed=0, threads=1)
     assert fitted is not None
     model, metrics = fitted
     assert metrics.families == ("DoS", "Probe", "R2L")
@@ -77,7 +77,7 @@ def test_equal_fits_write_equal_files_that_say_the_same(
     taught: CategoryModel, rows: TrainingRows, encoder: Encoder, tmp_path: Path
 ) -> None:
     fold = assign_folds(rows, 2, seed=0)
-    again = fit_categories(rows, NSL_KDD, encoder, fold, seed=0, threads=2)
+    again = fit_families(rows, NSL_KDD, encoder, fold, seed=0, threads=2)
     assert again is not None
     for name, model in (("a", taught), ("b", again[0])):
         (tmp_path / name).mkdir()
@@ -110,7 +110,7 @@ def test_where_nothing_can_be_told_apart_nothing_is_named(
         attacks=rows.attacks[kept],
         alike=np.arange(int(kept.sum())),
     )
-    assert fit_categories(some, contract, encoder, assign_folds(some, 2, 0), 0, 1) is None
+    assert fit_families(some, contract, encoder, assign_folds(some, 2, 0), 0, 1) is None
 
 
 def test_the_model_of_a_night_names_what_it_was_taught(

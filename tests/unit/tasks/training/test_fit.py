@@ -13,9 +13,10 @@ from expectations.nsl_kdd import NSL_KDD
 from tasks.detectors.hybrid import Model, load_model
 from tasks.evaluation.evaluate import evaluate_batch
 from tasks.scoring.score import ScoreOptions, score_batch
+from tasks.training.attack_groups import group_attacks
 from tasks.training.fit import FitSummary, fit_model
-from tasks.training.held_out import TrainingOptions, divide_attacks
-from tasks.training.register import tell_of_rows
+from tasks.training.options import TrainingOptions
+from tasks.training.register import describe_rows
 from tasks.training.rows import assign_folds, read_training_rows
 from tasks.training.threshold_choice import choose_thresholds
 from tasks.validation.summary import PartFile
@@ -161,11 +162,11 @@ def test_rows_with_both_labels_are_counted(
 
 def test_what_is_unusual_of_the_rows_is_said(tiny_fit: tuple[Path, FitSummary]) -> None:
     metrics = tiny_fit[1].metrics.model_copy(update={"rows_conflicting": 3, "rows_duplicated": 2})
-    said = list(tell_of_rows(tiny_fit[1].model_copy(update={"metrics": metrics})))
+    said = list(describe_rows(tiny_fit[1].model_copy(update={"metrics": metrics})))
     assert said[0].startswith("3 rows have features that are labelled normal in one row and attack")
     assert said[1].startswith("2 rows repeat the features of another")
     alone = metrics.model_copy(update={"unknown": {}})
-    said = list(tell_of_rows(tiny_fit[1].model_copy(update={"metrics": alone})))
+    said = list(describe_rows(tiny_fit[1].model_copy(update={"metrics": alone})))
     assert said[0].startswith("no kind of attack could be held out: the figures are those of a ran")
 
 
@@ -197,7 +198,7 @@ def test_attacks_without_names_are_divided_by_clustering(
     frame = make_connections(600, seed=1)
     frame.drop("attack").write_parquet(tmp_path / "part.parquet")
     rows = read_training_rows([tmp_path / "part.parquet"], NSL_KDD)
-    kinds, *_ = divide_attacks(rows, NSL_KDD, seed=0)
+    kinds, *_ = group_attacks(rows, NSL_KDD, seed=0)
     assert kinds.made_from == "cluster"
     assert len(kinds.held_out) >= 2
     # Each cluster is of one attack: they differ far more than connections of one attack do.
@@ -219,7 +220,7 @@ def test_an_attack_without_a_name_is_trained_on_and_of_no_kind(
     frame = nameless(make_connections(600, seed=1), 0.2, word)
     frame.write_parquet(tmp_path / "part.parquet")
     rows = read_training_rows([tmp_path / "part.parquet"], NSL_KDD)
-    kinds, *_ = divide_attacks(rows, NSL_KDD, seed=0)
+    kinds, *_ = group_attacks(rows, NSL_KDD, seed=0)
     assert (rows.count, int(rows.is_attack.sum()), rows.rows_unlabelled) == (600, 300, 0)
     assert kinds.made_from == "family"
     assert set(kinds.of_row) == {"", "DoS", "Probe", "R2L"}
@@ -234,7 +235,7 @@ def test_what_knows_nothing_of_a_kind_has_not_met_the_nameless_either(
     frame = nameless(make_connections(600, seed=1), 0.2)
     frame.write_parquet(tmp_path / "part.parquet")
     rows = read_training_rows([tmp_path / "part.parquet"], NSL_KDD)
-    kinds, *_ = divide_attacks(rows, NSL_KDD, seed=0)
+    kinds, *_ = group_attacks(rows, NSL_KDD, seed=0)
     hidden = kinds.may_be("DoS", rows.is_attack)
     assert hidden.tolist() == [name in {None, "neptune"} for name in frame["attack"]]
 
@@ -246,7 +247,7 @@ def test_attacks_most_of_which_have_no_name_are_divided_by_clustering(
     for name, part in (("a", nameless(frame, 0.6)), ("b", frame.head(6).drop("attack"))):
         part.write_parquet(tmp_path / name)
     rows = read_training_rows([tmp_path / "a", tmp_path / "b"], NSL_KDD)
-    kinds, *_ = divide_attacks(rows, NSL_KDD, seed=0)
+    kinds, *_ = group_attacks(rows, NSL_KDD, seed=0)
     assert kinds.made_from == "cluster"
     assert not (rows.is_attack & (kinds.of_row == "")).any()
 
@@ -274,7 +275,7 @@ def test_a_single_kind_of_attack_is_never_held_out(
     frame = make_connections(600, seed=1).filter(pl.col("attack").is_in(["normal", "neptune"]))
     frame.write_parquet(tmp_path / "part.parquet")
     rows = read_training_rows([tmp_path / "part.parquet"], NSL_KDD)
-    assert [one.held_out for one in divide_attacks(rows, NSL_KDD, seed=0)] == [(), ()]
+    assert [one.held_out for one in group_attacks(rows, NSL_KDD, seed=0)] == [(), ()]
 
 
 def test_the_default_threshold_gives_way_to_attacks_of_an_unknown_kind() -> None:

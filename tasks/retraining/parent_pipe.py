@@ -19,11 +19,11 @@ from threading import Thread
 
 
 @contextmanager
-def lifeline() -> Iterator[Connection]:
+def parent_pipe() -> Iterator[Connection]:
     """Hold a line for the length of a block, whatever ends it.
 
     Yields:
-        The end that processes hang on; see ``hang_on``.
+        The end that processes hang on; see ``exit_with_parent``.
     """
     # Polars has a wait go on after an interrupt: who waits for a fit would hear of it at its end.
     signal.siginterrupt(signal.SIGINT, True)  # noqa: FBT003 - its only form
@@ -32,7 +32,7 @@ def lifeline() -> Iterator[Connection]:
         yield line
 
 
-def hang_on(line: Connection) -> None:
+def exit_with_parent(line: Connection) -> None:
     """End this process, whatever it is at, when nobody holds its line; the initializer of a pool.
 
     An interrupt at the keyboard reaches it too and is left to the one that holds the line.

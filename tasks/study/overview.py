@@ -21,7 +21,7 @@ WHISKER = 1.5
 """Interquartile ranges that a whisker reaches at most, by Tukey 1977."""
 
 
-class ColumnGlance(BaseModel):
+class ColumnOverview(BaseModel):
     """One column."""
 
     model_config = ConfigDict(frozen=True)
@@ -65,14 +65,14 @@ class Correlations(BaseModel):
     """Pearson's, rounded to two digits."""
 
 
-class Glance(BaseModel):
+class DataOverview(BaseModel):
     """A file."""
 
     model_config = ConfigDict(frozen=True)
 
     rows: int
     classes: dict[str, int]
-    columns: tuple[ColumnGlance, ...]
+    columns: tuple[ColumnOverview, ...]
     duplicates: int
     """Rows whose features another row before has as well."""
     conflicts: int
@@ -87,13 +87,13 @@ class Glance(BaseModel):
     other_file: str | None = None
 
 
-def look_at(
+def describe_data(
     features: pl.DataFrame,
     is_attack: Mask,
     contract: Contract,
     columns: Sequence[str],
     other: tuple[str, Sequence[str]] | None = None,
-) -> Glance:
+) -> DataOverview:
     """Describe a labelled file.
 
     Args:
@@ -109,7 +109,7 @@ def look_at(
     mixed = counted.filter((pl.col("attacks") > 0) & (pl.col("attacks") < pl.col("rows")))
     attacks = int(is_attack.sum())
     there = tuple(other[1]) if other else ()
-    return Glance(
+    return DataOverview(
         rows=features.height,
         classes={"normal": features.height - attacks, "anomaly": attacks},
         columns=tuple(_describe(features[name]) for name in contract.feature_names),
@@ -129,7 +129,7 @@ def look_at(
     )
 
 
-def _describe(column: pl.Series) -> ColumnGlance:
+def _describe(column: pl.Series) -> ColumnOverview:
     is_number = column.dtype.is_numeric()
     known = column.drop_nulls()
     facts: Mapping[str, object] = {
@@ -138,7 +138,7 @@ def _describe(column: pl.Series) -> ColumnGlance:
         "maximum": float(known.max()) if is_number and len(known) else None,  # type: ignore[arg-type]  # of numbers
         "commonest": None if is_number or not len(known) else str(known.mode().sort()[0]),
     }
-    return ColumnGlance(
+    return ColumnOverview(
         name=column.name,
         dtype=str(column.dtype),
         nulls=column.null_count(),

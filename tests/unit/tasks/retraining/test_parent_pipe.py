@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.training.held_out import TrainingOptions
+from tasks.training.options import TrainingOptions
 
 ROOT = Path(__file__).parents[4]
 LONG_S = 600
@@ -21,13 +21,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tasks.retraining import challengers as challenge
-from tasks.training.held_out import TrainingOptions
-from tasks.retraining.lifeline import lifeline
-from tests.unit.tasks.retraining.test_lifeline import fit_for_long
+from tasks.training.options import TrainingOptions
+from tasks.retraining.parent_pipe import parent_pipe
+from tests.unit.tasks.retraining.test_parent_pipe import fit_for_long
 
 challenge._fit = fit_for_long
 asked = ("slow", [], "nsl_kdd", TrainingOptions(), Path())
-with ThreadPoolExecutor(1) as pool, lifeline() as line:
+with ThreadPoolExecutor(1) as pool, parent_pipe() as line:
     fit = pool.submit(challenge.fit_challenger, *asked, line)
     fit.result()
 """
