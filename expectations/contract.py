@@ -76,7 +76,7 @@ class RowRule:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Profile:
+class BatchBound:
     """Bounds on a whole batch. A required one that fails rejects the batch."""
 
     name: str
@@ -97,7 +97,7 @@ class Contract:
     """Where the declaration comes from: citation of the documentation."""
     columns: tuple[Column, ...]
     row_rules: tuple[RowRule, ...] = ()
-    profile: tuple[Profile, ...] = ()
+    profile: tuple[BatchBound, ...] = ()
     label: str | None = None
     """The label column of a file with a header."""
     normal_label: str = "normal"

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 
 import polars as pl
 
-from expectations.contract import Profile, RowRule
+from expectations.contract import BatchBound, RowRule
 from expectations.nsl_kdd_values import (
     ICMP_SERVICES,
     SHARED_SERVICES,
@@ -228,19 +228,19 @@ ADVISORY_RULES = (
 
 def _bound(
     name: str, meaning: str, minimum: float | None = None, maximum: float | None = None
-) -> Profile:
+) -> BatchBound:
     """Declare an advisory bound; each is a guess that holds with room in the three KDD files."""
-    return Profile(name=name, minimum=minimum, maximum=maximum, meaning=meaning)
+    return BatchBound(name=name, minimum=minimum, maximum=maximum, meaning=meaning)
 
 
 PROFILE = (
-    Profile(
+    BatchBound(
         name="rows_accepted",
         minimum=1,
         severity="required",
         meaning="Rows left to score. Without one there is nothing to do.",
     ),
-    Profile(
+    BatchBound(
         name="quarantine_ratio",
         maximum=0.5,
         severity="required",

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
-from expectations.contract import Column, Contract, Profile, Severity
+from expectations.contract import BatchBound, Column, Contract, Severity
 
 if TYPE_CHECKING:
     from great_expectations import ExpectationSuite
@@ -28,7 +28,7 @@ NOT_NULL = "expect_column_values_to_not_be_null"
 BETWEEN = "expect_column_values_to_be_between"
 IN_SET = "expect_column_values_to_be_in_set"
 
-CHECK_KEY = "check"
+ORDINAL_KEY = "check"
 """Where an expectation's ``meta`` keeps the ordinal of the check it was made from."""
 
 LISTED_VALUES = 15
@@ -36,7 +36,7 @@ LISTED_VALUES = 15
 
 
 @dataclass(frozen=True, kw_only=True)
-class Check:
+class ColumnExpectation:
     """One question to one column of the checked frame; its ordinal in the list is its identity."""
 
     expectation: str
@@ -52,7 +52,7 @@ class Check:
     """What an ``IN_SET`` check allows."""
 
 
-def row_checks(contract: Contract, columns: Iterable[str]) -> tuple[Check, ...]:
+def row_expectations(contract: Contract, columns: Iterable[str]) -> tuple[ColumnExpectation, ...]:
     """List the checks of every row.
 
     Args:
@@ -65,12 +65,12 @@ def row_checks(contract: Contract, columns: Iterable[str]) -> tuple[Check, ...]:
         boolean column that must be true.
     """
     present = set(columns)
-    checks: list[Check] = []
+    checks: list[ColumnExpectation] = []
     for column in contract.columns:
         if column.name in present:
             checks += _column_checks(column)
     checks += [
-        Check(
+        ColumnExpectation(
             expectation=IN_SET,
             column=rule.name,
             severity=rule.severity,
@@ -83,9 +83,9 @@ def row_checks(contract: Contract, columns: Iterable[str]) -> tuple[Check, ...]:
     return tuple(checks)
 
 
-def profile_checks(
+def batch_expectations(
     contract: Contract, columns: Iterable[str], *, max_quarantine_ratio: float
-) -> tuple[Check, ...]:
+) -> tuple[ColumnExpectation, ...]:
     """List the checks of a batch as a whole.
 
     Args:
@@ -99,7 +99,7 @@ def profile_checks(
     """
     present = set(columns)
     types = [
-        Check(
+        ColumnExpectation(
             expectation=IN_SET,
             column=f"dtype.{column.name}",
             severity="required",
@@ -118,7 +118,7 @@ def profile_checks(
     return (*types, *map(_bound_check, bounds))
 
 
-def build_suite(name: SuiteName, checks: Sequence[Check]) -> "ExpectationSuite":
+def build_suite(name: SuiteName, checks: Sequence[ColumnExpectation]) -> "ExpectationSuite":
     """Translate checks to a Great Expectations suite, one expectation each."""
     from great_expectations import ExpectationSuite
 
@@ -128,7 +128,7 @@ def build_suite(name: SuiteName, checks: Sequence[Check]) -> "ExpectationSuite":
     )
 
 
-def number(value: float) -> str:
+def format_number(value: float) -> str:
     """Write a bound as a person would: 1, 0.05, 86400."""
     return f"{value:.15g}"
 
@@ -136,20 +136,20 @@ def number(value: float) -> str:
 def describe_range(minimum: float | None, maximum: float | None) -> str:
     """Say in words what a pair of inclusive bounds allows."""
     if minimum is not None and maximum is not None:
-        return f"from {number(minimum)} to {number(maximum)}"
+        return f"from {format_number(minimum)} to {format_number(maximum)}"
     if minimum is not None:
-        return f"at least {number(minimum)}"
+        return f"at least {format_number(minimum)}"
     if maximum is not None:
-        return f"at most {number(maximum)}"
+        return f"at most {format_number(maximum)}"
     return "a finite number"
 
 
-def _column_checks(column: Column) -> list[Check]:
+def _column_checks(column: Column) -> list[ColumnExpectation]:
     """Ask of one column that it is there and that its values are allowed."""
     checks = []
     if not column.nullable:
         checks.append(
-            Check(
+            ColumnExpectation(
                 expectation=NOT_NULL,
                 column=column.name,
                 severity="required" if column.role == "feature" else column.severity,
@@ -158,7 +158,7 @@ def _column_checks(column: Column) -> list[Check]:
         )
     if column.values is not None:
         checks.append(
-            Check(
+            ColumnExpectation(
                 expectation=IN_SET,
                 column=column.name,
                 severity=column.severity,
@@ -174,7 +174,7 @@ def _column_checks(column: Column) -> list[Check]:
         maximum = sys.float_info.max if maximum is None else maximum
     if minimum is not None or maximum is not None:
         checks.append(
-            Check(
+            ColumnExpectation(
                 expectation=BETWEEN,
                 column=column.name,
                 severity=column.severity,
@@ -186,9 +186,9 @@ def _column_checks(column: Column) -> list[Check]:
     return checks
 
 
-def _bound_check(bound: Profile) -> Check:
+def _bound_check(bound: BatchBound) -> ColumnExpectation:
     """Ask of one statistic that it is within its bounds."""
-    return Check(
+    return ColumnExpectation(
         expectation=BETWEEN,
         column=bound.name,
         severity=bound.severity,
@@ -198,14 +198,14 @@ def _bound_check(bound: Profile) -> Check:
     )
 
 
-def _expectation(ordinal: int, check: Check) -> "Expectation":
+def _expectation(ordinal: int, check: ColumnExpectation) -> "Expectation":
     """Translate one check."""
     from great_expectations import expectations as gxe
 
     common = {
         "column": check.column,
         "severity": "critical" if check.severity == "required" else "warning",
-        "meta": {CHECK_KEY: ordinal},
+        "meta": {ORDINAL_KEY: ordinal},
     }
     if check.expectation == NOT_NULL:
         return gxe.ExpectColumnValuesToNotBeNull(**common)

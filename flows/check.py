@@ -12,7 +12,7 @@ from flows.printing import print_json, say
 from flows.settings import Settings
 from flows.tables import show_rows
 from storage.check import (
-    Finding,
+    Problem,
     check_lake,
     check_models,
     check_tables,
@@ -26,7 +26,7 @@ from tasks.wording import plural
 COLUMNS = ("severity", "subject", "problem", "advice")
 
 
-def check_all(settings: Settings) -> list[Finding]:
+def check_all(settings: Settings) -> list[Problem]:
     """Check the database, the models and the lake; what is wrong comes first.
 
     Raises:
@@ -61,7 +61,7 @@ def show_check(settings: Settings, *, as_json: bool) -> bool:
     return not counts["error"]
 
 
-def _verdict(found: Sequence[Finding], counts: Counter[str]) -> str:
+def _verdict(found: Sequence[Problem], counts: Counter[str]) -> str:
     """Say in a few words what a check came to."""
     if not found:
         return "everything adds up: tables, models, lake"

@@ -23,7 +23,7 @@ from fuzz.specimens import CONTRACT, Made, Specimen, ingested, rejection_of, res
 from fuzz.steps import Worker
 from storage.batches import commit_batch, find_delivery, record_delivery, reject_batch
 from storage.claims import Claim, ClaimLostError, OvertakenError, claim
-from storage.growth import find_beginnings
+from storage.growth import find_possible_prefixes
 from storage.lake import batch_folder, discard_attempts, run_stage
 from storage.outbox import PendingEvent, mark_published, pending_events
 from storage.runs import RunState, close_killed_runs, finish_run, open_run
@@ -156,7 +156,7 @@ class Night:
             self._receive(specimen.beginning, received)
             known = {
                 each.batch_id
-                for same_size in find_beginnings(self.ground.engine, CONTRACT).values()
+                for same_size in find_possible_prefixes(self.ground.engine, CONTRACT).values()
                 for each in same_size
             }
             beginnings = tuple(known & {specimen.beginning.batch_id})

@@ -16,7 +16,7 @@ from typing import Final
 import polars as pl
 from pydantic import BaseModel
 
-from storage.batches import BatchRejection, BatchResult, Delivery, ValidationFact
+from storage.batches import BatchRejection, BatchResult, Delivery, ExpectationResult
 from storage.lake import hash_text
 from storage.outbox import OutboxEvent
 from storage.scorings import ScoringResult
@@ -80,7 +80,7 @@ class Specimen:
             content_bytes=self.rows * LINE_BYTES,
             modified_at=ARRIVED,
             arrived_at=arrived_at,
-            beginnings=beginnings,
+            prefixes=beginnings,
         )
 
     def numbers(self, known: str | None) -> tuple[int, ...]:
@@ -286,9 +286,9 @@ def rejection_of(specimen: Specimen, times: tuple[datetime, datetime]) -> BatchR
     )
 
 
-def _facts(specimen: Specimen) -> tuple[ValidationFact, ...]:
+def _facts(specimen: Specimen) -> tuple[ExpectationResult, ...]:
     return tuple(
-        ValidationFact(
+        ExpectationResult(
             suite="rows",
             expectation=f"expectation {ordinal}",
             column="duration" if ordinal == 1 else None,

@@ -28,7 +28,7 @@ import tasks.scoring.score
 import tasks.validation.row_checks
 import tasks.validation.validate
 from expectations.nsl_kdd import NSL_KDD
-from expectations.suites import BETWEEN, IN_SET, Check, SuiteName
+from expectations.suites import BETWEEN, IN_SET, ColumnExpectation, SuiteName
 from fuzz.row_oracle import failed_checks, is_missing
 from tasks.detectors.category import CATEGORY_SCHEMA
 
@@ -40,7 +40,7 @@ MOST_REASONS: Final = 2
 class PlainSuite:
     """Takes the place of ``SuiteRunner``."""
 
-    def __init__(self, name: SuiteName, checks: Sequence[Check]) -> None:
+    def __init__(self, name: SuiteName, checks: Sequence[ColumnExpectation]) -> None:
         """Keep the checks; a check is known by its ordinal."""
         self._checks = tuple(checks)
         self._is_of_rows = name == "rows"
@@ -69,7 +69,7 @@ def _as_python(column: "pd.Series[Any]") -> list[Any]:
     return [None if is_missing(value) else value for value in values]
 
 
-def _is_broken(check: Check, value: Any) -> bool:  # noqa: ANN401 - a statistic of any type
+def _is_broken(check: ColumnExpectation, value: Any) -> bool:  # noqa: ANN401 - a statistic of any type
     """Tell whether a statistic fails a check; one without a value fails none."""
     if is_missing(value):
         return False

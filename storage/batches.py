@@ -20,7 +20,7 @@ from sqlalchemy import Connection, Engine
 from expectations.errors import UsageError
 from storage.claims import Claim, check_fence
 from storage.database import insert_or_update, read, refresh_statistics, write
-from storage.growth import has_new_beginning, record_beginnings, record_replays_of_file
+from storage.growth import has_new_prefix, record_prefixes, record_replays_of_file
 from storage.outbox import OutboxEvent, announce
 from storage.replays import insert_corrections
 from storage.schema import batch, delivery, quarantined_row, validation_result
@@ -33,7 +33,7 @@ SCORED: Final = "scored"
 REJECTED: Final = "rejected"
 
 
-class NewBeginningError(Exception):
+class NewPrefixError(Exception):
     """A content was recorded while another was hashed that may begin with it: look again."""
 
 
@@ -56,7 +56,7 @@ class Delivery:
     """The file's time of change."""
     arrived_at: datetime
     """When it was first seen."""
-    beginnings: tuple[str, ...] = ()
+    prefixes: tuple[str, ...] = ()
     """Batches whose content is the beginning of this one."""
     considered: frozenset[int] | None = None
     """The sizes of the contents that were considered for it; None if nobody looked."""
@@ -92,7 +92,7 @@ class BatchRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ValidationFact:
+class ExpectationResult:
     """The outcome of one expectation on one batch."""
 
     suite: str
@@ -127,7 +127,7 @@ class BatchResult:
     corrections: Path | None = None
     """Of a replay, grain: one row. ``row_number``, ``corrected_row_number``: which quarantined row
     of the replayed batch it is; None where that batch was rejected whole, or this is no replay."""
-    validation: tuple[ValidationFact, ...]
+    validation: tuple[ExpectationResult, ...]
     events: tuple[OutboxEvent, ...] = ()
     started_at: datetime
     finished_at: datetime
@@ -145,7 +145,7 @@ class BatchRejection:
     """Rows that the batch of the claim's ``known`` accounts for."""
     field_names: tuple[str, ...] = ()
     """What the fields of the file's lines are called, as far as it was read."""
-    validation: tuple[ValidationFact, ...] = ()
+    validation: tuple[ExpectationResult, ...] = ()
     events: tuple[OutboxEvent, ...] = ()
     started_at: datetime
     finished_at: datetime
@@ -165,13 +165,13 @@ def record_delivery(engine: Engine, arrived: Delivery) -> BatchRecord:
         The batch, as it is now.
 
     Raises:
-        NewBeginningError: a content that this one may begin with was recorded meanwhile.
+        NewPrefixError: a content that this one may begin with was recorded meanwhile.
     """
     with write(engine) as connection:
-        if arrived.considered is not None and has_new_beginning(
+        if arrived.considered is not None and has_new_prefix(
             connection, arrived.contract, arrived.content_bytes, arrived.considered
         ):
-            raise NewBeginningError
+            raise NewPrefixError
         made = insert_or_update(connection, batch).values(
             batch_id=arrived.batch_id,
             contract=arrived.contract,
@@ -203,7 +203,7 @@ def record_delivery(engine: Engine, arrived: Delivery) -> BatchRecord:
             )
             .on_conflict_do_nothing()
         )
-        record_beginnings(connection, arrived.batch_id, arrived.beginnings)
+        record_prefixes(connection, arrived.batch_id, arrived.prefixes)
         record_replays_of_file(connection, arrived.batch_id)
         found = _find(connection, arrived.batch_id)
     assert found is not None, "just inserted"  # noqa: S101 - our own mistake
@@ -384,7 +384,7 @@ def _quarantined(frame: pl.DataFrame, batch_id: str) -> pl.DataFrame:
 
 
 def _insert_validation(
-    connection: Connection, batch_id: str, facts: Sequence[ValidationFact]
+    connection: Connection, batch_id: str, facts: Sequence[ExpectationResult]
 ) -> None:
     """Insert the outcomes of a batch's expectations, in their order."""
     rows = []

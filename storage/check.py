@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from storage import lake as stages
 from storage.claims import is_held
 from storage.database import available
-from storage.invariants import BY_HAND, RESTORE, RULES, WITH_COUNTED, Rule
+from storage.invariants import BY_HAND, INVARIANTS, RESTORE, WITH_COUNTED, Invariant
 from storage.lake import batch_folder, is_attempt
 from storage.model_store import LEFTOVER, ModelVersion, find_fault, list_versions
 from storage.replays import find_target
@@ -38,7 +38,7 @@ EXAMPLES: Final = 20
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
+class Problem:
     """Something that is not as it should be."""
 
     severity: Severity
@@ -49,7 +49,7 @@ class Finding:
     advice: str
 
 
-def check_tables(engine: Engine) -> Iterator[Finding]:
+def check_tables(engine: Engine) -> Iterator[Problem]:
     """Find what does not add up in the tables, as one moment sees them.
 
     Raises:
@@ -65,7 +65,7 @@ def check_tables(engine: Engine) -> Iterator[Finding]:
             yield _of_file(str(error.orig))
 
 
-def check_rows(connection: Connection) -> Iterator[Finding]:
+def check_rows(connection: Connection) -> Iterator[Problem]:
     """Find what does not add up, as one transaction sees it."""
     dialect = connection.dialect.name
     if dialect == "sqlite":
@@ -73,18 +73,18 @@ def check_rows(connection: Connection) -> Iterator[Finding]:
         yield from found
         if is_damaged(found):
             return  # no table can be relied on to be read to its end
-    for rule in RULES:
+    for rule in INVARIANTS:
         if rule.dialect in {None, dialect}:
             yield from _ask(connection, rule)
     yield from _check_history(connection)
 
 
-def is_damaged(found: Iterable[Finding]) -> bool:
+def is_damaged(found: Iterable[Problem]) -> bool:
     """Tell whether the database's file is such that nothing can be read from it for certain."""
     return any(finding.advice == RESTORE for finding in found)
 
 
-def _ask(connection: Connection, rule: Rule) -> Iterator[Finding]:
+def _ask(connection: Connection, rule: Invariant) -> Iterator[Problem]:
     """Find what breaks a rule, up to so many examples."""
     query = sa.text(f"{WITH_COUNTED} {rule.query} ORDER BY 1, 2")
     with connection.execute(query.execution_options(stream_results=True)) as found:
@@ -93,7 +93,7 @@ def _ask(connection: Connection, rule: Rule) -> Iterator[Finding]:
         problem = rule.problem.format(*details)
         if place == EXAMPLES < len(rows):
             problem += "; and more like this"
-        yield Finding(severity="error", subject=_name(subject), problem=problem, advice=rule.advice)
+        yield Problem(severity="error", subject=_name(subject), problem=problem, advice=rule.advice)
 
 
 def _name(subject: object) -> str:
@@ -102,7 +102,7 @@ def _name(subject: object) -> str:
     return f"batch {text}" if len(text) == 64 else text  # noqa: PLR2004 - of a batch id
 
 
-def _check_file(connection: Connection) -> Iterator[Finding]:
+def _check_file(connection: Connection) -> Iterator[Problem]:
     """Ask SQLite whether its file is sound, and every row as its table was declared."""
     for (said,) in connection.exec_driver_sql(f"PRAGMA integrity_check({EXAMPLES})"):
         if said != "ok":
@@ -110,8 +110,8 @@ def _check_file(connection: Connection) -> Iterator[Finding]:
             yield _of_file(" ".join(said.split()), BY_HAND if is_of_a_value else RESTORE)
 
 
-def _of_file(said: str, advice: str = RESTORE) -> Finding:
-    return Finding(severity="error", subject="database", problem=said, advice=advice)
+def _of_file(said: str, advice: str = RESTORE) -> Problem:
+    return Problem(severity="error", subject="database", problem=said, advice=advice)
 
 
 def _is_damage(error: DBAPIError) -> bool:
@@ -121,7 +121,7 @@ def _is_damage(error: DBAPIError) -> bool:
     return code == sqlite3.SQLITE_CORRUPT or str(error.orig).startswith(UNDECODABLE)
 
 
-def _check_history(connection: Connection) -> Iterator[Finding]:
+def _check_history(connection: Connection) -> Iterator[Problem]:
     """Follow the promotions: each rollback leads back to the champion before, and one is left."""
     champions: dict[str, list[str]] = {
         contract: [] for contract in connection.scalars(sa.select(model_version.c.contract))
@@ -142,7 +142,7 @@ def _check_history(connection: Connection) -> Iterator[Finding]:
         before = line[-2] if len(line) > 1 else "none"
         del line[-1:]
         if version != before:
-            yield Finding(
+            yield Problem(
                 severity="error",
                 subject=f"promotion {key}",
                 problem=f"it rolls {contract} back to {version}, and the champion before was"
@@ -151,7 +151,7 @@ def _check_history(connection: Connection) -> Iterator[Finding]:
             )
     for contract, line in champions.items():
         if not line:
-            yield Finding(
+            yield Problem(
                 severity="error",
                 subject=f"contract {contract}",
                 problem="it has models and no champion",
@@ -159,7 +159,7 @@ def _check_history(connection: Connection) -> Iterator[Finding]:
             )
 
 
-def check_work(engine: Engine, lake: Path) -> Iterator[Finding]:
+def check_work(engine: Engine, lake: Path) -> Iterator[Problem]:
     """Find what was begun and is not finished: batches, runs and events."""
     source = (
         sa.select(delivery.c.source_path)
@@ -188,7 +188,7 @@ def check_work(engine: Engine, lake: Path) -> Iterator[Finding]:
         if is_held(engine, batch_folder(lake, contract, batch_id), batch_id):
             continue  # somebody is at it
         again = f"run it again: noctule run {'FILE' if path is None else shlex.quote(path)}"
-        yield Finding(
+        yield Problem(
             severity="note",
             subject=f"batch {batch_id}",
             problem=f"it came at {received_at:%Y-%m-%d %H:%M} UTC and is not finished",
@@ -196,14 +196,14 @@ def check_work(engine: Engine, lake: Path) -> Iterator[Finding]:
         )
     for run_id, kind in open_runs:
         if is_over(engine, run_id):
-            yield Finding(
+            yield Problem(
                 severity="note",
                 subject=f"run {run_id}",
                 problem=f"this run of {kind} ended without a word",
                 advice="nothing: the next run of any kind closes it",
             )
     if waiting:
-        yield Finding(
+        yield Problem(
             severity="note",
             subject="outbox",
             problem=f"{waiting:,} events were not yet taken by a Prefect server",
@@ -226,7 +226,7 @@ def _advise_replay(engine: Engine, replayed: str, file_name: str) -> str:
     return f"run it again: noctule replay {replayed}{file}"
 
 
-def check_models(engine: Engine, models: Path) -> Iterator[Finding]:
+def check_models(engine: Engine, models: Path) -> Iterator[Problem]:
     """Compare every model version's files with those that were registered."""
     folders, trouble = _list(models)  # before the versions are asked for: one may come meanwhile
     versions = {known.version: known for known in list_versions(engine)}
@@ -237,7 +237,7 @@ def check_models(engine: Engine, models: Path) -> Iterator[Finding]:
         if folder.name in versions:
             continue
         is_leftover = LEFTOVER.fullmatch(folder.name) is not None
-        yield Finding(
+        yield Problem(
             severity="note",
             subject=str(folder),
             problem="left by a training that was killed" if is_leftover else "no model known here",
@@ -247,7 +247,7 @@ def check_models(engine: Engine, models: Path) -> Iterator[Finding]:
         )
 
 
-def _check_model(models: Path, known: ModelVersion) -> Iterator[Finding]:
+def _check_model(models: Path, known: ModelVersion) -> Iterator[Problem]:
     folder = models / known.version
     try:
         fault = find_fault(folder, known.manifest_hash)
@@ -255,7 +255,7 @@ def _check_model(models: Path, known: ModelVersion) -> Iterator[Finding]:
         yield _unreadable(folder, error)
         return
     if fault is not None:
-        yield Finding(
+        yield Problem(
             severity="error",
             subject=f"model {known.version}",
             problem=f"{fault} (in {folder})",
@@ -263,7 +263,7 @@ def _check_model(models: Path, known: ModelVersion) -> Iterator[Finding]:
         )
 
 
-def check_lake(engine: Engine, lake: Path) -> Iterator[Finding]:
+def check_lake(engine: Engine, lake: Path) -> Iterator[Problem]:
     """Compare the files of every finished batch with the receipts of the stages that made them."""
     folders: list[Path] = []  # before the batches are asked for: one may come meanwhile
     contracts, trouble = _list(lake)
@@ -279,7 +279,7 @@ def check_lake(engine: Engine, lake: Path) -> Iterator[Finding]:
     for folder in folders:
         status = known.get((folder.parent.name, folder.name))
         if status is None:
-            yield Finding(
+            yield Problem(
                 severity="note",
                 subject=str(folder),
                 problem="the lake has a batch that the database does not know",
@@ -289,14 +289,14 @@ def check_lake(engine: Engine, lake: Path) -> Iterator[Finding]:
             yield from _check_folder(folder)
 
 
-def _check_folder(folder: Path) -> Iterator[Finding]:
+def _check_folder(folder: Path) -> Iterator[Problem]:
     """Check one batch's folder: every stage by its receipt, its rows, and nothing half-written."""
     entries, trouble = _list(folder)
     yield from trouble
     faults: dict[str, str] = {}
     for entry in entries:
         if is_attempt(entry):
-            yield Finding(
+            yield Problem(
                 severity="note",
                 subject=str(entry),
                 problem="left by a run that was killed",
@@ -309,7 +309,7 @@ def _check_folder(folder: Path) -> Iterator[Finding]:
         if lost is not None:
             faults[stage] = lost
     for stage, fault in sorted(faults.items()):
-        yield Finding(
+        yield Problem(
             severity="error",
             subject=str(folder / stage),
             problem=fault,
@@ -318,7 +318,7 @@ def _check_folder(folder: Path) -> Iterator[Finding]:
         )
 
 
-def _list(folder: Path) -> tuple[list[Path], list[Finding]]:
+def _list(folder: Path) -> tuple[list[Path], list[Problem]]:
     """List what lies in a folder, by name; nothing if it is not there."""
     try:
         return sorted(folder.iterdir()), []
@@ -328,8 +328,8 @@ def _list(folder: Path) -> tuple[list[Path], list[Finding]]:
         return [], [_unreadable(folder, error)]
 
 
-def _unreadable(folder: Path, error: OSError) -> Finding:
-    return Finding(
+def _unreadable(folder: Path, error: OSError) -> Problem:
+    return Problem(
         severity="error",
         subject=str(folder),
         problem=f"it cannot be read: {error.strerror}",

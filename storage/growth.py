@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Engine
 from storage.database import insert_or_update, read, serialise
 from storage.schema import batch, batch_prefix
 
-SHORTEST_BEGINNING_BYTES: Final = 16_384
+SHORTEST_PREFIX_BYTES: Final = 16_384
 """A shorter content is taken for a beginning only under the same file name: two files may begin
 with the same few connections by chance. A guess: a hundred rows of NSL-KDD."""
 
@@ -35,7 +35,7 @@ class KnownRows:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Beginning:
+class PossiblePrefix:
     """A content that another may begin with."""
 
     batch_id: str
@@ -44,7 +44,9 @@ class Beginning:
     file_name: str
 
 
-def find_beginnings(engine: Engine, contract: str) -> Mapping[int, tuple[Beginning, ...]]:
+def find_possible_prefixes(
+    engine: Engine, contract: str
+) -> Mapping[int, tuple[PossiblePrefix, ...]]:
     """List the contents that a file of a contract may begin with, by their size in bytes.
 
     Replays of some rows are not among them: these are no file's content.
@@ -55,15 +57,15 @@ def find_beginnings(engine: Engine, contract: str) -> Mapping[int, tuple[Beginni
         sa.func.coalesce(batch.c.content_sha256, batch.c.batch_id).label("sha256"),
         batch.c.file_name,
     ).where(_is_file(contract))
-    found: dict[int, tuple[Beginning, ...]] = {}
+    found: dict[int, tuple[PossiblePrefix, ...]] = {}
     with read(engine) as connection:
         for size_bytes, batch_id, sha256, file_name in connection.execute(query):
-            one = Beginning(batch_id=batch_id, sha256=sha256, file_name=file_name)
+            one = PossiblePrefix(batch_id=batch_id, sha256=sha256, file_name=file_name)
             found[size_bytes] = (*found.get(size_bytes, ()), one)
     return found
 
 
-def has_new_beginning(
+def has_new_prefix(
     connection: Connection, contract: str, size_bytes: int, considered: Collection[int]
 ) -> bool:
     """Tell whether a shorter content was recorded since those of some sizes were considered.
@@ -86,9 +88,9 @@ def _is_file(contract: str) -> sa.ColumnElement[bool]:
     )
 
 
-def record_beginnings(connection: Connection, batch_id: str, beginnings: tuple[str, ...]) -> None:
+def record_prefixes(connection: Connection, batch_id: str, prefixes: tuple[str, ...]) -> None:
     """Note which batches are the beginning of one, within the transaction that records it."""
-    _relate(connection, [(batch_id, prefix) for prefix in beginnings])
+    _relate(connection, [(batch_id, prefix) for prefix in prefixes])
 
 
 def record_replays_of_file(connection: Connection, batch_id: str) -> None:

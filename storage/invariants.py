@@ -24,7 +24,7 @@ BY_HAND: Final = "somebody changed the database by hand, or this is a bug: " + R
 
 
 @dataclass(frozen=True)
-class Rule:
+class Invariant:
     """An invariant of the tables: a query that finds what breaks it."""
 
     name: str
@@ -39,7 +39,7 @@ class Rule:
 
 
 ACCOUNTS: Final = (
-    Rule(
+    Invariant(
         "accounting",
         "{0} rows read, but {1} scored, {2} quarantined, {3} rejected and {4} known",
         "SELECT batch_id, rows_read, rows_scored, rows_quarantined, rows_rejected, rows_known"
@@ -47,20 +47,20 @@ ACCOUNTS: Final = (
         " + rows_quarantined + rows_rejected + rows_known, true) OR rows_scored < 0"
         " OR rows_quarantined < 0 OR rows_rejected < 0 OR rows_known < 0)",
     ),
-    Rule(
+    Invariant(
         "rejected whole",
         "it is rejected, but {0} rows of it are not accounted for as rejected or known",
         "SELECT batch_id, rows_scored + rows_quarantined FROM batch"
         " WHERE status = 'rejected' AND rows_scored + rows_quarantined > 0",
     ),
-    Rule(
+    Invariant(
         "rejection",
         "it is {0}, and {1}",
         "SELECT batch_id, status, CASE WHEN rejection IS NULL THEN 'no reason is kept'"
         " ELSE 'a reason of rejection is kept' END FROM batch"
         " WHERE (status = 'rejected') <> (rejection IS NOT NULL)",
     ),
-    Rule(
+    Invariant(
         "unfinished",
         "it is not finished, and {0} of its scorings, {1} quarantined rows and {2} results of"
         " validation are stored",
@@ -71,20 +71,20 @@ ACCOUNTS: Final = (
         " FROM batch AS b WHERE b.status = 'received') AS begun"
         " WHERE scorings + held + results > 0",
     ),
-    Rule(
+    Invariant(
         "delivery",
         "no delivery of it is kept, by which {0} could be found again",
         "SELECT b.batch_id, b.file_name FROM batch AS b WHERE b.replayed_batch_id IS NULL"
         " AND NOT EXISTS (SELECT 1 FROM delivery AS d WHERE d.batch_id = b.batch_id)",
     ),
-    Rule(
+    Invariant(
         "dismissal",
         "a delivery of it was dismissed, and it is {0}, not rejected",
         "SELECT b.batch_id, b.status FROM dismissal AS x"
         " INNER JOIN delivery AS d ON x.delivery_id = d.delivery_id"
         " INNER JOIN batch AS b ON d.batch_id = b.batch_id WHERE b.status <> 'rejected'",
     ),
-    Rule(
+    Invariant(
         "quarantine kept",
         "its account says {0} quarantined rows, of which {1} are kept",
         "SELECT b.batch_id, b.rows_quarantined, count(q.row_number) FROM batch AS b"
@@ -107,14 +107,14 @@ WITH_COUNTED: Final = (
 has one. They are read once, in the order of their key."""
 
 SCORINGS: Final = (
-    Rule(
+    Invariant(
         "scored rows of the account",
         "its account says {0} scored rows, its scoring says {1}",
         "SELECT b.batch_id, b.rows_scored, coalesce(s.rows_scored, 0) FROM batch AS b"
         " LEFT JOIN scoring AS s ON b.batch_id = s.batch_id AND s.purpose = 'live'"
         " WHERE b.status <> 'received' AND b.rows_scored <> coalesce(s.rows_scored, 0)",
     ),
-    Rule(
+    Invariant(
         "predictions",
         "a scoring of it says {0} scored rows, and there are {1} predictions",
         "SELECT s.batch_id, s.rows_scored, coalesce(sum(p.scored), 0) FROM scoring AS s"
@@ -122,7 +122,7 @@ SCORINGS: Final = (
         " GROUP BY s.scoring_id, s.batch_id, s.rows_scored"
         " HAVING coalesce(sum(p.scored), 0) <> s.rows_scored",
     ),
-    Rule(
+    Invariant(
         "flagged predictions",
         "a scoring of it says {0} flagged rows, its predictions say {1}",
         "SELECT s.batch_id, s.rows_flagged, coalesce(sum(p.flagged), 0) FROM scoring AS s"
@@ -130,7 +130,7 @@ SCORINGS: Final = (
         " GROUP BY s.scoring_id, s.batch_id, s.rows_flagged"
         " HAVING coalesce(sum(p.flagged), 0) <> s.rows_flagged",
     ),
-    Rule(
+    Invariant(
         "flagged connections",
         "a scoring of it says {0} flagged rows, and there are {1} flagged connections",
         "SELECT s.batch_id, s.rows_flagged, count(f.row_number) FROM scoring AS s"
@@ -139,14 +139,14 @@ SCORINGS: Final = (
         " GROUP BY s.scoring_id, s.batch_id, s.rows_flagged"
         " HAVING count(f.row_number) <> s.rows_flagged",
     ),
-    Rule(
+    Invariant(
         "flag rate",
         "a scoring of it flagged {0} of {1} rows, and says that this is a rate of {2}",
         "SELECT batch_id, rows_flagged, rows_scored, flag_rate FROM scoring"
         " WHERE coalesce(flag_rate, -1) <>"
         " coalesce(CAST(rows_flagged AS DOUBLE PRECISION) / nullif(rows_scored, 0), -1)",
     ),
-    Rule(
+    Invariant(
         "labelled rows",
         "of a scoring's {0} rows, {1} are labelled, and of its {2} flagged ones {3} are",
         "SELECT batch_id, rows_scored, rows_labelled_normal + rows_labelled_attack, rows_flagged,"
@@ -154,7 +154,7 @@ SCORINGS: Final = (
         " WHERE rows_labelled_normal + rows_labelled_attack > rows_scored"
         " OR rows_flagged_normal + rows_flagged_attack > rows_flagged",
     ),
-    Rule(
+    Invariant(
         "comparison of a shadow",
         "{0} rows were compared, of which {1} flagged live and {2} by the shadow; its live scoring"
         " says {3} and {4}, the shadow's {5}",
@@ -168,7 +168,7 @@ SCORINGS: Final = (
         " OR c.rows_flagged_by_both + c.rows_flagged_by_live <> v.rows_flagged"
         " OR c.rows_flagged_by_both + c.rows_flagged_by_shadow <> s.rows_flagged",
     ),
-    Rule(
+    Invariant(
         "flagged connection of a prediction",
         "row {0} is a flagged connection, and its prediction is missing or says otherwise",
         "SELECT f.batch_id, f.row_number FROM flagged_connection AS f"
@@ -178,27 +178,27 @@ SCORINGS: Final = (
         " AND p.scoring_id = f.scoring_id AND p.row_number = f.row_number"
         " WHERE p.row_number IS NULL OR NOT p.is_flagged OR p.anomaly_score <> f.anomaly_score",
     ),
-    Rule(
+    Invariant(
         "threshold",
         "{0} predictions are flagged, or are not, against the threshold",
         "SELECT s.batch_id, count(*) FROM prediction AS p"
         " INNER JOIN scoring AS s ON p.scoring_id = s.scoring_id"
         " WHERE p.is_flagged <> (p.anomaly_score > s.threshold) GROUP BY s.scoring_id, s.batch_id",
     ),
-    Rule(
+    Invariant(
         "scoring of a prediction",
         "{0} predictions of {1} belong to no scoring",
         "SELECT 'scoring ' || p.scoring_id, p.scored, p.batch_date FROM counted AS p"
         " WHERE NOT EXISTS (SELECT 1 FROM scoring AS s WHERE s.scoring_id = p.scoring_id)",
     ),
-    Rule(
+    Invariant(
         "night of a prediction",
         "{0} predictions are of another night than the batch, {1}",
         "SELECT b.batch_id, p.scored, p.batch_date FROM counted AS p"
         " INNER JOIN scoring AS s ON p.scoring_id = s.scoring_id"
         " INNER JOIN batch AS b ON s.batch_id = b.batch_id WHERE p.batch_date <> b.batch_date",
     ),
-    Rule(
+    Invariant(
         "scored or quarantined",
         "row {0} is scored and quarantined",
         "SELECT q.batch_id, q.row_number FROM quarantined_row AS q"
@@ -207,7 +207,7 @@ SCORINGS: Final = (
         " INNER JOIN prediction AS p ON p.batch_date = b.batch_date"
         " AND p.scoring_id = s.scoring_id AND p.row_number = q.row_number",
     ),
-    Rule(
+    Invariant(
         "row numbers",
         "{0} are stored of rows {1} to {2}, and its new rows are those after {3} up to {4}",
         "SELECT b.batch_id, n.kind, n.first_row, n.last_row, b.rows_known, b.rows_read"
@@ -219,7 +219,7 @@ SCORINGS: Final = (
         " WHERE b.status <> 'received'"
         " AND (n.first_row <= b.rows_known OR n.last_row > b.rows_read)",
     ),
-    Rule(
+    Invariant(
         "reasons",
         "row {0} is {1}, and {2} reasons are kept of it, down to rank {3}",
         "SELECT f.batch_id, f.row_number,"
@@ -229,7 +229,7 @@ SCORINGS: Final = (
         " GROUP BY f.scoring_id, f.batch_id, f.row_number, f.is_explained"
         " HAVING f.is_explained <> (count(r.rank) > 0) OR max(r.rank) <> count(r.rank)",
     ),
-    Rule(
+    Invariant(
         "contract of the model",
         "it is of contract {0}, and was scored by {1}, a model of {2}",
         "SELECT b.batch_id, b.contract, m.model_version_id, m.contract FROM batch AS b"
@@ -237,14 +237,14 @@ SCORINGS: Final = (
         " INNER JOIN model_version AS m ON s.model_version_id = m.model_version_id"
         " WHERE m.contract <> b.contract",
     ),
-    Rule(
+    Invariant(
         "champion",
         "it was scored by {0}, which was never champion",
         "SELECT s.batch_id, s.model_version_id FROM scoring AS s WHERE s.purpose = 'live'"
         " AND NOT EXISTS (SELECT 1 FROM promotion AS p"
         " WHERE p.model_version_id = s.model_version_id)",
     ),
-    Rule(
+    Invariant(
         "contract of a promotion",
         "it makes {0} champion of {1}, and that is a model of {2}",
         "SELECT 'promotion ' || p.promotion_id, p.model_version_id, p.contract, m.contract"
@@ -256,7 +256,7 @@ SCORINGS: Final = (
 """What a scoring says, and the rows below it."""
 
 REPLAYS: Final = (
-    Rule(
+    Invariant(
         "known rows",
         "it has {0} known rows, and batch {1}, which should account for them, does not",
         "SELECT b.batch_id, b.rows_known, coalesce(b.known_batch_id, 'none') FROM batch AS b"
@@ -270,7 +270,7 @@ REPLAYS: Final = (
         " OR x.batch_id = k.batch_id AND x.prefix_batch_id = b.batch_id))",
     ),
     # A line that was cut short is the last of the one file and whole in the other.
-    Rule(
+    Invariant(
         "rows of two files",
         "it begins with all of batch {0}, and both have scored those rows",
         "SELECT l.batch_id, b.batch_id FROM batch_prefix AS x"
@@ -282,14 +282,14 @@ REPLAYS: Final = (
         " AND EXISTS (SELECT 1 FROM batch AS r"
         " WHERE r.replayed_batch_id = b.batch_id AND r.status = 'scored'))",
     ),
-    Rule(
+    Invariant(
         "replayed batch",
         "it replays batch {0}, which is not finished or not there",
         "SELECT b.batch_id, b.replayed_batch_id FROM batch AS b"
         " LEFT JOIN batch AS r ON b.replayed_batch_id = r.batch_id"
         " WHERE b.replayed_batch_id IS NOT NULL AND (r.batch_id IS NULL OR r.status = 'received')",
     ),
-    Rule(
+    Invariant(
         "replayed once",
         "it was rejected whole, and {0} replays have scored its rows",
         "SELECT b.batch_id, count(*) FROM batch AS b"
@@ -297,7 +297,7 @@ REPLAYS: Final = (
         " WHERE b.status = 'rejected' AND r.status = 'scored'"
         " GROUP BY b.batch_id HAVING count(*) > 1",
     ),
-    Rule(
+    Invariant(
         "replayed rows",
         "it replays {0} rows of batch {1}, and of {2} it is kept which they are",
         "SELECT b.batch_id, b.rows_read, b.replayed_batch_id, count(c.row_number) FROM batch AS b"
@@ -308,7 +308,7 @@ REPLAYS: Final = (
         " GROUP BY b.batch_id, b.rows_read, b.replayed_batch_id"
         " HAVING count(c.row_number) <> b.rows_read",
     ),
-    Rule(
+    Invariant(
         "corrected row",
         "row {0}, which replays row {1} of batch {2}, is {3}",
         "SELECT c.batch_id, c.row_number, c.corrected_row_number, c.corrected_batch_id,"
@@ -324,21 +324,21 @@ REPLAYS: Final = (
 """What growing files and replays say of each other."""
 
 
-def _references() -> Iterator[Rule]:
+def _references() -> Iterator[Invariant]:
     """Make a rule of every reference: PostgreSQL restores a dump without asking, if it is told."""
     for table in metadata.sorted_tables:
         for reference in sorted(table.foreign_key_constraints, key=lambda one: str(one.name)):
             yield _reference(table, reference)
 
 
-def _reference(table: Table, reference: ForeignKeyConstraint) -> Rule:
+def _reference(table: Table, reference: ForeignKeyConstraint) -> Invariant:
     names = [column.name for column in reference.columns]
     targets = [element.column.name for element in reference.elements]
     parent = reference.referred_table.name
     key = " || '/' || ".join(f"c.{column.name}" for column in table.primary_key)
     value = " || '/' || ".join(f"c.{name}" for name in names)
     match = " AND ".join(f"p.{ours} = c.{one}" for one, ours in zip(names, targets, strict=True))
-    return Rule(
+    return Invariant(
         str(reference.name),
         f"its {', '.join(names)} {{0}} is no row of {parent}",
         # Names only, of the schema's own.
@@ -348,13 +348,13 @@ def _reference(table: Table, reference: ForeignKeyConstraint) -> Rule:
     )
 
 
-def _documents() -> Iterator[Rule]:
+def _documents() -> Iterator[Invariant]:
     """Make a rule of every column of JSON; one malformed record fails the view for all rows."""
     for table in metadata.sorted_tables:
         key = " || '/' || ".join(f"c.{column.name}" for column in table.primary_key)
         for column in table.columns:
             if isinstance(column.type, JSON):
-                yield Rule(
+                yield Invariant(
                     f"JSON of {table.name}.{column.name}",
                     f"its {column.name}, of {{0}} characters, is no JSON",
                     f"SELECT '{table.name} ' || {key}, length(c.{column.name})"  # noqa: S608 - as above
@@ -364,4 +364,4 @@ def _documents() -> Iterator[Rule]:
                 )
 
 
-RULES: Final = (*ACCOUNTS, *SCORINGS, *REPLAYS, *_references(), *_documents())
+INVARIANTS: Final = (*ACCOUNTS, *SCORINGS, *REPLAYS, *_references(), *_documents())

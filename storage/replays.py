@@ -21,7 +21,7 @@ from sqlalchemy.exc import IntegrityError
 from storage.bulk import SLICE_ROWS, insert_frame, read_slices
 from storage.claims import OvertakenError
 from storage.database import insert_or_update, read, write
-from storage.growth import find_longer, record_beginnings, record_file_of_replay
+from storage.growth import find_longer, record_file_of_replay, record_prefixes
 from storage.schema import batch, correction, delivery, prediction, quarantined_row, scoring
 
 
@@ -169,7 +169,7 @@ def record_replay(
     now: datetime,
     content_sha256: str | None = None,
     content_bytes: int = 0,
-    beginnings: tuple[str, ...] = (),
+    prefixes: tuple[str, ...] = (),
 ) -> None:
     """Record a replay as a batch to be worked on; one that is recorded stays as it is.
 
@@ -181,7 +181,7 @@ def record_replay(
         now: when it was asked for.
         content_sha256: of the file that is read; None where only some rows are.
         content_bytes: its size, decompressed.
-        beginnings: batches whose content is the beginning of that file.
+        prefixes: batches whose content is the beginning of that file.
     """
     with write(engine) as connection:
         connection.execute(
@@ -199,7 +199,7 @@ def record_replay(
             )
             .on_conflict_do_nothing()
         )
-        record_beginnings(connection, batch_id, beginnings)
+        record_prefixes(connection, batch_id, prefixes)
         record_file_of_replay(connection, batch_id)
 
 

@@ -15,7 +15,7 @@ from expectations.errors import ServiceUnavailableError
 from storage.batches import (
     BatchRejection,
     BatchResult,
-    ValidationFact,
+    ExpectationResult,
     commit_batch,
     reject_batch,
 )
@@ -245,9 +245,9 @@ def _names(arrival: Arrival) -> dict[str, str | None]:
     }
 
 
-def _facts(outcomes: Sequence[ExpectationOutcome]) -> tuple[ValidationFact, ...]:
+def _facts(outcomes: Sequence[ExpectationOutcome]) -> tuple[ExpectationResult, ...]:
     """Turn expectations' outcomes into rows to store."""
-    return tuple(ValidationFact(**outcome.model_dump()) for outcome in outcomes)
+    return tuple(ExpectationResult(**outcome.model_dump()) for outcome in outcomes)
 
 
 def is_passing(error: object) -> bool:

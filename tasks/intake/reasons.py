@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from expectations.contract import Contract, RowRule
-from expectations.suites import BETWEEN, NOT_NULL, Check, number
+from expectations.suites import BETWEEN, NOT_NULL, ColumnExpectation, format_number
 from storage.text import readable
 
 if TYPE_CHECKING:
@@ -31,7 +31,9 @@ BYTES_ADVICE = ": it is what Python shows of bytes; write the name without b and
 """scikit-learn's copy of the KDD files holds names as bytes, and pandas writes them so."""
 
 
-def describe_failures(contract: Contract, check: Check, rows: pl.DataFrame) -> pl.DataFrame:
+def describe_failures(
+    contract: Contract, check: ColumnExpectation, rows: pl.DataFrame
+) -> pl.DataFrame:
     """Say what is wrong with rows that failed a check.
 
     Args:
@@ -89,12 +91,12 @@ def write_values(values: pl.Series) -> pl.Series:
     )
 
 
-def _side_outside(check: Check) -> pl.Expr:
+def _side_outside(check: ColumnExpectation) -> pl.Expr:
     """Say on which side of its range a value lies; past the floats there is only infinity."""
     below, above = (
         "not finite"
         if bound is None or abs(bound) == sys.float_info.max
-        else f"{side} {number(bound)}"
+        else f"{side} {format_number(bound)}"
         for side, bound in (("below", check.minimum), ("above", check.maximum))
     )
     if check.minimum is None:

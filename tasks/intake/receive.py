@@ -17,11 +17,11 @@ from sqlalchemy import Engine
 from storage.batches import (
     BatchRecord,
     Delivery,
-    NewBeginningError,
+    NewPrefixError,
     find_delivery,
     record_delivery,
 )
-from storage.growth import SHORTEST_BEGINNING_BYTES, Beginning, find_beginnings
+from storage.growth import SHORTEST_PREFIX_BYTES, PossiblePrefix, find_possible_prefixes
 from storage.replays import ReplayTarget
 from storage.text import storable
 from tasks.intake.inbox import SkippedFile, batch_date, pending_files
@@ -199,13 +199,13 @@ def receive_file(
             content_bytes=content.size_bytes,
             modified_at=content.modified_at,
             arrived_at=now,
-            beginnings=content.beginnings,
+            prefixes=content.beginnings,
             considered=content.considered,
         )
         try:
             record = record_delivery(engine, arrived)
             break
-        except NewBeginningError:
+        except NewPrefixError:
             continue
     return Arrival(
         record=record,
@@ -230,7 +230,7 @@ def identify(engine: Engine, source: Path, contract: str, limit_bytes: int) -> C
         InputRejectedError: it is no file, may not be read, or changed while it was read.
     """
     before = _examine(source)
-    candidates = find_beginnings(engine, contract)
+    candidates = find_possible_prefixes(engine, contract)
     damage = None
     try:
         content = hash_content(source, candidates, limit_bytes)
@@ -256,7 +256,7 @@ def identify(engine: Engine, source: Path, contract: str, limit_bytes: int) -> C
 
 
 def _beginnings(
-    name: str, content: ContentHash, candidates: Mapping[int, Sequence[Beginning]]
+    name: str, content: ContentHash, candidates: Mapping[int, Sequence[PossiblePrefix]]
 ) -> tuple[str, ...]:
     """Name the batches that a content begins with.
 
@@ -267,10 +267,7 @@ def _beginnings(
         for size_bytes, sha256 in content.beginnings.items()
         for one in candidates[size_bytes]
         if one.sha256 == sha256
-        and (
-            size_bytes >= SHORTEST_BEGINNING_BYTES
-            or _plain_name(one.file_name) == _plain_name(name)
-        )
+        and (size_bytes >= SHORTEST_PREFIX_BYTES or _plain_name(one.file_name) == _plain_name(name))
     )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from expectations.contract import Contract
-from expectations.suites import row_checks
+from expectations.suites import row_expectations
 from tasks.intake.reasons import OBSERVED, REASON, describe_failures, rules_by_name
 from tasks.validation.suite_runner import SuiteRunner
 
@@ -75,7 +75,7 @@ class RowChecker:
         """
         self._contract = contract
         self._columns = tuple(columns)
-        self.checks = row_checks(contract, columns)
+        self.checks = row_expectations(contract, columns)
         self.tallies = tuple(Tally() for _ in self.checks)
         self.rows_checked = 0
         asked = {check.column for check in self.checks}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from expectations.contract import Contract
-from expectations.suites import Check, profile_checks
+from expectations.suites import ColumnExpectation, batch_expectations
 from storage.text import printable
 from tasks.intake.quarantine import HELD_BYTES, QuarantineWriter
 from tasks.validation.batch_profile import BatchProfile, Value
@@ -85,7 +85,9 @@ def validate_batch(
         rows_unparsed=ingest.rows_unparsed,
         rows_accepted=sieve.rows_accepted,
     )
-    checks = profile_checks(contract, columns, max_quarantine_ratio=options.max_quarantine_ratio)
+    checks = batch_expectations(
+        contract, columns, max_quarantine_ratio=options.max_quarantine_ratio
+    )
     outcomes = (*_row_outcomes(sieve.checker), *_check_profile(checks, types | statistics))
     unparsed = folder / ingest.quarantine if ingest.quarantine else None
     rejection = _explain_rejection(outcomes, ingest, sieve.rows_accepted, options, unparsed)
@@ -210,7 +212,7 @@ def _row_outcomes(checker: RowChecker) -> tuple[ExpectationOutcome, ...]:
 
 
 def _check_profile(
-    checks: Sequence[Check], profile: Mapping[str, Value]
+    checks: Sequence[ColumnExpectation], profile: Mapping[str, Value]
 ) -> tuple[ExpectationOutcome, ...]:
     """Ask the profile suite of the batch's one row of statistics."""
     import pandas as pd

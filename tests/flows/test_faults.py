@@ -37,7 +37,7 @@ from flows.settings import load_settings
 from fuzz.databases import database_address, fresh_database
 from fuzz.homes import move_to_postgres
 from storage import schema
-from storage.check import Finding
+from storage.check import Problem
 from storage.column_types import UtcTime
 from storage.database import connect
 from storage.lake import find_fault, run_stage
@@ -152,7 +152,7 @@ def assert_finished(home: Path, source: Path, expected: Rows) -> None:
         assert score(source).status == "scored"
     assert stored_in(home) == expected
     assert check_all(load_settings()) == [
-        Finding(
+        Problem(
             severity="note",
             subject="outbox",
             problem="1 events were not yet taken by a Prefect server",

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import polars as pl
 
-from expectations.contract import Column, Contract, Profile, RowRule
+from expectations.contract import BatchBound, Column, Contract, RowRule
 from expectations.dictionary import DEFAULT_PATH, render_dictionary, write_dictionary
 from expectations.registry import CONTRACTS
 
@@ -40,7 +40,7 @@ PARCELS = Contract(
             holds=(pl.col("kind") != "tube") | (pl.col("weight") <= 5),
         ),
     ),
-    profile=(Profile(name="rows_accepted", minimum=1, severity="required", meaning="Rows."),),
+    profile=(BatchBound(name="rows_accepted", minimum=1, severity="required", meaning="Rows."),),
     families={"theft": "Loss", "fire": "Loss", "rain": "Damage"},
 )
 

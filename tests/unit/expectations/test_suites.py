@@ -12,20 +12,20 @@ from expectations.suites import (
     BETWEEN,
     IN_SET,
     NOT_NULL,
+    batch_expectations,
     build_suite,
     describe_range,
-    profile_checks,
-    row_checks,
+    row_expectations,
 )
 
 
 def checks_of(column: Column) -> dict[str, Any]:
     contract = Contract(name="one", title="One", source="none", columns=(column,))
-    return {check.expectation: check for check in row_checks(contract, [column.name])}
+    return {check.expectation: check for check in row_expectations(contract, [column.name])}
 
 
 def test_each_feature_is_asked_for_a_value_and_for_its_domain() -> None:
-    checks = row_checks(NSL_KDD, NSL_KDD.feature_names)
+    checks = row_expectations(NSL_KDD, NSL_KDD.feature_names)
     asked = [(check.column, check.expectation) for check in checks]
     assert len(asked) == len(set(asked)) == 41 + 41 + 25
     assert ("serror_rate", NOT_NULL) in asked
@@ -34,14 +34,16 @@ def test_each_feature_is_asked_for_a_value_and_for_its_domain() -> None:
 
 
 def test_labels_are_asked_about_only_where_the_file_has_them_and_never_required() -> None:
-    without = row_checks(NSL_KDD, NSL_KDD.feature_names)
-    labelled = row_checks(NSL_KDD, [*NSL_KDD.feature_names, "class", "not declared"])
+    without = row_expectations(NSL_KDD, NSL_KDD.feature_names)
+    labelled = row_expectations(NSL_KDD, [*NSL_KDD.feature_names, "class", "not declared"])
     more = [check for check in labelled if check not in without]
     assert [(check.column, check.severity) for check in more] == [("class", "advisory")]
 
 
 def test_a_rule_is_left_out_where_a_column_of_it_is_absent() -> None:
-    asked = {check.column for check in row_checks(NSL_KDD, ["serror_rate", "rerror_rate", "flag"])}
+    asked = {
+        check.column for check in row_expectations(NSL_KDD, ["serror_rate", "rerror_rate", "flag"])
+    }
     assert "serror_rate_and_rerror_rate_are_disjoint" in asked
     assert "handshake_states_are_tcp" not in asked
 
@@ -70,7 +72,7 @@ def test_a_nullable_column_is_not_asked_for_a_value() -> None:
 
 
 def test_the_setting_replaces_the_bound_of_quarantined_rows() -> None:
-    checks = profile_checks(NSL_KDD, NSL_KDD.feature_names, max_quarantine_ratio=0.07)
+    checks = batch_expectations(NSL_KDD, NSL_KDD.feature_names, max_quarantine_ratio=0.07)
     by_column = {check.column: check for check in checks}
     assert by_column["quarantine_ratio"].maximum == 0.07
     assert by_column["dtype.serror_rate"].values == ("Float64",)
@@ -78,7 +80,7 @@ def test_the_setting_replaces_the_bound_of_quarantined_rows() -> None:
 
 
 def test_every_check_becomes_one_expectation_that_knows_it() -> None:
-    checks = row_checks(NSL_KDD, NSL_KDD.feature_names)
+    checks = row_expectations(NSL_KDD, NSL_KDD.feature_names)
     suite = build_suite("rows", checks)
     told = {
         expectation.meta["check"]: (expectation.configuration.type, expectation.column)

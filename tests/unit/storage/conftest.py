@@ -14,7 +14,7 @@ from sqlalchemy import Engine, Table
 from storage.batches import (
     BatchResult,
     Delivery,
-    ValidationFact,
+    ExpectationResult,
     commit_batch,
     record_delivery,
 )
@@ -179,7 +179,7 @@ def example_result(folder: Path, **changes: object) -> BatchResult:
         "rows_quarantined": 2,
         "quarantine": (ingested, validated),
         "validation": (
-            ValidationFact(
+            ExpectationResult(
                 suite="rows",
                 expectation="values between",
                 column="serror_rate",

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from storage import schema
 from storage.check import (
-    Finding,
+    Problem,
     check_lake,
     check_models,
     check_tables,
@@ -48,7 +48,7 @@ def file(upgraded_sqlite: Path, tmp_path: Path) -> Path:
     return tmp_path / DATABASE_FILE
 
 
-def check_file(file: Path) -> list[Finding]:
+def check_file(file: Path) -> list[Problem]:
     engine = connect(None, file.parent)
     try:
         return list(check_tables(engine))

@@ -155,7 +155,7 @@ def test_a_scored_replay_settles_it(rejected: SimpleNamespace) -> None:
 
 
 def test_a_longer_file_that_begins_with_it_settles_it(rejected: SimpleNamespace) -> None:
-    score(rejected, OTHER, Path("/inbox/longer.csv"), beginnings=(BATCH_ID,))
+    score(rejected, OTHER, Path("/inbox/longer.csv"), prefixes=(BATCH_ID,))
     assert open_files(rejected) == []
 
 

@@ -8,14 +8,14 @@ import pytest
 
 from storage.batches import (
     BatchRejection,
-    NewBeginningError,
+    NewPrefixError,
     commit_batch,
     find_batch,
     reject_batch,
 )
 from storage.claims import OvertakenError, claim
 from storage.database import read
-from storage.growth import Beginning, KnownRows, find_beginnings, find_known
+from storage.growth import KnownRows, PossiblePrefix, find_known, find_possible_prefixes
 from storage.replays import find_target, record_replay
 from storage.schema import batch
 from tests.unit.storage.conftest import LATER, NOW
@@ -35,7 +35,7 @@ def files(example: SimpleNamespace) -> Callable[..., None]:
                 batch_id,
                 content_bytes=SIZES[batch_id],
                 source=Path(f"/inbox/{batch_id[:1]}.csv"),
-                beginnings=tuple(one for one in BEGINNINGS[batch_id] if one in batch_ids),
+                prefixes=tuple(one for one in BEGINNINGS[batch_id] if one in batch_ids),
             )
 
     return deliver
@@ -62,8 +62,8 @@ def test_contents_that_another_may_begin_with_are_listed_by_size(
     files(SHORT, MIDDLE)
     example.deliver("8" * 64, content_bytes=0)
     example.deliver("9" * 64, contract="zeek", content_bytes=100)
-    found = find_beginnings(example.engine, "nsl_kdd")
-    assert found[100] == (Beginning(batch_id=SHORT, sha256=SHORT, file_name="5.csv"),)
+    found = find_possible_prefixes(example.engine, "nsl_kdd")
+    assert found[100] == (PossiblePrefix(batch_id=SHORT, sha256=SHORT, file_name="5.csv"),)
     assert set(found) == {100, 200, 400}, "the example's own has 400; empty ones begin nothing"
 
 
@@ -152,9 +152,11 @@ def test_the_file_of_a_replay_may_be_what_another_begins_with(
     target = find_target(example.engine, SHORT)
     assert target is not None
     record_replay(example.engine, "a" * 64, target, "fixed.csv", NOW, "f" * 64, 150)
-    found = find_beginnings(example.engine, "nsl_kdd")
-    assert found[150] == (Beginning(batch_id="a" * 64, sha256="f" * 64, file_name="fixed.csv"),)
-    example.deliver(LONG, content_bytes=300, beginnings=("a" * 64,))
+    found = find_possible_prefixes(example.engine, "nsl_kdd")
+    assert found[150] == (
+        PossiblePrefix(batch_id="a" * 64, sha256="f" * 64, file_name="fixed.csv"),
+    )
+    example.deliver(LONG, content_bytes=300, prefixes=("a" * 64,))
     example.commit("a" * 64)
     assert known(example, LONG) == KnownRows(batch_id="a" * 64, size_bytes=150)
 
@@ -163,7 +165,7 @@ def test_a_content_that_came_while_another_was_hashed_is_looked_for_as_well(
     example: SimpleNamespace, files: Callable[..., None]
 ) -> None:
     files(SHORT)
-    with pytest.raises(NewBeginningError):
+    with pytest.raises(NewPrefixError):
         example.deliver(LONG, content_bytes=300, considered=frozenset())
     example.deliver(LONG, content_bytes=300, considered=frozenset({100}))
     assert find_batch(example.engine, LONG).status == "received"

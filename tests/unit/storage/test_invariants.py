@@ -24,7 +24,7 @@ from storage.check import (
 from storage.claims import claim
 from storage.database import connect
 from storage.dismissals import dismiss
-from storage.invariants import BY_HAND, RULES
+from storage.invariants import BY_HAND, INVARIANTS
 from storage.model_store import promote, rollback
 from storage.replays import find_target, record_replay
 from storage.revisions import upgrade
@@ -48,7 +48,7 @@ from tests.unit.storage.breaks import (
 )
 from tests.unit.storage.conftest import LATER, NOW, commit, deliver, example_result, register
 
-RULES_BY_NAME = {rule.name: rule for rule in RULES}
+RULES_BY_NAME = {rule.name: rule for rule in INVARIANTS}
 
 
 # A database with one of everything
@@ -72,8 +72,8 @@ def fill(engine: Engine, folder: Path) -> None:
 
 
 def _fill_growth(engine: Engine, folder: Path) -> None:
-    deliver(engine, SHORTER, content_bytes=200, beginnings=(SCORED,))
-    deliver(engine, LONGER, content_bytes=300, beginnings=(SCORED, SHORTER))
+    deliver(engine, SHORTER, content_bytes=200, prefixes=(SCORED,))
+    deliver(engine, LONGER, content_bytes=300, prefixes=(SCORED, SHORTER))
     later_rows = folder / "later rows"
     later_rows.mkdir()
     made = example_result(later_rows)
@@ -172,7 +172,7 @@ def checks_of(table: sa.Table) -> list[str]:
 
 
 def test_every_rule_is_broken_here() -> None:
-    assert len(RULES_BY_NAME) == len(RULES), "each has a name of its own"
+    assert len(RULES_BY_NAME) == len(INVARIANTS), "each has a name of its own"
     assert {broken.rule for broken in BREAKS} == set(RULES_BY_NAME)
 
 

@@ -182,7 +182,7 @@ def assert_goes_on(engine: Engine, folder: Path) -> None:
     """Batches of before are finished, known, grown and replayed as if they had come today."""
     commit(engine, folder, RECEIVED, events=())
     grown = "9" * 64
-    deliver(engine, grown, beginnings=(PLAIN,), content_bytes=900)
+    deliver(engine, grown, prefixes=(PLAIN,), content_bytes=900)
     with claim(engine, folder / grown, grown) as held:
         assert held is not None
         assert held.known == KnownRows(batch_id=PLAIN, size_bytes=400)

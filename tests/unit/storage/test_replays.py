@@ -156,7 +156,7 @@ def test_a_rejected_batch_whose_rows_came_again_in_a_longer_file_is_not_open(
     rejected: SimpleNamespace,
 ) -> None:
     record(rejected, REPLAY)
-    rejected.deliver(OTHER, content_bytes=900, beginnings=(BATCH_ID,))
+    rejected.deliver(OTHER, content_bytes=900, prefixes=(BATCH_ID,))
     rejected.commit(OTHER)
     target = find_target(rejected.engine, BATCH_ID)
     assert target is not None

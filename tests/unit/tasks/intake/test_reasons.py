@@ -6,7 +6,7 @@ import polars as pl
 
 from expectations.contract import Column, Contract
 from expectations.nsl_kdd import NSL_KDD
-from expectations.suites import BETWEEN, IN_SET, NOT_NULL, row_checks
+from expectations.suites import BETWEEN, IN_SET, NOT_NULL, row_expectations
 from tasks.intake.reasons import VALUE_CHARACTERS, describe_failures
 
 OPEN = Contract(
@@ -25,7 +25,7 @@ def words(
 ) -> list[str]:
     check = next(
         check
-        for check in row_checks(contract, contract.by_name)
+        for check in row_expectations(contract, contract.by_name)
         if (check.column, check.expectation) == (column, expectation)
     )
     rows = pl.DataFrame({column: pl.Series(values, dtype=contract.schema[column])})
@@ -84,7 +84,7 @@ def test_hostile_names_are_escaped_and_cut() -> None:
 def test_a_broken_rule_names_the_values_that_contradict_each_other() -> None:
     check = next(
         check
-        for check in row_checks(NSL_KDD, NSL_KDD.by_name)
+        for check in row_expectations(NSL_KDD, NSL_KDD.by_name)
         if check.column == "handshake_states_are_tcp"
     )
     rows = pl.DataFrame({"protocol_type": ["udp"], "flag": ["REJ"], "count": [3]})

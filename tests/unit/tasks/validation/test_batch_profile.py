@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from expectations.contract import Column, Contract, Profile
+from expectations.contract import BatchBound, Column, Contract
 from expectations.nsl_kdd import NSL_KDD
 from tasks.validation.batch_profile import BatchProfile
 
@@ -27,7 +27,7 @@ SMALL = Contract(
         Column(name="land", dtype=pl.Int64(), meaning=""),
         Column(name="rate", dtype=pl.Float64(), meaning=""),
     ),
-    profile=tuple(Profile(name=name) for name in NAMES),
+    profile=tuple(BatchBound(name=name) for name in NAMES),
 )
 
 ROWS = st.lists(
