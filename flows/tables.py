@@ -91,7 +91,7 @@ def show_night(night: "NightOutcome", settings: "Settings") -> None:
     rows = [outcome.model_dump() for outcome in night.files]
     show_rows(rows, columns, empty=f"Nothing to do: {night.summary}.")
     for one in night.open_rejections:
-        say(f"open: {one.says}")
+        say(f"open: {one.description}")
     if night.open_rejections:
         say(f"{night.advice}.")
     for skipped in night.skipped:

@@ -1,26 +1,32 @@
-"""Text and values of outside as Markdown that renders as just that.
+"""Markdown in which text from outside shows as text.
 
-Belongs here: escaping. Does not belong here: what any artifact says (``night``, ``models``).
+Belongs here: escaping, and rendering a template of this room. Does not belong here: what an
+artifact says (the templates beside this module).
 
 Prefect's first UI renders descriptions, and the text cells of table artifacts, as Markdown with
-images, links and bare addresses; its second shows those cells as they are. Every text from outside
-therefore passes ``escape``, which touches as little of it as it can.
+images, links and bare addresses; its second UI shows those cells as they are. So ``escape`` changes
+as little of a text as it can. ``render`` escapes every value that a template writes: a template
+cannot forget it.
 """
 
 import json
 import re
+import shlex
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
+from markupsafe import Markup
+
 from storage.text import printable
+from tasks.pages.templates import MISSING, open_template
 from tasks.wording import reason_text
 
 DIGITS_SHOWN: Final = 5
-"""Significant digits of figures in artifacts; SQL has them all."""
+"""Significant digits of figures in table artifacts; SQL has them all."""
 
-# A bare address is a link even where a backslash stands in it (GitHub's extension looks for it
-# after escapes are resolved), so it is written as analysts pass one on: http[:]//, www[.], a[@]b.
+# Renderers link a bare address even where a backslash stands in it (GitHub's extension looks for it
+# after it resolves escapes). So it is written as analysts write one: http[:]//, www[.], a[@]b.
 _ADDRESS = re.compile(r"(:)(?=//)|(?<=www)(\.)|(?<=[\w.+-])(@)(?=[\w-])", re.IGNORECASE)
 
 _MARKUP = re.compile(
@@ -33,16 +39,41 @@ _MARKUP = re.compile(
     re.VERBOSE,
 )
 _NUMBERED = re.compile(r"^(\d+)([.)])(?=\s|$)")
+_BLANK_LINES = re.compile(r"\n{3,}")
+
+
+def render(template: str, **values: object) -> str:
+    """Render a template of this room as Markdown.
+
+    Args:
+        template: its name before ``.md.j2``.
+        values: what it shows. Every value is escaped but ``Markup``; None is written as a dash.
+    """
+    text = open_template(f"reporting/{template}.md.j2", _as_markdown).render(values)
+    return _BLANK_LINES.sub("\n\n", text).strip()
+
+
+def _as_markdown(value: object) -> Markup:
+    """Escape a value that a template is about to write."""
+    if isinstance(value, Markup):
+        return value
+    return MISSING if value is None else Markup(escape(str(value)))  # noqa: S704 - escaped
 
 
 def escape(text: str) -> str:
-    """Return outside text as Markdown that renders as just that text, on one line.
+    """Return Markdown that renders as exactly this text, on one line.
 
-    What is not printable is written out, a long text is cut, and addresses are no links.
+    Characters that cannot be printed are written out, a long text is cut, addresses are no links.
     """
     line = " ".join(printable(text).split())
     line = _ADDRESS.sub(lambda found: f"[{found[0]}]", line)
     return _NUMBERED.sub(r"\1\\\2", _MARKUP.sub(r"\\\g<0>", line))
+
+
+def shell_word(value: object) -> Markup:
+    """Return one word of a shell command, for a fenced block: there, nothing is markup."""
+    word = shlex.quote(str(value))
+    return Markup(printable(word, len(word)))  # noqa: S704 - a line of a fenced block
 
 
 def table_cell(value: object) -> object:

@@ -86,7 +86,7 @@ class OpenRejection(BaseModel):
     arrived_at: datetime
 
     @property
-    def says(self) -> str:
+    def description(self) -> str:
         """The file, its batch and the reason in one line."""
         place = f"{self.batch_date}, batch {self.batch_id[:ID_DIGITS]}"
         reason = printable(self.rejection, REASON_CHARACTERS)
@@ -136,7 +136,7 @@ class NightOutcome(BaseModel):
             for outcome in self.files
             if outcome.exit_code
         ]
-        shown = [f"open: {one.says}" for one in self.open_rejections[:OPEN_SHOWN]]
+        shown = [f"open: {one.description}" for one in self.open_rejections[:OPEN_SHOWN]]
         more = len(self.open_rejections) - OPEN_SHOWN
         if more > 0:
             shown.append(f"and {more:,} more, see `noctule batches`")

@@ -82,7 +82,7 @@ def test_no_text_and_no_template_holds_one() -> None:
         path
         for package in PACKAGES
         for path in (ROOT / package).rglob("*.py")
-        if path.name != "dictionary.py"  # makes a page for those who work on the code
+        if path.name not in {"dictionary.py", "settings_page.py"}  # write docs for developers
     ]
     templates = [
         path

@@ -14,8 +14,8 @@ from markdown_it.token import Token
 from storage.cost import Cost
 from storage.text import printable
 from tasks.reporting.markdown import escape, table_cell
-from tasks.reporting.models import training_markdown
-from tasks.reporting.night import batch_markdown, describe, night_markdown
+from tasks.reporting.models import render_training
+from tasks.reporting.night import describe_file, render_batch, render_night
 from tasks.reporting.outcomes import FileOutcome, NightOutcome, OpenRejection, SkippedFile
 from tasks.training.fit import FitSummary
 from tasks.training.register import TrainingOutcome
@@ -128,8 +128,8 @@ def test_no_name_and_no_reason_renders_as_markup() -> None:
         file_name=ATTACK, status="rejected", message=ATTACK, exit_code=3, advisories=(ATTACK,)
     )
     skipped = SkippedFile(file_name=ATTACK, reason=ATTACK)
-    night = night_markdown(NightOutcome(files=(bad,), skipped=(skipped,)))
-    for page in (batch_markdown(bad), night, describe(bad, bad.message)):
+    night = render_night(NightOutcome(files=(bad,), skipped=(skipped,)))
+    for page in (render_batch(bad), night, describe_file(bad, bad.message)):
         active = {token.type for token in tokens(page)} & {
             "image", "link_open", "html_inline", "html_block", "em_open", "s_open",
         }  # fmt: skip
@@ -153,11 +153,11 @@ def test_a_file_name_that_is_not_utf8_is_told_as_it_is_stored() -> None:
     )
     assert night.files[0].file_name == r"n\xff.csv"
     assert night.message.endswith(r"n\xff.csv: Cannot read n\xff.csv: gone")
-    assert r"\\xff: hidden" in night_markdown(night)
+    assert r"\\xff: hidden" in render_night(night)
 
 
 def test_a_batch_is_summed_up() -> None:
-    page = batch_markdown(
+    page = render_batch(
         outcome(
             batch_id="0123456789abcdef",
             rows_read=2_000,
@@ -169,6 +169,7 @@ def test_a_batch_is_summed_up() -> None:
             threshold=2.5,
             target_flag_rate=0.0312,
             false_positive_rate=0.05,
+            drifted=("src_bytes", "count"),
         )
     )
     assert page.startswith("# night.csv\n")
@@ -177,8 +178,9 @@ def test_a_batch_is_summed_up() -> None:
         "| Rows read | 2,000 |",
         "| Flagged | 20 (1.0%) |",
         "| Threshold | 2.500 (default) |",
-        "| To be flagged | 3.12% |",
-        "| False-positive rate | 5.00% of those labelled normal |",
+        "| Target flag rate | 3.12% |",
+        "| False-positive rate | 5.00% of the rows labelled normal |",
+        "| Drifted | `src_bytes`, `count` |",
     ):
         assert row in page
 
@@ -187,17 +189,17 @@ def test_a_training_reports_what_is_unusual_in_its_files(tiny_fit: tuple[Path, F
     trained = TrainingOutcome(
         model_version="nsl_kdd-1", is_champion=True, fit=tiny_fit[1], rows_quarantined=0
     )
-    assert "Reported" not in training_markdown(trained)
+    assert "Reported" not in render_training(trained)
     told = trained.model_copy(update={"advisories": ("n.csv: attack: 1 row, such as '<b>'",)})
-    page = training_markdown(told)
+    page = render_training(told)
     assert page.endswith("## Reported, not refused\n\n- n.csv: attack: 1 row, such as '\\<b>'")
 
 
 def test_reports_are_commands_that_can_be_typed() -> None:
     reports = (Path("/var/lib/my home/validation.html"), Path("/lake/drift.html"))
-    page = batch_markdown(outcome(reports=reports), "sensor-db")
+    page = render_batch(outcome(reports=reports), "sensor-db")
     assert (
-        "## Reports\n\nOn sensor-db, which ran this:\n\n~~~~~~~~sh\n"
+        "## Reports\n\nOn sensor-db, which ran this batch:\n\n~~~~~~~~sh\n"
         "xdg-open '/var/lib/my home/validation.html'\nxdg-open /lake/drift.html\n~~~~~~~~\n\n"
         "From another machine:\n\n~~~~~~~~sh\n"
         "scp 'sensor-db:/var/lib/my home/validation.html' sensor-db:/lake/drift.html .\n~~~~~~~~"
@@ -206,11 +208,11 @@ def test_reports_are_commands_that_can_be_typed() -> None:
 
 
 def test_a_rejected_batch_says_what_can_be_done() -> None:
-    page = batch_markdown(
+    page = render_batch(
         outcome(status="rejected", message="empty", exit_code=3, batch_id="0123456789abcdef")
     )
     assert "noctule replay 0123456789ab [FILE]\nnoctule dismiss 0123456789ab --reason WHY\n" in page
-    assert "To do" not in batch_markdown(outcome())
+    assert "What to do" not in render_batch(outcome())
 
 
 def test_a_stage_shows_its_own_memory_beside_the_processs() -> None:
@@ -218,7 +220,7 @@ def test_a_stage_shows_its_own_memory_beside_the_processs() -> None:
         "score": Cost(wall_s=2.0, cpu_s=3.0, own_peak_mb=90.4, peak_mb=1_650.2),
         "store": Cost(wall_s=0.1, cpu_s=0.1, peak_mb=700.0),
     }
-    page = batch_markdown(outcome(costs=costs))
+    page = render_batch(outcome(costs=costs))
     assert page.endswith(
         "| stage | wall s | CPU s | own peak MB | peak MB of the process |\n"
         "| --- | ---: | ---: | ---: | ---: |\n"
@@ -231,9 +233,9 @@ def test_a_file_that_was_scored_before_is_not_among_those_not_scored() -> None:
     scored = outcome(status="known", message="scored before, on 2026-11-20")
     rejected = outcome(file_name="bad.csv", status="known", message="rejected before", exit_code=3)
     settled = outcome(file_name="old.csv", status="known", message="rejected before, dismissed")
-    page = night_markdown(NightOutcome(files=(scored, rejected, settled)))
+    page = render_night(NightOutcome(files=(scored, rejected, settled)))
     assert page.endswith("## Not scored\n\n- bad.csv: rejected before")
-    assert "Not scored" not in night_markdown(NightOutcome(files=(scored,)))
+    assert "Not scored" not in render_night(NightOutcome(files=(scored,)))
 
 
 def test_open_rejections_are_told_each_night_up_to_a_number() -> None:
@@ -256,7 +258,7 @@ def test_open_rejections_are_told_each_night_up_to_a_number() -> None:
     )
     assert "; and 2 more, see `noctule batches`; a rejected file is open until" in night.message
     assert night.message.endswith("dismissed (noctule dismiss BATCH --reason WHY)")
-    page = night_markdown(night)
+    page = render_night(night)
     assert page.count("\n- ") == 7
     assert NightOutcome(open_rejections=opened[:1]).message.endswith(
         "(noctule replay 000000000000) or dismissed (noctule dismiss 000000000000 --reason WHY)"
