@@ -13,7 +13,7 @@ from functools import partial
 from importlib import import_module
 from typing import Final
 
-from fuzz.tally import Tally
+from fuzz.results import PartResult
 
 
 @dataclass(frozen=True)
@@ -47,24 +47,24 @@ def main() -> None:
     for name, part in PARTS.items():
         if asked.parts and name not in asked.parts:
             continue
-        run: Callable[..., Tally] = import_module(f"fuzz.{name}").run
+        run: Callable[..., PartResult] = import_module(f"fuzz.{name}").run
         if asked.database is not None and part.takes_database:
             run = partial(run, databases=(asked.database,))
         seconds = part.seconds if asked.seconds is None else asked.seconds
         began = time.monotonic()
-        tally = run(seconds, asked.seed)
-        failures += len(tally.failures)
-        show(name, tally, time.monotonic() - began)
+        result = run(seconds, asked.seed)
+        failures += len(result.failures)
+        show(name, result, time.monotonic() - began)
     sys.exit(1 if failures else 0)
 
 
-def show(name: str, tally: Tally, seconds: float) -> None:
+def show(name: str, result: PartResult, seconds: float) -> None:
     """Print what a part did."""
     print(f"{name}, {seconds:,.0f} s")
-    width = max(map(len, tally.counts), default=0)
-    for what, count in tally.counts.items():
+    width = max(map(len, result.counts), default=0)
+    for what, count in result.counts.items():
         print(f"  {what:<{width}} {count:>11,}")
-    for failure in tally.failures:
+    for failure in result.failures:
         print(f"FAILED: {failure}")
     sys.stdout.flush()
 

@@ -25,12 +25,12 @@ from hypothesis import HealthCheck, Phase, Verbosity, given, settings
 from hypothesis import seed as seeded
 from hypothesis.errors import Flaky
 
-from fuzz.file_oracle import truth_of_text
-from fuzz.forms import Case, cases
-from fuzz.originals import Original, read_real, simulate
-from fuzz.promises import BrokenPromiseError, try_case
-from fuzz.tally import Tally
-from fuzz.workbench import Workbench, memory_folder, open_workbench
+from fuzz.results import PartResult
+from tests.support.damaged_files.cases import Case, cases
+from tests.support.damaged_files.originals import Original, read_real, simulate
+from tests.support.pipeline.file_requirements import process_case
+from tests.support.pipeline.pipeline import Pipeline, memory_folder, open_pipeline
+from tests.support.pipeline.stored_requirements import BrokenRequirementError
 
 SLICE_FILES: Final = 250
 """Files drawn from one seed: a few seconds of work, and what has to be done again to see a failure
@@ -50,7 +50,7 @@ RESULT: Final = "result.json"
 LAST_WORDS: Final = "stderr.txt"
 
 
-def run(seconds: float, seed: int) -> Tally:
+def run(seconds: float, seed: int) -> PartResult:
     """Try damaged files for a time.
 
     Args:
@@ -60,7 +60,7 @@ def run(seconds: float, seed: int) -> Tally:
 
     Returns:
         What was tried and what came of it. A failing file is kept in a folder of the system's
-        temporary one; ``replay`` tries it again.
+        temporary one; ``replay_file`` in ``tests/support/pipeline`` tries it again.
     """
     kept = Path(tempfile.mkdtemp(prefix="noctule-failures-"))
     counts: Counter[str] = Counter()
@@ -73,7 +73,7 @@ def run(seconds: float, seed: int) -> Tally:
     if not failures:
         kept.rmdir()
     ordered = dict(sorted(counts.items(), key=_order))
-    return Tally(counts=ordered, failures=tuple(failures.values()))
+    return PartResult(counts=ordered, failures=tuple(failures.values()))
 
 
 def _supervise(kept: Path, seconds: float, seed: int) -> "Share":
@@ -107,21 +107,6 @@ def _supervise(kept: Path, seconds: float, seed: int) -> "Share":
             return share
 
 
-def replay(file: str | Path) -> str:
-    """Try a file that was kept once more, as it lies there.
-
-    Returns:
-        What became of it, or the promise that was not kept.
-    """
-    stored = Path(file).read_bytes()
-    truth = None if stored.startswith(b"PAR1") else truth_of_text(stored)
-    with open_workbench() as bench:
-        try:
-            return str(dict(try_case(bench, Case(stored, truth, "plain", ()))))
-        except BrokenPromiseError as error:
-            return str(error)
-
-
 @dataclass
 class Share:
     """What one process did."""
@@ -134,16 +119,16 @@ class Share:
 class Search:
     """One process' share of a search: what it has counted, and what it has found."""
 
-    def __init__(self, bench: Workbench, kept: Path, until: float) -> None:
+    def __init__(self, pipeline: Pipeline, kept: Path, until: float) -> None:
         """Begin with nothing found.
 
         Args:
-            bench: where files are tried.
+            pipeline: where files are tried.
             kept: the folder for failing files.
             until: when to end, by the monotonic clock.
         """
         self.share = Share()
-        self._bench = bench
+        self._bench = pipeline
         self._kept = kept
         self._until = until
 
@@ -176,15 +161,15 @@ class Search:
 
         try:
             look()
-        except (BrokenPromiseError, Flaky):
+        except (BrokenRequirementError, Flaky):
             assert hunt.error is not None  # noqa: S101 - what else was raised
-            self.share.failures[hunt.error.promise] = self._tell(hunt, seed)
+            self.share.failures[hunt.error.requirement] = self._tell(hunt, seed)
 
     def try_once(self, case: Case) -> None:
         """Try a file and count it.
 
         Raises:
-            BrokenPromiseError: a promise was not kept, and it was not known before.
+            BrokenRequirementError: a promise was not kept, and it was not known before.
         """
         counts = self.share.counts
         counts["files"] += 1
@@ -195,17 +180,17 @@ class Search:
         if case.trouble is not None:
             counts[f"file {case.trouble}"] += 1
         try:
-            counts.update(try_case(self._bench, case))
-        except BrokenPromiseError as error:
+            counts.update(process_case(self._bench, case))
+        except BrokenRequirementError as error:
             counts["promises broken"] += 1
-            if error.promise not in self.share.failures:
+            if error.requirement not in self.share.failures:
                 raise
 
-    def retry(self, case: Case) -> BrokenPromiseError | None:
+    def retry(self, case: Case) -> BrokenRequirementError | None:
         """Try a file without counting it, and return what it breaks."""
         try:
-            try_case(self._bench, case)
-        except BrokenPromiseError as error:
+            process_case(self._bench, case)
+        except BrokenRequirementError as error:
             return error
         return None
 
@@ -230,9 +215,9 @@ class _Hunt:
 
     def __init__(self, search: Search) -> None:
         self._search = search
-        self.error: BrokenPromiseError | None = None
+        self.error: BrokenRequirementError | None = None
         self.smallest: Case | None = None
-        self._failing: dict[bytes, BrokenPromiseError] = {}
+        self._failing: dict[bytes, BrokenRequirementError] = {}
         self._until = 0.0
 
     def meet(self, case: Case) -> None:
@@ -242,7 +227,7 @@ class _Hunt:
                 return
             try:
                 self._search.try_once(case)
-            except BrokenPromiseError as error:
+            except BrokenRequirementError as error:
                 self.error, self._until = error, time.monotonic() + SHRINK_S
                 self._note(case, error)
                 raise
@@ -253,11 +238,11 @@ class _Hunt:
                 raise known
             return
         broken = self._search.retry(case)
-        if broken is not None and broken.promise == self.error.promise:
+        if broken is not None and broken.requirement == self.error.requirement:
             self._note(case, broken)
             raise broken
 
-    def _note(self, case: Case, error: BrokenPromiseError) -> None:
+    def _note(self, case: Case, error: BrokenRequirementError) -> None:
         self._failing[_key(case)] = error
         if self.smallest is None or len(case.stored) < len(self.smallest.stored):
             self.smallest, self.error = case, error
@@ -274,8 +259,8 @@ def _work(folder: Path, kept: Path, seconds: float, seed: int) -> None:
     os.dup2(os.open(folder / LAST_WORDS, os.O_WRONLY | os.O_CREAT), 2)
     until = time.monotonic() + seconds
     originals = read_real() or simulate()
-    with open_workbench(folder) as bench:
-        search = Search(bench, kept, until)
+    with open_pipeline(folder) as pipeline:
+        search = Search(pipeline, kept, until)
         search.look(originals, seed)
         while not search.is_over:
             seed += 1

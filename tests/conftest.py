@@ -22,8 +22,11 @@ import pytest
 from hypothesis import settings
 from sqlalchemy import Engine
 
-from fuzz import homes
-from fuzz.databases import (
+from storage.database import DATABASE_FILE, connect
+from storage.queries import batch_rows
+from storage.revisions import upgrade
+from tests.support import trained_homes
+from tests.support.postgresql import (
     POOLER,
     database_address,
     debian_server,
@@ -33,9 +36,6 @@ from fuzz.databases import (
     has_debian_server,
     pooler,
 )
-from storage.database import DATABASE_FILE, connect
-from storage.queries import batch_rows
-from storage.revisions import upgrade
 
 settings.register_profile("noctule", deadline=None)  # a busy machine is no fault
 settings.load_profile("noctule")
@@ -274,14 +274,14 @@ def prefect_server(
 @pytest.fixture(scope="session")
 def quick_options() -> dict[str, Any]:
     """Give the training options of a model that is fitted in two seconds."""
-    return homes.quick_options()
+    return trained_homes.quick_options()
 
 
 @pytest.fixture(scope="session")
 def trained_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Train a small model on ``labelled.csv`` in a home to be copied, which has no lake yet."""
     home = tmp_path_factory.mktemp("trained")
-    homes.train_home(home, tmp_path_factory.mktemp("training"))
+    trained_homes.train_home(home, tmp_path_factory.mktemp("training"))
     return home
 
 

@@ -34,8 +34,6 @@ from expectations.errors import ModelRefusedError, ServiceUnavailableError
 from flows import batch
 from flows.check import check_all
 from flows.settings import load_settings
-from fuzz.databases import database_address, fresh_database
-from fuzz.homes import move_to_postgres
 from storage import schema
 from storage.check import Problem
 from storage.column_types import UtcTime
@@ -48,6 +46,8 @@ from tasks.reporting.outcomes import FileOutcome
 from tasks.simulation.simulate import simulate_night
 from tasks.store import store_scored
 from tests.flows.conftest import without_prefect
+from tests.support.postgresql import database_address, fresh_database
+from tests.support.trained_homes import move_to_postgres
 
 if TYPE_CHECKING:
     from tests.flows.conftest import Ended

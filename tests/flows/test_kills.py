@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 import sqlalchemy as sa
 
-from fuzz.homes import move_to_postgres
-from fuzz.kills import POINTS, Place, kill_at, read_rows
 from storage.schema import run
 from tasks.simulation.simulate import simulate_night
+from tests.support.killed_runs import POINTS, Place, kill_at, read_rows
+from tests.support.trained_homes import move_to_postgres
 
 if TYPE_CHECKING:
     from tests.flows.conftest import Ended

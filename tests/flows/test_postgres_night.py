@@ -8,7 +8,6 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import Engine
 
-from fuzz.homes import move_to_postgres
 from storage.database import show_address
 from storage.queries import (
     batch_rows,
@@ -19,6 +18,7 @@ from storage.queries import (
     validation_rows,
 )
 from storage.schema import outbox, prediction, reason, scoring
+from tests.support.trained_homes import move_to_postgres
 
 if TYPE_CHECKING:
     from tests.conftest import Night

@@ -27,9 +27,9 @@ from flows.prefect_api import prefect_api, without_password
 from flows.private_server import prefect_told
 from flows.run import run_night
 from flows.settings import load_settings
-from fuzz.kills import read_rows
 from storage.database import connect
 from tasks.store import store_scored
+from tests.support.killed_runs import read_rows
 
 if TYPE_CHECKING:
     from tests.flows.conftest import Ended

@@ -12,10 +12,10 @@ import polars as pl
 import pytest
 import sqlalchemy as sa
 
-from fuzz.homes import move_to_postgres
 from storage.database import connect, write
 from storage.schema import prediction
 from tasks.simulation.simulate import simulate_night
+from tests.support.trained_homes import move_to_postgres
 
 if TYPE_CHECKING:
     from tests.flows.conftest import Ended, Kept

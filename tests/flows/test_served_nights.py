@@ -25,13 +25,13 @@ from sqlalchemy import create_engine, select, text
 
 from flows.leftovers import crash_silent_runs
 from flows.private_server import prefect_told
-from fuzz.databases import fresh_database, has_debian_server
 from storage.database import DATABASE_FILE, connect
 from storage.dismissals import dismiss
 from storage.queries import open_rejection_rows
 from storage.schema import run
 from tasks.simulation.simulate import simulate_night
 from tests.flows.conftest import ANSWER_S, Server
+from tests.support.postgresql import fresh_database, has_debian_server
 
 WAIT_S = 240
 """For anything that takes ten seconds on an idle machine, half of them imports."""

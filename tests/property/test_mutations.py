@@ -14,12 +14,11 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 from expectations.nsl_kdd import NSL_KDD
-from fuzz.file_oracle import truth_of_frame, truth_of_text
-from fuzz.forms import KINDS, Case, Delivery, cases
-from fuzz.mutations import Search
-from fuzz.originals import Original, read_real, simulate
-from fuzz.promises import BrokenPromiseError, try_case
-from fuzz.workbench import Workbench, open_workbench
+from tests.support.damaged_files.cases import DAMAGE_KINDS, Case, OtherFile, cases
+from tests.support.damaged_files.originals import Original, read_real, simulate
+from tests.support.oracles.file_oracle import expect_frame, expect_text
+from tests.support.pipeline.file_requirements import process_case
+from tests.support.pipeline.pipeline import Pipeline, open_pipeline
 
 KIND_FILES = 4
 FILES = 30
@@ -27,9 +26,9 @@ SUITE_FILES = 4
 
 
 @pytest.fixture(scope="module")
-def bench() -> Iterator[Workbench]:
-    with open_workbench() as bench:
-        yield bench
+def pipeline() -> Iterator[Pipeline]:
+    with open_pipeline() as pipeline:
+        yield pipeline
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +37,7 @@ def simulated() -> tuple[Original, ...]:
 
 
 def try_many(
-    bench: Workbench,
+    pipeline: Pipeline,
     originals: tuple[Original, ...],
     files: int,
     kind: str | None = None,
@@ -54,35 +53,35 @@ def try_many(
     )
     @given(cases(originals, kind))
     def tried(case: Case) -> None:
-        try_case(bench, replace(case, asks_suite=suite))
+        process_case(pipeline, replace(case, asks_suite=suite))
 
     tried()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", DAMAGE_KINDS)
 def test_every_promise_is_kept_of_a_file_whatever_is_done_to_it(
-    bench: Workbench, simulated: tuple[Original, ...], kind: str
+    pipeline: Pipeline, simulated: tuple[Original, ...], kind: str
 ) -> None:
-    try_many(bench, simulated, KIND_FILES, kind)
+    try_many(pipeline, simulated, KIND_FILES, kind)
 
 
 def test_every_promise_is_kept_of_a_file_to_which_much_is_done(
-    bench: Workbench, simulated: tuple[Original, ...]
+    pipeline: Pipeline, simulated: tuple[Original, ...]
 ) -> None:
-    try_many(bench, simulated, FILES)
+    try_many(pipeline, simulated, FILES)
 
 
 @pytest.mark.real_data
 def test_every_promise_is_kept_of_a_real_file_to_which_much_is_done(
-    bench: Workbench, nsl_kdd_folder: Path
+    pipeline: Pipeline, nsl_kdd_folder: Path
 ) -> None:
-    try_many(bench, read_real(nsl_kdd_folder), FILES)
+    try_many(pipeline, read_real(nsl_kdd_folder), FILES)
 
 
 def test_great_expectations_takes_the_same_rows_as_plain_python(
-    bench: Workbench, simulated: tuple[Original, ...]
+    pipeline: Pipeline, simulated: tuple[Original, ...]
 ) -> None:
-    try_many(bench, simulated, SUITE_FILES, suite=True)
+    try_many(pipeline, simulated, SUITE_FILES, suite=True)
 
 
 # Files on which a promise was broken once, as small as they came to be.
@@ -96,7 +95,7 @@ MISSPELT = HEADER.replace(b"duration", b"durations")
 
 
 def text_case(stored: bytes, **changes: object) -> Case:
-    return Case(stored, truth_of_text(stored), "plain", (), **changes)
+    return Case(stored, expect_text(stored), "plain", (), **changes)
 
 
 def frame_of(rows: int = 3) -> pl.DataFrame:
@@ -113,7 +112,7 @@ def write_parquet(frame: pl.DataFrame) -> bytes:
 
 def table_case(frame: pl.DataFrame) -> Case:
     stored = write_parquet(frame)
-    return Case(stored, truth_of_frame(frame, stored), "Parquet", ())
+    return Case(stored, expect_frame(frame, stored), "Parquet", ())
 
 
 def one_bad(frame: pl.DataFrame, column: str, cell: str | None) -> pl.DataFrame:
@@ -121,31 +120,31 @@ def one_bad(frame: pl.DataFrame, column: str, cell: str | None) -> pl.DataFrame:
     return frame.with_columns(pl.Series(column, [cell, *cells[1:]], pl.String))
 
 
-def test_a_byte_order_mark_is_part_of_a_cell_anywhere_but_at_the_start(bench: Workbench) -> None:
+def test_a_byte_order_mark_is_part_of_a_cell_anywhere_but_at_the_start(pipeline: Pipeline) -> None:
     marked = b"\xef\xbb\xbf" + ROW
     for stored in (b"\n" + marked, marked + b"\n" + marked, b'"\xef\xbb\xbf0"' + ROW[1:]):
-        try_case(bench, text_case(stored))
+        process_case(pipeline, text_case(stored))
 
 
 @pytest.mark.parametrize("bad", [b"soon" + ROW[1:], ROW[:-4] + b"7.00"])
-def test_a_quarantined_line_keeps_the_blanks_around_it(bench: Workbench, bad: bytes) -> None:
-    try_case(bench, text_case(b"\n".join([HEADER, ROW, b" " + bad + b"\t", ROW])))
+def test_a_quarantined_line_keeps_the_blanks_around_it(pipeline: Pipeline, bad: bytes) -> None:
+    process_case(pipeline, text_case(b"\n".join([HEADER, ROW, b" " + bad + b"\t", ROW])))
 
 
 @pytest.mark.parametrize("names", [HEADER, MISSPELT], ids=["scored", "refused"])
 def test_a_line_of_a_carriage_return_is_counted_alike_whether_the_file_is_refused_or_not(
-    bench: Workbench, names: bytes
+    pipeline: Pipeline, names: bytes
 ) -> None:
-    try_case(bench, text_case(b"\n".join([names, ROW, ROW, b"\r\r", ROW, b""])))
+    process_case(pipeline, text_case(b"\n".join([names, ROW, ROW, b"\r\r", ROW, b""])))
 
 
 def test_parquet_that_was_refused_for_its_compression_is_scored_when_it_comes_without(
-    bench: Workbench,
+    pipeline: Pipeline,
 ) -> None:
     bare = table_case(frame_of(5))
     stored = gzip.compress(bare.stored)
-    inner = Delivery(bare.stored, truth_of_frame(frame_of(5), bare.stored))
-    try_case(bench, Case(stored, truth_of_text(stored), "Parquet in gzip", (), inner=inner))
+    inner = OtherFile(bare.stored, expect_frame(frame_of(5), bare.stored))
+    process_case(pipeline, Case(stored, expect_text(stored), "Parquet in gzip", (), inner=inner))
 
 
 @pytest.mark.parametrize(
@@ -162,9 +161,9 @@ def test_parquet_that_was_refused_for_its_compression_is_scored_when_it_comes_wi
     ("column", "cell"), [("duration", "soon"), ("serror_rate", "7")], ids=["ingest", "validate"]
 )
 def test_a_row_of_parquet_is_kept_whole_whatever_its_other_columns_are_called(
-    bench: Workbench, extra: pl.Series, column: str, cell: str
+    pipeline: Pipeline, extra: pl.Series, column: str, cell: str
 ) -> None:
-    try_case(bench, table_case(one_bad(frame_of().with_columns(extra), column, cell)))
+    process_case(pipeline, table_case(one_bad(frame_of().with_columns(extra), column, cell)))
 
 
 def damaged_parquet(at: int, was: int, value: int) -> bytes:
@@ -174,16 +173,24 @@ def damaged_parquet(at: int, was: int, value: int) -> bytes:
     return bytes(stored)
 
 
-def test_damaged_parquet_is_refused_in_words(bench: Workbench) -> None:
-    try_case(bench, Case(damaged_parquet(27, 16, 0), None, "Parquet", ()))
+def test_damaged_parquet_is_refused_in_words(pipeline: Pipeline) -> None:
+    process_case(pipeline, Case(damaged_parquet(27, 16, 0), None, "Parquet", ()))
 
 
 def test_damaged_parquet_does_not_end_the_process(tmp_path: Path) -> None:
     file = tmp_path / "night.parquet"
     file.write_bytes(damaged_parquet(30, 6, 7))
-    program = "import sys\nfrom fuzz.mutations import replay\nprint(replay(sys.argv[1]))\n"
+    program = (
+        "import sys\n"
+        "from tests.support.pipeline.file_requirements import replay_file\n"
+        "print(replay_file(sys.argv[1]))\n"
+    )
     ended = subprocess.run(
-        [sys.executable, "-c", program, file], capture_output=True, text=True, check=False
+        [sys.executable, "-c", program, file],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parents[2],
     )
     assert (ended.returncode, ended.stdout[:10]) == (0, "{'rejected")
 
@@ -200,28 +207,7 @@ def test_damaged_parquet_does_not_end_the_process(tmp_path: Path) -> None:
     ],
 )
 def test_a_file_that_changes_while_it_is_worked_on_is_left_for_the_next_run(
-    bench: Workbench, trouble: str, wrap: Callable[[bytes], bytes]
+    pipeline: Pipeline, trouble: str, wrap: Callable[[bytes], bytes]
 ) -> None:
     case = text_case(wrap(b"\n".join([HEADER, ROW, ROW])))
-    try_case(bench, replace(case, trouble=trouble, moment="ingest"))
-
-
-def test_a_broken_promise_is_told_once_with_the_smallest_file(
-    simulated: tuple[Original, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    promise = "no file is long"
-
-    def refuse(_: object, case: Case) -> dict[str, int]:
-        if len(case.stored) > 300:
-            raise BrokenPromiseError(promise, len(case.stored))
-        return {"scored": 1}
-
-    monkeypatch.setattr("fuzz.mutations.try_case", refuse)
-    search = Search(None, tmp_path, until=float("inf"))
-    search.look(simulated, seed=1)
-    search.look(simulated, seed=2)
-    (kept,) = tmp_path.iterdir()
-    assert 300 < len(kept.read_bytes()) < 1_000
-    assert list(search.share.failures) == [promise]
-    assert "seed 1;" in search.share.failures[promise]
-    assert search.share.counts["files"] > 250
+    process_case(pipeline, replace(case, trouble=trouble, moment="ingest"))

@@ -13,19 +13,19 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine, RowMapping
 
-from fuzz import nights
-from fuzz.grounds import Ground, open_ground
-from fuzz.guards import guarded_files
-from fuzz.nights import Ledger, Night
-from fuzz.schedules import Report, Schedule, tell
-from fuzz.specimens import ALL, ARRIVED, CONTRACT, SMALL, Made
-from fuzz.steps import Worker
-from fuzz.truths import Truths
 from storage import batches, claims, lake
 from storage.claims import Claim, claim
 from storage.lake import batch_folder
 from storage.outbox import PendingEvent, mark_published, pending_events
 from storage.schema import batch
+from tests.support.workers import batch_work
+from tests.support.workers.batch_work import BatchWork, Observations
+from tests.support.workers.example_batches import ALL, ARRIVED, CONTRACT, SMALL, StageOutput
+from tests.support.workers.final_state import UndisturbedRuns
+from tests.support.workers.schedule import Schedule, ScheduleResult, describe_faults
+from tests.support.workers.shared_stores import SharedStore, open_store
+from tests.support.workers.stops import stops_at_files
+from tests.support.workers.worker import Worker
 
 SCHEDULES = {"sqlite": range(70), "postgresql": range(170, 240), "postgresql15": range(15)}
 """Seeds, among which each kind strikes; ``make fuzz`` goes on with many more."""
@@ -35,61 +35,63 @@ STATEMENTS = {"commit", "delete", "insert", "select", "update"}
 KINDS = {
     "sqlite": {*FILES, *STATEMENTS, "call", "deliver", "begin", "flock"},
     "postgresql": {*FILES, *STATEMENTS, "call", "deliver", "analyze", "copy", "wait"},
-    "postgresql15": set(),  # too few schedules to strike each
+    "postgresql15": set(),  # too few schedules to kill each
 }
 
 
 @pytest.fixture(scope="module", params=SCHEDULES)
-def ground(
+def store(
     request: pytest.FixtureRequest, server_named: Callable[[str], str]
-) -> Iterator[tuple[str, Ground]]:
+) -> Iterator[tuple[str, SharedStore]]:
     name = request.param
     server = None if name == "sqlite" else server_named(name)
-    with open_ground(name, server) as ground:
-        yield name, ground
+    with open_store(name, server) as store:
+        yield name, store
 
 
 @pytest.fixture(scope="module")
-def truths(ground: tuple[str, Ground]) -> Truths:
-    return Truths(ground[1], ALL)
+def undisturbed(store: tuple[str, SharedStore]) -> UndisturbedRuns:
+    return UndisturbedRuns(store[1], ALL)
 
 
-def run(ground: Ground, truths: Truths, seed: int) -> Report:
-    return Schedule(ground, seed).run(truths)
+def run(store: SharedStore, undisturbed: UndisturbedRuns, seed: int) -> ScheduleResult:
+    return Schedule(store, seed).run(undisturbed)
 
 
 def test_every_schedule_ends_in_the_rows_of_an_undisturbed_night(
-    ground: tuple[str, Ground], truths: Truths
+    store: tuple[str, SharedStore], undisturbed: UndisturbedRuns
 ) -> None:
-    name, place = ground
-    struck: Counter[str] = Counter()
+    name, place = store
+    kills: Counter[str] = Counter()
     counts: Counter[str] = Counter()
     for seed in SCHEDULES[name]:
-        report = run(place, truths, seed)
-        assert report.faults == (), tell(report, name)
-        struck.update(report.struck)
-        counts.update(zombies=report.zombies, repeats=report.repeats)
-    assert KINDS[name] - struck.keys() == set()
-    assert counts["zombies"] > 0
+        result = run(place, undisturbed, seed)
+        assert result.faults == (), describe_faults(result, name)
+        kills.update(result.kills)
+        counts.update(lock_losses=result.lock_losses, repeats=result.repeats)
+    assert KINDS[name] - kills.keys() == set()
+    assert counts["lock_losses"] > 0
     assert counts["repeats"] > 0 or not KINDS[name]
 
 
-def test_a_schedule_is_the_same_each_time(ground: tuple[str, Ground], truths: Truths) -> None:
-    seed = next(seed for seed in count() if run(ground[1], truths, seed).struck.total() > 2)
-    assert run(ground[1], truths, seed) == run(ground[1], truths, seed)
+def test_a_schedule_is_the_same_each_time(
+    store: tuple[str, SharedStore], undisturbed: UndisturbedRuns
+) -> None:
+    seed = next(seed for seed in count() if run(store[1], undisturbed, seed).kills.total() > 2)
+    assert run(store[1], undisturbed, seed) == run(store[1], undisturbed, seed)
 
 
 @pytest.mark.parametrize("kind", ["write", "delete", "commit"])
 def test_a_worker_that_is_struck_leaves_all_as_it_lies(
-    kind: str, ground: tuple[str, Ground]
+    kind: str, store: tuple[str, SharedStore]
 ) -> None:
-    _, place = ground
+    _, place = store
     place.reset()
     folder = batch_folder(place.lake, CONTRACT, SMALL.batch_id)
-    night = Night(
-        ground=place,
-        ledger=Ledger(),
-        specimens=(SMALL,),
+    night = BatchWork(
+        store=place,
+        observations=Observations(),
+        examples=(SMALL,),
         model="a",
         version=place.versions["a"],
         started_at=ARRIVED,
@@ -97,12 +99,12 @@ def test_a_worker_that_is_struck_leaves_all_as_it_lies(
         is_hasty=True,
         is_repeated=False,
     )
-    with guarded_files(place.home, Random(0)):  # noqa: S311 - names of files
+    with stops_at_files(place.home, Random(0)):  # noqa: S311 - names of files
         worker = Worker("a", night.work)
         while not worker.claimed or worker.next.kind != kind:
             worker.switch()
         files = {path: path.stat().st_size for path in place.lake.rglob("*") if path.is_file()}
-        place.strike(worker)
+        place.kill(worker)
     assert {path: path.stat().st_size for path in files} == files  # torn, but there
     assert bool(list(folder.glob(".attempt-*"))) == (kind == "write")
     found = place.read_all()
@@ -136,8 +138,12 @@ def inserts_without_delete(patch: pytest.MonkeyPatch) -> None:
 
 def works_in_place(patch: pytest.MonkeyPatch) -> None:
     def do_stage(
-        folder: Path, _: Path, stage: str, key: Mapping[str, str], work: Callable[[Path], Made]
-    ) -> Made:
+        folder: Path,
+        _: Path,
+        stage: str,
+        key: Mapping[str, str],
+        work: Callable[[Path], StageOutput],
+    ) -> StageOutput:
         done = folder / stage
         done.mkdir(parents=True, exist_ok=True)
         made = work(done)
@@ -155,10 +161,10 @@ def marks_before_sending(patch: pytest.MonkeyPatch) -> None:
         mark_published(engine, [told.outbox_id for told in found], datetime.now(UTC))
         return found
 
-    patch.setattr(nights, "pending_events", marked)
+    patch.setattr(batch_work, "pending_events", marked)
 
 
-@pytest.mark.parametrize("ground", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(
     ("breaks", "fault"),
     [
@@ -172,10 +178,10 @@ def marks_before_sending(patch: pytest.MonkeyPatch) -> None:
 def test_a_promise_that_is_broken_is_noticed(
     breaks: Callable[[pytest.MonkeyPatch], None],
     fault: str,
-    ground: tuple[str, Ground],
-    truths: Truths,
+    store: tuple[str, SharedStore],
+    undisturbed: UndisturbedRuns,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     breaks(monkeypatch)
-    reports = (run(ground[1], truths, seed) for seed in SCHEDULES["sqlite"])
-    assert any(fault in found for report in reports for found in report.faults)
+    results = (run(store[1], undisturbed, seed) for seed in SCHEDULES["sqlite"])
+    assert any(fault in found for result in results for found in result.faults)

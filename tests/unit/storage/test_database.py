@@ -17,12 +17,12 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, StatementError
 
 from expectations.errors import ServiceUnavailableError, UsageError
-from fuzz.databases import fresh_database
 from storage import schema
 from storage.column_types import UtcTime
 from storage.database import connect, read, show_address, write
 from storage.revisions import require_schema, status, upgrade
 from storage.views import views
+from tests.support.postgresql import fresh_database
 
 DATABASES = ("sqlite", "postgresql", "postgresql15")
 SECRET = "s3cr3t"  # noqa: S105 - the password that must not be shown

@@ -12,7 +12,6 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from fuzz.databases import fresh_database
 from storage import schema
 from storage.batches import BatchRejection, reject_batch
 from storage.check import (
@@ -28,6 +27,7 @@ from storage.invariants import BY_HAND, INVARIANTS
 from storage.model_store import promote, rollback
 from storage.replays import find_target, record_replay
 from storage.revisions import upgrade
+from tests.support.postgresql import fresh_database
 from tests.unit.storage.breaks import (
     BREAKS,
     CORRECTED,

@@ -14,12 +14,12 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
 from expectations.errors import NoctuleError, UsageError
-from fuzz.databases import execute
 from storage import schema
 from storage.bulk import insert_frame
 from storage.database import connect, read, write
 from storage.refusals import refused_by_system
 from storage.revisions import status, upgrade
+from tests.support.postgresql import execute
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 ROW = {"kind": "nightly", "state": "running", "started_at": "2026-11-20"}

@@ -13,13 +13,13 @@ from sqlalchemy import Engine
 from sqlalchemy.engine import make_url
 
 from expectations.errors import UsageError
-from fuzz.databases import database_address, execute
 from storage import schema
 from storage.bulk import insert_frame
 from storage.claims import lock_key
 from storage.database import connect, read, write
 from storage.revisions import require_schema, status, upgrade
 from storage.sessions import option_names
+from tests.support.postgresql import database_address, execute
 
 NOWHERE = Path("unused")
 TEXT = "prüf-ß 监控 🦇"

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final
 
-from fuzz.specimens import ALL, GROWN, QUIET, REJECTED, SMALL, Specimen
+from tests.support.workers.example_batches import ALL, GROWN, QUIET, REJECTED, SMALL, ExampleBatch
 
-MIXTURES: Final[Mapping[tuple[Specimen, ...], int]] = {
+MIXTURES: Final[Mapping[tuple[ExampleBatch, ...], int]] = {
     (QUIET, REJECTED): 8,
     (SMALL, REJECTED): 5,
     (SMALL, GROWN): 5,
@@ -34,25 +34,25 @@ WEIGHTS: Final[Mapping[str, int]] = {
     "wait": 10,
     "write": 3,
 }
-"""How much more often than others a step is struck that is rare; guesses, to be struck at all."""
+"""How much more often than others a step is kills that is rare; guesses, to be kills at all."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Temper:
+class ScheduleOptions:
     """How a schedule goes about it."""
 
     workers: int
-    specimens: tuple[Specimen, ...]
+    examples: tuple[ExampleBatch, ...]
     change_ratio: float
     """How often another worker goes on than the one before."""
     crash_ratio: float
-    """How often a step is struck."""
-    zombie_ratio: float
+    """How often a step is kills."""
+    lock_loss_ratio: float
     """How often a worker that holds a batch loses its locks."""
     elsewhere_ratio: float = 0.1
-    """How often it is another worker that is struck than the one that is to go on."""
+    """How often it is another worker that is kills than the one that is to go on."""
     again_ratio: float = 0.5
-    """How often a worker that was struck is begun again at once."""
+    """How often a worker that was kills is begun again at once."""
     late_ratio: float = 0.3
     """How often a worker that lost its locks sleeps until all is done."""
     whole_ratio: float = 0.3
@@ -65,12 +65,12 @@ class Temper:
     """Turns that a worker which lost its locks may sleep else."""
 
 
-def draw_temper(random: Random) -> Temper:
+def draw_options(random: Random) -> ScheduleOptions:
     """Draw how a schedule goes about it."""
-    return Temper(
+    return ScheduleOptions(
         workers=random.choices((2, 3, 4), weights=(17, 2, 1))[0],
-        specimens=random.choices(tuple(MIXTURES), weights=tuple(MIXTURES.values()))[0],
+        examples=random.choices(tuple(MIXTURES), weights=tuple(MIXTURES.values()))[0],
         change_ratio=random.choice((0.05, 0.25, 0.8)),
         crash_ratio=random.choice((0.0, 0.002, 0.004, 0.008)),
-        zombie_ratio=random.choice((0.0, 0.0, 0.01, 0.02)),
+        lock_loss_ratio=random.choice((0.0, 0.0, 0.01, 0.02)),
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Tally:
+class PartResult:
     """What one part did in its seconds."""
 
     counts: Mapping[str, int]

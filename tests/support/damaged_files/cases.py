@@ -13,20 +13,20 @@ import polars as pl
 import zstandard
 from hypothesis import strategies as st
 
-from fuzz.damage import DAMAGES as TEXT_DAMAGES
-from fuzz.damage import (
+from tests.support.damaged_files.originals import Original
+from tests.support.damaged_files.table_damage import DAMAGES as TABLE_DAMAGES
+from tests.support.damaged_files.table_damage import damaged_tables
+from tests.support.damaged_files.text_damage import DAMAGES as TEXT_DAMAGES
+from tests.support.damaged_files.text_damage import (
     add_garbage,
+    damaged_texts,
     delete_bytes,
     flip_bytes,
     insert_bytes,
     some_of,
-    texts,
     truncate,
 )
-from fuzz.file_oracle import Truth, truth_of_frame, truth_of_text
-from fuzz.originals import Original
-from fuzz.tables import DAMAGES as TABLE_DAMAGES
-from fuzz.tables import tables
+from tests.support.oracles.file_oracle import ExpectedFile, expect_frame, expect_text
 
 Form = Literal["plain", "gzip", "zstandard", "Parquet", "Parquet in gzip", "gzip in gzip"]
 Trouble = Literal["vanishes", "is cut", "grows", "is replaced"]
@@ -59,11 +59,11 @@ BYTE_DAMAGES: Final = {
 
 
 @dataclass(frozen=True)
-class Delivery:
+class OtherFile:
     """A file that comes before or after another."""
 
     stored: bytes = field(repr=False)
-    truth: Truth = field(repr=False)
+    expected: ExpectedFile = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -71,14 +71,14 @@ class Case:
     """A file, and what happens to it."""
 
     stored: bytes = field(repr=False)
-    truth: Truth | None = field(repr=False)
+    expected: ExpectedFile | None = field(repr=False)
     """What must become of it; None where that cannot be told, as of damaged Parquet."""
     form: Form
     kinds: tuple[str, ...]
     """What was done to it."""
-    earlier: Delivery | None = None
+    earlier: OtherFile | None = None
     """What came under the same name before it had grown."""
-    inner: Delivery | None = None
+    inner: OtherFile | None = None
     """What comes next if its refusal is obeyed: the same, decompressed."""
     trouble: Trouble | None = None
     """What happens to it while it is worked on."""
@@ -99,7 +99,7 @@ def cases(draw: st.DrawFn, originals: tuple[Original, ...], kind: str | None = N
     """
     form: Form = draw(st.sampled_from([form for form in FORMS if _can_have(form, kind)]))
     made = _draw_table(draw, originals, kind) if form.startswith("Parquet") else None
-    text, kinds = (made[0].stored, made[1]) if made else draw(texts(originals, kind))
+    text, kinds = (made[0].stored, made[1]) if made else draw(damaged_texts(originals, kind))
     stored = text
     if form != "plain":
         intact = stored = _wrap(draw, form, text)
@@ -107,10 +107,10 @@ def cases(draw: st.DrawFn, originals: tuple[Original, ...], kind: str | None = N
             stored = BYTE_DAMAGES[name](draw, stored)
             kinds = (*kinds, name)
         made = made if stored == intact else None
-    truth = made[0].truth if made else None
+    expected_file = made[0].expected if made else None
     case = Case(
         stored=stored,
-        truth=truth if stored.startswith(b"PAR1") else truth_of_text(stored),
+        expected=expected_file if stored.startswith(b"PAR1") else expect_text(stored),
         form=form,
         kinds=kinds,
         inner=made[0] if made and form == "Parquet in gzip" else None,
@@ -134,23 +134,23 @@ def _can_have(form: Form, kind: str | None) -> bool:
 
 def _draw_table(
     draw: st.DrawFn, originals: tuple[Original, ...], kind: str | None
-) -> tuple[Delivery, tuple[str, ...]]:
+) -> tuple[OtherFile, tuple[str, ...]]:
     """Draw a table as Parquet, and the names of what was done to it."""
-    frame, kinds = draw(tables(originals, kind))
+    frame, kinds = draw(damaged_tables(originals, kind))
     stored = _write_parquet(draw, frame)
-    return Delivery(stored, truth_of_frame(frame, stored)), kinds
+    return OtherFile(stored, expect_frame(frame, stored)), kinds
 
 
-def _draw_earlier(draw: st.DrawFn, text: bytes) -> Delivery | None:
+def _draw_earlier(draw: st.DrawFn, text: bytes) -> OtherFile | None:
     """Draw what a text was before it had grown, in a form of its own."""
     cut = text[: draw(st.integers(0, len(text)))]
     forms: tuple[Form, ...] = ("plain", "gzip", "zstandard")
     form = draw(st.sampled_from(forms))
     stored = cut if form == "plain" else _wrap(draw, form, cut)
-    return None if stored.startswith(b"PAR1") else Delivery(stored, truth_of_text(stored))
+    return None if stored.startswith(b"PAR1") else OtherFile(stored, expect_text(stored))
 
 
-KINDS: Final = (*TEXT_DAMAGES, *TABLE_DAMAGES, *BYTE_DAMAGES)
+DAMAGE_KINDS: Final = (*TEXT_DAMAGES, *TABLE_DAMAGES, *BYTE_DAMAGES)
 """All that can be done to a file."""
 
 

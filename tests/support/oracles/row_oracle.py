@@ -70,7 +70,7 @@ def _failed_check(name: str, value: str | float | None) -> str | None:
         return None if value in column.values else IN_SET
     low = -math.inf if column.minimum is None else column.minimum
     high = math.inf if column.maximum is None else column.maximum
-    assert not isinstance(value, str | None)  # noqa: S101 - a contract's mistake
+    assert not isinstance(value, str | None)
     return None if low <= value <= high else BETWEEN
 
 

@@ -28,7 +28,6 @@ from sqlalchemy import Engine
 from expectations.errors import NoctuleError
 from flows.batch import plan_batch
 from flows.settings import Settings
-from fuzz.stand_ins import light_models, light_suites
 from storage.claims import Claim, claim
 from storage.database import DATABASE_FILE, connect
 from storage.lake import batch_folder, discard_attempts
@@ -39,6 +38,7 @@ from tasks.intake.receive import Arrival, receive_file
 from tasks.scoring.stage import BatchJob, explain, score
 from tasks.store import StageSummaries, store_known, store_rejected, store_scored
 from tasks.validation.accept import Refusal, ingest, validate
+from tests.support.pipeline.stand_ins import stand_in_models, stand_in_suites
 
 MEMORY: Final = Path("/dev/shm")  # noqa: S108 - folders in it are made by mkdtemp
 NIGHT: Final = date(2026, 11, 20)
@@ -70,7 +70,7 @@ Stored = Mapping[str, list[dict[str, Any]]]
 
 
 @dataclass(frozen=True)
-class Trial:
+class Outcome:
     """What came of one file."""
 
     batch_id: str | None
@@ -81,7 +81,7 @@ class Trial:
     """Whether the batch was decided before."""
 
 
-class Workbench:
+class Pipeline:
     """A database, a lake and an inbox, used by one process for many files."""
 
     def __init__(self, folder: Path) -> None:
@@ -162,7 +162,7 @@ class Workbench:
         *,
         asks_suite: bool = False,
         before: Callable[[str], None] = lambda _: None,
-    ) -> Trial:
+    ) -> Outcome:
         """Take one file all the way, as the flow does.
 
         Args:
@@ -186,16 +186,16 @@ class Workbench:
             batch_id = arrival.record.batch_id
             folder = batch_folder(self._settings.lake, arrival.record.contract, batch_id)
             with claim(self.engine, folder, batch_id) as held:
-                assert held is not None  # noqa: S101 - nobody else is here
+                assert held is not None
                 if held.is_finished:
-                    return Trial(batch_id, None, is_known=True)
+                    return Outcome(batch_id, None, is_known=True)
                 discard_attempts(folder)
                 job = plan_batch(self._settings, self.engine, arrival, held)
-                with nullcontext() if asks_suite else light_suites():
+                with nullcontext() if asks_suite else stand_in_suites():
                     self._decide(held, job, arrival, before)
         except NoctuleError as error:
-            return Trial(batch_id, error)
-        return Trial(batch_id, None)
+            return Outcome(batch_id, error)
+        return Outcome(batch_id, None)
 
     def _decide(
         self, held: Claim, job: BatchJob, arrival: Arrival, before: Callable[[str], None]
@@ -257,7 +257,7 @@ def memory_folder() -> Path | None:
 
 
 @contextmanager
-def open_workbench(folder: Path | None = None) -> Iterator[Workbench]:
+def open_pipeline(folder: Path | None = None) -> Iterator[Pipeline]:
     """Make a workbench, and remove it in the end.
 
     Args:
@@ -269,5 +269,5 @@ def open_workbench(folder: Path | None = None) -> Iterator[Workbench]:
             stack.callback(shutil.rmtree, place, ignore_errors=True)
         stack.callback(logging.disable, logging.root.manager.disable)
         logging.disable(logging.CRITICAL)  # a line for each stage of each file
-        stack.enter_context(light_models())
-        yield stack.enter_context(closing(Workbench(place)))
+        stack.enter_context(stand_in_models())
+        yield stack.enter_context(closing(Pipeline(place)))

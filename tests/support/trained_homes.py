@@ -57,7 +57,7 @@ def train_home(home: Path, workshop: Path) -> None:
         max_quarantine_ratio=0.5,
     )
     ingested = ingest(job, None)
-    assert isinstance(ingested, IngestSummary)  # noqa: S101 - a simulated file is as it should be
+    assert isinstance(ingested, IngestSummary)
     engine = connect(None, home)
     upgrade(engine)
     train_model(

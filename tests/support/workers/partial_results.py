@@ -1,7 +1,7 @@
 """Sights: what must be seen at every moment of a schedule, by whoever reads.
 
 Belongs here: the batch that is there in part, in the database or in the lake. Does not belong here:
-whether it is the right one (see ``truths``).
+whether it is the right one (see ``undisturbed``).
 """
 
 from collections.abc import Mapping
@@ -9,8 +9,6 @@ from functools import cache
 
 import sqlalchemy as sa
 
-from fuzz.grounds import Ground
-from fuzz.specimens import Specimen
 from storage.lake import RECEIPT, find_fault
 from storage.schema import (
     batch,
@@ -21,22 +19,24 @@ from storage.schema import (
     scoring,
     validation_result,
 )
+from tests.support.workers.example_batches import ExampleBatch
+from tests.support.workers.shared_stores import SharedStore
 
 
-def look(ground: Ground, specimens: Mapping[str, Specimen]) -> list[str]:
+def find_partial_batches(store: SharedStore, examples: Mapping[str, ExampleBatch]) -> list[str]:
     """Say which batches a reader sees half committed at this moment."""
     faults = []
-    for row in ground.ask(_seen(ground.engine.dialect)):
+    for row in store.ask(_seen(store.engine.dialect)):
         batch_id, status, read, said, put_aside, scores, flags, flagged, kept, facts, told = row
-        specimen = specimens[batch_id]
+        example = examples[batch_id]
         is_finished = status != "received"
         found = (read, said or 0, put_aside or 0, flags, facts, told)
         expected = (
-            specimen.rows if is_finished else None,
+            example.rows if is_finished else None,
             scores,
             kept,
             flagged,
-            specimen.facts if is_finished else 0,
+            example.facts if is_finished else 0,
             int(is_finished),
         )
         if found != expected:
@@ -47,16 +47,16 @@ def look(ground: Ground, specimens: Mapping[str, Specimen]) -> list[str]:
     return faults
 
 
-def look_at_lake(ground: Ground, *, is_thorough: bool) -> list[str]:
+def find_partial_stages(store: SharedStore, *, is_thorough: bool) -> list[str]:
     """Say which stages of a batch are there in part: one that can be seen is whole.
 
     Args:
-        ground: whose lake.
-        is_thorough: whether to look into the files, or at their receipts only.
+        store: whose lake.
+        is_thorough: whether to find_partial_batches into the files, or at their receipts only.
     """
     return [
-        f"stage {stage.relative_to(ground.lake)} is not whole"
-        for stage in ground.lake.glob("*/*/[!.]*")
+        f"stage {stage.relative_to(store.lake)} is not whole"
+        for stage in store.lake.glob("*/*/[!.]*")
         if not (stage / RECEIPT).exists() or (is_thorough and find_fault(stage) is not None)
     ]
 

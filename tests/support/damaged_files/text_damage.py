@@ -8,52 +8,20 @@ Each takes the text as it is by then, damaged or not, and whatever it draws shri
 first line, the first cell, the first kind.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from hypothesis import strategies as st
 
-from fuzz.hostile import (
-    ENCODINGS,
-    HOSTILE_CELLS,
-    HOSTILE_NAMES,
-    INSERTED,
-    ODD_LINES,
-    SEPARATORS,
-)
-from fuzz.originals import Original, Slice, slices
+from tests.support.damaged_files import cell_damage
+from tests.support.damaged_files.hostile_values import ENCODINGS, INSERTED, ODD_LINES, SEPARATORS
+from tests.support.damaged_files.lines import draw_place, split_lines
+from tests.support.damaged_files.originals import Original, Slice, slices
 
 Damage = Callable[[st.DrawFn, bytes], bytes]
 
-SPELLINGS: Final[tuple[Callable[[bytes], bytes], ...]] = (
-    bytes.upper,
-    lambda name: name.replace(b"_", b" ").title(),
-    lambda name: name.title().replace(b"_", b""),
-    lambda name: name.replace(b"_", b"-"),
-    lambda name: name.replace(b"_", b"."),
-    lambda name: b"'" + name + b"'",
-    lambda name: b' "' + name + b'"',
-    lambda name: b"#" + name,
-)
-"""How a sensor, a spreadsheet or a person may spell a column's name."""
-
 LONG: Final = (70_000, 9_000, 200_000)
 """Lengths past which something is cut: a line of 64 KiB, and the head in which names are."""
-
-
-def _lines(text: bytes) -> list[bytes]:
-    """Split at line feeds, which stay."""
-    return text.splitlines(keepends=True) if b"\r" not in text else _split_at_feeds(text)
-
-
-def _split_at_feeds(text: bytes) -> list[bytes]:
-    lines = [line + b"\n" for line in text.split(b"\n")]
-    lines[-1] = lines[-1][:-1]
-    return lines if lines[-1] else lines[:-1]
-
-
-def _place(draw: st.DrawFn, lines: Sequence[bytes]) -> int:
-    return draw(st.integers(0, max(len(lines) - 1, 0)))
 
 
 def flip_bytes(draw: st.DrawFn, text: bytes) -> bytes:
@@ -84,31 +52,31 @@ def truncate(draw: st.DrawFn, text: bytes) -> bytes:
 
 def duplicate_line(draw: st.DrawFn, text: bytes) -> bytes:
     """Have a line twice or many times."""
-    lines = _lines(text)
-    at = _place(draw, lines)
+    lines = split_lines(text)
+    at = draw_place(draw, lines)
     return b"".join(lines[:at] + lines[at : at + 1] * draw(st.integers(2, 9)) + lines[at + 1 :])
 
 
 def delete_line(draw: st.DrawFn, text: bytes) -> bytes:
     """Lose a line."""
-    lines = _lines(text)
-    at = _place(draw, lines)
+    lines = split_lines(text)
+    at = draw_place(draw, lines)
     return b"".join(lines[:at] + lines[at + 1 :])
 
 
 def swap_lines(draw: st.DrawFn, text: bytes) -> bytes:
     """Have two lines in each other's place."""
-    lines = _lines(text)
+    lines = split_lines(text)
     if lines:
-        at, other = _place(draw, lines), _place(draw, lines)
+        at, other = draw_place(draw, lines), draw_place(draw, lines)
         lines[at], lines[other] = lines[other], lines[at]
     return b"".join(lines)
 
 
 def join_lines(draw: st.DrawFn, text: bytes) -> bytes:
     """Lose the end of a line."""
-    lines = _lines(text)
-    at = _place(draw, lines)
+    lines = split_lines(text)
+    at = draw_place(draw, lines)
     return b"".join(line.rstrip(b"\r\n") if i == at else line for i, line in enumerate(lines))
 
 
@@ -120,23 +88,23 @@ def split_line(draw: st.DrawFn, text: bytes) -> bytes:
 
 def insert_line(draw: st.DrawFn, text: bytes) -> bytes:
     """Add a line that is no record."""
-    lines = _lines(text)
+    lines = split_lines(text)
     at = draw(st.integers(0, len(lines)))
     return b"".join([*lines[:at], draw(st.sampled_from(ODD_LINES)) + b"\n", *lines[at:]])
 
 
 def repeat_header(draw: st.DrawFn, text: bytes) -> bytes:
     """Have the first line again further down."""
-    lines = _lines(text)
+    lines = split_lines(text)
     at = draw(st.integers(0, len(lines)))
     return b"".join(lines[:at] + lines[:1] + lines[at:])
 
 
 def lengthen_line(draw: st.DrawFn, text: bytes) -> bytes:
     """Make a line very long."""
-    lines = _lines(text)
+    lines = split_lines(text)
     if lines:
-        at = _place(draw, lines)
+        at = draw_place(draw, lines)
         lines[at] = (
             draw(st.sampled_from((b"9", b"x", b",", b'"', b"\xe9"))) * draw(st.sampled_from(LONG))
             + lines[at]
@@ -166,7 +134,7 @@ def change_line_ends(draw: st.DrawFn, text: bytes) -> bytes:
     if draw(st.booleans()):
         return text.replace(b"\n", end)
     return b"".join(
-        line.replace(b"\n", end) if i % 2 else line for i, line in enumerate(_lines(text))
+        line.replace(b"\n", end) if i % 2 else line for i, line in enumerate(split_lines(text))
     )
 
 
@@ -175,8 +143,8 @@ def change_separator(draw: st.DrawFn, text: bytes) -> bytes:
     separator = draw(st.sampled_from(SEPARATORS))
     if draw(st.booleans()):
         return text.replace(b",", separator)
-    lines = _lines(text)
-    at = _place(draw, lines)
+    lines = split_lines(text)
+    at = draw_place(draw, lines)
     return b"".join(
         line.replace(b",", separator) if i == at else line for i, line in enumerate(lines)
     )
@@ -187,128 +155,14 @@ def change_encoding(draw: st.DrawFn, text: bytes) -> bytes:
     return text.decode("latin-1").encode(draw(st.sampled_from(ENCODINGS)))
 
 
-def quote_cells(draw: st.DrawFn, text: bytes) -> bytes:
-    """Put every cell, or every cell of one line, in quotes."""
-    lines = _lines(text)
-    at = None if draw(st.booleans()) else _place(draw, lines)
-    return b"".join(
-        b'"' + line.rstrip(b"\r\n").replace(b",", b'","') + b'"\n' if at in {None, i} else line
-        for i, line in enumerate(lines)
-    )
-
-
-def replace_cells(draw: st.DrawFn, text: bytes) -> bytes:
-    """Put something hostile into cells of a few lines."""
-    lines = _lines(text)
-    for _ in range(draw(st.integers(1, 4)) if lines else 0):
-        at = _place(draw, lines)
-        body = lines[at].rstrip(b"\r\n")
-        cells = body.split(b",")
-        cells[draw(st.integers(0, len(cells) - 1))] = draw(st.sampled_from(HOSTILE_CELLS))
-        lines[at] = b",".join(cells) + lines[at][len(body) :]
-    return b"".join(lines)
-
-
-def pad_lines(draw: st.DrawFn, text: bytes) -> bytes:
-    """Put blanks around every line, which numbers may have."""
-    before, after = draw(st.sampled_from(((b"", b" "), (b"", b"\t"), (b" ", b""), (b"  ", b" \t"))))
-    lines = [(line, line.rstrip(b"\r\n")) for line in _lines(text)]
-    return b"".join(before + body + after + line[len(body) :] for line, body in lines)
-
-
-def replace_column(draw: st.DrawFn, text: bytes) -> bytes:
-    """Put one hostile value into a cell of every line, or of every line but the first."""
-    value = draw(st.sampled_from(HOSTILE_CELLS))
-    column = draw(st.integers(0, 41))
-    first = draw(st.integers(0, 1))
-
-    def change(cells: list[bytes], index: int) -> list[bytes]:
-        return [*cells[:column], value, *cells[column + 1 :]] if index >= first else cells
-
-    return _change_cells(text, change)
-
-
-def drop_column(draw: st.DrawFn, text: bytes) -> bytes:
-    """Leave a column out."""
-    column = draw(st.integers(0, 42))
-    return _change_cells(text, lambda cells, _: cells[:column] + cells[column + 1 :])
-
-
-def duplicate_column(draw: st.DrawFn, text: bytes) -> bytes:
-    """Have a column twice."""
-    column = draw(st.integers(0, 42))
-    return _change_cells(text, lambda cells, _: cells[: column + 1] + cells[column:])
-
-
-def reorder_columns(draw: st.DrawFn, text: bytes) -> bytes:
-    """Have the columns in another order."""
-    turn = draw(st.integers(1, 42))
-    if draw(st.booleans()):
-        return _change_cells(text, lambda cells, _: cells[::-1])
-    return _change_cells(text, lambda cells, _: cells[turn:] + cells[:turn])
-
-
-def add_column(draw: st.DrawFn, text: bytes) -> bytes:
-    """Add a column under a name that may be anything."""
-    name = draw(st.sampled_from(HOSTILE_NAMES))
-    value = draw(st.sampled_from((b"1", b"x", b"", *HOSTILE_CELLS)))
-    column = draw(st.integers(0, 42))
-
-    def change(cells: list[bytes], index: int) -> list[bytes]:
-        return [*cells[:column], value if index else name, *cells[column:]]
-
-    return _change_cells(text, change)
-
-
-def rename_column(draw: st.DrawFn, text: bytes) -> bytes:
-    """Call a column something else."""
-    name = draw(st.sampled_from(HOSTILE_NAMES))
-    column = draw(st.integers(0, 41))
-
-    def change(cells: list[bytes], index: int) -> list[bytes]:
-        return cells if index else [*cells[:column], name, *cells[column + 1 :]]
-
-    return _change_cells(text, change)
-
-
-def respell_header(draw: st.DrawFn, text: bytes) -> bytes:
-    """Write the names of the first line in another way, or begin with a comment."""
-    respell = draw(st.sampled_from(SPELLINGS))
-    lines = _lines(text)
-    if lines:
-        body = lines[0].rstrip(b"\r\n")
-        lines[0] = b",".join(map(respell, body.split(b","))) + lines[0][len(body) :]
-    return draw(st.sampled_from((b"", b"", b"# made by hand\n", b"sep=,\n", b"a title\n"))) + (
-        b"".join(lines)
-    )
-
-
-def replace_header(draw: st.DrawFn, text: bytes) -> bytes:
-    """Have names of another table, or none, in the first line or above it."""
-    lines = _lines(text)
-    width = lines[0].count(b",") + draw(st.sampled_from((1, 1, 0, 2))) if lines else 1
-    name = draw(st.sampled_from((b"f%d", b"%d", b"Column %d", b"x.%d")))
-    header = b",".join(name % number for number in range(draw(st.integers(0, 1)), width)) + b"\n"
-    return b"".join([header, *lines[draw(st.integers(0, 1)) :]])
-
-
-def _change_cells(text: bytes, change: Callable[[list[bytes], int], list[bytes]]) -> bytes:
-    """Change the cells of every line; the first line is number 0."""
-    changed = []
-    for index, line in enumerate(_lines(text)):
-        body = line.rstrip(b"\r\n")
-        changed.append(b",".join(change(body.split(b","), index)) + line[len(body) :])
-    return b"".join(changed)
-
-
 DAMAGES: Final[Mapping[str, Damage]] = {
-    "cells replaced": replace_cells,
-    "columns of one value": replace_column,
-    "columns added": add_column,
-    "columns dropped": drop_column,
-    "columns duplicated": duplicate_column,
-    "columns renamed": rename_column,
-    "columns reordered": reorder_columns,
+    "cells replaced": cell_damage.replace_cells,
+    "columns of one value": cell_damage.replace_column,
+    "columns added": cell_damage.add_column,
+    "columns dropped": cell_damage.drop_column,
+    "columns duplicated": cell_damage.duplicate_column,
+    "columns renamed": cell_damage.rename_column,
+    "columns reordered": cell_damage.reorder_columns,
     "bytes flipped": flip_bytes,
     "bytes inserted": insert_bytes,
     "bytes deleted": delete_bytes,
@@ -321,16 +175,16 @@ DAMAGES: Final[Mapping[str, Damage]] = {
     "lines split": split_line,
     "lines swapped": swap_lines,
     "headers repeated": repeat_header,
-    "headers replaced": replace_header,
-    "headers respelt": respell_header,
+    "headers replaced": cell_damage.replace_header,
+    "headers respelt": cell_damage.respell_header,
     "blank lines first": lead_with_blanks,
     "copies glued": glue,
     "garbage behind the end": add_garbage,
     "line ends changed": change_line_ends,
     "separators changed": change_separator,
     "encodings changed": change_encoding,
-    "cells quoted": quote_cells,
-    "blanks around lines": pad_lines,
+    "cells quoted": cell_damage.quote_cells,
+    "blanks around lines": cell_damage.pad_lines,
 }
 """By what is counted of it. The first ones shrink best and leave the file most like a file."""
 
@@ -348,7 +202,7 @@ def write_text(draw: st.DrawFn, original: Slice) -> bytes:
 
 
 @st.composite
-def texts(
+def damaged_texts(
     draw: st.DrawFn, originals: tuple[Original, ...], kind: str | None = None
 ) -> tuple[bytes, tuple[str, ...]]:
     """Draw a text with some damage, and the names of what was done to it."""

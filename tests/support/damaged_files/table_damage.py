@@ -12,9 +12,9 @@ import polars as pl
 from hypothesis import strategies as st
 
 from expectations.nsl_kdd import NSL_KDD
-from fuzz.damage import some_of
-from fuzz.hostile import HOSTILE_CELLS, HOSTILE_NAMES
-from fuzz.originals import Original, Slice, slices
+from tests.support.damaged_files.hostile_values import HOSTILE_CELLS, HOSTILE_NAMES
+from tests.support.damaged_files.originals import Original, Slice, slices
+from tests.support.damaged_files.text_damage import some_of
 
 Damage = Callable[[st.DrawFn, pl.DataFrame], pl.DataFrame]
 
@@ -46,7 +46,7 @@ MOST_DAMAGES: Final = 3
 
 
 @st.composite
-def tables(
+def damaged_tables(
     draw: st.DrawFn, originals: tuple[Original, ...], kind: str | None = None
 ) -> tuple[pl.DataFrame, tuple[str, ...]]:
     """Draw a table with some damage, and the names of what was done to it."""

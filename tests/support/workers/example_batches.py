@@ -1,7 +1,7 @@
 """Specimens: a few small batches, one of each kind that a night has to store, and their results.
 
 Belongs here: what the batches are, and what each stage makes of them. Does not belong here: who
-works on them (see ``nights``), or what must come of it (``truths``).
+works on them (see ``batch_work``), or what must come of it (``undisturbed``).
 """
 
 import io
@@ -30,7 +30,7 @@ THRESHOLD: Final = 4.0
 
 ARRIVED: Final = datetime(2026, 11, 21, 4, 30, tzinfo=UTC)
 LINE_BYTES: Final = 100
-"""Of each line of a specimen."""
+"""Of each line of a example."""
 
 QUARANTINE: Final = "quarantine.parquet"
 SCORES: Final = "scores.parquet"
@@ -39,7 +39,7 @@ REASONS: Final = "reasons.parquet"
 DRIFT: Final = "drift.parquet"
 
 
-class Made(BaseModel):
+class StageOutput(BaseModel):
     """A stage's summary."""
 
     rows: int
@@ -48,7 +48,7 @@ class Made(BaseModel):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Specimen:
+class ExampleBatch:
     """One batch."""
 
     name: str
@@ -61,7 +61,7 @@ class Specimen:
     has_drift: bool = False
     facts: int = 0
     """Outcomes of expectations."""
-    beginning: "Specimen | None" = None
+    beginning: "ExampleBatch | None" = None
     """The batch whose content is the beginning of this one."""
 
     @property
@@ -94,7 +94,7 @@ class Specimen:
         return tuple(range(first, self.rows + 1))
 
 
-SMALL: Final = Specimen(
+SMALL: Final = ExampleBatch(
     name="small",
     rows=4,
     quarantined=(2, 4),
@@ -103,10 +103,12 @@ SMALL: Final = Specimen(
     facts=2,
 )
 
-QUIET: Final = Specimen(name="quiet", rows=3, quarantined=(3,), flagged={"a": (), "b": ()}, facts=1)
+QUIET: Final = ExampleBatch(
+    name="quiet", rows=3, quarantined=(3,), flagged={"a": (), "b": ()}, facts=1
+)
 """Nothing is flagged, so there are no reasons; its drift is not measured either."""
 
-GROWN: Final = Specimen(
+GROWN: Final = ExampleBatch(
     name="grown",
     rows=6,
     quarantined=(2, 4),
@@ -117,7 +119,7 @@ GROWN: Final = Specimen(
 )
 """The first one's file, come again with more rows."""
 
-REJECTED: Final = Specimen(
+REJECTED: Final = ExampleBatch(
     name="rejected", rows=3, flagged={"a": (), "b": ()}, is_rejected=True, facts=3
 )
 
@@ -125,29 +127,31 @@ ALL: Final = (SMALL, QUIET, GROWN, REJECTED)
 
 
 @cache
-def ingested(specimen: Specimen, known: str | None) -> tuple[Made, Mapping[str, bytes]]:
+def ingested(example: ExampleBatch, known: str | None) -> tuple[StageOutput, Mapping[str, bytes]]:
     """Make the first stage's files: the quarantined rows."""
-    new = specimen.numbers(known)
-    rows = [number for number in specimen.quarantined if number in new]
+    new = example.numbers(known)
+    rows = [number for number in example.quarantined if number in new]
     frame = pl.DataFrame(
         {
             "row_number": rows,
             "line_number": [number + 1 for number in rows],
             "stage": ["ingest"] * len(rows),
             "reasons": [["not UTF-8", "3 fields"]] * len(rows),
-            "raw": [f"{specimen.name},\xff{number}".encode("latin-1") for number in rows],
+            "raw": [f"{example.name},\xff{number}".encode("latin-1") for number in rows],
         },
         schema_overrides={"row_number": pl.Int64, "line_number": pl.Int64, "raw": pl.Binary},
     )
     files = {QUARANTINE: _parquet(frame)} if rows else {}
-    return Made(rows=len(new) - len(rows), files=tuple(files)), files
+    return StageOutput(rows=len(new) - len(rows), files=tuple(files)), files
 
 
 @cache
-def scored(specimen: Specimen, known: str | None, model: str) -> tuple[Made, Mapping[str, bytes]]:
+def scored(
+    example: ExampleBatch, known: str | None, model: str
+) -> tuple[StageOutput, Mapping[str, bytes]]:
     """Make the second stage's files: scores, flagged rows, their reasons, drift."""
-    rows = [number for number in specimen.numbers(known) if number not in specimen.quarantined]
-    flagged = [number for number in specimen.flagged[model] if number in rows]
+    rows = [number for number in example.numbers(known) if number not in example.quarantined]
+    flagged = [number for number in example.flagged[model] if number in rows]
     shift = MODELS.index(model) / 4
     scores = [THRESHOLD * (2 if number in flagged else 0.5) + number / 8 + shift for number in rows]
     frames = {
@@ -189,7 +193,7 @@ def scored(specimen: Specimen, known: str | None, model: str) -> tuple[Made, Map
                 for rank, feature in enumerate(("duration", "service"), start=1)
             ]
         )
-    if specimen.has_drift:
+    if example.has_drift:
         frames[DRIFT] = pl.DataFrame(
             {
                 "column": ["duration", "service"],
@@ -202,7 +206,7 @@ def scored(specimen: Specimen, known: str | None, model: str) -> tuple[Made, Map
             }
         )
     files = {name: _parquet(frame) for name, frame in frames.items()}
-    return Made(rows=len(rows), files=tuple(files)), files
+    return StageOutput(rows=len(rows), files=tuple(files)), files
 
 
 def _parquet(frame: pl.DataFrame) -> bytes:
@@ -212,9 +216,9 @@ def _parquet(frame: pl.DataFrame) -> bytes:
 
 
 def result_of(
-    specimen: Specimen,
+    example: ExampleBatch,
     folder: Path,
-    stages: Mapping[str, Made],
+    stages: Mapping[str, StageOutput],
     model: str,
     version: str,
     times: tuple[datetime, datetime],
@@ -223,7 +227,7 @@ def result_of(
     """Put the result of a scored batch together, from what its stages said.
 
     Args:
-        specimen: the batch.
+        example: the batch.
         folder: its own.
         stages: their summaries, by name, in their order; one alone where all rows are known.
         model: one of ``MODELS``.
@@ -232,15 +236,15 @@ def result_of(
         known: the batch that accounts for its known rows, if any.
     """
     files = {name: folder / stage / name for stage, made in stages.items() for name in made.files}
-    new = specimen.numbers(known)
-    scored = [number for number in new if number not in specimen.quarantined]
+    new = example.numbers(known)
+    scored = [number for number in new if number not in example.quarantined]
     scoring = ScoringResult(
         model_version=version,
         operating_point="default",
         threshold=THRESHOLD,
         target_flag_rate=0.25,
         rows_scored=len(scored),
-        rows_flagged=len([number for number in specimen.flagged[model] if number in new]),
+        rows_flagged=len([number for number in example.flagged[model] if number in new]),
         scores=tuple(files[name] for name in (SCORES,) if name in files),
         flagged=tuple(files[name] for name in (FLAGGED,) if name in files),
         reasons=files.get(REASONS),
@@ -249,18 +253,18 @@ def result_of(
         finished_at=times[1],
     )
     return BatchResult(
-        rows_read=specimen.rows,
+        rows_read=example.rows,
         rows_scored=len(scored),
         rows_quarantined=len(new) - len(scored),
-        rows_known=specimen.rows - len(new),
+        rows_known=example.rows - len(new),
         scoring=scoring if new else None,
         quarantine=tuple(files[name] for name in (QUARANTINE,) if name in files),
-        validation=_facts(specimen),
+        validation=_facts(example),
         events=(
             OutboxEvent(
-                key=f"{specimen.batch_id}:{version if new else 'known'}",
+                key=f"{example.batch_id}:{version if new else 'known'}",
                 event="noctule.batch.scored",
-                payload={"batch_id": specimen.batch_id, "rows_scored": len(scored)},
+                payload={"batch_id": example.batch_id, "rows_scored": len(scored)},
             ),
         ),
         started_at=times[0],
@@ -268,17 +272,17 @@ def result_of(
     )
 
 
-def rejection_of(specimen: Specimen, times: tuple[datetime, datetime]) -> BatchRejection:
+def rejection_of(example: ExampleBatch, times: tuple[datetime, datetime]) -> BatchRejection:
     """Put the rejection of a batch together."""
     return BatchRejection(
         reason="every row is of another protocol",
-        rows_read=specimen.rows,
-        validation=_facts(specimen),
+        rows_read=example.rows,
+        validation=_facts(example),
         events=(
             OutboxEvent(
-                key=f"{specimen.batch_id}:rejected",
+                key=f"{example.batch_id}:rejected",
                 event="noctule.batch.rejected",
-                payload={"batch_id": specimen.batch_id, "rows_rejected": specimen.rows},
+                payload={"batch_id": example.batch_id, "rows_rejected": example.rows},
             ),
         ),
         started_at=times[0],
@@ -286,18 +290,18 @@ def rejection_of(specimen: Specimen, times: tuple[datetime, datetime]) -> BatchR
     )
 
 
-def _facts(specimen: Specimen) -> tuple[ExpectationResult, ...]:
+def _facts(example: ExampleBatch) -> tuple[ExpectationResult, ...]:
     return tuple(
         ExpectationResult(
             suite="rows",
             expectation=f"expectation {ordinal}",
             column="duration" if ordinal == 1 else None,
             severity="required",
-            is_success=not specimen.is_rejected,
-            rows_checked=specimen.rows,
-            rows_failed=specimen.rows if specimen.is_rejected else 0,
+            is_success=not example.is_rejected,
+            rows_checked=example.rows,
+            rows_failed=example.rows if example.is_rejected else 0,
             observed=None,
             expected="0 to 1",
         )
-        for ordinal in range(1, specimen.facts + 1)
+        for ordinal in range(1, example.facts + 1)
     )

@@ -2,7 +2,7 @@
 
 Belongs here: making a database of either kind ready, emptying it, and what only the system or the
 server can do to a worker. Does not belong here: which servers there are (see ``databases``), or
-what is done on the ground.
+what is done on the store.
 """
 
 import fcntl
@@ -23,14 +23,19 @@ import psycopg
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine
 
-from fuzz.databases import debian_server, embedded_server, fresh_database, has_debian_server
-from fuzz.guards import guard_driver, guard_engine
-from fuzz.specimens import CONTRACT, MODELS
-from fuzz.steps import Holdings, Worker
 from storage.database import connect
 from storage.model_store import promote, register_model
 from storage.revisions import upgrade
 from storage.schema import metadata
+from tests.support.postgresql import (
+    debian_server,
+    embedded_server,
+    fresh_database,
+    has_debian_server,
+)
+from tests.support.workers.example_batches import CONTRACT, MODELS
+from tests.support.workers.stops import stop_at_driver_calls, stop_at_statements
+from tests.support.workers.worker import Holdings, Worker
 
 SERVERS: Final[Mapping[str, Callable[[], AbstractContextManager[str]]]] = {
     "postgresql": embedded_server,
@@ -53,7 +58,7 @@ END_MS: Final = 60_000
 """How long a session may take to end once it was told to. A guess, far above what it takes."""
 
 
-class Ground(ABC):
+class SharedStore(ABC):
     """A database with two registered models and nothing else, and an empty lake."""
 
     def __init__(self, url: str | None, home: Path) -> None:
@@ -66,7 +71,7 @@ class Ground(ABC):
         self.home, self.lake, self.models = home, home / "lake", home / "models"
         self.engine = connect(url, home)
         upgrade(self.engine)
-        guard_engine(self.engine)
+        stop_at_statements(self.engine)
         self._prepare(url)
         self.engine.dispose()  # what it opens from now on is as it was prepared
         self.versions = {content: self._register(content) for content in MODELS}
@@ -112,13 +117,13 @@ class Ground(ABC):
         shutil.rmtree(self.lake, ignore_errors=True)
         self.change([f"DELETE FROM {name}" for name in self._filled])  # noqa: S608 - the schema's names
 
-    def strike(self, worker: Worker) -> None:
+    def kill(self, worker: Worker) -> None:
         """Kill a worker: whatever it holds is taken back, then its stack is unwound."""
         connections = worker.holdings.open_connections()
         self._end_sessions(connections)
         for each in connections:
             each.invalidate()  # closes it as it is, and says nothing to the database
-        worker.strike()
+        worker.kill()
         worker.holdings = Holdings()
 
     def close(self) -> None:
@@ -155,7 +160,7 @@ def _read_whole(table: sa.Table) -> str:
     return str(sa.select(table).order_by(*table.primary_key))
 
 
-class SqliteGround(Ground):
+class SqliteStore(SharedStore):
     """SQLite in the home."""
 
     def _prepare(self, url: str | None) -> None:  # noqa: ARG002 - PostgreSQL's
@@ -204,14 +209,14 @@ def _leave_to_the_system(driver: sqlite3.Connection, *_: object) -> None:
     driver.execute("PRAGMA synchronous = OFF")
 
 
-class PostgresqlGround(Ground):
+class PostgresqlStore(SharedStore):
     """A database of a PostgreSQL server, which nothing else uses."""
 
     def _prepare(self, url: str | None) -> None:
         """Open another session."""
         self._watch = psycopg.connect(url or "", autocommit=True)
         self._watch.execute(f"SET statement_timeout = '{WATCH_TIMEOUT}'".encode())
-        guard_driver(self.engine, self._is_waiting)
+        stop_at_driver_calls(self.engine, self._is_waiting)
         _keep_sessions(self.engine)
 
     def reset(self) -> None:
@@ -271,7 +276,7 @@ class PostgresqlGround(Ground):
         left = len(connections)
         while left:
             ended = ends.poll(END_MS)
-            assert ended, "a session does not end"  # noqa: S101 - our own mistake
+            assert ended, "a session does not end"
             for socket, _ in ended:
                 ends.unregister(socket)
             left -= len(ended)
@@ -283,7 +288,7 @@ def _keep_sessions(engine: Engine) -> None:
     It changes nothing but the time, by half: a session that a schedule ended is told to the pool.
     """
     pool: Any = engine.pool
-    pool._pre_ping, pool._pool.use_lifo, pool._pool.maxsize = False, True, POOL_SIZE  # noqa: SLF001 - only create_engine can set them
+    pool._pre_ping, pool._pool.use_lifo, pool._pool.maxsize = False, True, POOL_SIZE
 
     @sa.event.listens_for(engine, "handle_error")
     def _keep_others(context: sa.ExceptionContext) -> None:
@@ -298,7 +303,7 @@ def _session(connection: Connection) -> psycopg.pq.abc.PGconn:
 
 
 def available_databases() -> tuple[str, ...]:
-    """Name the databases that a ground can be made in on this machine."""
+    """Name the databases that a store can be made in on this machine."""
     return tuple(
         name
         for name in ("sqlite", *SERVERS)
@@ -307,8 +312,8 @@ def available_databases() -> tuple[str, ...]:
 
 
 @contextmanager
-def open_ground(database: str, server: str | None = None) -> Iterator[Ground]:
-    """Make a ground, and remove all of it afterwards.
+def open_store(database: str, server: str | None = None) -> Iterator[SharedStore]:
+    """Make a store, and remove all of it afterwards.
 
     Args:
         database: ``sqlite``, or one of ``SERVERS``.
@@ -317,11 +322,11 @@ def open_ground(database: str, server: str | None = None) -> Iterator[Ground]:
     with ExitStack() as stack:
         place = MEMORY if os.access(MEMORY, os.W_OK) else None
         home = Path(stack.enter_context(TemporaryDirectory(prefix="noctule-", dir=place)))
-        ground: Ground
+        store: SharedStore
         if database == "sqlite":
-            ground = SqliteGround(None, home)
+            store = SqliteStore(None, home)
         else:
             server = server or stack.enter_context(SERVERS[database]())
-            ground = PostgresqlGround(stack.enter_context(fresh_database(server)), home)
-        stack.callback(ground.close)
-        yield ground
+            store = PostgresqlStore(stack.enter_context(fresh_database(server)), home)
+        stack.callback(store.close)
+        yield store

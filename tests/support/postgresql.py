@@ -75,7 +75,7 @@ def debian_server() -> Iterator[str]:
         def call(program: str, *arguments: str | Path) -> None:
             # A log of its own: a server that inherits a pipe keeps its reader waiting.
             with (Path(folder) / f"{program}.log").open("ab") as log:
-                subprocess.run(  # noqa: S603 - Debian's own programs
+                subprocess.run(
                     [PROGRAMS_15 / program, "--pgdata", data, *arguments],
                     user=owner,
                     cwd=folder,
@@ -115,7 +115,7 @@ def pooler(server: str, **settings: str) -> Iterator[str]:
         )
         with (
             (Path(folder) / "pgbouncer.log").open("wb") as log,
-            subprocess.Popen(  # noqa: S603 - Debian's own program
+            subprocess.Popen(
                 [POOLER, configuration], user=owner, cwd=folder, stdout=log, stderr=log
             ) as process,
         ):

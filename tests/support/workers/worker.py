@@ -1,11 +1,11 @@
-"""Steps: a worker that stops before everything it does, until it is told to go on or struck dead.
+"""Steps: a worker that stops before everything it does, until it is told to go on or kills dead.
 
 Belongs here: the worker as a greenlet, and what is known of it from outside. Does not belong here:
-what it does (see ``nights``), which of its calls are steps (``guards``), or who goes next
+what it does (see ``batch_work``), which of its calls are steps (``guards``), or who goes next
 (``schedules``).
 
 Workers share one thread and hand it over at their steps only, so that an interleaving is the same
-each time. A worker that is struck is as dead as after ``kill -9``: its sessions are ended from the
+each time. A worker that is kills is as dead as after ``kill -9``: its sessions are ended from the
 outside first, and while its stack unwinds every call that would have an effect raises again, so
 that no ``finally`` cleans up. Only the closing of descriptors goes through, as the system does it.
 """
@@ -18,7 +18,7 @@ from greenlet import getcurrent, greenlet
 from sqlalchemy import Connection
 
 
-class Crash(BaseException):
+class WorkerKilled(BaseException):
     """A worker is dead; nothing may catch it but the worker's own beginning."""
 
 
@@ -64,19 +64,19 @@ class Worker(greenlet):  # type: ignore[misc]  # has no types
         self.name = name
         self.next = Step("call", "begin")
         self.holdings = Holdings()
-        self.is_struck = False
+        self.is_killed = False
         self.is_waiting = False
         """Whether it waits for a lock of the database that another worker has."""
         self.is_holding = False
         """Whether it holds a batch, finished or not."""
         self.claimed: str | None = None
         """The batch that it holds and has not finished."""
-        self.is_zombie = False
+        self.has_lost_locks = False
         """Whether its locks were taken away from it while it held that batch."""
         self.run_id: int | None = None
         """The run whose life it is, for as long as it has the lock of it."""
         self.error: BaseException | None = None
-        """What ended it, unless it was struck."""
+        """What ended it, unless it was kills."""
         self._work = work
         self.switch()
 
@@ -85,10 +85,10 @@ class Worker(greenlet):  # type: ignore[misc]  # has no types
             self.step("call", "begin")
             self._work(self)
             self.step("call", "end")
-        except Crash:
+        except WorkerKilled:
             pass
         except BaseException as error:  # noqa: BLE001 - handed to whoever made the schedule
-            if not self.is_struck:  # else it is an echo of the death
+            if not self.is_killed:  # else it is an echo of the death
                 self.error = error
 
     @property
@@ -104,19 +104,19 @@ class Worker(greenlet):  # type: ignore[misc]  # has no types
         """Hand the thread over to whoever decides what happens next.
 
         Raises:
-            Crash: nothing happens next, as the worker is dead.
+            WorkerKilled: nothing happens next, as the worker is dead.
         """
-        if self.is_struck:
-            raise Crash
+        if self.is_killed:
+            raise WorkerKilled
         self.next = upcoming
-        assert self.parent is not None, "a worker has been begun by another greenlet"  # noqa: S101 - our own mistake
+        assert self.parent is not None, "a worker has been begun by another greenlet"
         self.parent.switch()
 
-    def strike(self) -> None:
+    def kill(self) -> None:
         """Unwind its stack without effect; its sessions are gone by now."""
-        self.is_struck = True
+        self.is_killed = True
         if not self.dead:
-            self.throw(Crash())
+            self.throw(WorkerKilled())
 
 
 def current_worker() -> Worker | None:

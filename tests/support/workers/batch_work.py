@@ -1,7 +1,7 @@
 """Nights: what one worker does with its batches, call by call as the flows do it.
 
 Belongs here: the order of the calls to ``storage``, and what is seen while they are made. Does not
-belong here: what the batches hold (see ``specimens``), or who is struck when (``schedules``).
+belong here: what the batches hold (see ``examples``), or who is kills when (``schedules``).
 
 It follows ``flows.batch`` and ``flows.stores.record_run`` without Prefect; what changes the order
 of the calls there has to be done here too.
@@ -18,15 +18,23 @@ from typing import Final
 from polars.exceptions import PolarsError
 
 from expectations.errors import NoctuleError
-from fuzz.grounds import Ground
-from fuzz.specimens import CONTRACT, Made, Specimen, ingested, rejection_of, result_of, scored
-from fuzz.steps import Worker
 from storage.batches import commit_batch, find_delivery, record_delivery, reject_batch
 from storage.claims import Claim, ClaimLostError, OvertakenError, claim
 from storage.growth import find_possible_prefixes
 from storage.lake import batch_folder, discard_attempts, run_stage
 from storage.outbox import PendingEvent, mark_published, pending_events
 from storage.runs import RunState, close_killed_runs, finish_run, open_run
+from tests.support.workers.example_batches import (
+    CONTRACT,
+    ExampleBatch,
+    StageOutput,
+    ingested,
+    rejection_of,
+    result_of,
+    scored,
+)
+from tests.support.workers.shared_stores import SharedStore
+from tests.support.workers.worker import Worker
 
 MINUTE: Final = timedelta(minutes=1)
 
@@ -45,16 +53,16 @@ class Commit:
 
 
 @dataclass(eq=False)
-class Ledger:
+class Observations:
     """What was seen of a schedule from outside the database, and what of it must not be."""
 
     faults: list[str] = field(default_factory=list)
     holders: dict[str, list[Worker]] = field(default_factory=dict)
     """Those that hold each batch now, or believe so."""
-    haunted: set[str] = field(default_factory=set)
+    worked_without_lock: set[str] = field(default_factory=set)
     """Batches that a worker went on with after it had lost its lock."""
-    littered: set[str] = field(default_factory=set)
-    """Those among them where such a worker was struck."""
+    killed_without_lock: set[str] = field(default_factory=set)
+    """Those among them where such a worker was kills."""
     commits: dict[str, list[Commit]] = field(default_factory=dict)
     lost: list[tuple[str, int]] = field(default_factory=list)
     """Claims that were refused at the commit: batch and token."""
@@ -69,7 +77,7 @@ class Ledger:
     def held(self, worker: Worker, batch_id: str, held: Claim) -> Iterator[None]:
         """Note who holds a batch; only who has lost its lock may hold it beside another."""
         holders = self.holders.setdefault(batch_id, [])
-        alive = [each.name for each in holders if not (each.is_zombie or each.is_struck)]
+        alive = [each.name for each in holders if not (each.has_lost_locks or each.is_killed)]
         if alive:
             self.faults.append(f"{worker.name} was given batch {batch_id[:8]}, which {alive} holds")
         holders.append(worker)
@@ -78,7 +86,7 @@ class Ledger:
             yield
         finally:
             holders.remove(worker)
-            worker.is_holding, worker.claimed, worker.is_zombie = False, None, False
+            worker.is_holding, worker.claimed, worker.has_lost_locks = False, None, False
 
     def receive(self, told: PendingEvent) -> None:
         """Take an event, or drop it as one that was taken before."""
@@ -88,16 +96,18 @@ class Ledger:
         if first != told:
             self.faults.append(f"event {told.key} was delivered again with other content")
 
-    def judge(self, worker: Worker, batch_id: str, error: Exception, held: Claim | None) -> None:
+    def note_error(
+        self, worker: Worker, batch_id: str, error: Exception, held: Claim | None
+    ) -> None:
         """Note an error that nothing in the schedule explains."""
-        if worker.is_struck:
+        if worker.is_killed:
             return  # an echo of its death
-        is_haunted = batch_id in self.haunted
-        if isinstance(error, ClaimLostError) and is_haunted and held is not None:
+        lost_lock = batch_id in self.worked_without_lock
+        if isinstance(error, ClaimLostError) and lost_lock and held is not None:
             self.lost.append((batch_id, held.token))
         elif isinstance(error, OvertakenError) or (
             # A worker without a lock and the batch's holder take files from each other.
-            is_haunted and isinstance(error, (OSError, PolarsError, NoctuleError))
+            lost_lock and isinstance(error, (OSError, PolarsError, NoctuleError))
         ):
             pass
         else:
@@ -106,12 +116,12 @@ class Ledger:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Night:
+class BatchWork:
     """One worker's work, from the first batch to the last."""
 
-    ground: Ground
-    ledger: Ledger
-    specimens: tuple[Specimen, ...]
+    store: SharedStore
+    observations: Observations
+    examples: tuple[ExampleBatch, ...]
     """In the order they are worked on."""
     model: str
     """The champion's content, as it was when the night began."""
@@ -128,96 +138,96 @@ class Night:
     def work(self, worker: Worker) -> None:
         """Do all of it."""
         if self.is_whole:
-            close_killed_runs(self.ground.engine, self.started_at)
-        received: set[Specimen] = set()
-        for specimen in self.specimens:
-            arrived = specimen.delivery(self._inbox, self.started_at, ())
+            close_killed_runs(self.store.engine, self.started_at)
+        received: set[ExampleBatch] = set()
+        for example in self.examples:
+            arrived = example.delivery(self._inbox, self.started_at, ())
             known = find_delivery(
-                self.ground.engine, arrived.source, arrived.size_bytes, arrived.modified_at
+                self.store.engine, arrived.source, arrived.size_bytes, arrived.modified_at
             )
             if known is None or not known.is_finished or not self.is_hasty:
-                self._receive(specimen, received)
-                worker.step("call", f"run {specimen.name}")
-                self._run(worker, specimen)
+                self._receive(example, received)
+                worker.step("call", f"run {example.name}")
+                self._run(worker, example)
         if self.is_whole:
             self._publish(worker)  # any left by an earlier night
 
     @property
     def _inbox(self) -> Path:
-        return self.ground.home / "inbox"
+        return self.store.home / "inbox"
 
-    def _receive(self, specimen: Specimen, received: set[Specimen]) -> None:
+    def _receive(self, example: ExampleBatch, received: set[ExampleBatch]) -> None:
         """Record the delivery of a batch, after that of its beginning: a file grows at its end."""
-        if specimen in received:
+        if example in received:
             return
-        received.add(specimen)
+        received.add(example)
         beginnings: tuple[str, ...] = ()
-        if specimen.beginning is not None:
-            self._receive(specimen.beginning, received)
+        if example.beginning is not None:
+            self._receive(example.beginning, received)
             known = {
                 each.batch_id
-                for same_size in find_possible_prefixes(self.ground.engine, CONTRACT).values()
+                for same_size in find_possible_prefixes(self.store.engine, CONTRACT).values()
                 for each in same_size
             }
-            beginnings = tuple(known & {specimen.beginning.batch_id})
+            beginnings = tuple(known & {example.beginning.batch_id})
         record_delivery(
-            self.ground.engine, specimen.delivery(self._inbox, self.started_at, beginnings)
+            self.store.engine, example.delivery(self._inbox, self.started_at, beginnings)
         )
 
-    def _run(self, worker: Worker, specimen: Specimen) -> None:
+    def _run(self, worker: Worker, example: ExampleBatch) -> None:
         """Keep a run's row around the work on one batch."""
-        close_killed_runs(self.ground.engine, self.started_at)
+        close_killed_runs(self.store.engine, self.started_at)
         with open_run(
-            self.ground.engine, "batch", self.started_at, batch_id=specimen.batch_id
+            self.store.engine, "batch", self.started_at, batch_id=example.batch_id
         ) as run_id:
-            self.ledger.runs += 1
+            self.observations.runs += 1
             worker.run_id = run_id
-            message = self._claim(worker, specimen)
+            message = self._claim(worker, example)
             alive, worker.run_id = worker.run_id, None
-            if alive and self.ground.ask(f"{STATE} {alive}") != [("running",)]:  # not a step
-                self.ledger.faults.append(f"run {alive} lives, and was said to have ended")
+            if alive and self.store.ask(f"{STATE} {alive}") != [("running",)]:  # not a step
+                self.observations.faults.append(f"run {alive} lives, and was said to have ended")
             state: RunState = "completed" if message is None else "failed"
             ended_at = self.started_at + MINUTE
-            finish_run(self.ground.engine, run_id, state, message or "done", ended_at)
+            finish_run(self.store.engine, run_id, state, message or "done", ended_at)
 
-    def _claim(self, worker: Worker, specimen: Specimen) -> str | None:
+    def _claim(self, worker: Worker, example: ExampleBatch) -> str | None:
         """Hold the batch and finish it; the error's text where that failed."""
-        batch_id, held = specimen.batch_id, None
-        folder = batch_folder(self.ground.lake, CONTRACT, batch_id)
+        batch_id, held = example.batch_id, None
+        folder = batch_folder(self.store.lake, CONTRACT, batch_id)
         try:
-            with claim(self.ground.engine, folder, batch_id) as held:
+            with claim(self.store.engine, folder, batch_id) as held:
                 if held is not None:
-                    with self.ledger.held(worker, batch_id, held):
+                    with self.observations.held(worker, batch_id, held):
                         if not held.is_finished:
-                            self._finish(worker, specimen, held, folder)
+                            self._finish(worker, example, held, folder)
                         worker.step("call", "let go")
         except Exception as error:  # noqa: BLE001 - judged, and then failed as a flow does
-            self.ledger.judge(worker, batch_id, error, held)
+            self.observations.note_error(worker, batch_id, error, held)
             return type(error).__name__
         return None
 
-    def _finish(self, worker: Worker, specimen: Specimen, held: Claim, folder: Path) -> None:
-        """Do what is left to do for a batch, and tell of it."""
+    def _finish(self, worker: Worker, example: ExampleBatch, held: Claim, folder: Path) -> None:
+        """Do what is left to do for a batch, and describe_faults of it."""
         discard_attempts(folder)
         known = None if held.known is None else held.known.batch_id
         version = None
         key = {"content": held.batch_id, "known": str(known)}
-        stages = {"ingest": _stage(folder, "ingest", key, *ingested(specimen, known))}
+        stages = {"ingest": _stage(folder, "ingest", key, *ingested(example, known))}
         worker.step("call", "ingested")
-        if not specimen.is_rejected and specimen.numbers(known):
+        if not example.is_rejected and example.numbers(known):
             stage = f"score-{self.model}"
-            made = scored(specimen, known, self.model)
+            made = scored(example, known, self.model)
             stages[stage] = _stage(folder, stage, {**key, "model": self.version}, *made)
             version = self.version
             worker.step("call", "scored")
         times = (self.started_at, self.started_at + MINUTE)
         for _ in range(2 if self.is_repeated else 1):
-            if specimen.is_rejected:
-                reject_batch(self.ground.engine, held, rejection_of(specimen, times))
+            if example.is_rejected:
+                reject_batch(self.store.engine, held, rejection_of(example, times))
             else:
                 made_of = (folder, stages, self.model, self.version, times, known)
-                commit_batch(self.ground.engine, held, result_of(specimen, *made_of))
-            self.ledger.commits.setdefault(held.batch_id, []).append(
+                commit_batch(self.store.engine, held, result_of(example, *made_of))
+            self.observations.commits.setdefault(held.batch_id, []).append(
                 Commit(token=held.token, known=known, version=version)
             )
             worker.claimed = None
@@ -227,21 +237,21 @@ class Night:
     def _publish(self, worker: Worker) -> None:
         """Deliver what waits, and mark it once all of it was taken."""
         taken = []
-        for told in pending_events(self.ground.engine):
+        for told in pending_events(self.store.engine):
             worker.step("deliver", told.key[-12:])
-            self.ledger.receive(told)
+            self.observations.receive(told)
             taken.append(told.outbox_id)
-        mark_published(self.ground.engine, taken, self.started_at)
+        mark_published(self.store.engine, taken, self.started_at)
 
 
 def _stage(
-    folder: Path, stage: str, key: dict[str, str], made: Made, files: Mapping[str, bytes]
-) -> Made:
+    folder: Path, stage: str, key: dict[str, str], made: StageOutput, files: Mapping[str, bytes]
+) -> StageOutput:
     """Do a stage's work once."""
 
-    def work(out: Path) -> Made:
+    def work(out: Path) -> StageOutput:
         for name, content in files.items():
             (out / name).write_bytes(content)
         return made
 
-    return run_stage(folder, stage, key, Made, work)
+    return run_stage(folder, stage, key, StageOutput, work)

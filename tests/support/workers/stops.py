@@ -23,7 +23,7 @@ import sqlalchemy as sa
 from psycopg.rows import TupleRow
 from sqlalchemy import Connection, Engine
 
-from fuzz.steps import Step, Worker, current_worker
+from tests.support.workers.worker import Step, Worker, current_worker
 
 R = TypeVar("R")
 
@@ -39,7 +39,7 @@ guess; it decides when the question is asked, never what comes of it."""
 
 
 @contextmanager
-def guarded_files(root: Path, random: Random) -> Iterator[None]:
+def stops_at_files(root: Path, random: Random) -> Iterator[None]:
     """Make workers stop before every effect on files below a folder.
 
     Args:
@@ -162,7 +162,7 @@ def _at_open(plain_open: Callable[..., Any], root: str) -> Callable[..., Any]:
     return stepped
 
 
-def guard_engine(engine: Engine) -> None:
+def stop_at_statements(engine: Engine) -> None:
     """Make workers stop before every statement and every commit.
 
     Args:
@@ -203,7 +203,7 @@ def guard_engine(engine: Engine) -> None:
             worker.holdings.writing.discard(id(connection))
 
 
-def guard_driver(engine: Engine, is_waiting: Callable[[int], bool]) -> None:
+def stop_at_driver_calls(engine: Engine, is_waiting: Callable[[int], bool]) -> None:
     """Open PostgreSQL sessions that hand the thread over while another's lock is in the way.
 
     Args:

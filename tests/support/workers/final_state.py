@@ -1,7 +1,8 @@
-"""Truths: what must hold at the end of a schedule.
+"""UndisturbedRuns: what must hold at the end of a schedule.
 
 Belongs here: the rows an undisturbed worker stores, and the comparison with them. Does not belong
-here: how a schedule comes about (see ``schedules``), or what must hold all the while (``sights``).
+here: how a schedule runs (see ``schedule``), or what must hold at every moment
+(``partial_results``).
 
 Rows are compared with those of undisturbed runs, batch by batch, all columns of all tables but the
 ones in ``EXCLUDED``. Which of several right outcomes a batch has, follows from who was first: its
@@ -14,12 +15,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from fuzz.grounds import Ground
-from fuzz.nights import Ledger, Night
-from fuzz.sights import look
-from fuzz.specimens import ARRIVED, MODELS, Specimen
-from fuzz.steps import Worker
 from storage.check import check_lake, check_models, check_tables
+from tests.support.workers.batch_work import BatchWork, Observations
+from tests.support.workers.example_batches import ARRIVED, MODELS, ExampleBatch
+from tests.support.workers.partial_results import find_partial_batches
+from tests.support.workers.shared_stores import SharedStore
+from tests.support.workers.worker import Worker
 
 Tables = Mapping[str, list[dict[str, Any]]]
 
@@ -44,71 +45,74 @@ Outcome = tuple[str, str | None, str | None]
 """A batch, the model version that scored it, and the batch that accounts for its known rows."""
 
 
-class Truths:
-    """What undisturbed workers store on a ground."""
+class UndisturbedRuns:
+    """What undisturbed workers store on a store."""
 
-    def __init__(self, ground: Ground, specimens: tuple[Specimen, ...]) -> None:
+    def __init__(self, store: SharedStore, examples: tuple[ExampleBatch, ...]) -> None:
         """Let one undisturbed worker after another find out.
 
         Args:
-            ground: emptied before and after.
-            specimens: all there are.
+            store: emptied before and after.
+            examples: all there are.
         """
-        self._ground = ground
-        self._specimens = {each.batch_id: each for each in specimens}
+        self._ground = store
+        self._specimens = {each.batch_id: each for each in examples}
         self._expected: dict[Outcome, Mapping[str, list[str]]] = {}
         for version in MODELS:
-            for first in specimens:
-                rest = [each for each in specimens if each is not first]
-                ground.reset()
-                ledger = Ledger()
-                work_undisturbed(ground, ledger, version, (first, *rest))
-                tables = ground.read_all()
+            for first in examples:
+                rest = [each for each in examples if each is not first]
+                store.reset()
+                observations = Observations()
+                work_undisturbed(store, observations, version, (first, *rest))
+                tables = store.read_all()
                 found = by_batch(tables)
-                for batch_id, (told,) in ledger.commits.items():
+                for batch_id, (told,) in observations.commits.items():
                     self._expected[batch_id, told.version, told.known] = found[batch_id]
-        ground.reset()
+        store.reset()
 
     def check(
-        self, ledger: Ledger, specimens: tuple[Specimen, ...], *, is_thorough: bool
+        self, observations: Observations, examples: tuple[ExampleBatch, ...], *, is_thorough: bool
     ) -> list[str]:
         """Say what is not as it must be once all workers have ended.
 
         Args:
-            ledger: what was seen of them.
-            specimens: what they worked on.
+            observations: what was seen of them.
+            examples: what they worked on.
             is_thorough: whether to ask all that there is to ask, which takes longer.
         """
         tables = self._ground.read_all()
         found = by_batch(tables)
-        faults = [*ledger.faults, *look(self._ground, self._specimens)]
-        faults += _check_claims(tables, ledger)
+        faults = [*observations.faults, *find_partial_batches(self._ground, self._specimens)]
+        faults += _check_claims(tables, observations)
         faults += _check_times(tables)
-        faults += _check_events(tables, ledger)
-        faults += _check_runs(tables, ledger)
+        faults += _check_events(tables, observations)
+        faults += _check_runs(tables, observations)
         for row in tables["batch"]:
-            faults += self._check_rows(row, ledger, found)
-        wanted = {specimen.batch_id for specimen in specimens}
+            faults += self._check_rows(row, observations, found)
+        wanted = {example.batch_id for example in examples}
         stored = {row["batch_id"] for row in tables["batch"] if row["status"] != "received"}
         if wanted - stored:
             faults.append(f"never finished: {sorted(each[:8] for each in wanted - stored)}")
-        faults += _check_growth(ledger, specimens)
+        faults += _check_growth(observations, examples)
         for name, rows in self._ground.template.items():
             if tables[name] != rows:
                 faults.append(f"{name} is no longer what it was before the schedule")
-        faults += self._check_stored(ledger, is_thorough=is_thorough)
+        faults += self._check_stored(observations, is_thorough=is_thorough)
         return faults
 
     def _check_rows(
-        self, row: Mapping[str, Any], ledger: Ledger, found: Mapping[str, Mapping[str, list[str]]]
+        self,
+        row: Mapping[str, Any],
+        observations: Observations,
+        found: Mapping[str, Mapping[str, list[str]]],
     ) -> list[str]:
         """Compare one finished batch with an undisturbed run of it."""
         if row["status"] == "received":
             return []
         batch_id = row["batch_id"]
-        if batch_id not in ledger.commits:
+        if batch_id not in observations.commits:
             return [f"batch {batch_id[:8]} is stored, and nobody was told"]
-        told = ledger.commits[batch_id][-1]
+        told = observations.commits[batch_id][-1]
         expected = self._expected.get((batch_id, told.version, told.known))
         if expected is None:
             return [f"batch {batch_id[:8]} came to what no undisturbed run comes to: {told}"]
@@ -119,33 +123,34 @@ class Truths:
             if sorted(expected.get(name, [])) != sorted(found[batch_id].get(name, []))
         ]
 
-    def _check_stored(self, ledger: Ledger, *, is_thorough: bool) -> list[str]:
+    def _check_stored(self, observations: Observations, *, is_thorough: bool) -> list[str]:
         """Ask what an operator may ask: ``noctule db check``."""
-        ground = self._ground
-        findings = [*check_lake(ground.engine, ground.lake)]
+        store = self._ground
+        findings = [*check_lake(store.engine, store.lake)]
         if is_thorough:
             findings += [
-                *check_tables(ground.engine),
-                *check_models(ground.engine, ground.models),
+                *check_tables(store.engine),
+                *check_models(store.engine, store.models),
             ]
         return [
             f"{found.subject}: {found.problem}"
             for found in findings
             # Nobody holds a finished batch, and so nobody tidies after who was killed there.
-            if found.severity == "error" or Path(found.subject).parent.name not in ledger.littered
+            if found.severity == "error"
+            or Path(found.subject).parent.name not in observations.killed_without_lock
         ]
 
 
 def work_undisturbed(
-    ground: Ground, ledger: Ledger, model: str, specimens: tuple[Specimen, ...]
+    store: SharedStore, observations: Observations, model: str, examples: tuple[ExampleBatch, ...]
 ) -> None:
     """Let one worker do all of its work without a stop."""
-    night = Night(
-        ground=ground,
-        ledger=ledger,
-        specimens=specimens,
+    night = BatchWork(
+        store=store,
+        observations=observations,
+        examples=examples,
         model=model,
-        version=ground.versions[model],
+        version=store.versions[model],
         started_at=ARRIVED,
         is_whole=True,
         is_hasty=True,
@@ -156,8 +161,8 @@ def work_undisturbed(
         worker.switch()
     if worker.error is not None:
         raise worker.error
-    if ledger.faults:
-        raise AssertionError(ledger.faults)
+    if observations.faults:
+        raise AssertionError(observations.faults)
 
 
 def by_batch(tables: Tables) -> Mapping[str, Mapping[str, list[str]]]:
@@ -185,30 +190,30 @@ def _teller(event: Mapping[str, Any]) -> str:
     return str(event["event_key"]).partition(":")[0]
 
 
-def _check_growth(ledger: Ledger, specimens: tuple[Specimen, ...]) -> list[str]:
+def _check_growth(observations: Observations, examples: tuple[ExampleBatch, ...]) -> list[str]:
     """Rows that two batches hold are accounted for by one of them."""
-    known = {batch_id: commits[-1].known for batch_id, commits in ledger.commits.items()}
+    known = {batch_id: commits[-1].known for batch_id, commits in observations.commits.items()}
     return [
-        f"{specimen.beginning.name} and {specimen.name} both have, or both lack, the rows of both"
-        for specimen in specimens
-        if specimen.beginning in specimens
-        and (known.get(specimen.batch_id) == specimen.beginning.batch_id)
-        == (known.get(specimen.beginning.batch_id) == specimen.batch_id)
+        f"{example.beginning.name} and {example.name} both have, or both lack, the rows of both"
+        for example in examples
+        if example.beginning in examples
+        and (known.get(example.batch_id) == example.beginning.batch_id)
+        == (known.get(example.beginning.batch_id) == example.batch_id)
     ]
 
 
-def _check_claims(tables: Tables, ledger: Ledger) -> list[str]:
+def _check_claims(tables: Tables, observations: Observations) -> list[str]:
     """Only the newest claim committed, and only an older one was refused."""
     newest = {row["batch_id"]: row["claim_token"] for row in tables["batch"]}
     faults = [
         f"batch {batch_id[:8]}: claim {told.token} committed, the newest is {newest[batch_id]}"
-        for batch_id, commits in ledger.commits.items()
+        for batch_id, commits in observations.commits.items()
         for told in commits
         if told.token != newest[batch_id]
     ]
     faults += [
         f"batch {batch_id[:8]}: claim {token} was refused, and is the newest"
-        for batch_id, token in ledger.lost
+        for batch_id, token in observations.lost
         if token >= newest[batch_id]
     ]
     return faults
@@ -233,11 +238,15 @@ def _check_times(tables: Tables) -> list[str]:
     ]
 
 
-def _check_events(tables: Tables, ledger: Ledger) -> list[str]:
+def _check_events(tables: Tables, observations: Observations) -> list[str]:
     """Every event that is stored was received, once repeats are dropped, and no other."""
     stored = {row["event_key"]: row for row in tables["outbox"]}
-    faults = [f"event {key} was never received" for key in stored.keys() - ledger.received.keys()]
-    faults += [f"event {key} was never stored" for key in ledger.received.keys() - stored.keys()]
+    faults = [
+        f"event {key} was never received" for key in stored.keys() - observations.received.keys()
+    ]
+    faults += [
+        f"event {key} was never stored" for key in observations.received.keys() - stored.keys()
+    ]
     faults += [
         f"event {key} is not marked as published"
         for key, row in stored.items()
@@ -246,11 +255,11 @@ def _check_events(tables: Tables, ledger: Ledger) -> list[str]:
     return faults
 
 
-def _check_runs(tables: Tables, ledger: Ledger) -> list[str]:
+def _check_runs(tables: Tables, observations: Observations) -> list[str]:
     """Every run that was begun has a row, and each has ended."""
     faults = []
-    if len(tables["run"]) != ledger.runs:
-        faults.append(f"{ledger.runs} runs were begun, {len(tables['run'])} are stored")
+    if len(tables["run"]) != observations.runs:
+        faults.append(f"{observations.runs} runs were begun, {len(tables['run'])} are stored")
     faults += [
         f"run {row['run_id']} says that it is running, and nobody does"
         for row in tables["run"]

@@ -24,7 +24,9 @@ import zstandard
 
 from expectations.contract import Column
 from expectations.nsl_kdd import NSL_KDD
-from fuzz.header_oracle import (
+from tasks.intake.layout import HEAD_BYTES
+from tasks.intake.lines import LINE_BYTES
+from tests.support.oracles.header_oracle import (
     DECLARED,
     FEATURES,
     MARK,
@@ -36,9 +38,7 @@ from fuzz.header_oracle import (
     match_names,
     plain,
 )
-from fuzz.row_oracle import failed_required
-from tasks.intake.layout import HEAD_BYTES
-from tasks.intake.lines import LINE_BYTES
+from tests.support.oracles.row_oracle import failed_required
 
 MAX_REFUSED_RATIO: Final = 0.5
 """Of the rows, the share past which a batch is refused: the default of the settings."""
@@ -58,7 +58,7 @@ _INT64: Final = range(-(2**63), 2**63)
 
 
 @dataclass(frozen=True)
-class RowTruth:
+class ExpectedRow:
     """One data row."""
 
     line_number: int
@@ -78,12 +78,12 @@ class RowTruth:
 
 
 @dataclass(frozen=True)
-class Truth:
+class ExpectedFile:
     """What must become of a file."""
 
     content: bytes
     """What it is known by: decompressed; as it is where that cannot be done, and of Parquet."""
-    rows: tuple[RowTruth, ...] = ()
+    rows: tuple[ExpectedRow, ...] = ()
     """Every data row, in order."""
     is_readable: bool = False
     """Whether its rows can be told apart into columns; a file that is not is rejected."""
@@ -93,7 +93,7 @@ class Truth:
 
         A line that goes on behind the beginning was not whole in it.
         """
-        assert self.content.startswith(beginning)  # noqa: S101 - who asks has compared them
+        assert self.content.startswith(beginning)
         return sum(row.end <= len(beginning) for row in self.rows)
 
     def is_scored(self, known: int = 0) -> bool:
@@ -104,11 +104,11 @@ class Truth:
         return self.is_readable and bool(self.rows) and (is_enough or not new)
 
 
-def truth_of_text(stored: bytes) -> Truth:
+def expect_text(stored: bytes) -> ExpectedFile:
     """Say what must become of a file that does not begin as Parquet."""
     content = decompress(stored)
     if content is None or _is_unread(content, is_compressed=content != stored):
-        return Truth(stored)  # refused, and there are no lines to count
+        return ExpectedFile(stored)  # refused, and there are no lines to count
     text = _end_by_feeds(content)
     lines, ends, end = [], [], 0
     for ended in text.split(b"\n"):
@@ -119,7 +119,7 @@ def truth_of_text(stored: bytes) -> Truth:
     lines[0] = lines[0].removeprefix(MARK)
     first = next((index for index, line in enumerate(lines) if line), None)
     if first is None:
-        return Truth(content)
+        return ExpectedFile(content)
     head = text if len(text) <= HEAD_BYTES else text[:HEAD_BYTES].rpartition(b"\n")[0]
     is_cut = not head  # in the middle of a first line that is too long
     looked_at = first_lines(head or text[:HEAD_BYTES])
@@ -127,13 +127,13 @@ def truth_of_text(stored: bytes) -> Truth:
     data = [i for i, line in enumerate(lines) if line and not (header and i <= header.index)]
     names = None if is_cut or not looked_at else find_names(looked_at, header)
     if names is None or any(is_other_header(lines[i], names) for i in data):
-        rows = tuple(RowTruth(i + 1, ends[i], lines[i], None, None) for i in data)
-        return Truth(content, rows)
+        rows = tuple(ExpectedRow(i + 1, ends[i], lines[i], None, None) for i in data)
+        return ExpectedFile(content, rows)
     rows = tuple(_judge_line(i + 1, ends[i], lines[i], names) for i in data)
-    return Truth(content, rows, is_readable=bool(rows))
+    return ExpectedFile(content, rows, is_readable=bool(rows))
 
 
-def truth_of_frame(frame: pl.DataFrame, stored: bytes) -> Truth:
+def expect_frame(frame: pl.DataFrame, stored: bytes) -> ExpectedFile:
     """Say what must become of a Parquet file that holds a frame and is not damaged."""
     unusable = any(
         not _can_hold(NSL_KDD.by_name[DECLARED[plain(name)]], dtype)
@@ -148,8 +148,8 @@ def truth_of_frame(frame: pl.DataFrame, stored: bytes) -> Truth:
         raw = ",".join(map(_quote, cells)).encode() if is_text else None
         named = dict(zip(names or (), cells, strict=True)) if is_readable else {}
         values, faults = _judge_cells(named)
-        rows.append(RowTruth(number, len(stored), raw, values, faults))
-    return Truth(stored, tuple(rows), is_readable)
+        rows.append(ExpectedRow(number, len(stored), raw, values, faults))
+    return ExpectedFile(stored, tuple(rows), is_readable)
 
 
 def decompress(stored: bytes) -> bytes | None:
@@ -200,15 +200,15 @@ def _end_by_feeds(content: bytes) -> bytes:
     return b"\r\n".join(part.replace(b"\r", b"\n") for part in content.split(b"\r\n"))
 
 
-def _judge_line(number: int, end: int, line: bytes, names: Sequence[str]) -> RowTruth:
+def _judge_line(number: int, end: int, line: bytes, names: Sequence[str]) -> ExpectedRow:
     """Read one line of text."""
     if len(line) > LINE_BYTES:  # it is kept as far as the byte by which it can be told
-        return RowTruth(number, end, line[: LINE_BYTES + 1], None, None)
+        return ExpectedRow(number, end, line[: LINE_BYTES + 1], None, None)
     values, faults = None, None
     fields = None if b"\0" in line or b"\r" in line else fields_of(line)
     if fields is not None and len(fields) == len(names):
         values, faults = _judge_cells(dict(zip(names, fields, strict=True)))
-    return RowTruth(number, end, line, values, faults)
+    return ExpectedRow(number, end, line, values, faults)
 
 
 def _judge_cells(cells: Mapping[str, Any]) -> tuple[Mapping[str, Any] | None, int | None]:
@@ -237,7 +237,7 @@ def _read_cell(name: str, cell: object) -> tuple[object, bool]:
         return None, may_be_empty
     if isinstance(cell, str):
         return _read_text(name, cell)
-    assert isinstance(cell, int | float | Decimal)  # noqa: S101 - what else _can_hold lets through
+    assert isinstance(cell, int | float | Decimal)
     if column.is_categorical:
         return str(cell), True
     if column.dtype == pl.Float64:

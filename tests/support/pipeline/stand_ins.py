@@ -29,8 +29,8 @@ import tasks.validation.row_checks
 import tasks.validation.validate
 from expectations.nsl_kdd import NSL_KDD
 from expectations.suites import BETWEEN, IN_SET, ColumnExpectation, SuiteName
-from fuzz.row_oracle import failed_checks, is_missing
 from tasks.detectors.category import CATEGORY_SCHEMA
+from tests.support.oracles.row_oracle import failed_checks, is_missing
 
 THRESHOLD: Final = 6.4
 """Of a score between 0 and 8: a fifth of the rows is flagged, so that most small files have one."""
@@ -75,7 +75,7 @@ def _is_broken(check: ColumnExpectation, value: Any) -> bool:  # noqa: ANN401 - 
         return False
     if check.expectation == IN_SET:
         return value not in (check.values or ())  # noqa: PD011 - of a check, not of pandas
-    assert check.expectation == BETWEEN  # noqa: S101 - there is no other in a profile
+    assert check.expectation == BETWEEN
     is_low = check.minimum is not None and value < check.minimum
     return is_low or (check.maximum is not None and value > check.maximum)
 
@@ -167,7 +167,7 @@ class HashingModel:
         )
 
 
-def _one_environment(**options: Any) -> jinja2.Environment:  # noqa: ANN401 - jinja's own
+def _shared_environment(**options: Any) -> jinja2.Environment:  # noqa: ANN401 - jinja's own
     """Keep one environment for all pages: with one of its own each is compiled for 25 ms."""
     if not _kept:
         _kept.append(_Environment(**options))
@@ -182,20 +182,20 @@ _kept: Final[list[jinja2.Environment]] = []
 
 
 @contextmanager
-def light_models() -> Iterator[None]:
+def stand_in_models() -> Iterator[None]:
     """Let every model that is loaded in the block be the hashing one, and spare what is dear."""
     model = HashingModel()
     with (
         mock.patch.object(storage.lake, "json", _PLAIN_JSON),
         mock.patch.object(tasks.scoring.score, "load_model", return_value=model),
         mock.patch.object(tasks.scoring.explain, "load_model", return_value=model),
-        mock.patch.object(jinja2, "Environment", _one_environment),
+        mock.patch.object(jinja2, "Environment", _shared_environment),
     ):
         yield
 
 
 @contextmanager
-def light_suites() -> Iterator[None]:
+def stand_in_suites() -> Iterator[None]:
     """Let validation in the block be done by plain Python."""
     with (
         mock.patch.object(tasks.validation.row_checks, "SuiteRunner", PlainSuite),
