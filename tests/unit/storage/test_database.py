@@ -344,7 +344,7 @@ class TestSchema:
             connection.execute(sa.text("CREATE VIEW mine AS SELECT * FROM model_history"))
             connection.execute(sa.text("DROP VIEW batch_summary"))
         if engine.dialect.name == "postgresql":
-            with pytest.raises(UsageError, match=r"mine.*nothing was changed"):
+            with pytest.raises(UsageError, match=r"mine.*Nothing was changed"):
                 upgrade(engine)
             assert status(engine).stale_views == ("batch_summary",)
         else:

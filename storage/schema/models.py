@@ -1,25 +1,25 @@
-"""The tables of models: versions, who was champion when, and which challengers were weighed.
+"""The tables of models: versions, changes of champion, and decisions about challengers.
 
-Belongs here: their declarations, by the conventions of ``schema``, which declares all others and
-refers to these. Does not belong here: statements (see ``model_store``, ``decisions``).
+Belongs here: their declarations, by the conventions of the package. Does not belong here:
+statements (``storage.model_store``, ``storage.promotions``, ``storage.decisions``).
 """
 
 from sqlalchemy import CheckConstraint, Column, ForeignKey, Table, Text, UniqueConstraint
 
 from storage.column_types import PlainText, RecordJson, RowCount, SurrogateKey, UtcTime
-from storage.metadata import metadata
+from storage.schema.metadata import metadata
 
-# One row per fitted model. Its files lie in the model store, in a folder of the same name.
+# One row per fitted model. Its files are in the model store, in a folder of the same name.
 model_version = Table(
     "model_version",
     metadata,
     Column("model_version_id", Text, primary_key=True),
     Column("contract", Text, nullable=False),
-    Column("content_hash", Text, nullable=False),  # of the canonical content: its identity
-    Column("manifest_hash", Text, nullable=False),  # of manifest.json, which names every file
+    Column("content_hash", Text, nullable=False),  # of the canonical content, which is its identity
+    Column("manifest_hash", Text, nullable=False),  # of manifest.json, which lists every file
     Column("registered_at", UtcTime, nullable=False),
     Column("rows_trained", RowCount, nullable=False),
-    Column("training", RecordJson, nullable=False),  # options, files, versions
+    Column("training", RecordJson, nullable=False),  # options, source files, library versions
     Column("metrics", RecordJson, nullable=False),  # held-out metrics
     UniqueConstraint("contract", "content_hash"),
 )
@@ -38,14 +38,14 @@ promotion = Table(
     CheckConstraint("kind IN ('promote', 'rollback')", name="kind"),
 )
 
-# One row per challenger that a retraining weighed against the champion, whatever came of it.
+# One row per challenger that a retraining compared with the champion, whatever the decision.
 promotion_decision = Table(
     "promotion_decision",
     metadata,
     Column("promotion_decision_id", SurrogateKey, primary_key=True),
     Column("contract", Text, nullable=False),
-    Column("recipe", Text, nullable=False),  # how the challenger was fitted, in short
-    # Null where the fit failed, of the challenger; and where there was none yet, of the champion.
+    Column("recipe", Text, nullable=False),  # how the challenger was fitted, in a few words
+    # The challenger is null if its fit failed; the champion is null if there was none yet.
     Column("challenger_version_id", ForeignKey("model_version.model_version_id")),
     Column("champion_version_id", ForeignKey("model_version.model_version_id")),
     Column("decision", Text, nullable=False),

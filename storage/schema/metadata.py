@@ -1,6 +1,6 @@
-"""What all tables are declared in, and what their constraints and indexes are called.
+"""The metadata that holds all tables, and the naming convention of constraints and indexes.
 
-Belongs here: the convention. Does not belong here: any table (see ``schema``, ``model_tables``).
+Belongs here: the convention. Does not belong here: any table.
 """
 
 from sqlalchemy import MetaData
