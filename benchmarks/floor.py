@@ -13,7 +13,7 @@ from pathlib import Path
 import polars as pl
 
 from expectations.nsl_kdd import NSL_KDD
-from tasks.detectors.hybrid import load_model
+from tasks.detectors.model import load_model
 
 SLICE_ROWS = 10_000
 """Rows handed to SQLite at a time."""
@@ -29,7 +29,7 @@ def score_file(source: Path, model_folder: Path, database: Path) -> None:
     parts["read"], clock = time.process_time() - clock, time.process_time()
     model = load_model(model_folder, threads=1)
     scores = model.score(frame)
-    flagged = scores["anomaly_score"] > model.threshold("default")
+    flagged = scores["anomaly_score"] > model.card.thresholds.default
     parts["encode and score"], clock = time.process_time() - clock, time.process_time()
     table = scores.select("classifier_score", "one_class_score", "anomaly_score").with_columns(
         flagged.alias("is_flagged")

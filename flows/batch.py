@@ -246,7 +246,7 @@ def finish(
         before=night,
         nights=settings.budget_nights,
     )
-    parted = None if arrival.is_selection else scored.describe_parting(usual, job.budget)
+    parted = None if arrival.is_selection else scored.describe_rate_deviation(usual, job.budget)
     notes += [note for note in (parted, shadow_note) if note]
     drifted = stages.columns_drifted
     pages = [validated.report]

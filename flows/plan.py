@@ -9,8 +9,8 @@ from sqlalchemy import Engine
 from flows.settings import Settings
 from storage.lake import batch_folder
 from storage.nights import read_earlier_nights
-from tasks.detectors.hybrid import read_card
-from tasks.evaluation.operating_points import NightBefore, choose_threshold
+from tasks.detectors.model_card import read_card
+from tasks.evaluation.operating_points import EarlierNight, choose_threshold
 from tasks.intake.labelling import LabelReading
 from tasks.intake.stage import FileJob
 from tasks.scoring.stage import BatchJob
@@ -50,7 +50,7 @@ def plan_scoring(
     file: FileJob,
     model_version: str,
     model_folder: Path,
-    nights: Sequence[NightBefore] = (),
+    nights: Sequence[EarlierNight] = (),
 ) -> BatchJob:
     """Say how a file is scored, by which model and threshold.
 
@@ -87,7 +87,7 @@ def plan_scoring(
 
 def look_back(
     settings: Settings, engine: Engine, model_version: str, model_folder: Path, before: date
-) -> list[NightBefore]:
+) -> list[EarlierNight]:
     """Read the nights by which an alert budget is kept; none where there is no budget."""
     if settings.alert_budget is None:
         return []
@@ -100,4 +100,4 @@ def look_back(
         exceeded_by=settings.alert_budget,
         above=read_card(model_folder).thresholds.default,
     )
-    return [NightBefore(night.rows, night.score) for night in earlier]
+    return [EarlierNight(night.rows, night.score) for night in earlier]

@@ -28,9 +28,9 @@ from flows.training_files import list_labelled
 from storage.claims import lock_folder
 from storage.lake import room_on_disk
 from storage.model_store import ModelVersion, champion, load_verified
-from tasks.detectors.hybrid import read_card
+from tasks.detectors.model_card import read_card
+from tasks.evaluation.file_head import read_file_head
 from tasks.evaluation.label_columns import ask_labels, find_labels, require_column, require_normal
-from tasks.evaluation.label_heads import look_at
 from tasks.evaluation.operating_points import choose_threshold
 from tasks.intake.labelling import LabelReading
 from tasks.reporting.models import publish_retraining_task
@@ -149,7 +149,7 @@ def accept_files(settings: Settings, asked: LabelReading) -> tuple[dict[str, str
     heads, files, refused = [], {}, list(found.notes)
     for source in found.files:
         try:
-            heads.append(look_at(source, contract, settings.max_file_bytes))
+            heads.append(read_file_head(source, contract, settings.max_file_bytes))
         except InputRejectedError as error:
             refused.append(str(error))
     if heads:

@@ -29,7 +29,7 @@ from flows.train import train
 from storage.model_store import champion, load_verified
 from storage.queries import training_sources
 from storage.text import printable
-from tasks.detectors.hybrid import read_card
+from tasks.detectors.model_card import read_card
 from tasks.detectors.names import ClassifierName, OneClassName
 from tasks.evaluation.evaluate import Evaluation, evaluate_batch
 from tasks.evaluation.label_columns import choose_labels, require_normal
@@ -203,12 +203,13 @@ def run_evaluation(
         scored = score(job, validated)
         card = read_card(model_folder)
         if settings.low_alert_rate is not None:
-            card = card.with_low_alert_rate(settings.low_alert_rate)
+            thresholds = card.thresholds.with_low_alert_rate(settings.low_alert_rate)
+            card = card.model_copy(update={"thresholds": thresholds})
         evaluation = evaluate_batch(
             job.folder, validated.parts, scored.parts, model_folder, job.declared, card
         )
         quarantined = ingested.rows_unparsed + validated.rows_quarantined
-        parted = scored.describe_parting(usual=None, budget=None)
+        parted = scored.describe_rate_deviation(usual=None, budget=None)
         reported = (
             *ingested.notes_for_training,
             *validated.advisories_beside(job.declared.label),

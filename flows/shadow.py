@@ -17,7 +17,7 @@ from flows.stores import utc_now
 from storage.claims import Claim
 from storage.model_store import load_verified
 from tasks.intake.stage import FileJob
-from tasks.scoring.stage import BatchJob, shade_task
+from tasks.scoring.stage import BatchJob, score_shadow_task
 from tasks.store import StageSummaries, store_shadow_task
 
 FAILURES = (
@@ -69,7 +69,7 @@ def run_shadow(
     started_at = utc_now()
     try:
         plan = plan_shadow(settings, engine, job, version, night)
-        shadow = shade_task(plan, stages.validated, stages.scored)
+        shadow = score_shadow_task(plan, stages.validated, stages.scored)
         store_shadow_task(engine, held, job.folder, shadow, started_at, utc_now())
     except FAILURES as error:
         return f"shadow {version} did not score: {say_briefly(error)}"

@@ -22,7 +22,7 @@ from tasks.wording import ID_DIGITS, plural
 if TYPE_CHECKING:
     from flows.settings import Settings
     from tasks.evaluation.evaluate import AttackRecall, Evaluation
-    from tasks.evaluation.metrics import OperatingPoint
+    from tasks.evaluation.metrics import FlagMetrics
     from tasks.reporting.outcomes import NightOutcome
     from tasks.retraining.decide import RetrainOutcome
     from tasks.retraining.gate import GateResult
@@ -255,7 +255,7 @@ def show_evaluation(evaluation: "Evaluation", title: str = "") -> None:
         show_recalls(best.attacks, ["attack", "family", "taught", "rows"])
 
 
-def show_points(points: "Mapping[str, OperatingPoint]", title: str = "") -> None:
+def show_points(points: "Mapping[str, FlagMetrics]", title: str = "") -> None:
     """Print what each threshold does, one beside the other."""
     shown = {name: point.model_dump() for name, point in points.items()}
     figures = [

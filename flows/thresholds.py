@@ -24,9 +24,9 @@ from storage.lake import batch_folder, read_accepted, read_summary
 from storage.model_store import champion, load_verified
 from storage.nights import ScoredBatch, count_above
 from storage.queries import training_sources
-from tasks.detectors.hybrid import ModelCard, read_card
+from tasks.detectors.model_card import ModelCard, read_card
 from tasks.evaluation.labels import LabelledCounts, count_labelled_above
-from tasks.evaluation.operating_points import OperatingChoice, choose_threshold
+from tasks.evaluation.operating_points import ThresholdChoice, choose_threshold
 from tasks.ratios import ratio
 from tasks.scoring.score import ScoreSummary
 from tasks.validation.summary import ValidationSummary
@@ -83,7 +83,7 @@ class _Chosen:
 
     name: str
     is_in_force: bool
-    tonight: OperatingChoice
+    tonight: ThresholdChoice
     by_night: Mapping[date, float]
     """Where it is not the same every night: a budget's follows from the nights before."""
 
@@ -174,7 +174,7 @@ def list_settings(
     for one in sorted({*BUDGETS, budget or BUDGETS[0]}):
         with_budget = settings.model_copy(update={"alert_budget": one})
 
-        def choose(before: date, to_keep: Settings = with_budget) -> OperatingChoice:
+        def choose(before: date, to_keep: Settings = with_budget) -> ThresholdChoice:
             nights = look_back(to_keep, engine, version, folder, before)
             return choose_threshold(card, "low_alert", budget=to_keep.alert_budget, nights=nights)
 

@@ -24,7 +24,7 @@ from storage.lake import discard_attempts
 from storage.model_store import discard_unfinished
 from storage.text import printable
 from tasks.detectors.names import ClassifierName, OneClassName
-from tasks.evaluation.label_columns import FoundLabels, ask_labels, require_normal
+from tasks.evaluation.label_columns import LabelChoice, ask_labels, require_normal
 from tasks.features.names import SelectionName
 from tasks.intake.labelling import LabelTally
 from tasks.intake.sources import hash_content
@@ -138,7 +138,7 @@ def tidy(settings: Settings) -> None:
 
 
 def plan_files(
-    settings: Settings, sources: Sequence[Path], labels: Sequence[FoundLabels]
+    settings: Settings, sources: Sequence[Path], labels: Sequence[LabelChoice]
 ) -> list[FileJob]:
     """Say how the files are read; the same content under two names is read once.
 

@@ -13,7 +13,7 @@ from expectations.registry import get_contract
 from flows.settings import Settings
 from flows.stores import utc_now
 from storage.text import printable
-from tasks.evaluation.label_columns import FoundLabels, choose_labels
+from tasks.evaluation.label_columns import LabelChoice, choose_labels
 from tasks.intake.inbox import SkippedFile, pending_files
 from tasks.intake.labelling import LabelReading
 from tasks.wording import plural
@@ -102,7 +102,7 @@ def require_files(found: FoundFiles, places: Sequence[Path]) -> FoundFiles:
 
 def find_labels(
     settings: Settings, sources: Sequence[Path], asked: LabelReading, *, is_unlabelled: bool
-) -> list[FoundLabels]:
+) -> list[LabelChoice]:
     """Return how the labels of each file are read, before any time is spent on it.
 
     Raises:

@@ -28,7 +28,7 @@ from tasks.intake.ingest import IngestSummary
 from tasks.intake.receive import Arrival
 from tasks.scoring.explain import ExplainSummary
 from tasks.scoring.score import ScoreSummary
-from tasks.scoring.shadow import ShadowSummary, describe_shadow, store_labelled
+from tasks.scoring.shadow import ShadowSummary, make_labelled_rows, make_shadow_result
 from tasks.scoring.stage import BatchJob
 from tasks.task import task
 from tasks.validation.accept import Refusal
@@ -85,7 +85,7 @@ def store_scored(
         target_flag_rate=stages.scored.target_flag_rate,
         rows_scored=stages.scored.rows_scored,
         rows_flagged=stages.scored.rows_flagged,
-        labelled=store_labelled(stages.scored.labelled),
+        labelled=make_labelled_rows(stages.scored.labelled),
         scores=tuple(folder / name for name in stages.scored.parts),
         flagged=tuple(folder / name for name in stages.explained.flagged),
         reasons=folder / stages.explained.reasons,
@@ -153,7 +153,7 @@ def store_shadow(
         ClaimLostError: another run has claimed the batch since.
         ServiceUnavailableError: the database cannot be reached; nothing of the shadow was stored.
     """
-    commit_shadow(engine, held, describe_shadow(folder, shadow, started_at, finished_at))
+    commit_shadow(engine, held, make_shadow_result(folder, shadow, started_at, finished_at))
 
 
 def store_rejected(

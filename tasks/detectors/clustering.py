@@ -63,12 +63,12 @@ def find_clusters(inputs: Matrix) -> npt.NDArray[np.int64]:
     """
     from sklearn.cluster import DBSCAN
 
-    require_room(len(inputs), estimate_near(inputs))
+    require_memory(len(inputs), estimate_near_pairs(inputs))
     clusters: npt.NDArray[np.int64] = DBSCAN(eps=RADIUS, min_samples=MIN_ROWS).fit_predict(inputs)
     return clusters
 
 
-def estimate_near(inputs: Matrix) -> float:
+def estimate_near_pairs(inputs: Matrix) -> float:
     """Estimate the share of all pairs of rows that lie within the radius."""
     if not len(inputs):
         return 0.0
@@ -77,7 +77,7 @@ def estimate_near(inputs: Matrix) -> float:
     return float(np.mean(near))
 
 
-def require_room(rows: int, near: float, memory_bytes: int | None = None) -> None:
+def require_memory(rows: int, near: float, memory_bytes: int | None = None) -> None:
     """Refuse rows whose near pairs would fill the memory.
 
     Args:

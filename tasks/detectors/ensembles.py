@@ -15,11 +15,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from tasks.arrays import Floats, Mask, Matrix
 from tasks.detectors.base import Detector, Positions, log_odds, occlude, probability
 from tasks.detectors.gradient_boosting import LightGBM, LightGBMOptions, fit_lightgbm
-from tasks.detectors.voters import (
+from tasks.detectors.sklearn_classifiers import (
     HistGradientBoostingOptions,
     RandomForestOptions,
-    Voter,
-    fit_voter,
+    SklearnClassifier,
+    fit_sklearn_classifier,
 )
 
 
@@ -83,7 +83,7 @@ class Ensemble:
         members: list[Detector] = [
             LightGBM.load(folder, f"{stem}-{kind}", threads)
             if kind == "lightgbm"
-            else Voter.load(kind, folder, f"{stem}-{kind}")
+            else SklearnClassifier.load(kind, folder, f"{stem}-{kind}")
             for kind in state["members"]
         ]
         weights = state["weights"]
@@ -157,7 +157,7 @@ def _fit_members(
     threads: int,
 ) -> tuple[Detector, ...]:
     return (
-        fit_voter(inputs, is_attack, options.forest, seed, threads),
+        fit_sklearn_classifier(inputs, is_attack, options.forest, seed, threads),
         fit_lightgbm(inputs, is_attack, options.lightgbm, seed, threads),
-        fit_voter(inputs, is_attack, options.boosting, seed, threads),
+        fit_sklearn_classifier(inputs, is_attack, options.boosting, seed, threads),
     )

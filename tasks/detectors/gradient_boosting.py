@@ -81,7 +81,7 @@ class LightGBM:
 
     def save(self, folder: Path, stem: str) -> None:
         """Write the trees as text."""
-        (folder / f"{stem}.txt").write_text(text_of(self.booster), encoding="utf-8")
+        (folder / f"{stem}.txt").write_text(booster_text(self.booster), encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path, stem: str, threads: int = 1) -> "LightGBM":
@@ -162,7 +162,7 @@ def make_outliers(normal: Matrix, share: float, seed: int) -> Matrix:
     return made
 
 
-def text_of(booster: "lightgbm.Booster") -> str:
+def booster_text(booster: "lightgbm.Booster") -> str:
     """Write the trees without the thread count, which is no part of what they are."""
     lines = booster.model_to_string().split("\n")
     return "\n".join(line for line in lines if not line.startswith("[num_threads:"))

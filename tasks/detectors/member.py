@@ -1,7 +1,7 @@
 """One of the detectors of a model, with what stands before it: which form of the rows it reads.
 
 Belongs here: from encoded rows to a detector's inputs, and from its explanation back to features.
-Does not belong here: how several detectors are joined (see ``hybrid``), or any one of them.
+Does not belong here: how several detectors are joined (``model``), or any one of them.
 """
 
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ from pydantic import BaseModel, ConfigDict
 from tasks.arrays import Floats, Matrix
 from tasks.detectors.autoencoder import Autoencoder
 from tasks.detectors.base import Detector, Positions, normalise, occlude
-from tasks.detectors.registry import Form, load_detector
+from tasks.detectors.registry import InputForm, load_detector
 from tasks.features.encoding import Encoded, Encoder
-from tasks.features.selection import KeptColumns, Selection, load_selection
+from tasks.features.selection import ColumnSubset, Selection, load_selection
 
-Role = Literal["classifier", "one_class"]
+MemberName = Literal["classifier", "one_class"]
 """A model has one detector of each: one that knows attacks, and one that knows normal traffic."""
 
-ROLES: tuple[Role, ...] = get_args(Role)
+MEMBER_NAMES: tuple[MemberName, ...] = get_args(MemberName)
 
 
 class MemberCard(BaseModel):
@@ -34,7 +34,7 @@ class MemberCard(BaseModel):
     """Of the detector; see ``tasks.detectors.registry``."""
     stem: str
     """What its files' names begin with."""
-    reads: Form
+    reads: InputForm
     is_selected: bool = False
     """Whether it reads a selection, in ``<stem>-selection.*``."""
 
@@ -55,23 +55,23 @@ class Attribution:
 class Member:
     """A detector and what it reads."""
 
-    role: Role
-    """Names its column ``<role>_score`` and its tail."""
+    name: MemberName
+    """Begins the names of its columns, ``<name>_score`` and ``<name>_tail``."""
     detector: Detector
     encoder: Encoder
-    reads: Form
+    reads: InputForm
     typical: Encoded
     """One row: the ordinary normal connection."""
     selection: Selection | None = None
 
     @property
-    def name(self) -> str:
-        """What reasons call it: ``classifier``, or the kind of the one-class detector."""
-        return self.role if self.role == "classifier" else self.detector.kind
+    def reason_name(self) -> str:
+        """Its name in reasons: ``classifier``, or the kind of the one-class detector."""
+        return self.name if self.name == "classifier" else self.detector.kind
 
     def inputs(self, encoded: Encoded) -> Matrix:
         """Return what the detector reads, (n_rows, n_inputs)."""
-        matrix = form_of(encoded, self.reads)
+        matrix = select_form(encoded, self.reads)
         return matrix if self.selection is None else self.selection.transform(matrix)
 
     def score(self, encoded: Encoded) -> Floats:
@@ -87,11 +87,11 @@ class Member:
 
     def attribute(self, encoded: Encoded) -> Attribution:
         """Say which features raised the scores of these connections."""
-        matrix = form_of(encoded, self.reads)
-        typical = form_of(self.typical, self.reads)
+        matrix = select_form(encoded, self.reads)
+        typical = select_form(self.typical, self.reads)
         if self.selection is None:
             weights = self.detector.explain(matrix, typical, self._groups)
-        elif isinstance(self.selection, KeptColumns):
+        elif isinstance(self.selection, ColumnSubset):
             weights = self.detector.explain(
                 self.selection.transform(matrix),
                 self.selection.transform(typical),
@@ -109,12 +109,12 @@ class Member:
     def _expect(self, encoded: Encoded) -> Floats:
         """Return what would have been unremarkable: rebuilt by a network, or the ordinary value."""
         if isinstance(self.detector, Autoencoder) and self.selection is None:
-            return self.encoder.decode(self.detector.expect(form_of(encoded, self.reads)))
+            return self.encoder.decode(self.detector.expect(select_form(encoded, self.reads)))
         return np.tile(self.typical.ordinal.astype(np.float64), (len(encoded.ordinal), 1))
 
     def save(self, folder: Path) -> MemberCard:
         """Write the detector's files and its selection's."""
-        stem = self.role
+        stem = self.name
         self.detector.save(folder, stem)
         if self.selection is not None:
             self.selection.save(folder, f"{stem}-selection")
@@ -129,7 +129,7 @@ class Member:
     def load(
         cls,
         folder: Path,
-        role: Role,
+        name: MemberName,
         card: MemberCard,
         encoder: Encoder,
         typical: Encoded,
@@ -137,7 +137,7 @@ class Member:
     ) -> "Member":
         """Read a stored member."""
         return cls(
-            role=role,
+            name=name,
             detector=load_detector(card.kind, folder, card.stem, threads),
             encoder=encoder,
             reads=card.reads,
@@ -150,6 +150,6 @@ class Member:
         )
 
 
-def form_of(encoded: Encoded, form: Form) -> Matrix:
+def select_form(encoded: Encoded, form: InputForm) -> Matrix:
     """Return one of the two matrices of encoded rows."""
     return encoded.ordinal if form == "ordinal" else encoded.neural

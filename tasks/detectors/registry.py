@@ -31,7 +31,7 @@ from tasks.detectors.linear import (
     fit_bernoulli_naive_bayes,
     fit_logistic_regression,
 )
-from tasks.detectors.neural import NeuralNetwork, NeuralNetworkOptions, fit_neural_network
+from tasks.detectors.neural_network import NeuralNetwork, NeuralNetworkOptions, fit_neural_network
 from tasks.detectors.one_class import (
     ComponentError,
     ComponentErrorOptions,
@@ -46,18 +46,18 @@ from tasks.detectors.one_class import (
     fit_isolation_forest,
     fit_mahalanobis,
 )
-from tasks.detectors.voters import (
+from tasks.detectors.sklearn_classifiers import (
     AdaBoostOptions,
     DecisionTreeOptions,
     HistGradientBoostingOptions,
     NeighboursOptions,
     RandomForestOptions,
-    Voter,
-    VoterOptions,
-    fit_voter,
+    SklearnClassifier,
+    SklearnOptions,
+    fit_sklearn_classifier,
 )
 
-Form = Literal["ordinal", "neural"]
+InputForm = Literal["ordinal", "neural"]
 """Of the encoding: ``ordinal`` are the features as they are, ``neural`` is standardised and
 one-hot; see ``tasks.features.encoding``."""
 
@@ -86,7 +86,7 @@ OneClassOptions: TypeAlias = Annotated[
 
 
 @dataclass(frozen=True)
-class Kind:
+class DetectorKind:
     """What is common to the detectors of a kind."""
 
     options: type[BaseModel]
@@ -94,42 +94,51 @@ class Kind:
     """Of a classifier: ``(inputs, is_attack, options, seed, threads)``; of a one-class detector the
     same without ``is_attack``, on normal rows."""
     load: Callable[[Path, str, int], Detector]
-    reads: Form = "neural"
+    reads: InputForm = "neural"
     """What it reads where nothing is selected."""
 
 
-def _voter(options: type[VoterOptions], kind: str, reads: Form) -> Kind:
+def _sklearn(options: type[SklearnOptions], kind: str, reads: InputForm) -> DetectorKind:
     """Describe a classifier of scikit-learn."""
-    return Kind(
-        options, fit_voter, lambda folder, stem, _: Voter.load(kind, folder, stem), reads=reads
+    return DetectorKind(
+        options,
+        fit_sklearn_classifier,
+        lambda folder, stem, _: SklearnClassifier.load(kind, folder, stem),
+        reads=reads,
     )
 
 
-CLASSIFIERS: Mapping[str, Kind] = {
-    "lightgbm": Kind(LightGBMOptions, fit_lightgbm, LightGBM.load, reads="ordinal"),
-    "random_forest": _voter(RandomForestOptions, "random_forest", "ordinal"),
-    "decision_tree": _voter(DecisionTreeOptions, "decision_tree", "ordinal"),
-    "hist_gradient_boosting": _voter(
+CLASSIFIERS: Mapping[str, DetectorKind] = {
+    "lightgbm": DetectorKind(LightGBMOptions, fit_lightgbm, LightGBM.load, reads="ordinal"),
+    "random_forest": _sklearn(RandomForestOptions, "random_forest", "ordinal"),
+    "decision_tree": _sklearn(DecisionTreeOptions, "decision_tree", "ordinal"),
+    "hist_gradient_boosting": _sklearn(
         HistGradientBoostingOptions, "hist_gradient_boosting", "ordinal"
     ),
-    "adaboost": _voter(AdaBoostOptions, "adaboost", "neural"),
-    "k_neighbours": _voter(NeighboursOptions, "k_neighbours", "neural"),
-    "logistic_regression": Kind(LogisticRegressionOptions, fit_logistic_regression, Linear.load),
-    "bernoulli_naive_bayes": Kind(
+    "adaboost": _sklearn(AdaBoostOptions, "adaboost", "neural"),
+    "k_neighbours": _sklearn(NeighboursOptions, "k_neighbours", "neural"),
+    "logistic_regression": DetectorKind(
+        LogisticRegressionOptions, fit_logistic_regression, Linear.load
+    ),
+    "bernoulli_naive_bayes": DetectorKind(
         BernoulliNaiveBayesOptions, fit_bernoulli_naive_bayes, Linear.load
     ),
-    "neural_network": Kind(NeuralNetworkOptions, fit_neural_network, NeuralNetwork.load),
-    "voting": Kind(VotingOptions, fit_voting, Ensemble.load, reads="ordinal"),
-    "stacking": Kind(StackingOptions, fit_stacking, Ensemble.load, reads="ordinal"),
+    "neural_network": DetectorKind(NeuralNetworkOptions, fit_neural_network, NeuralNetwork.load),
+    "voting": DetectorKind(VotingOptions, fit_voting, Ensemble.load, reads="ordinal"),
+    "stacking": DetectorKind(StackingOptions, fit_stacking, Ensemble.load, reads="ordinal"),
 }
 """Supervised: fitted on attacks and normals."""
 
-ONE_CLASS: Mapping[str, Kind] = {
-    "autoencoder": Kind(AutoencoderOptions, fit_autoencoder, Autoencoder.load),
-    "mahalanobis": Kind(MahalanobisOptions, fit_mahalanobis, Mahalanobis.load),
-    "gaussian_mixture": Kind(GaussianMixtureOptions, fit_gaussian_mixture, GaussianMixture.load),
-    "pca_error": Kind(ComponentErrorOptions, fit_component_error, ComponentError.load),
-    "isolation_forest": Kind(IsolationForestOptions, fit_isolation_forest, IsolationForest.load),
+ONE_CLASS: Mapping[str, DetectorKind] = {
+    "autoencoder": DetectorKind(AutoencoderOptions, fit_autoencoder, Autoencoder.load),
+    "mahalanobis": DetectorKind(MahalanobisOptions, fit_mahalanobis, Mahalanobis.load),
+    "gaussian_mixture": DetectorKind(
+        GaussianMixtureOptions, fit_gaussian_mixture, GaussianMixture.load
+    ),
+    "pca_error": DetectorKind(ComponentErrorOptions, fit_component_error, ComponentError.load),
+    "isolation_forest": DetectorKind(
+        IsolationForestOptions, fit_isolation_forest, IsolationForest.load
+    ),
 }
 """Fitted on normal rows alone."""
 

@@ -1,7 +1,7 @@
 """From a detector's raw score to how rarely normal traffic reaches it.
 
 Belongs here: fitting and evaluating one tail. Does not belong here: what the scores mean, or how
-several tails are joined (see ``hybrid``).
+several tails are joined (``model``).
 """
 
 from typing import Annotated

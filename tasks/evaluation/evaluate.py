@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict
 
 from expectations.contract import Contract
 from expectations.errors import InputRejectedError
-from tasks.detectors.hybrid import ModelCard, OperatingPointName, flag, read_card
+from tasks.detectors.model_card import ModelCard, read_card
+from tasks.detectors.thresholds import OperatingPointName, flag
 from tasks.evaluation.labels import (
     CORRECT_LABELS,
     attack_name,
@@ -23,11 +24,11 @@ from tasks.evaluation.labels import (
     is_attack,
 )
 from tasks.evaluation.metrics import (
-    OperatingPoint,
+    FlagMetrics,
     ProbabilityCalibration,
     average_precision,
-    judge_flags,
-    judge_probabilities,
+    compute_calibration,
+    compute_flag_metrics,
     roc_auc,
 )
 from tasks.features.row_keys import RowKeys, read_row_keys
@@ -54,7 +55,7 @@ class AttackRecall(BaseModel):
     """By operating point."""
 
 
-class Figures(BaseModel):
+class ScoreMetrics(BaseModel):
     """How some labelled rows fare."""
 
     model_config = ConfigDict(frozen=True)
@@ -64,7 +65,7 @@ class Figures(BaseModel):
     roc_auc: float | None
     """Of ``anomaly_score``; None if all rows are of one class, as ``average_precision``."""
     average_precision: float | None
-    operating_points: dict[str, OperatingPoint]
+    operating_points: dict[str, FlagMetrics]
     """``default``, ``low_alert`` and, of a model with a classifier, ``p50``."""
     recall_by_attack: dict[str, float]
     """At ``default``; empty where the file names no attacks."""
@@ -79,12 +80,12 @@ class Figures(BaseModel):
     """Of the classifier's probabilities; None from a model without one."""
 
 
-class Evaluation(Figures):
+class Evaluation(ScoreMetrics):
     """The object ``noctule evaluate --json`` prints."""
 
     rows_seen_in_training: int = 0
     """Rows whose features are those of a row the model was fitted on, copies that flatter it."""
-    without_seen: Figures | None = None
+    without_seen: ScoreMetrics | None = None
     """All figures without those rows; None where there are none, and where no row is left."""
     rows_unlabelled: int = 0
     """Rows that could not be judged, for want of a label; not among ``rows``."""
@@ -94,7 +95,7 @@ class Evaluation(Figures):
     """What is reported of the file, such as attacks the contract does not know; a sentence each."""
 
     @property
-    def cleanest(self) -> Figures:
+    def cleanest(self) -> ScoreMetrics:
         """The figures without copies of training rows, where there are any left."""
         return self.without_seen or self
 
@@ -168,7 +169,9 @@ def evaluate_scores(
     Returns:
         The evaluation.
     """
-    flags = {name: flag(judged, name, card.threshold(name)) for name in card.operating_points}
+    flags = {
+        name: flag(judged, name, card.thresholds.value(name)) for name in card.operating_points
+    }
     return evaluate_flags(judged, flags, card, families, rows_unlabelled=rows_unlabelled)
 
 
@@ -198,10 +201,10 @@ def evaluate_flags(
     is_seen = judged["is_seen"] if "is_seen" in judged.columns else None
     rows_seen = 0 if is_seen is None else int(is_seen.sum())
     return Evaluation(
-        **dict(_figures(flagged, tuple(flags), card, families)),
+        **dict(_compute_metrics(flagged, tuple(flags), card, families)),
         rows_seen_in_training=rows_seen,
         without_seen=(
-            _figures(flagged.filter(~is_seen), tuple(flags), card, families)
+            _compute_metrics(flagged.filter(~is_seen), tuple(flags), card, families)
             if is_seen is not None and 0 < rows_seen < judged.height
             else None
         ),
@@ -209,23 +212,25 @@ def evaluate_flags(
     )
 
 
-def _figures(
+def _compute_metrics(
     flagged: pl.DataFrame,
     points: tuple[OperatingPointName, ...],
     card: ModelCard,
     families: Mapping[str, str],
-) -> Figures:
+) -> ScoreMetrics:
     """Judge rows whose flags are in columns ``flagged_<operating point>``."""
     truth = flagged["is_attack"].to_numpy()
     scores = flagged["anomaly_score"].to_numpy()
     attacks = _recall_by_name(flagged, card, families, points)
     by_family = _sum_recalls(attacks, ("family",), points)
-    return Figures(
+    return ScoreMetrics(
         rows=flagged.height,
         roc_auc=roc_auc(truth, scores),
         average_precision=average_precision(truth, scores),
         operating_points={
-            name: judge_flags(truth, flagged[f"flagged_{name}"].to_numpy(), card.threshold(name))
+            name: compute_flag_metrics(
+                truth, flagged[f"flagged_{name}"].to_numpy(), card.thresholds.value(name)
+            )
             for name in points
         },
         recall_by_attack={one["name"]: one["default"] / one["rows"] for one in attacks},
@@ -243,7 +248,7 @@ def _judge_classifier(judged: pl.DataFrame) -> ProbabilityCalibration | None:
     log_odds = judged["classifier_score"]
     if log_odds.null_count() == judged.height:
         return None
-    return judge_probabilities(judged["is_attack"].to_numpy(), log_odds.to_numpy())
+    return compute_calibration(judged["is_attack"].to_numpy(), log_odds.to_numpy())
 
 
 def _recall_by_name(

@@ -15,7 +15,7 @@ import polars as pl
 from expectations.contract import Contract
 from expectations.errors import TrainingDataError, UsageError
 from storage.text import printable
-from tasks.evaluation.label_heads import FileHead, look_at
+from tasks.evaluation.file_head import FileHead, read_file_head
 from tasks.evaluation.labels import CORRECT_LABELS, find_unclear, has_labels
 from tasks.intake.header import fold
 from tasks.intake.label_words import NORMAL_WORDS, fold_value, looks_labelled, says_which
@@ -58,7 +58,7 @@ _NAME_WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
 
 
 @dataclass(frozen=True)
-class FoundLabels:
+class LabelChoice:
     """How the labels of a file are read."""
 
     reading: LabelReading | None
@@ -93,7 +93,7 @@ def choose_labels(
     *,
     is_unlabelled: bool = False,
     limit_bytes: int = CONTENT_BYTES,
-) -> list[FoundLabels]:
+) -> list[LabelChoice]:
     """Return how the labels of each file are read, told from its first rows.
 
     Args:
@@ -110,7 +110,7 @@ def choose_labels(
             none are to be used.
         UsageError: no file has the column that is asked for, or it is no label column.
     """
-    heads = [look_at(source, contract, limit_bytes) for source in sources]
+    heads = [read_file_head(source, contract, limit_bytes) for source in sources]
     require_column(heads, contract, asked)
     found = [
         find_labels(head, contract, asked, doing, is_unlabelled=is_unlabelled) for head in heads
@@ -160,7 +160,7 @@ def find_labels(
     doing: str,
     *,
     is_unlabelled: bool = False,
-) -> FoundLabels:
+) -> LabelChoice:
     """Return how the labels of a file are read; see ``choose_labels``."""
     present = [column.name for column in head.layout.columns]
     column = None if asked.column is None else head.find(asked.column)
@@ -168,7 +168,7 @@ def find_labels(
     if column is not None:
         reading = LabelReading(column=column, normal=asked.normal)
         _require_words(head, column, reading, doing)
-        return FoundLabels(reading)
+        return LabelChoice(reading)
     if not is_declared:
         return _find_unlabelled(head, contract, doing, is_unlabelled=is_unlabelled)
     if is_unlabelled:
@@ -182,13 +182,13 @@ def find_labels(
         )
         raise TrainingDataError(message)
     if asked.normal:
-        return FoundLabels(LabelReading(normal=asked.normal))
+        return LabelChoice(LabelReading(normal=asked.normal))
     labels = {name: head.values[name] for name in present if name in head.values}
     frame = pl.DataFrame(labels, schema=dict.fromkeys(labels, pl.String)).lazy()
     if unclear := find_unclear([frame], contract, None if head.is_whole else head.rows):
         message = f"Cannot {doing} {head.name}: {unclear} {CORRECT_LABELS}"
         raise TrainingDataError(message)
-    return FoundLabels(None)
+    return LabelChoice(None)
 
 
 def require_normal(files: Sequence[tuple[str, LabelTally]], doing: str) -> None:
@@ -242,7 +242,7 @@ def _tally(head: FileHead, contract: Contract, reading: LabelReading) -> LabelTa
 
 def _find_unlabelled(
     head: FileHead, contract: Contract, doing: str, *, is_unlabelled: bool
-) -> FoundLabels:
+) -> LabelChoice:
     """Say that a file has no labels, if that is asked for; name the columns that look like some.
 
     Raises:
@@ -257,7 +257,7 @@ def _find_unlabelled(
             " used: every connection is taken for normal"
             for name in likely[:1]
         )
-        return FoundLabels(None, notes=tuple(notes))
+        return LabelChoice(None, notes=tuple(notes))
     declared = " or ".join(shown(name) for name in (contract.label, contract.attack) if name)
     missing = (
         f"Cannot {doing} {head.name}: it has no column {declared} that says which of its"

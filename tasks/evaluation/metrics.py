@@ -22,7 +22,7 @@ ALERT_BASE = 10_000
 """Connections that alerts are counted among: few sites think in rates."""
 
 
-class OperatingPoint(BaseModel):
+class FlagMetrics(BaseModel):
     """What one threshold does. A figure is None where it is not defined: no row to divide by."""
 
     model_config = ConfigDict(frozen=True)
@@ -69,7 +69,7 @@ class ProbabilityCalibration(BaseModel):
     """Those that have rows."""
 
 
-def judge_flags(truth: Mask, is_flagged: Mask, threshold: float) -> OperatingPoint:
+def compute_flag_metrics(truth: Mask, is_flagged: Mask, threshold: float) -> FlagMetrics:
     """Judge flags by labels.
 
     Args:
@@ -77,7 +77,7 @@ def judge_flags(truth: Mask, is_flagged: Mask, threshold: float) -> OperatingPoi
         is_flagged: (n_rows,).
         threshold: what they came of; only reported.
     """
-    return judge_counts(
+    return compute_count_metrics(
         hits=int((is_flagged & truth).sum()),
         alarms=int((is_flagged & ~truth).sum()),
         misses=int((~is_flagged & truth).sum()),
@@ -86,13 +86,13 @@ def judge_flags(truth: Mask, is_flagged: Mask, threshold: float) -> OperatingPoi
     )
 
 
-def judge_counts(
+def compute_count_metrics(
     *, hits: float, alarms: float, misses: float, rests: float, threshold: float
-) -> OperatingPoint:
+) -> FlagMetrics:
     """Judge an operating point by the four outcomes; an expected number need not be whole."""
     rows = hits + alarms + misses + rests
     flag_rate = ratio(hits + alarms, rows)
-    return OperatingPoint(
+    return FlagMetrics(
         threshold=threshold,
         accuracy=ratio(hits + rests, rows),
         precision=ratio(hits, hits + alarms),
@@ -121,7 +121,7 @@ def interval(found: int, among: int) -> tuple[float, float] | None:
     return float(bounds.low), float(bounds.high)
 
 
-def judge_probabilities(truth: Mask, log_odds: Floats) -> ProbabilityCalibration | None:
+def compute_calibration(truth: Mask, log_odds: Floats) -> ProbabilityCalibration | None:
     """Judge a classifier's probabilities by how often there is an attack; None without rows.
 
     Args:

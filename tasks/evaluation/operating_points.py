@@ -12,7 +12,7 @@ from statistics import median
 
 from pydantic import BaseModel, ConfigDict
 
-from tasks.detectors.hybrid import ModelCard
+from tasks.detectors.model_card import ModelCard
 from tasks.evaluation.labels import LabelledCounts
 from tasks.wording import plural
 
@@ -35,7 +35,7 @@ MOST = 0.5
 """Highest rate that a budget is turned into: beyond it, it is no limit at all."""
 
 
-class OperatingChoice(BaseModel):
+class ThresholdChoice(BaseModel):
     """The threshold of a night, and what it was chosen for."""
 
     model_config = ConfigDict(frozen=True)
@@ -50,7 +50,7 @@ class OperatingChoice(BaseModel):
 
 
 @dataclass(frozen=True)
-class NightBefore:
+class EarlierNight:
     """An earlier night, as a budget is chosen by it."""
 
     rows: int
@@ -66,8 +66,8 @@ def choose_threshold(
     *,
     rate: float | None = None,
     budget: int | None = None,
-    nights: Sequence[NightBefore] = (),
-) -> OperatingChoice:
+    nights: Sequence[EarlierNight] = (),
+) -> ThresholdChoice:
     """Choose the threshold that an operating point has tonight.
 
     No score of tonight has any part in it: a row's flag does not depend on the others.
@@ -87,33 +87,28 @@ def choose_threshold(
     Raises:
         UsageError: the model does not know how its normals scored, and would need it.
     """
+    thresholds = card.thresholds
     if operating_point == "low_alert" and rate is not None:
-        threshold = card.thresholds.at_rate(rate)
-        return OperatingChoice(
-            threshold=threshold,
-            target_flag_rate=card.thresholds.rate_kept(rate, threshold),
-        )
-    if operating_point == "low_alert" and budget is not None and nights:
+        thresholds = thresholds.with_low_alert_rate(rate)
+    elif operating_point == "low_alert" and budget is not None and nights:
         usual = median(night.rows for night in nights)
         target = min(budget / usual, MOST) if usual else MOST
         scores = sorted(night.score for night in nights if night.score is not None)
         kept = scores[-2] if len(scores) >= LOUD_NIGHTS else max(scores, default=None)
-        return OperatingChoice(
+        return ThresholdChoice(
             threshold=(
-                card.thresholds.at_rate(target)
-                if kept is None
-                else max(card.thresholds.default, kept)
+                thresholds.for_rate(target) if kept is None else max(thresholds.default, kept)
             ),
             target_flag_rate=target,
             budget=budget,
         )
-    return OperatingChoice(
-        threshold=card.threshold(operating_point),
-        target_flag_rate=card.target_flag_rate(operating_point),
+    return ThresholdChoice(
+        threshold=thresholds.value(operating_point),
+        target_flag_rate=thresholds.target_flag_rate(operating_point),
     )
 
 
-def describe_parting(
+def describe_rate_deviation(
     operating_point: str,
     target: float | None,
     flagged: int,

@@ -260,7 +260,7 @@ class Encoder(BaseModel):
                 typical[name] = float(median) if isinstance(median, float) else 0.0
         return typical
 
-    def frame_of(self, values: Mapping[str, Value]) -> pl.DataFrame:
+    def make_frame(self, values: Mapping[str, Value]) -> pl.DataFrame:
         """Make one row of a value for each feature."""
         return pl.DataFrame(
             {name: [values[name]] for name in self.features},

@@ -33,7 +33,7 @@ class RowKeys:
     @classmethod
     def of(cls, features: pl.DataFrame) -> "RowKeys":
         """Keep the keys of connections, of which a frame has the features alone."""
-        return cls(tuple(features.columns), np.unique(make_row_keys(features)))
+        return cls(tuple(features.columns), np.unique(hash_rows(features)))
 
     def contain(self, frame: pl.DataFrame) -> pl.Series:
         """Tell which connections have the features of one that is kept, Boolean (n_rows,).
@@ -41,7 +41,7 @@ class RowKeys:
         Args:
             frame: one row per connection, with every feature.
         """
-        asked = make_row_keys(frame.select(self.features))
+        asked = hash_rows(frame.select(self.features))
         return pl.Series("is_seen", np.isin(asked, self.keys))
 
     def save(self, folder: Path) -> None:
@@ -60,7 +60,7 @@ def read_row_keys(folder: Path) -> RowKeys | None:
     return RowKeys(tuple(kept.name.split(SEPARATOR)), kept.to_numpy())
 
 
-def make_row_keys(features: pl.DataFrame) -> npt.NDArray[np.uint64]:
+def hash_rows(features: pl.DataFrame) -> npt.NDArray[np.uint64]:
     """Return a number for each row, (n_rows,), the same for equal features on every machine."""
     text = features.select(
         pl.concat_str(

@@ -69,7 +69,7 @@ class Selection(Protocol):
 
 
 @dataclass(frozen=True)
-class KeptColumns:
+class ColumnSubset:
     """Some of the encoded columns."""
 
     method: SelectionName
@@ -96,7 +96,7 @@ class KeptColumns:
 
 
 @dataclass(frozen=True)
-class MadeColumns:
+class ColumnProjection:
     """New columns, made of all encoded ones by a graph."""
 
     method: SelectionName
@@ -124,8 +124,8 @@ def load_selection(folder: Path, stem: str, threads: int = 1) -> Selection:
     state = json.loads((folder / f"{stem}.json").read_bytes())
     if "positions" not in state:
         graph = DenseGraph.load(folder / f"{stem}.onnx", threads)
-        return MadeColumns(state["method"], graph, tuple(state["shares"]))
-    return KeptColumns(
+        return ColumnProjection(state["method"], graph, tuple(state["shares"]))
+    return ColumnSubset(
         method=state["method"],
         positions=np.array(state["positions"], dtype=np.intp),
         names=tuple(state["columns"]),
@@ -172,7 +172,7 @@ def fit_selection(
         kept = _eliminate(inputs, is_attack, count, seed, threads)
     else:
         kept = _drop_correlated(inputs)
-    return KeptColumns(
+    return ColumnSubset(
         method=method,
         positions=kept.astype(np.intp),
         names=tuple(names[index] for index in kept),
@@ -223,7 +223,7 @@ def _drop_correlated(inputs: Matrix) -> npt.NDArray[np.intp]:
     return np.array(kept, dtype=np.intp)
 
 
-def _fit_components(inputs: Matrix, count: int) -> MadeColumns:
+def _fit_components(inputs: Matrix, count: int) -> ColumnProjection:
     """Fit principal components of all rows.
 
     Source: Jolliffe 2002, chapter 3, as scikit-learn computes it from the whole decomposition.
@@ -235,10 +235,10 @@ def _fit_components(inputs: Matrix, count: int) -> MadeColumns:
         pca = PCA(count, svd_solver="full").fit(inputs.astype(np.float64))
     kernel = pca.components_.T
     graph = join_layers([(kernel, -(pca.mean_ @ kernel), False)])
-    return MadeColumns("pca", graph, tuple(pca.explained_variance_ratio_.tolist()))
+    return ColumnProjection("pca", graph, tuple(pca.explained_variance_ratio_.tolist()))
 
 
-def _fit_codes(inputs: Matrix, count: int, seed: int, threads: int) -> MadeColumns:
+def _fit_codes(inputs: Matrix, count: int, seed: int, threads: int) -> ColumnProjection:
     """Train an autoencoder on all rows, attacks among them, and keep its encoder.
 
     Batch normalisation after each hidden layer, mean squared error, Adam. The output is linear:
@@ -263,7 +263,7 @@ def _fit_codes(inputs: Matrix, count: int, seed: int, threads: int) -> MadeColum
         verbose=0,
     )
     encoder = keras.Sequential([keras.Input((inputs.shape[1],)), *network.layers[: 2 * 3]])
-    return MadeColumns("autoencoder", fold_network(encoder, threads))
+    return ColumnProjection("autoencoder", fold_network(encoder, threads))
 
 
 def _write(path: Path, state: dict[str, object]) -> None:

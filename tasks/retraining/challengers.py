@@ -21,11 +21,13 @@ from expectations.contract import Contract
 from expectations.errors import NoctuleError, TrainingDataError
 from expectations.registry import get_contract
 from tasks.arrays import Floats, Mask
-from tasks.detectors.hybrid import OperatingPointName, flag, load_model, read_card
+from tasks.detectors.model import load_model
+from tasks.detectors.model_card import read_card
+from tasks.detectors.thresholds import OperatingPointName, flag
 from tasks.evaluation.labels import attack_name, family_of, has_labels, is_attack
-from tasks.evaluation.metrics import OperatingPoint, judge_flags
+from tasks.evaluation.metrics import FlagMetrics, compute_flag_metrics
 from tasks.evaluation.operating_points import choose_threshold
-from tasks.features.row_keys import make_row_keys, read_row_keys
+from tasks.features.row_keys import hash_rows, read_row_keys
 from tasks.retraining.comparison import ComparisonRows, ModelSide, join_held_out_scores
 from tasks.retraining.gate import GateOptions, GateResult, apply_gate
 from tasks.retraining.parent_pipe import exit_with_parent
@@ -69,7 +71,7 @@ class ModelTestScores:
     """(n_rows,), anomaly scores."""
     is_flagged: Mask
     """(n_rows,), at the operating point that serves."""
-    points: Mapping[str, OperatingPoint]
+    points: Mapping[str, FlagMetrics]
 
 
 @dataclass(frozen=True)
@@ -172,7 +174,7 @@ def read_test_rows(
             ],
             dtype=np.str_,
         ),
-        alike=np.unique(make_row_keys(rows.select(contract.feature_names)), return_inverse=True)[1],
+        alike=np.unique(hash_rows(rows.select(contract.feature_names)), return_inverse=True)[1],
         rows_seen=int(seen.sum()),
         without_keys=tuple(without_keys),
     )
@@ -246,17 +248,19 @@ def score_test_rows(folder: Path, judged: LabelledTestRows, point: ServedPoint) 
     scores = model.score(judged.features)
     threshold = choose_threshold(model.card, point.name, rate=point.rate).threshold
     flags = {
-        name: flag(scores, name, threshold if name == point.name else model.threshold(name))
+        name: flag(
+            scores, name, threshold if name == point.name else model.card.thresholds.value(name)
+        )
         for name in model.card.operating_points
     }
     return ModelTestScores(
         scores=scores["anomaly_score"].to_numpy(),
         is_flagged=flags[point.name].to_numpy(),
         points={
-            name: judge_flags(
+            name: compute_flag_metrics(
                 judged.is_attack,
                 flagged.to_numpy(),
-                threshold if name == point.name else model.threshold(name),
+                threshold if name == point.name else model.card.thresholds.value(name),
             )
             for name, flagged in flags.items()
         },

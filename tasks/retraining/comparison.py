@@ -16,8 +16,8 @@ from pydantic import BaseModel, ConfigDict
 
 from expectations.errors import TrainingDataError
 from tasks.arrays import Floats, Mask
-from tasks.detectors.hybrid import OperatingPointName
-from tasks.evaluation.metrics import CONFIDENCE, OperatingPoint
+from tasks.detectors.thresholds import OperatingPointName
+from tasks.evaluation.metrics import CONFIDENCE, FlagMetrics
 from tasks.training.attack_groups import GroupSource
 
 MATCHED_RATE = 0.01
@@ -57,7 +57,7 @@ class ComparisonRows:
     often it occurs. None where all rows differ."""
     made_from: GroupSource | None = None
     """What held-out kinds are."""
-    points: Mapping[ModelSide, Mapping[str, OperatingPoint]] = field(default_factory=dict)
+    points: Mapping[ModelSide, Mapping[str, FlagMetrics]] = field(default_factory=dict)
     """What each operating point does of each model; only reported."""
 
     @property
@@ -109,7 +109,7 @@ class ModelComparison(BaseModel):
     """Difference in detection of each family with enough different attacks."""
     families_flagged: dict[str, MetricChange]
     """And at each model's own threshold."""
-    points: dict[ModelSide, dict[str, OperatingPoint]]
+    points: dict[ModelSide, dict[str, FlagMetrics]]
     """What each operating point does of each model: ``default``, ``low_alert``, ``p50``. Of attacks
     held out by kind, that is to be expected where ``NOVEL_SHARE`` of the attacks are of one."""
 

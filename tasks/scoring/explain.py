@@ -15,9 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from expectations.contract import Contract
 from expectations.registry import get_contract
 from storage.bulk import SLICE_ROWS
-from tasks.detectors.category import CATEGORY_SCHEMA
-from tasks.detectors.hybrid import Model, load_model
-from tasks.detectors.member import ROLES
+from tasks.detectors.family import FAMILY_SCHEMA
+from tasks.detectors.member import MEMBER_NAMES
+from tasks.detectors.model import Model, load_model
 from tasks.features.encoding import Encoder, render_value
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class ExplainSummary(BaseModel):
     flagged: tuple[str, ...]
     """A file for each accepted part, in order, relative to the batch's folder. Grain: one flagged
     connection; ``row_number line_number anomaly_score record is_explained`` and those of
-    ``CATEGORY_SCHEMA``."""
+    ``FAMILY_SCHEMA``."""
     reasons: str
     """Relative to the batch's folder. Grain: one reason; columns of ``REASONS_SCHEMA``."""
 
@@ -109,11 +109,11 @@ def explain_batch(
     for index, (part, name) in enumerate(zip(parts, scores, strict=True)):
         is_flagged = pl.read_parquet(
             folder / name,
-            columns=["anomaly_score", "is_flagged", *(f"{role}_tail" for role in ROLES)],
+            columns=["anomaly_score", "is_flagged", *(f"{one}_tail" for one in MEMBER_NAMES)],
         )
         rows = pl.read_parquet(folder / part.path).hstack(is_flagged).filter("is_flagged")
         rows = rows.with_columns(pl.col("row_number").is_in(chosen.implode()).alias("is_explained"))
-        rows = rows.hstack(model.name_attacks(rows))
+        rows = rows.hstack(model.name_families(rows))
         to_explain.append(rows.filter("is_explained"))
         written = f"flagged-{index:05d}.parquet"
         # By score, the order of the index they are stored under: a commit of 1.4 million flagged
@@ -124,7 +124,7 @@ def explain_batch(
             "anomaly_score",
             record_of(rows, contract),
             "is_explained",
-            *CATEGORY_SCHEMA,
+            *FAMILY_SCHEMA,
         ).write_parquet(
             out / written, compression="lz4", statistics=False, row_group_size=SLICE_ROWS
         )
@@ -246,7 +246,7 @@ def explain_rows(rows: pl.DataFrame, model: Model, reasons: int) -> pl.DataFrame
     attributions = [member.attribute(encoded) for member in model.members]
     contributions = np.hstack(
         [
-            attribution.shares * rows[f"{member.role}_tail"].to_numpy()[:, np.newaxis]
+            attribution.shares * rows[f"{member.name}_tail"].to_numpy()[:, np.newaxis]
             for member, attribution in zip(model.members, attributions, strict=True)
         ]
     )
@@ -262,7 +262,7 @@ def explain_rows(rows: pl.DataFrame, model: Model, reasons: int) -> pl.DataFrame
                 (
                     number,
                     rank,
-                    model.members[which].name,
+                    model.members[which].reason_name,
                     feature,
                     render_value(rows[feature][row]),
                     model.encoder.render(feature, expected),

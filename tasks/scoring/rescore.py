@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import polars as pl
 from pydantic import BaseModel, ConfigDict
 
-from tasks.detectors.hybrid import flag, load_model
+from tasks.detectors.model import load_model
+from tasks.detectors.thresholds import flag
 
 if TYPE_CHECKING:
     from tasks.validation.summary import PartFile
@@ -25,7 +26,7 @@ ReadStored = Callable[[int, int], pl.DataFrame]
 """Gives the stored predictions between two row numbers, both included."""
 
 
-class Difference(BaseModel):
+class ScoreChange(BaseModel):
     """A row whose scores are not what they were."""
 
     model_config = ConfigDict(frozen=True)
@@ -53,7 +54,7 @@ class Rescored(BaseModel):
     """Of those: stored, and not among the accepted rows."""
     largest_difference: float
     """Of any score, in its own unit."""
-    differences: tuple[Difference, ...]
+    differences: tuple[ScoreChange, ...]
     """The first of them."""
 
     @property
@@ -93,7 +94,7 @@ def rescore_batch(
     model = load_model(model_folder, threads=threads)
     rows = differing = met = not_stored = not_accepted = 0
     largest = 0.0
-    examples: list[Difference] = []
+    examples: list[ScoreChange] = []
     for part in parts:
         frame = pl.read_parquet(folder / part.path, columns=["row_number", *model.features])
         scores = model.score(frame)
@@ -112,7 +113,7 @@ def rescore_batch(
         not_stored += differs["is_flagged_stored"].null_count()
         not_accepted += differs["is_flagged"].null_count()
         largest = max(largest, _largest(differs))
-        examples += _describe(differs, EXAMPLES - len(examples))
+        examples += _list_changes(differs, EXAMPLES - len(examples))
     beyond = rows_stored - met  # stored, and in no part at all
     return Rescored(
         rows=rows,
@@ -134,11 +135,11 @@ def _largest(differs: pl.DataFrame) -> float:
     return float(found or 0.0)
 
 
-def _describe(differs: pl.DataFrame, most: int) -> Iterator[Difference]:
+def _list_changes(differs: pl.DataFrame, most: int) -> Iterator[ScoreChange]:
     """Say of the first differing rows which of their values differ first."""
     for row in differs.head(most).iter_rows(named=True):
         name = next(name for name in SCORES if row[name] != row[f"{name}_stored"])
-        yield Difference(
+        yield ScoreChange(
             row_number=row["row_number"],
             column=name,
             stored=row[f"{name}_stored"],

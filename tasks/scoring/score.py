@@ -13,9 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from expectations.registry import get_contract
 from storage.bulk import SLICE_ROWS
-from tasks.detectors.hybrid import OperatingPointName, flag, load_model
+from tasks.detectors.model import load_model
+from tasks.detectors.thresholds import OperatingPointName, flag
 from tasks.evaluation.labels import LabelledCounts, count_labelled
-from tasks.evaluation.operating_points import describe_parting
+from tasks.evaluation.operating_points import describe_rate_deviation
 from tasks.ratios import ratio
 from tasks.wording import plural, some_of
 
@@ -46,7 +47,7 @@ class ScoreOptions(BaseModel):
     """Used by the detectors; does not change a score."""
 
 
-class UnseenCategories(BaseModel):
+class UnseenValues(BaseModel):
     """Categories of one feature that training never met; they are scored all the same."""
 
     model_config = ConfigDict(frozen=True)
@@ -75,7 +76,7 @@ class ScoreSummary(BaseModel):
     not known. The rate realised is of other traffic, attacks among it."""
     labelled: LabelledCounts | None = None
     """What became of the rows that came with a label; None where none did."""
-    unseen: tuple[UnseenCategories, ...]
+    unseen: tuple[UnseenValues, ...]
     """A feature each, where there are any."""
 
     @property
@@ -93,9 +94,9 @@ class ScoreSummary(BaseModel):
             for one in self.unseen
         )
 
-    def describe_parting(self, usual: float | None, budget: int | None) -> str | None:
+    def describe_rate_deviation(self, usual: float | None, budget: int | None) -> str | None:
         """Say that the rate realised is far from its target; None where it is not."""
-        return describe_parting(
+        return describe_rate_deviation(
             self.operating_point,
             self.target_flag_rate,
             self.rows_flagged,
@@ -137,8 +138,8 @@ def score_batch(
     contract = get_contract(model.card.contract)
     threshold, target = options.threshold, options.target_flag_rate
     if threshold is None:
-        threshold = model.threshold(options.operating_point)
-        target = model.card.target_flag_rate(options.operating_point)
+        threshold = model.card.thresholds.value(options.operating_point)
+        target = model.card.thresholds.target_flag_rate(options.operating_point)
     total = sum(part.rows for part in parts)
     names: list[str] = []
     rows = flagged = 0
@@ -176,7 +177,7 @@ def score_batch(
         target_flag_rate=target,
         labelled=labelled if labelled.rows else None,
         unseen=tuple(
-            UnseenCategories(feature=name, rows=counted.rows, examples=counted.examples)
+            UnseenValues(feature=name, rows=counted.rows, examples=counted.examples)
             for name, counted in unseen.items()
             if counted.rows
         ),

@@ -88,7 +88,7 @@ def _count_rows(path: Path) -> int:
     return int(pl.scan_parquet(path).select(pl.len()).collect().item())
 
 
-def describe_shadow(
+def make_shadow_result(
     folder: Path, summary: ShadowSummary, started_at: datetime, finished_at: datetime
 ) -> ShadowResult:
     """Say of a shadow what is stored; its times are its own."""
@@ -101,7 +101,7 @@ def describe_shadow(
             target_flag_rate=scored.target_flag_rate,
             rows_scored=scored.rows_scored,
             rows_flagged=scored.rows_flagged,
-            labelled=store_labelled(scored.labelled),
+            labelled=make_labelled_rows(scored.labelled),
             scores=tuple(folder / name for name in scored.parts),
             flagged=(),
             reasons=None,
@@ -119,7 +119,7 @@ def describe_shadow(
     )
 
 
-def store_labelled(counts: LabelledCounts | None) -> LabelledRows | None:
+def make_labelled_rows(counts: LabelledCounts | None) -> LabelledRows | None:
     """Say what became of the labelled rows as it is stored."""
     if counts is None:
         return None

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from uuid import UUID
 
-from tasks.detectors.hybrid import OperatingPointName
+from tasks.detectors.thresholds import OperatingPointName
 from tasks.fingerprint import code_fingerprint
 from tasks.intake.stage import FileJob, once
 from tasks.scoring.explain import ExplainOptions, ExplainSummary, explain_batch
@@ -65,7 +65,7 @@ def score(
     )
 
 
-def score_visibly(job: BatchJob, validated: ValidationSummary) -> ScoreSummary:
+def score_with_progress(job: BatchJob, validated: ValidationSummary) -> ScoreSummary:
     """Score a batch; one of several parts shows its progress in the Prefect UI and in the log."""
     if len(validated.parts) <= 1:
         return score(job, validated)
@@ -81,7 +81,7 @@ def score_visibly(job: BatchJob, validated: ValidationSummary) -> ScoreSummary:
     return score(job, validated, tell)
 
 
-def shade(job: BatchJob, validated: ValidationSummary, live: ScoreSummary) -> ShadowSummary:
+def score_shadow(job: BatchJob, validated: ValidationSummary, live: ScoreSummary) -> ShadowSummary:
     """Score every accepted connection by a challenger too, and compare.
 
     Args:
@@ -150,6 +150,6 @@ def score_key(job: BatchJob) -> dict[str, str]:
 
 
 # Each is idempotent: a second try finds the receipt, or does the work anew in a fresh folder.
-score_task = task(score_visibly, name="score", retries=1)
-shade_task = task(shade, name="score as a shadow")
+score_task = task(score_with_progress, name="score", retries=1)
+score_shadow_task = task(score_shadow, name="score as a shadow")
 explain_task = task(explain, name="explain", retries=1)

@@ -16,7 +16,7 @@ from expectations.contract import Contract
 from expectations.errors import TrainingDataError
 from tasks.detectors.names import CLASSIFIER_NAMES, ClassifierName
 from tasks.features.names import SELECTIONS, SelectionName
-from tasks.features.selection import KeptColumns, fit_selection
+from tasks.features.selection import ColumnSubset, fit_selection
 from tasks.study.comparison import ClassifierComparison, compare_classifiers
 from tasks.study.embedding import Embedding, embed
 from tasks.study.overview import DataOverview, describe_data
@@ -139,7 +139,7 @@ def study_rows(
             Importance(column=name, importance=value)
             for name, value in zip(
                 ranked.names,
-                ranked.importances if isinstance(ranked, KeptColumns) else (),
+                ranked.importances if isinstance(ranked, ColumnSubset) else (),
                 strict=True,
             )
         ),

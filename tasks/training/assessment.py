@@ -15,9 +15,10 @@ from pydantic import BaseModel, ConfigDict
 
 from expectations.contract import Contract
 from tasks.arrays import Floats, Mask
-from tasks.detectors.hybrid import P50_LOG_ODDS, ModelCard, OperatingPointName, flag
+from tasks.detectors.model_card import ModelCard
+from tasks.detectors.thresholds import P50_LOG_ODDS, OperatingPointName, flag
 from tasks.evaluation.evaluate import Evaluation, evaluate_flags
-from tasks.evaluation.metrics import OperatingPoint, judge_counts, roc_auc
+from tasks.evaluation.metrics import FlagMetrics, compute_count_metrics, roc_auc
 from tasks.training.attack_groups import AttackGroups, GroupSource
 from tasks.training.calibration import HeldOutScores, calibrate, score_group
 from tasks.training.families import FamilyMetrics
@@ -119,7 +120,7 @@ class TrainingMetrics(BaseModel):
     unknown_attacks: dict[str, HeldOutGroupMetrics] = {}
     """The same for attacks held out by name, the others of their family left; empty where
     ``unknown`` is of names or of clusters."""
-    mixed: dict[str, OperatingPoint] = {}
+    mixed: dict[str, FlagMetrics] = {}
     """What to expect where ``NOVEL_SHARE`` of the attacks are of a kind never met, each held-out
     kind as likely as another, and as many attacks as in training: false alarms and both recalls
     are those at the thresholds chosen without that kind. The ``threshold`` is the one that
@@ -249,7 +250,7 @@ def _judge_known(
             {"anomaly_score": anomaly_score[judged], "classifier_score": log_odds[judged]}
         )
         for name in points:
-            flags[name][judged] = flag(scores, name, card.threshold(name)).to_numpy()
+            flags[name][judged] = flag(scores, name, card.thresholds.value(name)).to_numpy()
     labels = pl.DataFrame({"is_attack": rows.is_attack}).with_columns(
         pl.lit(None, dtype=pl.String).alias("attack")
         if rows.attacks is None
@@ -325,7 +326,7 @@ def _figures_of(judged: Mapping[str, _GroupAssessment]) -> dict[str, HeldOutGrou
 
 def _mix(
     known: Evaluation, unknown: Mapping[str, _GroupAssessment], attacks: int
-) -> dict[str, OperatingPoint]:
+) -> dict[str, FlagMetrics]:
     """Judge the operating points where some of the attacks are of a kind never met."""
     if not unknown:
         return {}
@@ -339,7 +340,7 @@ def _mix(
             recalls.append((1.0 - NOVEL_SHARE) * taught + NOVEL_SHARE * novel)
             rates.append(getattr(kind.figures, f"false_positive_rate_{name}"))
         recall, alarms = float(np.mean(recalls)), float(np.mean(rates)) * normals
-        mixed[name] = judge_counts(
+        mixed[name] = compute_count_metrics(
             hits=recall * attacks,
             alarms=alarms,
             misses=(1.0 - recall) * attacks,

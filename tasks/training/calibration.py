@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tasks.arrays import Floats, Mask
-from tasks.detectors.hybrid import sum_tails
-from tasks.detectors.member import Role
+from tasks.detectors.member import MemberName
+from tasks.detectors.model import sum_tails
 from tasks.detectors.tails import Tail
 from tasks.detectors.thresholds import Thresholds
 from tasks.training.held_out import HeldOutGroupScores, OutOfFoldScores
@@ -32,7 +32,7 @@ class HeldOutScores:
 class Calibration:
     """What turns raw scores into flags."""
 
-    tails: Mapping[Role, Tail]
+    tails: Mapping[MemberName, Tail]
     """A tail for each detector, by its name."""
     thresholds: Thresholds
 
@@ -92,5 +92,5 @@ def score_group(
     )
 
 
-def _join(tails: Mapping[Role, Tail], raw: OutOfFoldScores) -> Floats:
+def _join(tails: Mapping[MemberName, Tail], raw: OutOfFoldScores) -> Floats:
     return sum_tails({role: tails[role].decades(scores) for role, scores in raw.scores.items()})

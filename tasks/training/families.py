@@ -1,7 +1,7 @@
 """Teaching the second stage: families of attack, and how sure it must be to name one.
 
 Belongs here: which attacks teach it, its probabilities on attacks it had not met, and the cut. Does
-not belong here: the trees (see ``detectors.category``), or whether a connection is flagged.
+not belong here: the trees (see ``detectors.family``), or whether a connection is flagged.
 """
 
 from dataclasses import dataclass, fields
@@ -12,9 +12,9 @@ from pydantic import BaseModel, ConfigDict
 
 from expectations.contract import Contract
 from tasks.arrays import Floats
-from tasks.detectors.category import (
-    CategoryCard,
-    CategoryModel,
+from tasks.detectors.family import (
+    FamilyCard,
+    FamilyModel,
     fit_trees,
     probabilities,
     raw_outputs,
@@ -86,7 +86,7 @@ def fit_families(
     fold: npt.NDArray[np.intp],
     seed: int,
     threads: int,
-) -> tuple[CategoryModel, FamilyMetrics] | None:
+) -> tuple[FamilyModel, FamilyMetrics] | None:
     """Fit the second stage on the attacks whose family is known.
 
     Args:
@@ -119,14 +119,14 @@ def fit_families(
     held_out = _hold_out(ordinal, family, rows.attacks[teaches], fold[teaches], seed, threads)
     temperature, cut = _choose(held_out)
     techniques = {one: (contract.techniques or {}).get(one) for one in families}
-    card = CategoryCard(
+    card = FamilyCard(
         families=families,
         temperature=temperature,
         cut=cut,
         techniques={one: technique for one, technique in techniques.items() if technique},
     )
     booster = fit_trees(ordinal, family, len(families), seed, threads)
-    return CategoryModel(card, booster, threads), _judge(card, held_out)
+    return FamilyModel(card, booster, threads), _judge(card, held_out)
 
 
 def _hold_out(
@@ -228,7 +228,7 @@ def choose_cut(highest: Floats, is_right: npt.NDArray[np.bool_], weight: Floats)
     return float(highest[order][good[-1]]) if len(good) else 2.0
 
 
-def _judge(card: CategoryCard, held_out: _HeldOut) -> FamilyMetrics:
+def _judge(card: FamilyCard, held_out: _HeldOut) -> FamilyMetrics:
     """Judge the known rows of each fold, and each novel name, by what the others choose."""
     novel = held_out.is_novel
     is_named, is_right = np.zeros(len(novel), np.bool_), np.zeros(len(novel), np.bool_)

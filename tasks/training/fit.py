@@ -16,7 +16,8 @@ from pydantic import BaseModel, ConfigDict
 from expectations.contract import Contract
 from tasks.detectors.autoencoder import Autoencoder
 from tasks.detectors.autoencoder_training import save_network
-from tasks.detectors.hybrid import Model, ModelCard, hash_content, read_card, write_json
+from tasks.detectors.model import Model, hash_model
+from tasks.detectors.model_card import ModelCard, read_card, write_json
 from tasks.detectors.thresholds import Thresholds
 from tasks.drift.measure import build_reference
 from tasks.features.row_keys import RowKeys
@@ -41,7 +42,7 @@ class FitSummary(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     content_hash: str
-    """The model's identity; see ``hash_content``."""
+    """The model's identity; see ``hash_model``."""
     rows: int
     classes: dict[str, int]
     """Rows labelled ``normal`` and ``attack``; or ``unlabelled`` alone."""
@@ -133,7 +134,7 @@ def fit_model(
 
     attacks = int(rows.is_attack.sum())
     return FitSummary(
-        content_hash=hash_content(out),
+        content_hash=hash_model(out),
         rows=rows.count,
         classes=(
             {"normal": rows.count - attacks, "attack": attacks}

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import polars as pl
 
 from tasks.arrays import Floats, Mask
-from tasks.detectors.member import Member, Role
+from tasks.detectors.member import Member, MemberName
 from tasks.training.attack_groups import AttackGroups
 from tasks.training.members import fit_members, fit_supervised, roles_of
 from tasks.training.options import TrainingOptions
@@ -24,7 +24,7 @@ from tasks.training.rows import TrainingRows
 class OutOfFoldScores:
     """Raw scores of every training row by detectors not fitted on it; (n_rows,) each."""
 
-    scores: Mapping[Role, Floats]
+    scores: Mapping[MemberName, Floats]
     """Of each detector; a model fitted without labels has no classifier."""
     one_class_as_new: Floats
     """For attacks of a held-out kind: the score where category names that nothing but that kind
@@ -72,7 +72,7 @@ def score_out_of_fold(
     Returns:
         The scores for each division; only ``one_class_as_new`` differs.
     """
-    raw: dict[Role, Floats] = {role: np.empty(rows.count) for role in roles_of(rows)}
+    raw: dict[MemberName, Floats] = {role: np.empty(rows.count) for role in roles_of(rows)}
     as_new = [np.empty(rows.count) for _ in divisions]
     for held_out in range(options.folds):
         progress(f"scoring part {held_out + 1} of {options.folds} with a model of the others")
@@ -81,7 +81,7 @@ def score_out_of_fold(
         encoder, one_class = members[-1].encoder, members[-1]
         encoded = encoder.encode(rows.features.filter(judged))
         for member in members:
-            raw[member.role][judged] = member.score(encoded)
+            raw[member.name][judged] = member.score(encoded)
         for kinds, scores in zip(divisions, as_new, strict=True):
             scores[judged] = raw["one_class"][judged]
             for kind in kinds.held_out:

@@ -7,7 +7,7 @@ Belongs here: one fit of each, on the rows it is given. Does not belong here: wh
 import polars as pl
 
 from tasks.arrays import Mask
-from tasks.detectors.member import ROLES, Member, Role, form_of
+from tasks.detectors.member import MEMBER_NAMES, Member, MemberName, select_form
 from tasks.detectors.registry import (
     CLASSIFIERS,
     fit_classifier,
@@ -19,13 +19,13 @@ from tasks.training.options import TrainingOptions
 from tasks.training.rows import TrainingRows
 
 
-def roles_of(rows: TrainingRows) -> tuple[Role, ...]:
+def roles_of(rows: TrainingRows) -> tuple[MemberName, ...]:
     """Say which detectors the rows can teach: without labels, only the one that needs none."""
-    return ROLES if rows.is_labelled else ("one_class",)
+    return MEMBER_NAMES if rows.is_labelled else ("one_class",)
 
 
 def fit_members(rows: TrainingRows, keep: Mask, options: TrainingOptions) -> tuple[Member, ...]:
-    """Fit the encoder and the detectors on some of the rows, in the order of ``ROLES``."""
+    """Fit the encoder and the detectors on some of the rows, in the order of ``MEMBER_NAMES``."""
     if not rows.is_labelled:
         return (fit_unsupervised(rows, keep, fit_encoder(rows, keep), options),)
     classifier = fit_supervised(rows, keep, options)
@@ -50,7 +50,7 @@ def fit_supervised(rows: TrainingRows, keep: Mask, options: TrainingOptions) -> 
             options.top_k,
             options.threads,
         )
-    matrix = form_of(encoded, reads)
+    matrix = select_form(encoded, reads)
     detector = fit_classifier(
         options.classifier,
         matrix if selection is None else selection.transform(matrix),
@@ -75,7 +75,7 @@ def fit_unsupervised(
 
 def encode_typical(encoder: Encoder, normal: pl.DataFrame) -> Encoded:
     """Encode the ordinary one of some normal rows."""
-    return encoder.encode(encoder.frame_of(encoder.find_typical(normal)))
+    return encoder.encode(encoder.make_frame(encoder.find_typical(normal)))
 
 
 def fit_encoder(rows: TrainingRows, keep: Mask) -> Encoder:

@@ -4,13 +4,11 @@ Belongs here: choosing thresholds from held-out scores. Does not belong here: ma
 (see ``held_out``), or judging the choice (see ``assessment``).
 """
 
-import math
 from collections.abc import Mapping
 
 import numpy as np
 
 from tasks.arrays import Floats
-from tasks.detectors.tails import Tail
 from tasks.detectors.thresholds import Thresholds
 
 NOVEL_SHARE = 0.3
@@ -26,11 +24,6 @@ groups that training had not met, 4.4 % of them all are flagged (5.1 % at a rate
 UNLABELLED_RATE = 0.01
 """Share of held-out normals that ``default`` flags where no attack is known to choose by: a guess,
 a hundred alerts among 10,000 connections, which an analyst can look through once."""
-
-
-KEPT_SHARE, MOST_KEPT = 0.05, 5_000
-"""Highest scores of held-out normals that are kept, by which thresholds for other rates of false
-alarms are read: a guess. More than one alert in twenty normals is no rate that anyone asks for."""
 
 
 def choose_thresholds(normal: Floats, known: Floats, novel: Mapping[str, Floats]) -> Thresholds:
@@ -60,22 +53,7 @@ def choose_thresholds(normal: Floats, known: Floats, novel: Mapping[str, Floats]
     default = (
         _choose_by_f1(normal, known, novel) if len(known) else _at_rate(normal, UNLABELLED_RATE)
     )
-    kept = min(MOST_KEPT, math.ceil(KEPT_SHARE * len(normal)))
-    chosen = Thresholds(
-        default=default,
-        low_alert=default,
-        default_rate=float((normal > default).mean()),
-        normal=Tail.fit(normal),
-        highest=tuple(np.sort(normal)[::-1][:kept].tolist()),
-        normals=len(normal),
-    )
-    low_alert = chosen.at_rate(LOW_ALERT_RATE)
-    return chosen.model_copy(
-        update={
-            "low_alert": low_alert,
-            "low_alert_rate": chosen.rate_kept(LOW_ALERT_RATE, low_alert),
-        }
-    )
+    return Thresholds.from_held_out(normal, default).with_low_alert_rate(LOW_ALERT_RATE)
 
 
 def _at_rate(normal: Floats, rate: float) -> float:

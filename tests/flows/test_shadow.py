@@ -176,8 +176,8 @@ def test_a_shadow_that_cannot_be_stored_fails_no_night(
         scored = made.scored.model_copy(update={"parts": (str(tmp_path / "spoiled.parquet"),)})
         return made.model_copy(update={"scored": scored})
 
-    shade = shadow.shade_task.fn
-    monkeypatch.setattr(shadow.shade_task, "fn", spoiled)
+    shade = shadow.score_shadow_task.fn
+    monkeypatch.setattr(shadow.score_shadow_task, "fn", spoiled)
     outcome = score(source)
     assert (outcome.status, outcome.exit_code) == ("scored", 0)
     assert of_shadow(outcome).startswith(f"shadow {challenger} did not score: {says}")

@@ -29,7 +29,7 @@ import tasks.validation.row_checks
 import tasks.validation.validate
 from expectations.nsl_kdd import NSL_KDD
 from expectations.suites import BETWEEN, IN_SET, ColumnExpectation, SuiteName
-from tasks.detectors.category import CATEGORY_SCHEMA
+from tasks.detectors.family import FAMILY_SCHEMA
 from tests.support.oracles.row_oracle import failed_checks, is_missing
 
 THRESHOLD: Final = 6.4
@@ -92,8 +92,8 @@ class Attribution:
 class HashingMember:
     """One of the model's two detectors; it holds against a row what its position says."""
 
-    role: str
     name: str
+    reason_name: str
 
     def attribute(self, encoded: pl.DataFrame) -> Attribution:
         """Give the first features of each row as the reasons."""
@@ -126,14 +126,23 @@ class PlainEncoder:
         return f"{feature} {expected:g}"
 
 
-class PlainCard:
-    """What scoring asks of the model's card."""
+class PlainThresholds:
+    """What scoring asks of the thresholds."""
 
-    contract = NSL_KDD.name
+    def value(self, operating_point: str) -> float:  # noqa: ARG002
+        """Return the score above which a row is flagged."""
+        return THRESHOLD
 
     def target_flag_rate(self, operating_point: str) -> float:  # noqa: ARG002
         """Return the share of rows that is flagged."""
         return 0.2
+
+
+class PlainCard:
+    """What scoring asks of the model's card."""
+
+    contract = NSL_KDD.name
+    thresholds = PlainThresholds()
 
 
 class HashingModel:
@@ -144,13 +153,9 @@ class HashingModel:
     features = NSL_KDD.feature_names
     members = (HashingMember("classifier", "classifier"), HashingMember("one_class", "autoencoder"))
 
-    def threshold(self, operating_point: str) -> float:  # noqa: ARG002
-        """Return the score above which a row is flagged."""
-        return THRESHOLD
-
-    def name_attacks(self, frame: pl.DataFrame) -> pl.DataFrame:
+    def name_families(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Name no family."""
-        return CATEGORY_SCHEMA.to_frame().clear(frame.height)
+        return FAMILY_SCHEMA.to_frame().clear(frame.height)
 
     def score(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Score rows from 0 to 8, evenly."""

@@ -10,7 +10,7 @@ import pytest
 from flows.settings import Settings
 from flows.tables import show_evaluation, show_night, show_rows
 from tasks.evaluation.evaluate import Evaluation
-from tasks.evaluation.metrics import OperatingPoint
+from tasks.evaluation.metrics import FlagMetrics
 from tasks.reporting.outcomes import FileOutcome, NightOutcome, SkippedFile
 
 
@@ -103,7 +103,7 @@ def test_no_rows_are_said_in_words(capsys: pytest.CaptureFixture[str]) -> None:
 def test_an_evaluation_has_a_column_for_each_operating_point(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    point = OperatingPoint(
+    point = FlagMetrics(
         threshold=3.5,
         accuracy=0.99,
         precision=None,

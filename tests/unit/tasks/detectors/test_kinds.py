@@ -13,10 +13,10 @@ from tasks.arrays import Floats, Mask, Matrix
 from tasks.detectors.autoencoder_training import AutoencoderOptions, fit_autoencoder
 from tasks.detectors.base import Detector, log_odds, occlude, probability
 from tasks.detectors.clustering import (
-    estimate_near,
+    estimate_near_pairs,
     find_clusters,
     find_outliers,
-    require_room,
+    require_memory,
 )
 from tasks.detectors.gradient_boosting import LightGBMOptions, make_outliers
 from tasks.detectors.names import CLASSIFIER_NAMES, ONE_CLASS_NAMES
@@ -243,19 +243,19 @@ def test_clustering_labels_the_rows_it_is_given(find: Callable[[Matrix], Any]) -
 
 
 def test_clustering_refuses_rows_whose_pairs_do_not_fit() -> None:
-    require_room(20_000, 1.0, memory_bytes=24_000_000_000)
+    require_memory(20_000, 1.0, memory_bytes=24_000_000_000)
     words = (
         r"Cannot run DBSCAN on 1,000,000 rows: it keeps every pair of near ones, 4% of all, and "
         r"would take some 1,200 GB, of 24 GB that this machine has\. Give at most 100,000 rows\."
     )
     with pytest.raises(UsageError, match=words):
-        require_room(1_000_000, 0.04, memory_bytes=24_000_000_000)
+        require_memory(1_000_000, 0.04, memory_bytes=24_000_000_000)
 
 
 def test_near_pairs_are_counted_on_a_sample() -> None:
     rows = np.repeat(np.array([[0.0, 0.0], [3.0, 3.0]], dtype=np.float32), [300, 100], axis=0)
-    assert estimate_near(rows) == pytest.approx(0.75**2 + 0.25**2, abs=0.05)
-    assert estimate_near(rows[:0]) == 0
+    assert estimate_near_pairs(rows) == pytest.approx(0.75**2 + 0.25**2, abs=0.05)
+    assert estimate_near_pairs(rows[:0]) == 0
 
 
 def test_outliers_refuse_rows_that_would_take_hours() -> None:

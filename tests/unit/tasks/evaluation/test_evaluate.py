@@ -12,11 +12,11 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from expectations.errors import InputRejectedError
 from expectations.nsl_kdd import NSL_KDD
-from tasks.detectors.hybrid import ModelCard
 from tasks.detectors.member import MemberCard
+from tasks.detectors.model_card import ModelCard
 from tasks.detectors.thresholds import Thresholds
 from tasks.evaluation.evaluate import evaluate_batch, evaluate_flags, evaluate_scores
-from tasks.evaluation.metrics import average_precision, interval, judge_probabilities, roc_auc
+from tasks.evaluation.metrics import average_precision, compute_calibration, interval, roc_auc
 from tasks.scoring.score import ScoreOptions, score_batch
 from tasks.validation.summary import PartFile
 
@@ -145,11 +145,11 @@ def test_calibrated_probabilities_have_no_expected_error() -> None:
     # A tenth of those at 10 % are attacks, and nine tenths of those at 90 %.
     truth = np.array([True] + [False] * 9 + [True] * 9 + [False])
     odds = np.log(np.where(np.arange(20) < 10, 1 / 9, 9.0))
-    calibrated = judge_probabilities(truth, odds)
+    calibrated = compute_calibration(truth, odds)
     assert calibrated.expected_error == pytest.approx(0, abs=1e-12)
     assert calibrated.brier == pytest.approx(0.09)
     assert [(one.rows, one.attack_rate) for one in calibrated.bins] == [(10, 0.1), (10, 0.9)]
-    wrong = judge_probabilities(~truth, odds)
+    wrong = compute_calibration(~truth, odds)
     assert wrong.expected_error == pytest.approx(0.8)
 
 

@@ -14,7 +14,7 @@ import pytest
 from expectations.errors import TrainingDataError, UsageError
 from expectations.nsl_kdd import NSL_KDD
 from tasks.evaluation.label_columns import (
-    FoundLabels,
+    LabelChoice,
     ask_labels,
     choose_labels,
     require_normal,
@@ -42,7 +42,7 @@ def write(file: Path, **columns: Sequence[object]) -> Path:
     return file
 
 
-def choose(file: Path, asked: LabelReading = PLAIN, doing: str = "train on") -> FoundLabels:
+def choose(file: Path, asked: LabelReading = PLAIN, doing: str = "train on") -> LabelChoice:
     (found,) = choose_labels([file], NSL_KDD, asked, doing)
     return found
 
@@ -318,7 +318,7 @@ def test_unclear_labels_deep_in_a_file_are_refused_in_the_same_words(
     file = write(tmp_path / "long.csv", label=["normal"] * 50 + ["-"])
     asked = LabelReading(column="label")
     said = refusal(file, asked)
-    monkeypatch.setattr("tasks.evaluation.label_heads.LOOK_BYTES", file.stat().st_size - 1)
+    monkeypatch.setattr("tasks.evaluation.file_head.LOOK_BYTES", file.stat().st_size - 1)
     summary, _ = ingest(file, tmp_path, choose(file, asked).reading)
     assert summary.labels is not None
     with pytest.raises(TrainingDataError) as refused:

@@ -4,11 +4,15 @@ import numpy as np
 import pytest
 
 from expectations.errors import UsageError
-from tasks.detectors.hybrid import ModelCard
+from tasks.detectors.model_card import ModelCard
 from tasks.detectors.tails import Tail
 from tasks.detectors.thresholds import Thresholds
 from tasks.evaluation.labels import LabelledCounts
-from tasks.evaluation.operating_points import NightBefore, choose_threshold, describe_parting
+from tasks.evaluation.operating_points import (
+    EarlierNight,
+    choose_threshold,
+    describe_rate_deviation,
+)
 from tasks.training.threshold_choice import LOW_ALERT_RATE, UNLABELLED_RATE, choose_thresholds
 
 NORMAL = np.random.default_rng(5).exponential(1.0, 10_000)
@@ -41,7 +45,7 @@ def test_a_rate_beyond_the_data_is_extrapolated() -> None:
 
 def test_low_alert_is_never_below_default() -> None:
     assert choose_threshold(CARD, "low_alert", rate=0.4).threshold == 2.0
-    nights = [NightBefore(1_000, 1.5)]
+    nights = [EarlierNight(1_000, 1.5)]
     assert choose_threshold(CARD, "low_alert", budget=10, nights=nights).threshold == 2.0
 
 
@@ -58,7 +62,7 @@ def test_low_alert_is_never_below_default() -> None:
 def test_a_budget_is_what_all_nights_but_the_loudest_would_have_kept(
     scores: tuple[float | None, ...], threshold: float
 ) -> None:
-    nights = [NightBefore(900 + 100 * index, score) for index, score in enumerate(scores)]
+    nights = [EarlierNight(900 + 100 * index, score) for index, score in enumerate(scores)]
     choice = choose_threshold(CARD, "low_alert", budget=10, nights=nights)
     assert choice.threshold == threshold
     assert choice.target_flag_rate == 10 / np.median([night.rows for night in nights])
@@ -66,7 +70,7 @@ def test_a_budget_is_what_all_nights_but_the_loudest_would_have_kept(
 
 
 def test_nights_of_another_model_tell_only_how_many_connections_there_are() -> None:
-    choice = choose_threshold(CARD, "low_alert", budget=10, nights=[NightBefore(1_000, None)])
+    choice = choose_threshold(CARD, "low_alert", budget=10, nights=[EarlierNight(1_000, None)])
     by_rate = choose_threshold(CARD, "low_alert", rate=0.01)
     assert (choice.threshold, choice.target_flag_rate) == (by_rate.threshold, 0.01)
 
@@ -76,14 +80,14 @@ def test_the_first_night_of_all_has_the_models_own_threshold() -> None:
 
 
 def test_a_budget_and_a_rate_are_for_low_alert_only() -> None:
-    nights = [NightBefore(1_000, 9.0)]
+    nights = [EarlierNight(1_000, 9.0)]
     assert choose_threshold(CARD, "default", rate=0.01, budget=10, nights=nights).threshold == 2.0
 
 
 def test_a_model_of_before_says_that_it_has_no_such_threshold() -> None:
     old = ModelCard(contract="nsl_kdd", thresholds=Thresholds(default=2.0, low_alert=6.0))
     assert choose_threshold(old, "low_alert").target_flag_rate is None
-    with pytest.raises(UsageError, match=r"before Noctule kept what that takes\. Train again"):
+    with pytest.raises(UsageError, match=r"an earlier version of Noctule.*Train again"):
         choose_threshold(old, "low_alert", rate=0.01)
 
 
@@ -132,39 +136,41 @@ def test_without_attacks_the_threshold_is_a_rate() -> None:
 def test_a_rate_that_left_its_target_is_reported(
     target: float | None, flagged: int, rows: int, says: str | None
 ) -> None:
-    said = describe_parting("low_alert", target, flagged, rows)
+    said = describe_rate_deviation("low_alert", target, flagged, rows)
     assert (said is None) if says is None else (said or "").startswith(says)
 
 
 def test_a_target_of_nothing_is_no_promise_of_no_alert() -> None:
-    assert describe_parting("default", 0.0, 5, 10_000) is None
-    assert describe_parting("default", 0.0, 100, 10_000) is not None
+    assert describe_rate_deviation("default", 0.0, 5, 10_000) is None
+    assert describe_rate_deviation("default", 0.0, 100, 10_000) is not None
 
 
 def test_what_is_usual_is_not_told_again_every_night() -> None:
-    assert describe_parting("default", 0.003, 650, 10_000) is not None, "the first night"
-    assert describe_parting("default", 0.003, 650, 10_000, usual=0.06) is None
-    said = describe_parting("default", 0.003, 2_500, 10_000, usual=0.06)
+    assert describe_rate_deviation("default", 0.003, 650, 10_000) is not None, "the first night"
+    assert describe_rate_deviation("default", 0.003, 650, 10_000, usual=0.06) is None
+    said = describe_rate_deviation("default", 0.003, 2_500, 10_000, usual=0.06)
     assert said == (
         "flagged 25.00% of all, where default is to flag 0.30%, and 6.00% is usual: attacks, or "
         "traffic that has changed since training"
     )
-    assert describe_parting("low_alert", 0.01, 1, 10_000, usual=0.06) is not None, "below target"
+    assert describe_rate_deviation("low_alert", 0.01, 1, 10_000, usual=0.06) is not None, (
+        "below target"
+    )
 
 
 def test_a_night_beyond_its_budget_says_so() -> None:
-    assert describe_parting("low_alert", 0.01, 20, 3_000, budget=20) is None
-    assert describe_parting("low_alert", 0.01, 1, 3_000, budget=20) is None
-    said = describe_parting("low_alert", 0.01, 21, 3_000, budget=20)
+    assert describe_rate_deviation("low_alert", 0.01, 20, 3_000, budget=20) is None
+    assert describe_rate_deviation("low_alert", 0.01, 1, 3_000, budget=20) is None
+    said = describe_rate_deviation("low_alert", 0.01, 21, 3_000, budget=20)
     assert said is not None
     assert said.startswith("flagged 21 connections, more than the budget of 20 for a night")
 
 
 def test_with_labels_the_false_positives_are_compared_and_attacks_are_no_parting() -> None:
     flood = LabelledCounts(normal=9_000, attack=1_000, flagged_normal=90, flagged_attack=1_000)
-    assert describe_parting("default", 0.01, 1_090, 10_000, flood) is None
+    assert describe_rate_deviation("default", 0.01, 1_090, 10_000, flood) is None
     changed = flood.model_copy(update={"flagged_normal": 900})
-    said = describe_parting("default", 0.01, 1_900, 10_000, changed)
+    said = describe_rate_deviation("default", 0.01, 1_900, 10_000, changed)
     assert said == (
         "flagged 10.00% of 9,000 connections labelled normal, where default is to flag 1.00%: "
         "normal traffic has changed since training, or its labels are wrong"

@@ -158,7 +158,7 @@ def test_the_ordinary_row_is_the_median_and_the_commonest_name(encoder: Encoder)
     )
     typical = encoder.find_typical(normal)
     assert typical == {"bytes": 3.0, "service": "http", "rate": 0.75}
-    encoded = encoder.encode(encoder.frame_of(typical))
+    encoded = encoder.encode(encoder.make_frame(typical))
     assert encoder.name_values(encoded.ordinal[0].tolist()) == typical
 
 

@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from tasks.features.row_keys import RowKeys, make_row_keys, read_row_keys
+from tasks.features.row_keys import RowKeys, hash_rows, read_row_keys
 
 FRAME = pl.DataFrame({"a": [1, 2, None], "b": ["x", "y", "x"], "c": [0.5, 0.25, 1e-9]})
 
 
 def test_the_key_of_a_row_is_the_same_for_ever() -> None:
-    assert make_row_keys(FRAME).tolist() == KNOWN
+    assert hash_rows(FRAME).tolist() == KNOWN
 
 
 KNOWN = [9400809060810762950, 13879436724372913381, 15811843620230688767]
@@ -30,13 +30,13 @@ def test_a_row_is_found_by_its_features_alone(tmp_path: Path) -> None:
 
 
 def test_zero_is_zero_of_either_sign() -> None:
-    first, second = make_row_keys(pl.DataFrame({"a": [0.0, -0.0]}))
+    first, second = hash_rows(pl.DataFrame({"a": [0.0, -0.0]}))
     assert first == second
 
 
 def test_values_do_not_run_into_each_other() -> None:
     frame = pl.DataFrame({"a": ["xy", "x"], "b": ["z", "yz"]})
-    first, second = make_row_keys(frame)
+    first, second = hash_rows(frame)
     assert first != second
 
 
@@ -45,4 +45,4 @@ def test_every_training_row_is_known(make_connections: Callable[..., pl.DataFram
     keys = RowKeys.of(features)
     assert keys.contain(features).all()
     assert not keys.contain(make_connections(500, seed=4)).any()
-    assert len(keys.keys) == len(np.unique(make_row_keys(features)))
+    assert len(keys.keys) == len(np.unique(hash_rows(features)))

@@ -14,8 +14,8 @@ from tasks.detectors.member import Member
 from tasks.features.encoding import Encoder
 from tasks.features.names import SELECTIONS, SelectionName
 from tasks.features.selection import (
-    KeptColumns,
-    MadeColumns,
+    ColumnProjection,
+    ColumnSubset,
     Selection,
     fit_selection,
     load_selection,
@@ -105,7 +105,7 @@ def test_the_columns_that_tell_attacks_apart_are_kept(
 
 def test_a_forest_ranks_what_it_keeps(rows: TrainingRows, encoder: Encoder) -> None:
     kept = fit("forest", rows, encoder)
-    assert isinstance(kept, KeptColumns)
+    assert isinstance(kept, ColumnSubset)
     assert list(kept.importances) == sorted(kept.importances, reverse=True)
 
 
@@ -113,7 +113,7 @@ def test_principal_components_are_those_of_the_covariance(
     rows: TrainingRows, encoder: Encoder, neural: Matrix
 ) -> None:
     made = fit("pca", rows, encoder)
-    assert isinstance(made, MadeColumns)
+    assert isinstance(made, ColumnProjection)
     centred = neural.astype(np.float64) - neural.mean(axis=0, dtype=np.float64)
     variances = np.linalg.eigvalsh(centred.T @ centred / len(centred))[::-1]
     np.testing.assert_allclose(made.shares, variances[:SIZE] / variances.sum(), rtol=1e-6)

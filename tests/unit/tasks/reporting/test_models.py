@@ -2,13 +2,13 @@
 
 from datetime import date
 
-from tasks.evaluation.metrics import OperatingPoint
+from tasks.evaluation.metrics import FlagMetrics
 from tasks.reporting.models import render_retraining
 from tasks.retraining.comparison import MetricChange, ModelComparison
 from tasks.retraining.decide import ChallengerDecision, RetrainOutcome
 from tasks.retraining.gate import GateCheck, GateResult
 
-POINT = OperatingPoint(
+POINT = FlagMetrics(
     threshold=1.25, accuracy=0.5, precision=0.2, recall=None, f1=0.1, false_positive_rate=0.01,
     false_positive_rate_interval=(0.001, 0.02), flag_rate=0.1,
 )  # fmt: skip

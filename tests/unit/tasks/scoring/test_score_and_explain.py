@@ -10,7 +10,8 @@ import pytest
 
 from expectations.errors import InputRejectedError
 from expectations.nsl_kdd import NSL_KDD
-from tasks.detectors.hybrid import Model, OperatingPointName
+from tasks.detectors.model import Model
+from tasks.detectors.thresholds import OperatingPointName
 from tasks.scoring.explain import (
     REASONS_SCHEMA,
     ExplainOptions,
@@ -20,7 +21,7 @@ from tasks.scoring.explain import (
     explain_rows,
     find_kinds,
 )
-from tasks.scoring.score import ScoreOptions, ScoreSummary, UnseenCategories, score_batch
+from tasks.scoring.score import ScoreOptions, ScoreSummary, UnseenValues, score_batch
 from tasks.validation.summary import PartFile
 
 MakeConnections = Callable[..., pl.DataFrame]
@@ -70,7 +71,7 @@ def test_flags_are_the_scores_above_the_operating_point(
     folder: Path, scored: ScoreSummary, tiny_model: Model
 ) -> None:
     scores = pl.concat([pl.read_parquet(folder / part) for part in scored.parts])
-    above = scores["anomaly_score"] > tiny_model.threshold("default")
+    above = scores["anomaly_score"] > tiny_model.card.thresholds.default
     assert scores["is_flagged"].to_list() == above.to_list()
     assert scored.rows_flagged == above.sum() > 0
 
@@ -167,7 +168,7 @@ def test_so_many_are_explained_and_no_more(
 @pytest.fixture
 def usual(tiny_model: Model) -> pl.DataFrame:
     """One row: the ordinary normal connection."""
-    row = tiny_model.encoder.frame_of(tiny_model.card.typical)
+    row = tiny_model.encoder.make_frame(tiny_model.card.typical)
     return row.with_columns(pl.col(one.name).cast(one.dtype) for one in NSL_KDD.features)
 
 
@@ -314,7 +315,7 @@ def test_categories_never_met_in_training_are_counted_over_all_parts(
 
 
 def test_a_note_quotes_a_category_as_it_may_be_shown(scored: ScoreSummary) -> None:
-    found = UnseenCategories(feature="service", rows=1, examples=("\x1b[2J", "x" * 1_000_000))
+    found = UnseenValues(feature="service", rows=1, examples=("\x1b[2J", "x" * 1_000_000))
     (note,) = scored.model_copy(update={"unseen": (found,)}).notes
     assert note == (rf"service: values never seen in training in 1 row (\x1b[2J, {'x' * 37}...)")
 

@@ -130,7 +130,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("training/fit.py", set()),
         ("drift/psi.py", {"drift"}),
         ("scoring/explain.py", {"scoring", "drift"}),
-        ("detectors/hybrid.py", {"scoring", "drift"}),
+        ("detectors/model.py", {"scoring", "drift"}),
         ("validation/page.html", {"validation"}),
         ("pages/base.html", {"validation"}),
         ("validation/validate.py", {"validation", "scoring", "drift"}),

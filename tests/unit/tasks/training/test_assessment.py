@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from expectations.nsl_kdd import NSL_KDD
-from tasks.detectors.hybrid import ModelCard
+from tasks.detectors.model_card import ModelCard
 from tasks.training.assessment import BLOCKS, TrainingMetrics, assess_fit
 from tasks.training.attack_groups import AttackGroups, group_attacks
 from tasks.training.calibration import HeldOutScores, calibrate, score_group

@@ -11,8 +11,8 @@ import pytest
 from expectations.contract import Contract
 from expectations.nsl_kdd import NSL_KDD
 from expectations.nsl_kdd_values import FAMILIES, TECHNIQUES
-from tasks.detectors.category import UNKNOWN, CategoryModel, probabilities
-from tasks.detectors.hybrid import load_model
+from tasks.detectors.family import UNKNOWN, FamilyModel, probabilities
+from tasks.detectors.model import load_model
 from tasks.features.encoding import Encoder
 from tasks.training.families import CUT_PRECISION, choose_cut, fit_families
 from tasks.training.fit import FitSummary
@@ -37,7 +37,7 @@ def encoder(rows: TrainingRows) -> Encoder:
 
 
 @pytest.fixture(scope="module")
-def taught(rows: TrainingRows, encoder: Encoder) -> CategoryModel:
+def taught(rows: TrainingRows, encoder: Encoder) -> FamilyModel:
     fold = assign_folds(rows, 2, seed=0)
     fitted = fit_families(rows, NSL_KDD, encoder, fold, seed=0, threads=1)
     assert fitted is not None
@@ -50,7 +50,7 @@ def taught(rows: TrainingRows, encoder: Encoder) -> CategoryModel:
 
 
 def test_other_attacks_of_a_family_are_named_after_it(
-    taught: CategoryModel, encoder: Encoder, make_connections: MakeConnections
+    taught: FamilyModel, encoder: Encoder, make_connections: MakeConnections
 ) -> None:
     frame = make_connections(300, seed=2).filter(pl.col("class") == "anomaly")
     named = taught.name(encoder.encode(frame).ordinal)
@@ -64,7 +64,7 @@ def test_other_attacks_of_a_family_are_named_after_it(
 
 
 def test_a_row_is_named_whatever_stands_beside_it(
-    taught: CategoryModel, encoder: Encoder, make_connections: MakeConnections
+    taught: FamilyModel, encoder: Encoder, make_connections: MakeConnections
 ) -> None:
     ordinal = encoder.encode(make_connections(50, seed=3)).ordinal
     together = taught.name(ordinal)
@@ -74,7 +74,7 @@ def test_a_row_is_named_whatever_stands_beside_it(
 
 
 def test_equal_fits_write_equal_files_that_say_the_same(
-    taught: CategoryModel, rows: TrainingRows, encoder: Encoder, tmp_path: Path
+    taught: FamilyModel, rows: TrainingRows, encoder: Encoder, tmp_path: Path
 ) -> None:
     fold = assign_folds(rows, 2, seed=0)
     again = fit_families(rows, NSL_KDD, encoder, fold, seed=0, threads=2)
@@ -84,11 +84,11 @@ def test_equal_fits_write_equal_files_that_say_the_same(
         model.save(tmp_path / name)
     for file in ("category.json", "category.txt"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
-    loaded = CategoryModel.load(tmp_path / "a")
+    loaded = FamilyModel.load(tmp_path / "a")
     assert loaded is not None
     ordinal = encoder.encode(rows.features).ordinal
     assert loaded.name(ordinal).equals(taught.name(ordinal))
-    assert CategoryModel.load(tmp_path) is None
+    assert FamilyModel.load(tmp_path) is None
 
 
 @pytest.mark.parametrize(
@@ -117,10 +117,10 @@ def test_the_model_of_a_night_names_what_it_was_taught(
     tiny_fit: tuple[Path, FitSummary], make_connections: MakeConnections
 ) -> None:
     model = load_model(tiny_fit[0])
-    assert model.category is not None
-    named = model.name_attacks(make_connections(60, seed=8))
+    assert model.family_model is not None
+    named = model.name_families(make_connections(60, seed=8))
     assert set(named["attack_category"]) <= {"DoS", "Probe", "R2L", UNKNOWN}
-    without = replace(model, category=None).name_attacks(make_connections(60, seed=8))
+    without = replace(model, family_model=None).name_families(make_connections(60, seed=8))
     assert without.null_count().row(0) == (60, 60, 60)
 
 

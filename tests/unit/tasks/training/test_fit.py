@@ -10,7 +10,7 @@ import pytest
 
 from expectations.errors import TrainingDataError
 from expectations.nsl_kdd import NSL_KDD
-from tasks.detectors.hybrid import Model, load_model
+from tasks.detectors.model import Model, load_model
 from tasks.evaluation.evaluate import evaluate_batch
 from tasks.scoring.score import ScoreOptions, score_batch
 from tasks.training.attack_groups import group_attacks

@@ -28,7 +28,7 @@ CLASSES = {
     "adaboost": "AdaBoostClassifier",
     "k_neighbours": "KNeighborsClassifier",
 }
-"""Kind to class."""
+"""DetectorKind to class."""
 
 
 class RandomForestOptions(BaseModel):
@@ -79,7 +79,7 @@ class NeighboursOptions(BaseModel):
     """scikit-learn's default."""
 
 
-VoterOptions: TypeAlias = (
+SklearnOptions: TypeAlias = (
     RandomForestOptions
     | DecisionTreeOptions
     | HistGradientBoostingOptions
@@ -89,7 +89,7 @@ VoterOptions: TypeAlias = (
 
 
 @dataclass(frozen=True)
-class Voter:
+class SklearnClassifier:
     """A fitted classifier; the score is the log-odds of the probability that it gives an attack."""
 
     kind: str
@@ -120,7 +120,7 @@ class Voter:
         write_sklearn(model, folder / f"{stem}.skops")
 
     @classmethod
-    def load(cls, kind: str, folder: Path, stem: str) -> "Voter":
+    def load(cls, kind: str, folder: Path, stem: str) -> "SklearnClassifier":
         """Read a stored model of a kind; imports scikit-learn."""
         return cls(kind, read_sklearn(folder / f"{stem}.skops", [CLASSES[kind]]))
 
@@ -135,9 +135,9 @@ def _thread_pools() -> "ThreadpoolController":
     return ThreadpoolController()
 
 
-def fit_voter(
-    inputs: Matrix, is_attack: Mask, options: VoterOptions, seed: int, threads: int = 1
-) -> Voter:
+def fit_sklearn_classifier(
+    inputs: Matrix, is_attack: Mask, options: SklearnOptions, seed: int, threads: int = 1
+) -> SklearnClassifier:
     """Fit a classifier of scikit-learn that tells attacks from normal traffic.
 
     Args:
@@ -157,10 +157,10 @@ def fit_voter(
         model.fit(inputs, is_attack)
     if isinstance(options, RandomForestOptions):
         model.set_params(n_jobs=1)
-    return Voter(options.kind, model)
+    return SklearnClassifier(options.kind, model)
 
 
-def _make(options: VoterOptions, seed: int) -> Any:  # noqa: ANN401 - any of scikit-learn's
+def _make(options: SklearnOptions, seed: int) -> Any:  # noqa: ANN401 - any of scikit-learn's
     """Make the unfitted model."""
     if isinstance(options, RandomForestOptions):
         from sklearn.ensemble import RandomForestClassifier

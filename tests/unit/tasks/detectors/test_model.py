@@ -13,15 +13,9 @@ import pytest
 from expectations.errors import ModelRefusedError, UsageError
 from tasks.detectors.autoencoder import Autoencoder
 from tasks.detectors.autoencoder_training import CONFIG_FILE, WEIGHTS_FILE
-from tasks.detectors.hybrid import (
-    ROWS_AT_ONCE,
-    Model,
-    flag,
-    hash_content,
-    load_model,
-    read_card,
-    write_json,
-)
+from tasks.detectors.model import ROWS_AT_ONCE, Model, hash_model, load_model
+from tasks.detectors.model_card import read_card, write_json
+from tasks.detectors.thresholds import flag
 from tasks.networks.training import import_keras
 from tasks.scoring.explain import explain_rows
 
@@ -150,7 +144,7 @@ def test_loading_and_scoring_need_no_training_library(
         "    sys.modules[name] = None\n"
         "import polars as pl\n"
         "from pathlib import Path\n"
-        "from tasks.detectors.hybrid import load_model\n"
+        "from tasks.detectors.model import load_model\n"
         "from tasks.scoring.explain import explain_rows\n"
         f"model = load_model(Path({str(tiny_model_folder)!r}))\n"
         f"rows = pl.read_parquet({str(tmp_path / 'rows.parquet')!r})\n"
@@ -169,11 +163,11 @@ def test_the_hash_is_of_the_content_alone(
     tmp_path: Path,
 ) -> None:
     tiny_model.save(tmp_path)
-    assert hash_content(tmp_path) == hash_content(tiny_model_folder)
+    assert hash_model(tmp_path) == hash_model(tiny_model_folder)
     card = json.loads((tmp_path / "model.json").read_text())
     card["thresholds"]["default"] += 1.0
     (tmp_path / "model.json").write_text(json.dumps(card))
-    assert hash_content(tmp_path) != hash_content(tiny_model_folder)
+    assert hash_model(tmp_path) != hash_model(tiny_model_folder)
 
 
 @pytest.mark.parametrize("name", ["model.json", "tails.json", "classifier.txt", "one_class.onnx"])
@@ -188,7 +182,7 @@ def test_a_folder_that_lacks_a_file_is_refused(
 
 def test_a_folder_without_a_model_has_no_identity(tmp_path: Path) -> None:
     with pytest.raises(ModelRefusedError, match=r"model\.json is missing"):
-        hash_content(tmp_path)
+        hash_model(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["encoder.json", "classifier.txt", "one_class.onnx"])
@@ -232,10 +226,10 @@ def test_a_model_of_another_format_is_refused(tiny_model: Model, tmp_path: Path)
 def test_a_card_without_the_rate_aimed_at_is_still_read(tiny_model: Model, tmp_path: Path) -> None:
     tiny_model.save(tmp_path)
     card = json.loads((tmp_path / "model.json").read_text())
-    assert read_card(tmp_path).target_flag_rate("low_alert") == 0.001
+    assert read_card(tmp_path).thresholds.target_flag_rate("low_alert") == 0.001
     del card["thresholds"]["low_alert_rate"]
     (tmp_path / "model.json").write_text(json.dumps(card))
-    assert read_card(tmp_path).target_flag_rate("low_alert") is None
+    assert read_card(tmp_path).thresholds.target_flag_rate("low_alert") is None
 
 
 def test_a_score_is_flagged_above_its_threshold_only() -> None:
@@ -246,4 +240,4 @@ def test_a_score_is_flagged_above_its_threshold_only() -> None:
 
 def test_an_unknown_operating_point_is_refused(tiny_model: Model) -> None:
     with pytest.raises(UsageError, match="default, low_alert, p50"):
-        tiny_model.threshold("p90")
+        tiny_model.card.thresholds.value("p90")

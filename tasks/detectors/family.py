@@ -16,12 +16,12 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
 from tasks.arrays import Floats, Matrix
-from tasks.detectors.gradient_boosting import text_of
+from tasks.detectors.gradient_boosting import booster_text
 
 if TYPE_CHECKING:
     import lightgbm
 
-CATEGORY_FILE = "category.json"
+FAMILY_FILE = "category.json"
 TREES_FILE = "category.txt"
 
 UNKNOWN = "unknown"
@@ -33,7 +33,7 @@ with every flagged connection."""
 LEARNING_RATE = 0.15
 LEAVES = 15
 
-CATEGORY_SCHEMA = pl.Schema(
+FAMILY_SCHEMA = pl.Schema(
     {
         "attack_category": pl.String,
         "category_probability": pl.Float64,
@@ -43,7 +43,7 @@ CATEGORY_SCHEMA = pl.Schema(
 """What is said of a flagged connection; all null from a model that was taught no family."""
 
 
-class CategoryCard(BaseModel):
+class FamilyCard(BaseModel):
     """What ``category.json`` holds."""
 
     model_config = ConfigDict(frozen=True)
@@ -62,10 +62,10 @@ class CategoryCard(BaseModel):
 
 
 @dataclass(frozen=True)
-class CategoryModel:
+class FamilyModel:
     """Boosted trees with an output for each family."""
 
-    card: CategoryCard
+    card: FamilyCard
     booster: "lightgbm.Booster"
     threads: int = 1
 
@@ -76,7 +76,7 @@ class CategoryModel:
             ordinal: (n_rows, n_features), as ``Encoded.ordinal``.
 
         Returns:
-            One row per connection: ``CATEGORY_SCHEMA``. The probability is that of the likeliest
+            One row per connection: ``FAMILY_SCHEMA``. The probability is that of the likeliest
             family, given that the connection is an attack; where it is below the cut the category
             is ``UNKNOWN``, and there is no technique. A row does not depend on the others.
         """
@@ -94,23 +94,23 @@ class CategoryModel:
                 pl.Series("category_probability", highest, dtype=pl.Float64),
                 technique.cast(pl.String).alias("attack_technique"),
             ],
-            schema=CATEGORY_SCHEMA,
+            schema=FAMILY_SCHEMA,
         )
 
     def save(self, folder: Path) -> None:
         """Write the trees as text and the rest as sorted JSON."""
-        (folder / TREES_FILE).write_text(text_of(self.booster), encoding="utf-8")
+        (folder / TREES_FILE).write_text(booster_text(self.booster), encoding="utf-8")
         card = json.dumps(self.card.model_dump(mode="json"), sort_keys=True, indent=1)
-        (folder / CATEGORY_FILE).write_text(card + "\n", encoding="utf-8")
+        (folder / FAMILY_FILE).write_text(card + "\n", encoding="utf-8")
 
     @classmethod
-    def load(cls, folder: Path, threads: int = 1) -> "CategoryModel | None":
+    def load(cls, folder: Path, threads: int = 1) -> "FamilyModel | None":
         """Read the second stage of a stored model; None where it has none."""
-        if not (folder / CATEGORY_FILE).exists():
+        if not (folder / FAMILY_FILE).exists():
             return None
         import lightgbm
 
-        card = CategoryCard.model_validate_json((folder / CATEGORY_FILE).read_bytes())
+        card = FamilyCard.model_validate_json((folder / FAMILY_FILE).read_bytes())
         text = (folder / TREES_FILE).read_text(encoding="utf-8")
         return cls(card, lightgbm.Booster(model_str=text), threads)
 

@@ -71,7 +71,7 @@ class FileHead:
         return sorted(counted.items(), key=lambda one: (-one[1], one[0]))
 
 
-def look_at(source: Path, contract: Contract, limit_bytes: int = CONTENT_BYTES) -> FileHead:
+def read_file_head(source: Path, contract: Contract, limit_bytes: int = CONTENT_BYTES) -> FileHead:
     """Read the first rows of a file.
 
     Raises:
