@@ -40,7 +40,7 @@ from tasks.store import (
     store_scored_task,
 )
 from tasks.task import untagged
-from tasks.validation.accept import Refusal, ingest_task, validate_task
+from tasks.validation.accept import KnownFile, Refusal, accept, ingest_task, validate_task
 from tasks.wording import plural
 
 
@@ -80,20 +80,18 @@ def finish_batch(
         if arrival.is_selection:
             arrival = take_rows_task(engine, folder, arrival, settings.max_line_bytes)
         job = plan_batch(settings, engine, arrival, held)
-        ingested = ingest_task(job, arrival.damage)
-        if isinstance(ingested, Refusal):
-            return refuse(engine, held, job, arrival, ingested, started_at)
-        if not ingested.rows_new:
-            return finish_known(engine, held, job, arrival, ingested, started_at)
-        validated = validate_task(job, ingested)
-        if isinstance(validated, Refusal):
-            return refuse(engine, held, job, arrival, validated, started_at)
+        accepted = accept(job, arrival.damage, ingest_task, validate_task)
+        if isinstance(accepted, Refusal):
+            return refuse(engine, held, job, arrival, accepted, started_at)
+        if isinstance(accepted, KnownFile):
+            return finish_known(engine, held, job, arrival, accepted.ingested, started_at)
+        validated = accepted.validated
         scored = score_task(job, validated)
         explained = explain_task(job, validated, scored)
         # Rows that were chosen for being bad say nothing of how traffic has moved.
         drifted = None if arrival.is_selection else drift_task(job, validated, scored)
         stages = StageSummaries(
-            ingested=ingested,
+            ingested=accepted.ingested,
             validated=validated,
             scored=scored,
             explained=explained,

@@ -23,14 +23,19 @@ from flows.endings import flow
 from flows.plan import look_back
 from flows.settings import Settings, load_settings
 from flows.stores import open_database, record_run, utc_now
-from flows.train import accept_file, plan_files, tallies, tidy
+from flows.train import plan_files, tidy
 from flows.training_files import list_labelled
 from storage.claims import lock_folder
 from storage.lake import room_on_disk
 from storage.model_store import ModelVersion, champion, load_verified
 from tasks.detectors.model_card import read_card
 from tasks.evaluation.file_head import read_file_head
-from tasks.evaluation.label_columns import ask_labels, find_labels, require_column, require_normal
+from tasks.evaluation.label_columns import (
+    ask_labels,
+    find_labels,
+    require_column,
+    require_normal_labels,
+)
 from tasks.evaluation.operating_points import choose_threshold
 from tasks.intake.labelling import LabelReading
 from tasks.reporting.models import publish_retraining_task
@@ -47,6 +52,7 @@ from tasks.retraining.parent_pipe import parent_pipe
 from tasks.retraining.recipes import plan_again, plan_recipe
 from tasks.task import untagged
 from tasks.training.options import TrainingOptions
+from tasks.validation.accept import ingest_task, require_accepted, validate_task
 
 RETRAIN_ON = "retrain on"
 """What messages say is done with a file."""
@@ -158,7 +164,8 @@ def accept_files(settings: Settings, asked: LabelReading) -> tuple[dict[str, str
         try:
             labels = find_labels(head, contract, asked, RETRAIN_ON)
             for job in plan_files(settings, [head.source], [labels]):
-                require_normal(tallies([accept_file(job)]), RETRAIN_ON)
+                accepted = require_accepted(job, RETRAIN_ON, ingest_task, validate_task)
+                require_normal_labels([accepted], RETRAIN_ON)
                 files[job.batch_id] = head.source.name
         except InputRejectedError as error:
             refused.append(str(error))

@@ -12,11 +12,11 @@ from typing import Any
 from prefect import tags
 from prefect.client.schemas.objects import State
 
-from expectations.errors import InputRejectedError, NoctuleError
-from expectations.registry import get_contract
+from expectations.errors import NoctuleError
+from flows.labelled_file import accept_labelled
 from flows.nightly import nightly
 from flows.options import require_names
-from flows.plan import plan_file, plan_scoring
+from flows.plan import plan_scoring
 from flows.prefect_api import prefect_api
 from flows.printing import say
 from flows.progress import shown_progress
@@ -28,19 +28,15 @@ from flows.stores import open_database, outcome_of
 from flows.train import train
 from storage.model_store import champion, load_verified
 from storage.queries import training_sources
-from storage.text import printable
 from tasks.detectors.model_card import read_card
 from tasks.detectors.names import ClassifierName, OneClassName
 from tasks.evaluation.evaluate import Evaluation, evaluate_batch
-from tasks.evaluation.label_columns import choose_labels, require_normal
 from tasks.features.names import SelectionName
 from tasks.intake.labelling import LabelReading
-from tasks.intake.sources import hash_content
 from tasks.reporting.outcomes import FileOutcome, NightOutcome
 from tasks.retraining.decide import RetrainOutcome
 from tasks.scoring.stage import score
 from tasks.training.register import TrainingOutcome
-from tasks.validation.accept import Refusal, ingest, validate
 
 
 def run_night(settings: Settings, files: list[Path] | None, night: date | None) -> NightOutcome:
@@ -181,25 +177,9 @@ def run_evaluation(
         shown_progress(f"reading {file.name}"),
         tempfile.TemporaryDirectory(prefix="noctule-evaluate-") as workshop,
     ):
-        (labels,) = choose_labels(
-            [file],
-            get_contract(settings.contract),
-            asked,
-            "evaluate",
-            limit_bytes=settings.max_file_bytes,
-        )
-        content = hash_content(file, limit_bytes=settings.max_file_bytes)
-        planned = plan_file(settings, file, content.sha256, Path(workshop), labels.reading)
-        job = plan_scoring(settings, planned, version, model_folder)
-        ingested = ingest(job, None)
-        if isinstance(ingested, Refusal):
-            raise InputRejectedError(ingested.reason)
-        if ingested.labels is not None:
-            require_normal([(printable(file.name), ingested.labels)], "evaluate")
-        validated = validate(job, ingested)
-        if isinstance(validated, Refusal):
-            message = f"Cannot evaluate {file.name}: {validated.reason}"
-            raise InputRejectedError(message)
+        accepted = accept_labelled(settings, file, Path(workshop), asked, "evaluate")
+        job = plan_scoring(settings, accepted.job, version, model_folder)
+        validated = accepted.validated
         scored = score(job, validated)
         card = read_card(model_folder)
         if settings.low_alert_rate is not None:
@@ -208,18 +188,16 @@ def run_evaluation(
         evaluation = evaluate_batch(
             job.folder, validated.parts, scored.parts, model_folder, job.declared, card
         )
-        quarantined = ingested.rows_unparsed + validated.rows_quarantined
         parted = scored.describe_rate_deviation(usual=None, budget=None)
         reported = (
-            *ingested.notes_for_training,
-            *validated.advisories_beside(job.declared.label),
+            *accepted.notes,
             *((parted,) if parted else ()),
             *scored.notes,
         )
-        if planned.batch_id in trained_on:
+        if job.batch_id in trained_on:
             reported = (f"{version} was trained on these rows: its figures flatter it", *reported)
         return evaluation.model_copy(
-            update={"rows_quarantined": quarantined, "advisories": reported}
+            update={"rows_quarantined": accepted.rows_quarantined, "advisories": reported}
         )
 
 

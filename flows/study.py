@@ -10,25 +10,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from expectations.contract import Contract
-from expectations.errors import InputRejectedError, UsageError
-from expectations.registry import get_contract
-from flows.plan import plan_file
+from expectations.errors import UsageError
+from flows.labelled_file import accept_labelled
 from flows.printing import say
 from flows.progress import shown_progress
 from flows.settings import Settings
 from flows.tables import show_rows
 from storage.lake import room_on_disk, write_atomically
 from storage.text import printable
-from tasks.evaluation.label_columns import choose_labels, require_normal
 from tasks.intake.header import call_as_declared
 from tasks.intake.labelling import LabelReading
 from tasks.intake.layout import read_head, recognise_layout
 from tasks.intake.parquet_records import read_names
-from tasks.intake.sources import hash_content, is_parquet, read_content
+from tasks.intake.sources import is_parquet, read_content
 from tasks.study.page import render_study, tabulate
 from tasks.study.study import StudyReport, StudySource, study_rows
 from tasks.training.rows import read_training_rows
-from tasks.validation.accept import Refusal, ingest, validate
 from tasks.wording import plural
 
 logger = logging.getLogger("noctule.study")
@@ -72,41 +69,21 @@ def run_study(
         shown_progress(f"reading {file.name}"),
         tempfile.TemporaryDirectory(prefix="noctule-study-") as workshop,
     ):
-        (labels,) = choose_labels(
-            [file],
-            get_contract(settings.contract),
-            asked,
-            "study",
-            limit_bytes=settings.max_file_bytes,
-        )
-        content = hash_content(file, limit_bytes=settings.max_file_bytes)
+        accepted = accept_labelled(settings, file, Path(workshop), asked, "study")
         make_folder(folder)  # before hours are spent on what nobody can keep
-        job = plan_file(settings, file, content.sha256, Path(workshop), labels.reading)
-        ingested = ingest(job, None)
-        if isinstance(ingested, Refusal):
-            raise InputRejectedError(ingested.reason)
-        if ingested.labels is not None:
-            require_normal([(printable(file.name), ingested.labels)], "study")
-        validated = validate(job, ingested)
-        if isinstance(validated, Refusal):
-            message = f"Cannot study {file.name}: {validated.reason}"
-            raise InputRejectedError(message)
-        parts = [job.folder / part.path for part in validated.parts]
+        contract = accepted.job.declared
         source = StudySource(
-            name=printable(file.name),
-            content_sha256=content.sha256,
-            columns=call_as_declared(ingested.field_names, job.declared),
-            rows_quarantined=ingested.rows_unparsed + validated.rows_quarantined,
-            advisories=(
-                *ingested.notes_for_training,
-                *validated.advisories_beside(job.declared.label),
-            ),
-            other=None if beside is None else read_columns(beside, job.declared),
+            name=accepted.name,
+            content_sha256=accepted.ingested.content_sha256,
+            columns=call_as_declared(accepted.ingested.field_names, contract),
+            rows_quarantined=accepted.rows_quarantined,
+            advisories=accepted.notes,
+            other=None if beside is None else read_columns(beside, contract),
         )
         inputs = Path(workshop) / "study"
         inputs.mkdir()
-        rows = read_training_rows(parts, job.declared)
-        report = study_rows(rows, job.declared, source, inputs, jobs, _tell)
+        rows = read_training_rows(accepted.parts, contract)
+        report = study_rows(rows, contract, source, inputs, jobs, _tell)
     stem = file.name.partition(".")[0] or file.name
     data, page = folder / f"{stem}-study.json", folder / f"{stem}-study.html"
     with room_on_disk(folder):

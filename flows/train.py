@@ -9,10 +9,9 @@ from pathlib import Path
 
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
-from pydantic import BaseModel
 
 from expectations.contract import Contract
-from expectations.errors import TrainingDataError, UsageError
+from expectations.errors import UsageError
 from expectations.registry import get_contract
 from flows.endings import flow
 from flows.plan import plan_file
@@ -22,11 +21,9 @@ from flows.training_files import TRAIN_ON, find_labels, list_labelled, require_f
 from storage.claims import lock_folder
 from storage.lake import discard_attempts
 from storage.model_store import discard_unfinished
-from storage.text import printable
 from tasks.detectors.names import ClassifierName, OneClassName
-from tasks.evaluation.label_columns import LabelChoice, ask_labels, require_normal
+from tasks.evaluation.label_columns import LabelChoice, ask_labels, require_normal_labels
 from tasks.features.names import SelectionName
-from tasks.intake.labelling import LabelTally
 from tasks.intake.sources import hash_content
 from tasks.intake.stage import FileJob
 from tasks.reporting.models import publish_training_task
@@ -34,7 +31,12 @@ from tasks.task import untagged
 from tasks.training.options import TrainingOptions
 from tasks.training.register import TrainingOutcome, train_model_task
 from tasks.training.rows import require_alike, require_clear
-from tasks.validation.accept import Refusal, ingest_task, validate_task
+from tasks.validation.accept import (
+    AcceptedFile,
+    ingest_task,
+    require_accepted,
+    validate_task,
+)
 
 
 def name_training() -> str:
@@ -70,7 +72,7 @@ def train(
 
     Raises:
         UsageError: no file is there to train on, or the options do not go together.
-        TrainingDataError: a file cannot be trained on.
+        InputRejectedError: a file cannot be trained on.
     """
     settings = load_settings()
     asked = ask_labels(label, normal, is_unlabelled=unlabelled)
@@ -95,7 +97,7 @@ def train(
         found = require_files(list_labelled(settings, files), files or [settings.training_folder])
         labels = find_labels(settings, found.files, asked, is_unlabelled=unlabelled)
         jobs = plan_files(settings, found.files, labels)
-        accepted = [accept_file(job) for job in jobs]
+        accepted = [require_accepted(job, TRAIN_ON, ingest_task, validate_task) for job in jobs]
         require_labels(accepted, get_contract(settings.contract))
         outcome = train_model_task(
             engine,
@@ -108,7 +110,7 @@ def train(
             labels={job.batch_id: job.labels for job in jobs if job.labels is not None},
             rows_quarantined=sum(file.rows_quarantined for file in accepted),
             advisories=[
-                *(advisory for file in accepted for advisory in file.advisories),
+                *(f"{file.name}: {note}" for file in accepted for note in file.notes),
                 *(note for one in labels for note in one.notes),
                 *found.notes,
             ],
@@ -116,18 +118,6 @@ def train(
         publish_training_task(outcome, return_state=True)  # a failure here fails no training
         place = "champion" if outcome.is_champion else "a challenger"
         return run.end(Completed(message=f"{outcome.model_version} is {place}", data=outcome))
-
-
-class AcceptedFile(BaseModel):
-    """A file whose usable rows are in the lake."""
-
-    name: str
-    parts: tuple[Path, ...]
-    rows_quarantined: int
-    labels: LabelTally | None
-    """What its label column was read as, where that is none of the contract's own."""
-    advisories: tuple[str, ...]
-    """What is reported of them, with the file's name."""
 
 
 def tidy(settings: Settings) -> None:
@@ -159,41 +149,7 @@ def require_labels(accepted: Sequence[AcceptedFile], contract: Contract) -> None
     Raises:
         TrainingDataError: a file has such labels, or only some of the files have labels.
     """
-    require_normal(tallies(accepted), TRAIN_ON)
+    require_normal_labels(accepted, TRAIN_ON)
     if require_alike({file.name: file.parts for file in accepted}, contract):
         for file in accepted:
             require_clear(file.name, file.parts, contract)
-
-
-def tallies(accepted: Sequence[AcceptedFile]) -> list[tuple[str, LabelTally]]:
-    """Return what the label columns were read as, each with its file's name."""
-    return [(file.name, file.labels) for file in accepted if file.labels is not None]
-
-
-def accept_file(job: FileJob) -> AcceptedFile:
-    """Bring a labelled file into the lake.
-
-    Raises:
-        TrainingDataError: it is refused whole; nothing is trained on the others without it.
-    """
-    ingested = ingest_task(job, None)
-    if isinstance(ingested, Refusal):
-        raise TrainingDataError(ingested.reason)
-    validated = validate_task(job, ingested)
-    if isinstance(validated, Refusal):
-        message = f"Cannot train on {job.source.name}: {validated.reason}"
-        raise TrainingDataError(message)
-    parts = tuple(job.folder / part.path for part in validated.parts)
-    return AcceptedFile(
-        name=printable(job.source.name),
-        parts=parts,
-        rows_quarantined=ingested.rows_unparsed + validated.rows_quarantined,
-        labels=ingested.labels,
-        advisories=tuple(
-            f"{printable(job.source.name)}: {advisory}"
-            for advisory in (
-                *ingested.notes_for_training,
-                *validated.advisories_beside(job.declared.label),
-            )
-        ),
-    )

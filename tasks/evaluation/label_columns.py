@@ -9,6 +9,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -31,6 +32,9 @@ from tasks.intake.labelling import (
 )
 from tasks.intake.sources import CONTENT_BYTES
 from tasks.wording import plural
+
+if TYPE_CHECKING:
+    from tasks.validation.accept import AcceptedFile
 
 LABEL_WORDS = frozenset(
     {
@@ -231,6 +235,16 @@ def require_normal(files: Sequence[tuple[str, LabelTally]], doing: str) -> None:
         " stored."
     )
     raise TrainingDataError(message)
+
+
+def require_normal_labels(accepted: "Sequence[AcceptedFile]", doing: str) -> None:
+    """Refuse files whose label columns ``require_normal`` refuses, now that every row is read.
+
+    Raises:
+        TrainingDataError: as of ``require_normal``.
+    """
+    tallies = [(file.name, file.ingested.labels) for file in accepted]
+    require_normal([(name, tally) for name, tally in tallies if tally is not None], doing)
 
 
 def _tally(head: FileHead, contract: Contract, reading: LabelReading) -> LabelTally:

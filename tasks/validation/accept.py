@@ -1,12 +1,19 @@
 """Acceptance: a file is parsed and checked, or refused whole.
 
-Belongs here: the two stages that come before any model, and the refusal of either. Does not belong
-here: parsing (``tasks.intake``), or what a row must be like (``validate``).
+Belongs here: the two stages that come before any model, how one follows the other, and what either
+returns for a file that is refused. Does not belong here: parsing (``tasks.intake``), and what a row
+must be like (``tasks.validation.validate``).
 """
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
 
 from pydantic import BaseModel, ConfigDict
 
 from expectations.errors import InputRejectedError
+from storage.text import printable
 from tasks.fingerprint import code_fingerprint
 from tasks.intake.ingest import IngestOptions, IngestSummary, count_rows, ingest_file
 from tasks.intake.sources import (
@@ -30,12 +37,56 @@ class Refusal(BaseModel):
     """One sentence for the operator."""
     rows_read: int
     rows_known: int = 0
-    """Those that another batch accounts for; the others are rejected."""
+    """Rows that another batch accounts for; the others are rejected."""
     field_names: tuple[str, ...] = ()
-    """What the fields of the file's lines are called, where it was read so far."""
+    """The names of the file's fields; empty where ingest refused the file."""
     results: tuple[ExpectationOutcome, ...] = ()
     report: str | None = None
-    """The validation page, relative to the batch's folder, where validation came so far."""
+    """The validation page, relative to the batch's folder; None where ingest refused the file."""
+
+
+Ingest: TypeAlias = Callable[[FileJob, str | None], IngestSummary | Refusal]
+Validate: TypeAlias = Callable[[FileJob, IngestSummary], ValidationSummary | Refusal]
+
+
+@dataclass(frozen=True)
+class KnownFile:
+    """A file of which other batches account for every row."""
+
+    ingested: IngestSummary
+
+
+@dataclass(frozen=True)
+class AcceptedFile:
+    """A file whose usable rows are in the batch's folder."""
+
+    job: FileJob
+    ingested: IngestSummary
+    validated: ValidationSummary
+
+    @property
+    def name(self) -> str:
+        """The file's name, as messages show it."""
+        return printable(self.job.source.name)
+
+    @property
+    def parts(self) -> tuple[Path, ...]:
+        """The Parquet files of its accepted rows, in the order of the file."""
+        return tuple(self.job.folder / part.path for part in self.validated.parts)
+
+    @property
+    def rows_quarantined(self) -> int:
+        """Rows that ingest could not parse, and rows that failed a required expectation."""
+        return self.ingested.rows_unparsed + self.validated.rows_quarantined
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of figures made from these rows should know, a sentence each.
+
+        Advisories on the label column are left out: whoever uses the labels checks them.
+        """
+        advisories = self.validated.advisories_beside(self.job.declared.label)
+        return (*self.ingested.notes_for_training, *advisories)
 
 
 def ingest(job: FileJob, damage: str | None) -> IngestSummary | Refusal:
@@ -43,11 +94,11 @@ def ingest(job: FileJob, damage: str | None) -> IngestSummary | Refusal:
 
     Args:
         job: the batch.
-        damage: why its content cannot be read, where that is known already.
+        damage: why the file's content cannot be read, where ``receive`` found that out; else None.
 
     Raises:
         SourceUnavailableError: the file is gone, or cannot be read now.
-        SourceChangedError: it no longer holds the content it was received with.
+        SourceChangedError: the file no longer holds the content that was received.
     """
     if damage is not None:
         return Refusal(reason=damage, rows_read=0)
@@ -65,7 +116,7 @@ def ingest(job: FileJob, damage: str | None) -> IngestSummary | Refusal:
     except InputRejectedError as error:
         refusal = Refusal(reason=str(error), rows_read=count_rows(job.source, job.declared))
         if not _is_as_received(job):
-            # What was refused is not what was received: nothing is known of that yet.
+            # The error is about other content than was received: the batch must stay open.
             raise SourceChangedError.of(job.source) from error
         return refusal
 
@@ -75,11 +126,11 @@ def _is_as_received(job: FileJob) -> bool:
     try:
         return hash_content(job.source, limit_bytes=job.max_file_bytes).sha256 == job.content
     except DamagedContentError:
-        return False  # it was whole when it was received
+        return False  # receive could read it
 
 
 def validate(job: FileJob, ingested: IngestSummary) -> ValidationSummary | Refusal:
-    """Check every row and the batch as a whole against the contract."""
+    """Check every row, and the batch as a whole, against the contract."""
     options = _validate_options(job)
     validated = once(
         job,
@@ -100,6 +151,63 @@ def validate(job: FileJob, ingested: IngestSummary) -> ValidationSummary | Refus
     )
 
 
+def accept(
+    job: FileJob,
+    damage: str | None = None,
+    ingest: Ingest = ingest,
+    validate: Validate = validate,
+) -> AcceptedFile | KnownFile | Refusal:
+    """Parse a file and check its rows, or refuse it whole.
+
+    Args:
+        job: the batch.
+        damage: why the file's content cannot be read, where that is known; else None.
+        ingest: the first stage; a flow passes its Prefect task.
+        validate: the second stage, likewise; it is left out where no row is new.
+
+    Raises:
+        SourceUnavailableError: the file is gone, or cannot be read now.
+        SourceChangedError: the file no longer holds the content that was received.
+    """
+    ingested = ingest(job, damage)
+    if isinstance(ingested, Refusal):
+        return ingested
+    if not ingested.rows_new:
+        return KnownFile(ingested)
+    validated = validate(job, ingested)
+    if isinstance(validated, Refusal):
+        return validated
+    return AcceptedFile(job, ingested, validated)
+
+
+def require_accepted(
+    job: FileJob,
+    doing: str,
+    ingest: Ingest = ingest,
+    validate: Validate = validate,
+) -> AcceptedFile:
+    """Return an accepted file, or raise an error where it is refused.
+
+    Args:
+        job: the batch; all of its rows are new.
+        doing: for messages: ``train on``, ``evaluate``, ``study``.
+        ingest: the first stage, as of ``accept``.
+        validate: the second stage, as of ``accept``.
+
+    Raises:
+        InputRejectedError: the file is refused whole, is gone, or changed.
+    """
+    accepted = accept(job, None, ingest, validate)
+    if isinstance(accepted, Refusal):
+        # The reason of a file that ingest refused is a whole message already.
+        is_message = accepted.report is None
+        where = "" if is_message else f"Cannot {doing} {printable(job.source.name)}: "
+        message = f"{where}{accepted.reason}"
+        raise InputRejectedError(message)
+    assert isinstance(accepted, AcceptedFile), "every row is new"  # noqa: S101 - our own mistake
+    return accepted
+
+
 def _ingest_options(job: FileJob) -> IngestOptions:
     return IngestOptions(
         chunk_rows=job.chunk_rows,
@@ -115,7 +223,7 @@ def _validate_options(job: FileJob) -> ValidateOptions:
 
 
 def ingest_key(job: FileJob) -> dict[str, str]:
-    """Say what the parsed rows depend on; a later stage's key holds those of all before it."""
+    """Return what the parsed rows depend on; a later stage's key holds the keys before it."""
     return {
         "content": job.content,
         "contract": job.declared.fingerprint,
@@ -125,7 +233,7 @@ def ingest_key(job: FileJob) -> dict[str, str]:
 
 
 def validate_key(job: FileJob) -> dict[str, str]:
-    """Say what the accepted rows depend on."""
+    """Return what the accepted rows depend on."""
     return {
         **ingest_key(job),
         "validate code": code_fingerprint("validation"),
@@ -133,6 +241,6 @@ def validate_key(job: FileJob) -> dict[str, str]:
     }
 
 
-# Each is idempotent: a second try finds the receipt, or does the work anew in a fresh folder.
+# Each is idempotent: a second try finds the receipt, or does the work again in a new folder.
 ingest_task = task(ingest, name="ingest")
 validate_task = task(validate, name="validate", retries=1)

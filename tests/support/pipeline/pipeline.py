@@ -34,10 +34,13 @@ from storage.lake import batch_folder, discard_attempts
 from storage.model_store import register_model
 from storage.revisions import upgrade
 from tasks.drift.measure import DriftSummary
+from tasks.intake.ingest import IngestSummary
 from tasks.intake.receive import Arrival, receive_file
+from tasks.intake.stage import FileJob
 from tasks.scoring.stage import BatchJob, explain, score
 from tasks.store import StageSummaries, store_known, store_rejected, store_scored
-from tasks.validation.accept import Refusal, ingest, validate
+from tasks.validation.accept import KnownFile, Refusal, accept, ingest, validate
+from tasks.validation.summary import ValidationSummary
 from tests.support.pipeline.stand_ins import stand_in_models, stand_in_suites
 
 MEMORY: Final = Path("/dev/shm")  # noqa: S108 - folders in it are made by mkdtemp
@@ -201,19 +204,23 @@ class Pipeline:
         self, held: Claim, job: BatchJob, arrival: Arrival, before: Callable[[str], None]
     ) -> None:
         """Do the stages of a batch, and store what they made."""
-        before("ingest")
-        ingested = ingest(job, arrival.damage)
-        if isinstance(ingested, Refusal):
-            store_rejected(self.engine, held, job, arrival, ingested, NOW, NOW)
+
+        def ingest_told(job: FileJob, damage: str | None) -> IngestSummary | Refusal:
+            before("ingest")
+            return ingest(job, damage)
+
+        def validate_told(job: FileJob, ingested: IngestSummary) -> ValidationSummary | Refusal:
+            before("validate")
+            return validate(job, ingested)
+
+        accepted = accept(job, arrival.damage, ingest_told, validate_told)
+        if isinstance(accepted, Refusal):
+            store_rejected(self.engine, held, job, arrival, accepted, NOW, NOW)
             return
-        if not ingested.rows_new:
-            store_known(self.engine, held, arrival, ingested, NOW, NOW)
+        if isinstance(accepted, KnownFile):
+            store_known(self.engine, held, arrival, accepted.ingested, NOW, NOW)
             return
-        before("validate")
-        validated = validate(job, ingested)
-        if isinstance(validated, Refusal):
-            store_rejected(self.engine, held, job, arrival, validated, NOW, NOW)
-            return
+        validated = accepted.validated
         before("score")
         scored = score(job, validated)
         explained = explain(job, validated, scored)
@@ -229,7 +236,7 @@ class Pipeline:
             notes=(),
         )
         made = StageSummaries(
-            ingested=ingested,
+            ingested=accepted.ingested,
             validated=validated,
             scored=scored,
             explained=explained,
