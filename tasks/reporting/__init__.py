@@ -1,4 +1,4 @@
-"""Reporting: what people see of a run.
+"""Reporting: what people see of a run in Prefect.
 
-Belongs here: outcomes, artifacts and events. Does not belong here: anything that is stored.
+Belongs here: outcomes, artifacts with their templates, and events. Does not belong here: storing.
 """

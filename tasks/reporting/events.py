@@ -1,11 +1,11 @@
-"""Telling Prefect what is stored: the outbox's events, each until the server has taken it.
+"""Send the outbox's events to Prefect, each until the server has accepted it.
 
-Belongs here: sending. Does not belong here: which events there are (the stages write them with what
-they tell of) or how they are kept (``storage.outbox``).
+Belongs here: sending. Does not belong here: which events there are (a stage writes them in the
+transaction that they report) or how they are kept (``storage.outbox``).
 
-Prefect's ``emit_event`` only queues: a process that is killed, or a server that is away, loses what
-was queued without a word. So an event is posted to the API, and marked when the server has said
-that it took it. One that was taken but not marked goes out again under the same id, by which the
+Prefect's ``emit_event`` only queues: if the process is killed or the server is away, the queued
+events are lost without a message. So an event is posted to the API and marked once the server has
+accepted it. An event that was accepted but not marked is sent again under the same id, and the
 server drops it.
 """
 
@@ -23,46 +23,46 @@ def publish_events(engine: Engine, now: datetime) -> int:
 
     Args:
         engine: the database.
-        now: the present.
+        now: the current time.
 
     Returns:
         How many were sent.
 
     Raises:
-        httpx.HTTPError: the server does not answer, or refuses an event. What it took before is
-            marked, what it refused waits, and keeps no later event waiting.
+        httpx.HTTPError: the server does not answer, or refuses an event. Accepted events are
+            marked. A refused event stays in the outbox; later events are sent all the same.
     """
     from prefect.client.orchestration import get_client
     from prefect.exceptions import PrefectHTTPStatusError
 
-    taken: list[int] = []
+    accepted: list[int] = []
     refused: list[PrefectHTTPStatusError] = []
     with get_client(sync_client=True) as client:
         try:
-            for told in pending_events(engine):
+            for event in pending_events(engine):
                 try:
-                    client.request("POST", "/events", json=[_as_sent(told)])
+                    client.request("POST", "/events", json=[_to_request(event)])
                 except PrefectHTTPStatusError as error:
                     refused.append(error)
                 else:
-                    taken.append(told.outbox_id)
+                    accepted.append(event.outbox_id)
         finally:
-            mark_published(engine, taken, now)
+            mark_published(engine, accepted, now)
     if refused:
         raise refused[0]
-    return len(taken)
+    return len(accepted)
 
 
-def _as_sent(told: PendingEvent) -> dict[str, object]:
-    """Return an event in the form of Prefect's API, under an id that is the same each time."""
+def _to_request(event: PendingEvent) -> dict[str, object]:
+    """Return an event in the form of Prefect's API, with an id that is the same each time."""
     return {
-        "id": str(uuid5(NAMESPACE_OID, told.key)),
-        "event": told.event,
-        "occurred": told.created_at.isoformat(),
-        "resource": {"prefect.resource.id": f"noctule.{told.key}"},
-        "payload": dict(told.payload),
+        "id": str(uuid5(NAMESPACE_OID, event.key)),
+        "event": event.event,
+        "occurred": event.created_at.isoformat(),
+        "resource": {"prefect.resource.id": f"noctule.{event.key}"},
+        "payload": dict(event.payload),
     }
 
 
-# Whatever was taken is marked: a second try sends the rest.
+# Accepted events are marked: a second try sends the rest.
 publish_events_task = task(publish_events, name="publish events", retries=1)

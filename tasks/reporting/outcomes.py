@@ -1,7 +1,7 @@
-"""What became of a night: of each file, of those left for next time or open, and of all together.
+"""The outcome of a night: of each file, of each file left for next time, and of all files together.
 
-Belongs here: outcomes as values, and in words. Does not belong here: how they look in a browser
-(``tasks.reporting.markdown``) or on a terminal (``flows.tables``).
+Belongs here: outcomes as values, and the sentences about them. Does not belong here: how they look
+in a browser (``tasks.reporting.markdown``) or on a terminal (``flows.tables``).
 """
 
 from collections.abc import Mapping
@@ -17,21 +17,21 @@ from storage.text import printable
 from tasks.wording import ID_DIGITS, OutsideText, plural
 
 OPEN_SHOWN: Final = 5
-"""Most open rejections that a message names. A guess: more than that is one fault."""
+"""Most open rejections that a message names. A guess: more of them have one cause."""
 REASON_CHARACTERS: Final = 200
-"""Of the reason of each. A guess: the whole of it is in the batch."""
+"""Most characters of a rejection's reason in that list. A guess; SQL has the whole reason."""
 
 
 class FileOutcome(BaseModel):
-    """What became of one delivered file."""
+    """The outcome of one delivered file."""
 
     model_config = ConfigDict(frozen=True)
 
     file_name: OutsideText
     batch_date: date
     status: Literal["scored", "rejected", "known", "busy", "failed"]
-    """``known``: the same content was scored or rejected before; ``busy``: another run is at it;
-    ``failed``: it is still to do."""
+    """``known``: the same content was scored or rejected before. ``busy``: another run works on it.
+    ``failed``: the next run does it again."""
     message: OutsideText
     exit_code: int = 0
     batch_id: str | None = None
@@ -46,25 +46,24 @@ class FileOutcome(BaseModel):
     operating_point: str | None = None
     threshold: float | None = None
     target_flag_rate: float | None = None
-    """Share that the operating point is to flag; None where that is not known."""
+    """Share of rows that the operating point is meant to flag; None where it is not known."""
     false_positive_rate: float | None = None
-    """Of the rows that came labelled normal; None where none did."""
-    """Of the anomaly score, in decades."""
+    """Share of the rows labelled normal that are flagged; None where no row is labelled normal."""
     advisories: tuple[OutsideText, ...] = ()
     drifted: tuple[str, ...] = ()
-    """Columns whose distribution moved, by PSI on all rows."""
+    """Columns whose distribution has drifted, by PSI on all rows."""
     reports: tuple[Path, ...] = ()
     costs: Mapping[str, Cost] = {}
-    """What each stage used that this run did; one that was found done is not among them."""
+    """Cost of each stage that this run did; a stage that was done before is left out."""
 
     @property
     def is_unscored(self) -> bool:
-        """Whether rows of it are still to be scored: not if it was scored, or settled, before."""
+        """Whether nobody has scored it or dealt with it yet, in this run or before."""
         return self.status != "scored" and (self.status != "known" or self.exit_code != 0)
 
 
-class SkippedFile(BaseModel):
-    """A file that was left for next time, and why."""
+class DeferredFile(BaseModel):
+    """A file that this run left for the next one, and why."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -73,7 +72,7 @@ class SkippedFile(BaseModel):
 
 
 class OpenRejection(BaseModel):
-    """A file that an earlier run rejected, and that nobody has seen to."""
+    """A file that an earlier run rejected and that nobody has dealt with."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -82,30 +81,33 @@ class OpenRejection(BaseModel):
     file_name: OutsideText
     rejection: OutsideText
     source_path: OutsideText
-    """Where it came from."""
+    """The path from which the file was read."""
     arrived_at: datetime
 
     @property
     def description(self) -> str:
-        """The file, its batch and the reason in one line."""
+        """The file, its batch and the reason, in one line."""
         place = f"{self.batch_date}, batch {self.batch_id[:ID_DIGITS]}"
         reason = printable(self.rejection, REASON_CHARACTERS)
         return f"{printable(self.file_name)} ({place}): {reason}"
 
 
 class NightOutcome(BaseModel):
-    """What became of all files of one run of the nightly flow."""
+    """The outcome of one run of the nightly flow."""
 
     model_config = ConfigDict(frozen=True)
 
     files: tuple[FileOutcome, ...] = ()
-    skipped: tuple[SkippedFile, ...] = ()
+    skipped: tuple[DeferredFile, ...] = ()
     open_rejections: tuple[OpenRejection, ...] = ()
-    """Of files that this run passed over; those it worked on are among ``files``."""
+    """Rejections of earlier runs; a file that this run worked on is in ``files`` instead."""
 
     @property
     def exit_code(self) -> int:
-        """The worst that happened: a bug, then a service, then a rejected file."""
+        """The exit code of the worst outcome.
+
+        A bug comes first, then an unavailable service, then wrong settings, then a rejected file.
+        """
         codes = {outcome.exit_code for outcome in self.files}
         if self.open_rejections:
             codes.add(InputRejectedError.exit_code)
@@ -130,7 +132,7 @@ class NightOutcome(BaseModel):
 
     @property
     def message(self) -> str:
-        """The summary, and the files that need someone named with their reasons."""
+        """The summary, then each file that needs somebody's attention, with its reason."""
         bad = [
             f"{printable(outcome.file_name)}: {printable(outcome.message)}"
             for outcome in self.files
@@ -145,10 +147,10 @@ class NightOutcome(BaseModel):
 
     @property
     def advice(self) -> str:
-        """What to do about the rejections that are open, in one sentence."""
+        """What to do about open rejections, in one sentence."""
         ids = {one.batch_id[:ID_DIGITS] for one in self.open_rejections}
         batch = ids.pop() if len(ids) == 1 else "BATCH"
         return (
-            f"a rejected file is open until it is delivered anew, replayed (noctule replay {batch})"
-            f" or dismissed (noctule dismiss {batch} --reason WHY)"
+            "a rejected file is open until it is delivered again, replayed"
+            f" (noctule replay {batch}) or dismissed (noctule dismiss {batch} --reason WHY)"
         )

@@ -1,9 +1,9 @@
-"""The page on which a person reads what validation found.
+"""The HTML page on which a person reads the results of validation.
 
-Belongs here: the choice of what is shown, and rendering it. Does not belong here: any judgement
-(``tasks.validation.validate`` has made it). The page is one file without scripts, fonts or
-addresses: it opens from a mail attachment on a machine without network. Everything from the file is
-escaped.
+Belongs here: the choice of what the page shows, and rendering it. Does not belong here: any
+decision (``tasks.validation.validate`` has made it). The page is one file without scripts, fonts or
+links, so it opens from a mail attachment on a machine without a network. Every text from the file
+is escaped.
 """
 
 from collections.abc import Mapping
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 TEMPLATE = "validation/page.html"
 
 EXAMPLE_ROWS = 20
-"""Quarantined rows shown of each stage; all of them are in SQL. A guess: one screen."""
+"""Most quarantined rows of each stage on the page; SQL has all. A guess: one screen."""
 
 EXAMPLE_BYTES = 400
-"""How much of a quarantined line is shown. A guess: two NSL-KDD lines."""
+"""Most bytes of a quarantined line on the page. A guess: two NSL-KDD lines."""
 
 
 def render_page(
@@ -36,11 +36,11 @@ def render_page(
     file_name: str,
     quarantines: Mapping[str, Path | None],
 ) -> str:
-    """Render the page of one batch.
+    """Return the page of one batch.
 
     Args:
-        summary: what validation decided.
-        ingest: what ingest made of the file.
+        summary: the result of validation.
+        ingest: the result of ingest.
         contract: the source's declaration.
         file_name: the delivered file's name.
         quarantines: each stage's quarantine file, None where it has none.
@@ -71,7 +71,10 @@ def render_page(
 
 
 def _counts(summary: "ValidationSummary", ingest: "IngestSummary") -> dict[str, int]:
-    """Count the rows as the database will: of a batch that is rejected, none is quarantined."""
+    """Return row counts by name, as the database will store them.
+
+    In a rejected batch no row counts as quarantined.
+    """
     known = {"rows known": ingest.rows_known} if ingest.rows_known else {}
     if summary.is_rejected:
         return {
@@ -91,19 +94,22 @@ def _counts(summary: "ValidationSummary", ingest: "IngestSummary") -> dict[str, 
 
 
 def _urgency(outcome: "ExpectationOutcome") -> tuple[bool, bool, int]:
-    """Order failures: what rejects the batch, what quarantines rows, then what is reported."""
+    """Return a sort key: what rejects the batch, then what quarantines rows, then advisories."""
     return outcome.severity != "required", outcome.suite != "profile", -outcome.rows_failed
 
 
 def _meanings(contract: Contract) -> dict[str, str]:
-    """Explain columns and statistics by name; a rule's expectation is its explanation."""
+    """Return the meaning of each column and statistic by name.
+
+    A row rule has no meaning here: its expectation says it.
+    """
     return {column.name: column.meaning for column in contract.columns} | {
         bound.name: bound.meaning for bound in contract.profile
     }
 
 
 def _examples(quarantine: Path) -> list[dict[str, object]]:
-    """Return the first quarantined rows of a stage, their lines as printable text."""
+    """Return the first quarantined rows of a stage, with their lines as printable text."""
     rows = pl.scan_parquet(quarantine, glob=False).head(EXAMPLE_ROWS).collect()
     return [
         {

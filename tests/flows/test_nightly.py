@@ -441,11 +441,11 @@ def test_a_night_stays_failed_for_a_rejection_until_it_is_dismissed(
         assert again.message == (
             "no new file; 1 earlier rejection open;"
             f" open: bad-2026-11-20.csv (2026-11-20, batch {batch_id}): {printable(reason, 200)};"
-            " a rejected file is open until it is delivered anew, replayed"
+            " a rejected file is open until it is delivered again, replayed"
             f" (noctule replay {batch_id}) or dismissed (noctule dismiss {batch_id} --reason WHY)"
         )
     page = server.artifacts(str(again.state_details.flow_run_id))["night"]["data"]
-    assert "## Rejected earlier, and open\n\n- bad-2026-11-20.csv (2026-11-20, batch " in page
+    assert "## Rejected earlier, and still open\n\n- bad-2026-11-20.csv (2026-11-20, batch " in page
     ended = noctule("run", "--json")
     (told,) = json.loads(ended.out)["open_rejections"]
     assert (ended.code, told["file_name"]) == (3, "bad-2026-11-20.csv")

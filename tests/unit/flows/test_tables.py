@@ -11,7 +11,7 @@ from flows.settings import Settings
 from flows.tables import show_evaluation, show_night, show_rows
 from tasks.evaluation.evaluate import Evaluation
 from tasks.evaluation.metrics import FlagMetrics
-from tasks.reporting.outcomes import FileOutcome, NightOutcome, SkippedFile
+from tasks.reporting.outcomes import DeferredFile, FileOutcome, NightOutcome
 
 
 def printed(capsys: pytest.CaptureFixture[str], row: dict[str, object]) -> list[str]:
@@ -74,7 +74,7 @@ def test_a_night_tells_of_names_and_notes_without_obeying_them(
         message="scored 1 connection",
         advisories=("service: \u202e and \x9b2J",),
     )
-    skipped = SkippedFile(file_name="n\udcff\n.csv", reason="hidden")
+    skipped = DeferredFile(file_name="n\udcff\n.csv", reason="hidden")
     show_night(NightOutcome(files=(scored,), skipped=(skipped,)), Settings(home=tmp_path))
     lines = capsys.readouterr().out.splitlines()
     assert all(line.isprintable() for line in lines)

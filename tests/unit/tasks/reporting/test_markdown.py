@@ -1,4 +1,4 @@
-"""What artifacts say, and that nothing from outside renders as anything but text."""
+"""What artifacts say, and that text from outside renders as text only."""
 
 import re
 from datetime import UTC, date, datetime
@@ -16,7 +16,7 @@ from storage.text import printable
 from tasks.reporting.markdown import escape, table_cell
 from tasks.reporting.models import render_training
 from tasks.reporting.night import describe_file, render_batch, render_night
-from tasks.reporting.outcomes import FileOutcome, NightOutcome, OpenRejection, SkippedFile
+from tasks.reporting.outcomes import DeferredFile, FileOutcome, NightOutcome, OpenRejection
 from tasks.training.fit import FitSummary
 from tasks.training.register import TrainingOutcome
 
@@ -29,7 +29,7 @@ ATTACK = (
 
 
 def tokens(markdown: str) -> list[Token]:
-    """Return all that renders, without the paragraphs around it."""
+    """Return all tokens that render, without the paragraphs around them."""
     return [
         token
         for block in RENDERER.parse(markdown)
@@ -39,7 +39,7 @@ def tokens(markdown: str) -> list[Token]:
 
 
 def rendered(markdown: str) -> str:
-    """Render what is to be text alone; anything else fails."""
+    """Render Markdown that must be text only; anything else fails."""
     found = tokens(markdown)
     assert {token.type for token in found} <= {"text", "text_special"}
     return "".join(token.content for token in found)
@@ -70,13 +70,13 @@ def outcome(**changes: Any) -> FileOutcome:  # noqa: ANN401 - any field
         ("", ""),
     ],
 )
-def test_outside_text_is_escaped_no_more_than_it_takes(text: str, markdown: str) -> None:
+def test_text_is_escaped_no_more_than_necessary(text: str, markdown: str) -> None:
     assert escape(text) == markdown
 
 
-def defused(line: str) -> str:
-    """Put brackets around what makes an address, one character at a time."""
-    told = ""
+def without_links(line: str) -> str:
+    """Put brackets around the character that makes a link, one character at a time."""
+    written = ""
     for index, one in enumerate(line):
         before, after = line[:index], line[index + 1 :]
         is_scheme = one == ":" and after.startswith("//")
@@ -86,15 +86,15 @@ def defused(line: str) -> str:
             and re.match(r"[\w.+-]", before[-1:]) is not None
             and re.match(r"[\w-]", after) is not None
         )
-        told += f"[{one}]" if is_scheme or is_host or is_mail else one
-    return told
+        written += f"[{one}]" if is_scheme or is_host or is_mail else one
+    return written
 
 
 @given(st.text(alphabet="ab1 _*`~[]()<>!|\\#+-.:/@&;wW=\x1b\u202e\udcff", max_size=40))
-def test_escaped_text_renders_as_itself_with_its_addresses_defused(text: str) -> None:
+def test_escaped_text_renders_as_itself_without_links(text: str) -> None:
     line = " ".join(printable(text).split())
-    assert rendered(escape(text)) == defused(line)
-    assert not BARE_ADDRESS.search(defused(line))
+    assert rendered(escape(text)) == without_links(line)
+    assert not BARE_ADDRESS.search(without_links(line))
 
 
 @pytest.mark.parametrize("value", [ATTACK, [{"feature": ATTACK, "observed": ATTACK, "expected": 0}],
@@ -106,7 +106,7 @@ def test_a_table_cell_is_text_to_a_browser(value: object) -> None:
     assert shown.isprintable()
 
 
-def test_reasons_name_a_feature_once_by_its_weightier_reason() -> None:
+def test_reasons_name_a_feature_once_with_its_larger_weight() -> None:
     reasons = [
         {"feature": "flag", "observed": "S0", "expected": "SF"},
         {"feature": "count", "observed": "9", "expected": "1"},
@@ -127,7 +127,7 @@ def test_no_name_and_no_reason_renders_as_markup() -> None:
     bad = outcome(
         file_name=ATTACK, status="rejected", message=ATTACK, exit_code=3, advisories=(ATTACK,)
     )
-    skipped = SkippedFile(file_name=ATTACK, reason=ATTACK)
+    skipped = DeferredFile(file_name=ATTACK, reason=ATTACK)
     night = render_night(NightOutcome(files=(bad,), skipped=(skipped,)))
     for page in (render_batch(bad), night, describe_file(bad, bad.message)):
         active = {token.type for token in tokens(page)} & {
@@ -140,7 +140,7 @@ def test_no_name_and_no_reason_renders_as_markup() -> None:
     assert [len(re.findall(r"(?<!\\)\|", row)) for row in rows] == [8, 8, 8]
 
 
-def test_a_file_name_that_is_not_utf8_is_told_as_it_is_stored() -> None:
+def test_a_file_name_that_is_not_utf8_shows_as_it_is_stored() -> None:
     named = FileOutcome(
         file_name="n\udcff.csv",
         batch_date=date(2026, 11, 20),
@@ -149,14 +149,14 @@ def test_a_file_name_that_is_not_utf8_is_told_as_it_is_stored() -> None:
         exit_code=3,
     )
     night = NightOutcome(
-        files=(named,), skipped=(SkippedFile(file_name="\udcff", reason="hidden"),)
+        files=(named,), skipped=(DeferredFile(file_name="\udcff", reason="hidden"),)
     )
     assert night.files[0].file_name == r"n\xff.csv"
     assert night.message.endswith(r"n\xff.csv: Cannot read n\xff.csv: gone")
     assert r"\\xff: hidden" in render_night(night)
 
 
-def test_a_batch_is_summed_up() -> None:
+def test_the_summary_of_a_batch_shows_its_counts_and_rates() -> None:
     page = render_batch(
         outcome(
             batch_id="0123456789abcdef",
@@ -185,13 +185,13 @@ def test_a_batch_is_summed_up() -> None:
         assert row in page
 
 
-def test_a_training_reports_what_is_unusual_in_its_files(tiny_fit: tuple[Path, FitSummary]) -> None:
+def test_a_training_shows_the_advisories_of_its_files(tiny_fit: tuple[Path, FitSummary]) -> None:
     trained = TrainingOutcome(
         model_version="nsl_kdd-1", is_champion=True, fit=tiny_fit[1], rows_quarantined=0
     )
     assert "Reported" not in render_training(trained)
-    told = trained.model_copy(update={"advisories": ("n.csv: attack: 1 row, such as '<b>'",)})
-    page = render_training(told)
+    reported = trained.model_copy(update={"advisories": ("n.csv: attack: 1 row, such as '<b>'",)})
+    page = render_training(reported)
     assert page.endswith("## Reported, not refused\n\n- n.csv: attack: 1 row, such as '\\<b>'")
 
 
@@ -207,7 +207,7 @@ def test_reports_are_commands_that_can_be_typed() -> None:
     assert not {token.type for token in tokens(page)} & {"link_open", "html_block", "html_inline"}
 
 
-def test_a_rejected_batch_says_what_can_be_done() -> None:
+def test_a_rejected_batch_says_what_to_do() -> None:
     page = render_batch(
         outcome(status="rejected", message="empty", exit_code=3, batch_id="0123456789abcdef")
     )
@@ -215,7 +215,7 @@ def test_a_rejected_batch_says_what_can_be_done() -> None:
     assert "What to do" not in render_batch(outcome())
 
 
-def test_a_stage_shows_its_own_memory_beside_the_processs() -> None:
+def test_a_stage_shows_its_own_memory_beside_that_of_the_process() -> None:
     costs = {
         "score": Cost(wall_s=2.0, cpu_s=3.0, own_peak_mb=90.4, peak_mb=1_650.2),
         "store": Cost(wall_s=0.1, cpu_s=0.1, peak_mb=700.0),
@@ -238,7 +238,7 @@ def test_a_file_that_was_scored_before_is_not_among_those_not_scored() -> None:
     assert "Not scored" not in render_night(NightOutcome(files=(scored,)))
 
 
-def test_open_rejections_are_told_each_night_up_to_a_number() -> None:
+def test_each_night_lists_open_rejections_up_to_a_number() -> None:
     opened = tuple(
         OpenRejection(
             batch_id=f"{number:012d}" + "0" * 52,

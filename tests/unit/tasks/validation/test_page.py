@@ -1,4 +1,4 @@
-"""The page of validation: what stands first, and that nothing of a file can act on it."""
+"""The validation page: its order, and that text from a file stays text."""
 
 import re
 from pathlib import Path
@@ -29,7 +29,7 @@ INGESTED = IngestSummary(
 
 
 def outcome(column: str, *, failed: int = 0, **changes: str) -> ExpectationOutcome:
-    told = {"suite": "rows", "severity": "required", "observed": "1.7", "expected": "from 0 to 1"}
+    given = {"suite": "rows", "severity": "required", "observed": "1.7", "expected": "from 0 to 1"}
     return ExpectationOutcome.model_validate(
         {
             "expectation": "expect_column_values_to_be_between",
@@ -37,7 +37,7 @@ def outcome(column: str, *, failed: int = 0, **changes: str) -> ExpectationOutco
             "is_success": not failed,
             "rows_checked": 1_230,
             "rows_failed": failed,
-            **told,
+            **given,
             **changes,
         }
     )
@@ -71,7 +71,7 @@ def write_quarantine(path: Path, raw: bytes, reason: str, rows: int = 1) -> Path
     return path
 
 
-def test_what_failed_stands_before_what_did_not() -> None:
+def test_failures_come_before_successes() -> None:
     page = render(
         outcome("land"), outcome("service", failed=3, severity="advisory"),
         outcome("count", failed=2), outcome("hot", failed=9),
@@ -99,27 +99,27 @@ def test_rows_are_counted_as_the_database_counts_them() -> None:
     }
 
 
-def test_verdict_and_ignored_columns_are_shown() -> None:
+def test_result_and_ignored_columns_are_shown() -> None:
     page = render(outcome("count", failed=2))
     assert "<strong>Accepted,</strong>" in page
     assert "1 of 1 expectations not met" in page
     assert "&lt;i&gt;note&lt;/i&gt;" in page
 
 
-def test_a_batch_without_a_fault_says_so() -> None:
+def test_a_page_without_failures_says_so() -> None:
     page = render(outcome("count"))
     assert "expectations are met" in page
     assert "Not met" not in page
 
 
-def test_a_rejection_is_told_with_its_reason_escaped() -> None:
+def test_a_rejection_shows_its_reason_escaped() -> None:
     page = render(outcome("count", failed=2), rejection="12 of 20 rows, such as '<img src=x>'")
     assert "<strong>Rejected.</strong>" in page
     assert "&lt;img src=x&gt;" in page
     assert "<img" not in page
 
 
-def test_nothing_of_the_file_becomes_markup(tmp_path: Path) -> None:
+def test_no_text_of_the_file_becomes_markup(tmp_path: Path) -> None:
     attack = "<script>alert(1)</script>"
     quarantine = write_quarantine(
         tmp_path / "quarantine.parquet", f"0,{attack},\x00\xff".encode("latin-1"), f"x: {attack}"
