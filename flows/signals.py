@@ -1,7 +1,7 @@
 """Signals that ask a command to stop: it says so in one line, with all that it has begun closed.
 
 Belongs here: what SIGTERM, SIGINT and SIGHUP do to a command. Does not belong here: how ``noctule
-serve`` ends the runs that it has started (``flows.runner``).
+serve`` ends the runs that it has started (``flows.cli.runner``).
 
 A signal is an exception in the command's work: runs close their row and tell Prefect, locks are
 freed, and the private server is left, in the ordinary way of exceptions. While a flow runs, Prefect
@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
-from flows.printing import say
+import typer
 
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -61,7 +61,7 @@ def stopped_in_words() -> Iterator[None]:
             yield
     except Stopped as stopped:
         text = f"noctule: stopped by {stopped}. What was finished is kept; run it again to go on"
-        say(text, is_error=True)
+        typer.echo(text, err=True)
         raise SystemExit(stopped.exit_code) from None
     finally:
         for number, handler in before.items():
@@ -145,7 +145,7 @@ def give_up(number: int, command: str = "noctule") -> None:
         f"{command}: stopped by {signal.Signals(number).name} before all was closed: that took too"
         " long, as it does where a server is away. The next run closes what was left"
     )
-    say(text, is_error=True)
+    typer.echo(text, err=True)
     os._exit(SIGNALLED + number)
 
 

@@ -1,7 +1,7 @@
 """What people are shown of what is stored: which columns, how much of an id, and words for it.
 
 Belongs here: what a terminal and an artifact have in common. Does not belong here: how either of
-them looks (``flows.tables``, ``tasks.reporting.markdown``).
+them looks (``flows.cli.tables``, ``tasks.reporting.markdown``).
 """
 
 from collections.abc import Mapping, Sequence

@@ -426,7 +426,7 @@ def studied(tmp_path_factory: pytest.TempPathFactory) -> Studied:
     asked = ("study", file, "--out", out, "--beside", beside, "--jobs", 2, "--json")
     with _quick_networks() as patch, io.StringIO() as output:
         _use_home(patch, folder / "home")
-        patch.setattr("flows.study.study_rows", few)
+        patch.setattr("flows.cli.study.study_rows", few)
         patch.setattr(sys, "argv", ["noctule", *map(str, asked)])
         with contextlib.redirect_stdout(output), pytest.raises(SystemExit) as ended:
             main()

@@ -33,8 +33,8 @@ def test_the_demo_tells_the_whole_story_and_again_changes_nothing(
 ) -> None:
     home = tmp_path / "home"
     monkeypatch.setenv("NOCTULE_HOME", str(home))
-    monkeypatch.setattr("flows.demo.TRAINING_ROWS", 3_000)
-    monkeypatch.setattr("flows.demo.NIGHT_ROWS", 2_500)
+    monkeypatch.setattr("flows.cli.demo.TRAINING_ROWS", 3_000)
+    monkeypatch.setattr("flows.cli.demo.NIGHT_ROWS", 2_500)
     first = noctule("demo")
     assert (first.code, first.err) == (0, "")
     told = [line for line in first.out.splitlines() if re.match(r"│ night-.*scored", line)]

@@ -13,7 +13,7 @@ import yaml
 from prefect.flows import load_flow_from_entrypoint
 
 from expectations.errors import UsageError
-from flows.serve import plan_schedule
+from flows.deployments import plan_schedule
 from flows.settings import Settings
 from storage.database import connect
 from storage.queries import batch_rows

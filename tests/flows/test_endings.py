@@ -174,7 +174,7 @@ def test_what_the_system_refuses_is_one_line(
     code: int,
     said: str,
 ) -> None:
-    monkeypatch.setattr("flows.read.show_models", broken_by(error))
+    monkeypatch.setattr("flows.cli.views.show_models", broken_by(error))
     ended = noctule("models")
     assert (ended.code, ended.out, ended.err.count("\n")) == (code, "", 1)
     assert ended.err.startswith(f"noctule: {said}")
@@ -183,7 +183,7 @@ def test_what_the_system_refuses_is_one_line(
 def test_a_bug_of_ours_is_called_one_with_its_traceback(
     home: Path, noctule: "Callable[..., Ended]", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flows.read.show_models", broken_by(KeyError("scored")))
+    monkeypatch.setattr("flows.cli.views.show_models", broken_by(KeyError("scored")))
     ended = noctule("models")
     assert (ended.code, ended.out) == (1, "")
     first, *_, last = ended.err.splitlines()
@@ -196,8 +196,8 @@ def test_a_bug_of_ours_is_called_one_with_its_traceback(
 def test_an_interrupted_command_says_so_in_one_line_and_ends_as_shells_have_it(home: Path) -> None:
     program = (
         "import os, signal, sys\n"
-        "import flows.read\n"
-        "flows.read.show_models = lambda *_, **__: os.kill(os.getpid(), signal.SIGINT)\n"
+        "import flows.cli.views\n"
+        "flows.cli.views.show_models = lambda *_, **__: os.kill(os.getpid(), signal.SIGINT)\n"
         "sys.argv = ['noctule', 'models']\n"
         "from flows.cli import main\n"
         "main()\n"

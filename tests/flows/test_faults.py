@@ -32,7 +32,7 @@ from sqlalchemy.engine import make_url
 
 from expectations.errors import ModelRefusedError, ServiceUnavailableError
 from flows import batch
-from flows.check import check_all
+from flows.cli.database import check_all
 from flows.settings import load_settings
 from storage import schema
 from storage.check import Problem

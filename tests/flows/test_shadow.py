@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Engine
 
 from flows import batch, shadow
-from flows.check import check_all
+from flows.cli.database import check_all
 from flows.settings import load_settings
 from storage.database import connect
 from storage.model_store import champion, register_model

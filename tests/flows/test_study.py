@@ -36,7 +36,7 @@ def test_a_study_is_printed_for_people(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     made = StudyReport.model_validate_json(studied.data.read_bytes())
-    monkeypatch.setattr("flows.study.study_rows", lambda *_, **__: made)
+    monkeypatch.setattr("flows.cli.study.study_rows", lambda *_, **__: made)
     ended = noctule("study", studied.file, "--out", tmp_path)
     assert ended.code == 0, ended.err
     for words in ("Accuracy on one split, seed 42", "Five further splits", "isolation forest"):

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from prefect.states import raise_state_exception
 
 from expectations.errors import UsageError
-from flows.serve import tell_of_champion
+from flows.cli.serve import tell_of_champion
 from flows.settings import load_settings
 from flows.train import train
 from flows.training_files import list_labelled

@@ -110,6 +110,15 @@ def test_no_module_of_a_room_imports_one_that_imports_it(
         pytest.fail(" -> ".join(error.args[1]))
 
 
+def test_no_flow_imports_the_command_line() -> None:
+    modules = list((ROOT / "flows").glob("*.py"))
+    assert [one.name for one in modules if "flows.cli" in importing_lines(one)] == []
+
+
+def importing_lines(module: Path) -> str:
+    return "\n".join(line for line in module.read_text().splitlines() if "import " in line)
+
+
 def test_a_night_imports_no_retraining() -> None:
     program = "import flows.nightly, sys; print([m for m in sys.modules if 'retraining' in m])"
     shown = subprocess.run(

@@ -12,7 +12,7 @@ from typer.core import TyperCommand, TyperGroup, TyperOption
 from typer.main import get_command
 
 from expectations.nsl_kdd import NSL_KDD
-from flows.cli import app
+from flows.cli.commands import app
 from flows.settings import PREFIX, Settings
 
 Known = dict[tuple[str, ...], TyperCommand]

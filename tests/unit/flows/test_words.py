@@ -11,7 +11,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from flows.batch import score_file
-from flows.cli import app
+from flows.cli.commands import app
 from flows.nightly import nightly
 from flows.replay import replay_batch
 from flows.retrain import retrain

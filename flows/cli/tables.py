@@ -14,7 +14,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from flows.printing import say
+from flows.cli.printing import say
 from storage.database import name_database
 from storage.text import printable
 from tasks.wording import ID_DIGITS, plural

@@ -1,7 +1,7 @@
 """The ``noctule`` command: what each subcommand is called and takes, and how errors end it.
 
 Belongs here: arguments, and one call into the flows or the stored results. Does not belong here:
-the work itself, or how tables look (``flows.tables``). Nothing heavy is imported at the top, so
+the work itself, or how tables look (``flows.cli.tables``). Nothing heavy is imported at the top, so
 that ``noctule --help`` answers at once.
 """
 
@@ -13,8 +13,8 @@ from typing import Annotated, Literal
 import typer
 from typer.core import TyperGroup
 
-from flows.model_commands import model_commands
-from flows.options import (
+from flows.cli.model_commands import model_commands
+from flows.cli.options import (
     AsCsv,
     AsJson,
     Batch,
@@ -25,9 +25,9 @@ from flows.options import (
     quiet_settings,
     settings_of_flows,
 )
-from flows.printing import print_json, say
+from flows.cli.printing import print_json, say
+from flows.cli.streams import prepare_streams
 from flows.signals import stopped_in_words
-from flows.streams import prepare_streams
 
 INTERRUPTED = 130
 """The exit code of a command that was interrupted at its terminal, as shells have it."""
@@ -90,7 +90,7 @@ def end_with(error: Exception) -> int:
 def demo() -> None:
     """Show the whole story on simulated traffic, from nothing."""
     settings = settings_of_flows()
-    from flows.demo import run_demo
+    from flows.cli.demo import run_demo
 
     run_demo(settings)
 
@@ -140,8 +140,8 @@ def run(
 ) -> None:
     """Run the nightly flow: validate, score, explain, measure drift, store."""
     settings = settings_of_flows()
-    from flows.run import run_night
-    from flows.tables import show_night
+    from flows.cli.run import run_night
+    from flows.cli.tables import show_night
 
     outcome = run_night(settings, files, date_of(night))
     if as_json:
@@ -167,8 +167,8 @@ def replay(
 ) -> None:
     """Put the quarantined rows of a batch, or a rejected batch, through again."""
     settings = settings_of_flows()
-    from flows.run import run_replay
-    from flows.tables import show_night
+    from flows.cli.run import run_replay
+    from flows.cli.tables import show_night
 
     outcome = run_replay(settings, batch, corrected)
     if as_json:
@@ -187,7 +187,7 @@ def dismiss(
     as_json: AsJson = False,
 ) -> None:
     """Settle a rejected batch that nobody is going to deliver anew or replay."""
-    from flows.read import dismiss_batch
+    from flows.cli.decisions import dismiss_batch
 
     dismiss_batch(quiet_settings(), batch, reason, as_json=as_json)
 
@@ -200,7 +200,7 @@ def replay_check(
 ) -> None:
     """Score a stored batch again by the model that scored it, and compare every score."""
     settings = settings_of_flows()
-    from flows.replay_check import show_replay_check
+    from flows.cli.replay_check import show_replay_check
 
     if not show_replay_check(settings, batch, as_json=as_json):
         raise typer.Exit(2)
@@ -210,7 +210,7 @@ def replay_check(
 def serve() -> None:
     """Register the deployments with the Prefect server and run what it schedules."""
     settings = settings_of_flows(console_level="INFO")  # its terminal is the service's log
-    from flows.serve import serve_deployments
+    from flows.cli.serve import serve_deployments
 
     raise typer.Exit(serve_deployments(settings))
 
@@ -225,7 +225,7 @@ def flagged(
     as_csv: AsCsv = False,
 ) -> None:
     """Show flagged connections, highest score first, with their reasons."""
-    from flows.read import show_flagged
+    from flows.cli.views import show_flagged
 
     form = form_of(as_json=as_json, as_csv=as_csv)
     show_flagged(quiet_settings(), batch, date_of(night, batch), limit, form)
@@ -236,7 +236,7 @@ def batches(
     *, night: Night = None, limit: Limit = 20, as_json: AsJson = False, as_csv: AsCsv = False
 ) -> None:
     """Show batches, latest night first, with their accounting."""
-    from flows.read import show_batches
+    from flows.cli.views import show_batches
 
     show_batches(quiet_settings(), date_of(night), limit, form_of(as_json=as_json, as_csv=as_csv))
 
@@ -251,7 +251,7 @@ def quarantine(
     as_csv: AsCsv = False,
 ) -> None:
     """Show rows that could not be scored, and why."""
-    from flows.read import show_quarantine
+    from flows.cli.views import show_quarantine
 
     form = form_of(as_json=as_json, as_csv=as_csv)
     show_quarantine(quiet_settings(), batch, date_of(night, batch), limit, form)
@@ -267,7 +267,7 @@ def drift(
     as_csv: AsCsv = False,
 ) -> None:
     """Show how far each column has moved from what the champion was trained on."""
-    from flows.read import show_drift
+    from flows.cli.views import show_drift
 
     form = form_of(as_json=as_json, as_csv=as_csv)
     show_drift(quiet_settings(), batch, date_of(night, batch), limit, form)
@@ -283,7 +283,7 @@ def shadow(
     as_csv: AsCsv = False,
 ) -> None:
     """Show how a challenger that scored beside the champion differs from it."""
-    from flows.read import show_shadow
+    from flows.cli.views import show_shadow
 
     form = form_of(as_json=as_json, as_csv=as_csv)
     show_shadow(quiet_settings(), batch, date_of(night, batch), limit, form)
@@ -292,7 +292,7 @@ def shadow(
 @database_commands.command("upgrade")
 def db_upgrade() -> None:
     """Bring the database to this version's schema."""
-    from flows.read import upgrade_database
+    from flows.cli.database import upgrade_database
 
     say(upgrade_database(quiet_settings()))
 
@@ -300,7 +300,7 @@ def db_upgrade() -> None:
 @database_commands.command("status")
 def db_status(*, as_json: AsJson = False) -> None:
     """Say which schema the database has, and whether it is this version's."""
-    from flows.read import show_status
+    from flows.cli.database import show_status
 
     show_status(quiet_settings(), as_json=as_json)
 
@@ -308,7 +308,7 @@ def db_status(*, as_json: AsJson = False) -> None:
 @database_commands.command("check")
 def db_check(*, as_json: AsJson = False) -> None:
     """Check that all that is stored adds up, and that models and lake are as they were left."""
-    from flows.check import show_check
+    from flows.cli.database import show_check
 
     if not show_check(quiet_settings(), as_json=as_json):
         raise typer.Exit(2)

@@ -1,7 +1,7 @@
 """Standard output and error of a command, which may be full, closed, or left by their reader.
 
 Belongs here: what becomes of text that cannot be written. Does not belong here: what is printed
-(``flows.printing``). Nothing heavy is imported: every command begins with this.
+(``flows.cli.printing``). Nothing heavy is imported: every command begins with this.
 """
 
 import errno

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from flows.cli.tables import show_evaluation, show_night, show_rows
 from flows.settings import Settings
-from flows.tables import show_evaluation, show_night, show_rows
 from tasks.evaluation.evaluate import Evaluation
 from tasks.evaluation.metrics import FlagMetrics
 from tasks.reporting.outcomes import DeferredFile, FileOutcome, NightOutcome

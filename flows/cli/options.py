@@ -1,7 +1,8 @@
-"""What commands have in common: options under one name each, and the settings they begin with.
+"""What commands share: their options, and how they read the settings.
 
 Belongs here: what more than one command takes or does first. Does not belong here: any command
-(``flows.cli``). Nothing heavy is imported at the top, so that ``noctule --help`` answers at once.
+(``flows.cli.commands``, ``flows.cli.model_commands``). Nothing heavy is imported at the top, so
+that ``noctule --help`` answers at once.
 """
 
 import os
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from flows.read import Form
+    from flows.cli.views import Form
     from flows.settings import Settings
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a machine to read.")]

@@ -1,8 +1,8 @@
-"""The ``noctule`` commands about models: training, judging and choosing them.
+"""The ``noctule`` commands about models: to train, evaluate and choose them.
 
-Belongs here: arguments, and one call into the flows or the stored results. Does not belong here:
-the other commands (``flows.cli``), or the work itself. Nothing heavy is imported at the top, so
-that ``noctule --help`` answers at once.
+Belongs here: arguments, and one call of the function that does the work. Does not belong here: the
+other commands (``flows.cli.commands``), or the work itself. Nothing heavy is imported at the top,
+so that ``noctule --help`` answers at once.
 """
 
 import os
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.options import (
+from flows.cli.options import (
     AsJson,
     Limit,
     Reason,
@@ -19,7 +19,7 @@ from flows.options import (
     require_names,
     settings_of_flows,
 )
-from flows.printing import print_json, say
+from flows.cli.printing import print_json, say
 from tasks.detectors.names import ClassifierName, OneClassName
 from tasks.features.names import SelectionName
 
@@ -90,8 +90,8 @@ def train(  # noqa: PLR0913 - each is an option of the command
     found = require_files(list_labelled(settings, files), files)  # before all that takes time
     find_labels(settings, found.files, asked, is_unlabelled=unlabelled)
     settings_of_flows()
-    from flows.run import run_training
-    from flows.tables import show_training
+    from flows.cli.run import run_training
+    from flows.cli.tables import show_training
 
     outcome = run_training(
         settings,
@@ -114,8 +114,8 @@ def retrain(*, label: Label = None, normal: Normal = None, as_json: AsJson = Fal
     """Fit challengers on labelled batches, weigh them, and promote one that is surely better."""
     asked = _ask_labels(label, normal)
     settings = settings_of_flows()
-    from flows.run import run_retraining
-    from flows.tables import show_retraining
+    from flows.cli.run import run_retraining
+    from flows.cli.tables import show_retraining
 
     outcome = run_retraining(settings, asked)
     if as_json:
@@ -138,8 +138,8 @@ def evaluate(
     """Score a labelled file and report how good the scores are; store nothing."""
     asked = _ask_labels(label, normal)
     settings = settings_of_flows()
-    from flows.run import run_evaluation
-    from flows.tables import show_evaluation
+    from flows.cli.evaluate import run_evaluation
+    from flows.cli.tables import show_evaluation
 
     evaluation = run_evaluation(settings, file, model, asked)
     if as_json:
@@ -159,7 +159,7 @@ def thresholds(
 ) -> None:
     """Show how many alerts a night each operating point and rate would give."""
     settings = settings_of_flows()
-    from flows.thresholds import show_thresholds
+    from flows.cli.threshold_preview import show_thresholds
 
     show_thresholds(settings, model, nights, as_json=as_json)
 
@@ -183,7 +183,7 @@ def study(
     """Compare every selection and detector on a labelled file; write a page and its data."""
     asked = _ask_labels(label, normal)
     settings = settings_of_flows()
-    from flows.study import run_study, show_study
+    from flows.cli.study import run_study, show_study
 
     studied = run_study(settings, file, out, beside, jobs or os.cpu_count() or 1, asked)
     if as_json:
@@ -195,7 +195,7 @@ def study(
 @model_commands.command()
 def models(*, limit: Limit = 20, as_json: AsJson = False) -> None:
     """Show model versions, and who was champion when."""
-    from flows.read import show_models
+    from flows.cli.views import show_models
 
     show_models(quiet_settings(), limit, as_json=as_json)
 
@@ -206,7 +206,7 @@ def promote(
     reason: Reason,
 ) -> None:
     """Make a model version the champion."""
-    from flows.read import promote_version
+    from flows.cli.decisions import promote_version
 
     say(promote_version(quiet_settings(), version, reason))
 
@@ -214,7 +214,7 @@ def promote(
 @model_commands.command()
 def rollback(reason: Reason) -> None:
     """Make the champion before this one champion again."""
-    from flows.read import roll_back
+    from flows.cli.decisions import roll_back
 
     say(roll_back(quiet_settings(), reason))
 

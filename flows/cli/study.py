@@ -11,11 +11,11 @@ from pathlib import Path
 
 from expectations.contract import Contract
 from expectations.errors import UsageError
-from flows.labelled_file import accept_labelled
-from flows.printing import say
-from flows.progress import shown_progress
+from flows.cli.labelled_file import accept_labelled
+from flows.cli.printing import say
+from flows.cli.progress import shown_progress
+from flows.cli.tables import show_rows
 from flows.settings import Settings
-from flows.tables import show_rows
 from storage.lake import room_on_disk, write_atomically
 from storage.text import printable
 from tasks.intake.header import call_as_declared

@@ -1,7 +1,7 @@
 """The process that serves: it starts what is due, and ends in order when a signal asks it to.
 
 Belongs here: Prefect's runner, and how it stops. Does not belong here: what is served
-(``flows.serve``).
+(``flows.cli.serve``).
 
 Prefect's own runner, told to stop, waits for its runs without limit or leaves them, and may end in
 a traceback. This one sends its runs SIGTERM, by which each closes its row, gives back its batch and
@@ -19,7 +19,7 @@ from contextlib import suppress
 import httpx
 from prefect.runner import Runner
 
-from flows.printing import say
+from flows.cli.printing import say
 from flows.signals import END_LIMIT_S, SIGNALLED, STOPPING, give_up
 from tasks.wording import plural
 

@@ -1,16 +1,16 @@
-"""``noctule db check``: everything that is stored, checked, and printed with what to do.
+"""``noctule db``: the database's schema, and a check of everything that is stored.
 
-Belongs here: what is checked in which order, and how it is shown. Does not belong here: the checks
-(``storage.check``).
+Belongs here: what is checked in which order, and how it is shown. Does not belong here: revisions
+(``storage.revisions``) or the checks (``storage.check``).
 """
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from flows.printing import print_json, say
+from flows.cli.printing import print_json, say
+from flows.cli.tables import show_rows
 from flows.settings import Settings
-from flows.tables import show_rows
 from storage.check import (
     Problem,
     check_lake,
@@ -20,7 +20,7 @@ from storage.check import (
     is_damaged,
 )
 from storage.database import connect, name_database
-from storage.revisions import require_schema, status
+from storage.revisions import require_schema, status, upgrade
 from tasks.wording import plural
 
 COLUMNS = ("severity", "subject", "problem", "advice")
@@ -68,3 +68,40 @@ def _verdict(found: Sequence[Problem], counts: Counter[str]) -> str:
     if counts["error"]:
         return f"{plural(counts['error'], 'error')}, {plural(counts['note'], 'note')}"
     return f"everything adds up; {plural(counts['note'], 'note')}"
+
+
+def upgrade_database(settings: Settings) -> str:
+    """Bring the database to this version's schema; return what to say."""
+    engine = connect(settings.database_address, settings.home)
+    try:
+        done = upgrade(engine)
+    finally:
+        engine.dispose()
+    return f"{done.address} has schema {done.revision}"
+
+
+def show_status(settings: Settings, *, as_json: bool) -> None:
+    """Print which schema the database has."""
+    engine = connect(settings.database_address, settings.home)
+    try:
+        found = status(engine)
+    finally:
+        engine.dispose()
+    facts = {
+        "address": found.address,
+        "revision": found.revision,
+        "expected": found.head,
+        "is_current": found.is_current,
+    }
+    if as_json:
+        print_json(facts)
+        return
+    if found.is_current:
+        advice = "current"
+    elif found.is_newer:
+        advice = "made by a newer Noctule: use that"
+    elif found.missing:
+        advice = f"without {', '.join(found.missing)}: restore it from a backup"
+    else:
+        advice = "run: noctule db upgrade"
+    say(f"{found.address}: schema {found.revision or 'none'}, expected {found.head} ({advice})")

@@ -1,27 +1,21 @@
-"""What is stored, for the terminal: the read commands, and the few that decide something.
+"""The commands that show what is stored: one function a command, a query and its printing.
 
-Belongs here: one function a command, a query and its printing. Does not belong here: arguments
-(``flows.cli``) or SQL (``storage.queries``).
+Belongs here: which columns a table shows, and what is said where there are no rows. Does not belong
+here: options (``flows.cli.commands``) or SQL (``storage.queries``).
 """
 
-import getpass
-import os
 from collections.abc import Callable, Sequence
 from datetime import date
 from typing import Any, Literal
 
 from sqlalchemy import Engine, TableClause
 
-from flows.printing import print_csv, print_json, say
+from flows.cli.printing import print_csv, print_json, say
+from flows.cli.tables import show_rows
 from flows.settings import Settings
-from flows.stores import open_database, utc_now
-from flows.tables import show_rows
+from flows.stores import open_database
 from storage import queries
-from storage.database import connect
-from storage.dismissals import dismiss
-from storage.model_store import promote, rollback
-from storage.revisions import status, upgrade
-from tasks.wording import DRIFT, FLAGGED, HISTORY, ID_DIGITS, plural, reason_text
+from tasks.wording import DRIFT, FLAGGED, HISTORY, plural, reason_text
 
 Rows = list[dict[str, Any]]
 Form = Literal["table", "json", "csv"]
@@ -123,86 +117,6 @@ def show_models(settings: Settings, limit: int, *, as_json: bool) -> None:
         show_rows(history, HISTORY, empty="", title="Champions, latest first")
     if decisions:
         show_rows(decisions, DECISIONS_SHOWN, empty="", title="Challengers weighed, latest first")
-
-
-def promote_version(settings: Settings, version: str, reason: str) -> str:
-    """Make a version the champion; return what to say."""
-    with open_database(settings) as engine:
-        promote(engine, settings.models, version, who=_user(), reason=reason, now=utc_now())
-    return f"{version} scores from now on"
-
-
-def roll_back(settings: Settings, reason: str) -> str:
-    """Make the previous champion champion again; return what to say."""
-    with open_database(settings) as engine:
-        version = rollback(
-            engine,
-            settings.models,
-            settings.contract,
-            who=_user(),
-            reason=reason,
-            now=utc_now(),
-        )
-    return f"{version} scores again from now on"
-
-
-def dismiss_batch(settings: Settings, batch: str, reason: str, *, as_json: bool) -> None:
-    """Settle the rejection of a batch, and say of which files it was."""
-    now = utc_now()
-    with open_database(settings) as engine:
-        batch_id = queries.resolve_batch(engine, batch)
-        files = dismiss(engine, batch_id, who=_user(), reason=reason, now=now)
-        left = len(queries.open_rejection_rows(engine, contract=settings.contract))
-    if as_json:
-        print_json({"batch_id": batch_id, "files": files, "reason": reason, "open": left})
-        return
-    say(f"batch {batch_id[:ID_DIGITS]} is dismissed: {', '.join(files)}")
-    say(f"{plural(left, 'rejection')} left open")
-
-
-def _user() -> str:
-    """Name the system user, by number where it has no name, as in many a container."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # the latter from Python 3.13 on
-        return f"uid {os.getuid()}"
-
-
-def upgrade_database(settings: Settings) -> str:
-    """Bring the database to this version's schema; return what to say."""
-    engine = connect(settings.database_address, settings.home)
-    try:
-        done = upgrade(engine)
-    finally:
-        engine.dispose()
-    return f"{done.address} has schema {done.revision}"
-
-
-def show_status(settings: Settings, *, as_json: bool) -> None:
-    """Print which schema the database has."""
-    engine = connect(settings.database_address, settings.home)
-    try:
-        found = status(engine)
-    finally:
-        engine.dispose()
-    facts = {
-        "address": found.address,
-        "revision": found.revision,
-        "expected": found.head,
-        "is_current": found.is_current,
-    }
-    if as_json:
-        print_json(facts)
-        return
-    if found.is_current:
-        advice = "current"
-    elif found.is_newer:
-        advice = "made by a newer Noctule: use that"
-    elif found.missing:
-        advice = f"without {', '.join(found.missing)}: restore it from a backup"
-    else:
-        advice = "run: noctule db upgrade"
-    say(f"{found.address}: schema {found.revision or 'none'}, expected {found.head} ({advice})")
 
 
 def _of(engine: Engine, batch: str | None, night: date | None) -> str:

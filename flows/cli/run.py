@@ -4,7 +4,6 @@ Belongs here: what ``noctule run``, ``train`` and ``evaluate`` do between argume
 Does not belong here: the flows themselves.
 """
 
-import tempfile
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -13,29 +12,23 @@ from prefect import tags
 from prefect.client.schemas.objects import State
 
 from expectations.errors import NoctuleError
-from flows.labelled_file import accept_labelled
+from flows.cli.options import require_names
+from flows.cli.printing import say
+from flows.cli.progress import shown_progress
 from flows.nightly import nightly
-from flows.options import require_names
-from flows.plan import plan_scoring
 from flows.prefect_api import prefect_api
-from flows.printing import say
-from flows.progress import shown_progress
 from flows.replay import choose_target, replay_batch
 from flows.retrain import retrain
 from flows.settings import Settings
 from flows.shadow import find_trouble
 from flows.stores import open_database, outcome_of
 from flows.train import train
-from storage.model_store import champion, load_verified
-from storage.queries import training_sources
-from tasks.detectors.model_card import read_card
+from storage.model_store import champion
 from tasks.detectors.names import ClassifierName, OneClassName
-from tasks.evaluation.evaluate import Evaluation, evaluate_batch
 from tasks.features.names import SelectionName
 from tasks.intake.labelling import LabelReading
 from tasks.reporting.outcomes import FileOutcome, NightOutcome
 from tasks.retraining.decide import RetrainOutcome
-from tasks.scoring.stage import score
 from tasks.training.register import TrainingOutcome
 
 
@@ -151,54 +144,6 @@ def run_retraining(settings: Settings, asked: LabelReading) -> RetrainOutcome:
         outcome = _result(retrain(asked.column, list(asked.normal), return_state=True))
     assert isinstance(outcome, RetrainOutcome)  # noqa: S101 - the flow returns nothing else
     return outcome
-
-
-def run_evaluation(
-    settings: Settings, file: Path, model_version: str | None, asked: LabelReading
-) -> Evaluation:
-    """Score a labelled file with the champion, or another version, and judge it; store nothing.
-
-    Args:
-        settings: where things are.
-        file: the labelled file.
-        model_version: the champion if None.
-        asked: what the user says of the labels.
-
-    Raises:
-        InputRejectedError: the file is refused, or has no labels.
-        ModelRefusedError: the model is unknown or altered.
-        UsageError: the file has no such label column.
-    """
-    with open_database(settings) as engine:
-        version = model_version or champion(engine, settings.contract).version
-        model_folder = load_verified(engine, settings.models, version)
-        trained_on = training_sources(engine, version)
-    with (
-        shown_progress(f"reading {file.name}"),
-        tempfile.TemporaryDirectory(prefix="noctule-evaluate-") as workshop,
-    ):
-        accepted = accept_labelled(settings, file, Path(workshop), asked, "evaluate")
-        job = plan_scoring(settings, accepted.job, version, model_folder)
-        validated = accepted.validated
-        scored = score(job, validated)
-        card = read_card(model_folder)
-        if settings.low_alert_rate is not None:
-            thresholds = card.thresholds.with_low_alert_rate(settings.low_alert_rate)
-            card = card.model_copy(update={"thresholds": thresholds})
-        evaluation = evaluate_batch(
-            job.folder, validated.parts, scored.parts, model_folder, job.declared, card
-        )
-        parted = scored.describe_rate_deviation(usual=None, budget=None)
-        reported = (
-            *accepted.notes,
-            *((parted,) if parted else ()),
-            *scored.notes,
-        )
-        if job.batch_id in trained_on:
-            reported = (f"{version} was trained on these rows: its figures flatter it", *reported)
-        return evaluation.model_copy(
-            update={"rows_quarantined": accepted.rows_quarantined, "advisories": reported}
-        )
 
 
 def _result(state: State[Any]) -> object:

@@ -1,6 +1,6 @@
 """What a command says in lines of text, in JSON or in CSV, whatever it quotes.
 
-Belongs here: the only three ways to print beside a table (``flows.tables``). Nothing heavy is
+Belongs here: the only three ways to print beside a table (``flows.cli.tables``). Nothing heavy is
 imported: the command line has its errors from here.
 """
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from flows.csv_export import render_csv
+from flows.cli.csv_export import render_csv
 from storage.text import printable, printable_json
 
 

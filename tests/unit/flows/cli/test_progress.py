@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from flows.progress import shown_progress
+from flows.cli.progress import shown_progress
 
 logger = logging.getLogger("noctule.test")
 logger.setLevel(logging.INFO)

@@ -1,6 +1,7 @@
 """Rows as CSV by RFC 4180, for spreadsheets and scripts.
 
-Belongs here: the form of a cell. Does not belong here: which rows and columns (``flows.read``).
+Belongs here: the form of a cell. Does not belong here: which rows and columns
+(``flows.cli.views``).
 
 A spreadsheet takes a cell that begins with ``=`` for a formula, and formulas run programs. Values
 come from files that others wrote; so a text that could be taken for one begins with a single quote

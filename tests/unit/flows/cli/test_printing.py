@@ -8,8 +8,8 @@ from typing import Never
 import pytest
 
 from expectations.errors import InputRejectedError
-from flows import cli
-from flows.printing import print_json, say
+from flows.cli import commands
+from flows.cli.printing import print_json, say
 
 
 def test_an_error_ends_in_one_line_that_no_terminal_obeys(
@@ -19,9 +19,9 @@ def test_an_error_ends_in_one_line_that_no_terminal_obeys(
         message = "Cannot read n\udcff.csv: column '\x1b[2J\nnoctule: all is well' occurs twice"
         raise InputRejectedError(message)
 
-    monkeypatch.setattr(cli, "app", refuse)
+    monkeypatch.setattr(commands, "app", refuse)
     with pytest.raises(SystemExit) as ended:
-        cli.main()
+        commands.main()
     assert ended.value.code == 3
     told = r"noctule: Cannot read n\xff.csv: column '\x1b[2J\nnoctule: all is well' occurs twice"
     assert capsys.readouterr().err == f"{told}\n"
@@ -32,8 +32,8 @@ def test_a_stream_that_lacks_a_character_gets_it_written_out(
 ) -> None:
     written = io.BytesIO()
     monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(written, encoding="latin-1"))
-    monkeypatch.setattr(cli, "app", lambda: say("größe 東", is_error=True))
-    cli.main()
+    monkeypatch.setattr(commands, "app", lambda: say("größe 東", is_error=True))
+    commands.main()
     assert written.getvalue().decode("latin-1") == "größe \\u6771\n"
 
 

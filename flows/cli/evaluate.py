@@ -1,0 +1,68 @@
+"""``noctule evaluate``: a labelled file is scored, and the scores are compared with its labels.
+
+Belongs here: which file and which model, and what is reported beside the figures. Does not belong
+here: the figures (``tasks.evaluation.evaluate``). Nothing is stored, and no flow runs.
+"""
+
+import tempfile
+from pathlib import Path
+
+from flows.cli.labelled_file import accept_labelled
+from flows.cli.progress import shown_progress
+from flows.plan import plan_scoring
+from flows.settings import Settings
+from flows.stores import open_database
+from storage.model_store import champion, load_verified
+from storage.queries import training_sources
+from tasks.detectors.model_card import read_card
+from tasks.evaluation.evaluate import Evaluation, evaluate_batch
+from tasks.intake.labelling import LabelReading
+from tasks.scoring.stage import score
+
+
+def run_evaluation(
+    settings: Settings, file: Path, model_version: str | None, asked: LabelReading
+) -> Evaluation:
+    """Score a labelled file with the champion, or another version, and judge it; store nothing.
+
+    Args:
+        settings: where things are.
+        file: the labelled file.
+        model_version: the champion if None.
+        asked: what the user says of the labels.
+
+    Raises:
+        InputRejectedError: the file is refused, or has no labels.
+        ModelRefusedError: the model is unknown or altered.
+        UsageError: the file has no such label column.
+    """
+    with open_database(settings) as engine:
+        version = model_version or champion(engine, settings.contract).version
+        model_folder = load_verified(engine, settings.models, version)
+        trained_on = training_sources(engine, version)
+    with (
+        shown_progress(f"reading {file.name}"),
+        tempfile.TemporaryDirectory(prefix="noctule-evaluate-") as workshop,
+    ):
+        accepted = accept_labelled(settings, file, Path(workshop), asked, "evaluate")
+        job = plan_scoring(settings, accepted.job, version, model_folder)
+        validated = accepted.validated
+        scored = score(job, validated)
+        card = read_card(model_folder)
+        if settings.low_alert_rate is not None:
+            thresholds = card.thresholds.with_low_alert_rate(settings.low_alert_rate)
+            card = card.model_copy(update={"thresholds": thresholds})
+        evaluation = evaluate_batch(
+            job.folder, validated.parts, scored.parts, model_folder, job.declared, card
+        )
+        parted = scored.describe_rate_deviation(usual=None, budget=None)
+        reported = (
+            *accepted.notes,
+            *((parted,) if parted else ()),
+            *scored.notes,
+        )
+        if job.batch_id in trained_on:
+            reported = (f"{version} was trained on these rows: its figures flatter it", *reported)
+        return evaluation.model_copy(
+            update={"rows_quarantined": accepted.rows_quarantined, "advisories": reported}
+        )

@@ -1,0 +1,83 @@
+"""``noctule serve``: one process registers the deployments and runs what is scheduled.
+
+Belongs here: what it puts right when it begins and every minute, and what it says. Does not belong
+here: what the deployments are (``flows.deployments``), or how the process stops
+(``flows.cli.runner``).
+"""
+
+import os
+from collections.abc import Collection
+from functools import partial
+from uuid import UUID
+
+from prefect.client.orchestration import get_client
+from prefect.settings import PREFECT_UI_URL
+
+from expectations.errors import NoctuleError, UsageError
+from flows.cli.printing import say
+from flows.cli.runner import StoppableRunner, run_until_stopped
+from flows.deployments import list_deployments
+from flows.leftovers import HEARTBEAT_S, close_dead_runs, crash_silent_runs, skip_missed_runs
+from flows.prefect_api import configured_prefect_api
+from flows.settings import Settings
+from flows.stores import open_database, utc_now
+from storage.model_store import champion
+from tasks.wording import plural
+
+
+def serve_deployments(settings: Settings) -> int:
+    """Register the deployments with the Prefect server and run what it schedules, until stopped.
+
+    Returns:
+        The exit code: 128 and the number of the signal that stopped it.
+
+    Raises:
+        ServiceUnavailableError: no Prefect server is set up, or it does not answer.
+        UsageError: a schedule cannot be used.
+    """
+    tell_of_champion(settings)
+    with configured_prefect_api():
+        # Runs start in processes of their own, from any folder: they inherit absolute places.
+        os.environ.update(settings.places)
+        runner = StoppableRunner(heartbeat_s=HEARTBEAT_S)
+        served = [UUID(str(runner.add_deployment(one))) for one in list_deployments(settings)]
+        close_dead = partial(close_dead_runs_of, settings, served)
+        close_dead()
+        with get_client(sync_client=True) as client:
+            crash_silent_runs(client)
+            missed = skip_missed_runs(client, served, utc_now())
+        if missed:
+            say(f"noctule serve: {plural(missed, 'missed run')} cancelled; the latest does it all")
+        say(
+            f"noctule serve: nightly at '{settings.nightly_cron}', retrain at"
+            f" '{settings.training_cron}' ({settings.time_zone}), train when asked for; until a"
+            f" signal stops it. The Prefect UI is {PREFECT_UI_URL.value()}"
+        )
+        return run_until_stopped(runner, close_dead)
+
+
+def close_dead_runs_of(settings: Settings, served: Collection[UUID]) -> None:
+    """Close the runs whose process is gone, and say so; no trouble with the database stops it."""
+    try:
+        with open_database(settings) as engine, get_client(sync_client=True) as client:
+            dead = close_dead_runs(engine, client, served, utc_now())
+    except NoctuleError as error:  # the nights are served all the same, and will say it
+        say(f"noctule serve: {error}", is_error=True)
+    else:
+        if dead:
+            say(f"noctule serve: {plural(dead, 'run')} of processes that are gone marked Crashed")
+
+
+def tell_of_champion(settings: Settings) -> None:
+    """Say why no night can be scored yet, and what to do; nothing where one can."""
+    try:
+        with open_database(settings) as engine:
+            champion(engine, settings.contract)
+    except NoctuleError as error:
+        words = (
+            f"noctule serve: {error}. Or put labelled files into {settings.training_folder} and run"
+            " the deployment train. Until a model is champion, no night is scored"
+            if isinstance(error, UsageError)
+            else f"noctule serve: {error}"
+        )
+        say(words, is_error=True)

@@ -1,0 +1,69 @@
+"""The deployments: the flows that run on a schedule or from Prefect's UI.
+
+Belongs here: what each deployment runs, and when. Does not belong here: the process that serves
+them (``flows.cli.serve``). ``prefect.yaml`` declares the same deployments for Prefect's workers.
+"""
+
+from prefect.deployments.runner import RunnerDeployment
+from prefect.schedules import Cron, Schedule
+from prefect.types.entrypoint import EntrypointType
+
+from expectations.errors import UsageError
+from flows.nightly import nightly
+from flows.retrain import retrain
+from flows.settings import PREFIX, Settings
+from flows.train import train
+
+
+def list_deployments(settings: Settings) -> list[RunnerDeployment]:
+    """List what is served.
+
+    None has a limit of runs at once: a slot is kept by the Prefect server, outlives the run that
+    took it when all is killed at once, and then no night ever runs again. Our own locks, which die
+    with their owners, keep two runs from the same work.
+
+    Raises:
+        UsageError: a schedule cannot be used.
+    """
+    deployments = [
+        RunnerDeployment.from_flow(
+            flow,
+            flow.name,
+            schedule=(
+                None
+                if setting is None
+                else plan_schedule(setting, getattr(settings, setting), settings.time_zone)
+            ),
+            tags=["noctule", settings.contract],
+            entrypoint_type=EntrypointType.MODULE_PATH,
+        )
+        for flow, setting in (
+            (nightly, "nightly_cron"),
+            (retrain, "training_cron"),
+            (train, None),  # from the UI: a schedule would add a challenger nobody weighs
+        )
+    ]
+    for deployment in deployments:  # said, and so changed where `prefect deploy` has set a pool
+        deployment.work_pool_name = deployment.work_queue_name = None
+    return deployments
+
+
+def plan_schedule(setting: str, cron: str, time_zone: str) -> Schedule:
+    """Return a schedule that Prefect understands.
+
+    Args:
+        setting: the name of the setting that holds it.
+        cron: five fields, or six with the seconds last.
+        time_zone: IANA name.
+
+    Raises:
+        UsageError: it is no schedule.
+    """
+    try:
+        return Cron(cron, timezone=time_zone)
+    except ValueError:
+        msg = (
+            f"Cannot use {PREFIX}{setting.upper()}={cron!r}: expected minute, hour, day of the "
+            "month, month and day of the week, such as '30 4 * * *' for every day at 04:30"
+        )
+        raise UsageError(msg) from None
