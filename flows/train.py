@@ -24,7 +24,7 @@ from storage.model_store import discard_unfinished
 from tasks.detectors.names import ClassifierName, OneClassName
 from tasks.evaluation.label_columns import LabelChoice, ask_labels, require_normal_labels
 from tasks.features.names import SelectionName
-from tasks.intake.sources import hash_content
+from tasks.intake.content import hash_content
 from tasks.intake.stage import FileJob
 from tasks.reporting.models import publish_training_task
 from tasks.task import untagged

@@ -14,7 +14,7 @@ from flows.settings import Settings
 from flows.stores import utc_now
 from storage.text import printable
 from tasks.evaluation.label_columns import LabelChoice, choose_labels
-from tasks.intake.inbox import SkippedFile, pending_files
+from tasks.intake.inbox import LeftFile, pending_files
 from tasks.intake.labelling import LabelReading
 from tasks.wording import plural
 
@@ -32,7 +32,7 @@ class FoundFiles:
     """What there is to train on."""
 
     files: tuple[Path, ...]
-    left: tuple[SkippedFile, ...]
+    left: tuple[LeftFile, ...]
     """What lies in the folders beside them, each with its reason."""
 
     @property
@@ -52,7 +52,7 @@ def list_labelled(settings: Settings, files: list[Path] | None) -> FoundFiles:
     """
     places = files or [open_training_folder(settings)]
     listed: list[Path] = []
-    left: list[SkippedFile] = []
+    left: list[LeftFile] = []
     for place in places:
         if place.is_dir():
             contents = pending_files(place, utc_now(), settings.settle_s)

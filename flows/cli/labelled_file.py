@@ -10,8 +10,8 @@ from expectations.registry import get_contract
 from flows.plan import plan_file
 from flows.settings import Settings
 from tasks.evaluation.label_columns import choose_labels, require_normal_labels
+from tasks.intake.content import hash_content
 from tasks.intake.labelling import LabelReading
-from tasks.intake.sources import hash_content
 from tasks.validation.accept import AcceptedFile, require_accepted
 
 

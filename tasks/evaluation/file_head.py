@@ -16,10 +16,10 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from expectations.contract import Contract
 from storage.text import printable
+from tasks.intake.content import CONTENT_BYTES, is_parquet, read_content
 from tasks.intake.header import fold, split_fields
 from tasks.intake.layout import Layout, read_head, recognise_layout
 from tasks.intake.parquet_records import count_records, read_layout
-from tasks.intake.sources import CONTENT_BYTES, is_parquet, read_content
 
 LOOK_BYTES = 8 << 20
 """How much of a text is looked at: 58,000 lines of NSL-KDD, which take .3 CPU s."""

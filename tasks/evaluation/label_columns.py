@@ -18,6 +18,7 @@ from expectations.errors import TrainingDataError, UsageError
 from storage.text import printable
 from tasks.evaluation.file_head import FileHead, read_file_head
 from tasks.evaluation.labels import CORRECT_LABELS, find_unclear, has_labels
+from tasks.intake.content import CONTENT_BYTES
 from tasks.intake.header import fold
 from tasks.intake.label_words import NORMAL_WORDS, fold_value, looks_labelled, says_which
 from tasks.intake.labelling import (
@@ -30,7 +31,6 @@ from tasks.intake.labelling import (
     describe_values,
     shown,
 )
-from tasks.intake.sources import CONTENT_BYTES
 from tasks.wording import plural
 
 if TYPE_CHECKING:

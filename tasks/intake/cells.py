@@ -94,10 +94,10 @@ def cast_cells(cells: pl.DataFrame, columns: Sequence[Column], source: str) -> p
         for column in columns
         if column.dtype.is_integer() and _is_written(held[column.name])
     ]
-    return settle(values.with_columns(exact), columns)
+    return round_to_resolution(values.with_columns(exact), columns)
 
 
-def settle(values: pl.DataFrame, columns: Sequence[Column]) -> pl.DataFrame:
+def round_to_resolution(values: pl.DataFrame, columns: Sequence[Column]) -> pl.DataFrame:
     """Bring the floats of a frame to the resolution of their columns.
 
     0.33 becomes the double that ``0.33`` is read as, and what is nearly zero becomes zero without a

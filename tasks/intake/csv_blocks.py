@@ -1,7 +1,7 @@
 """Blocks of CSV lines to typed frames, with every line accounted for.
 
 Belongs here: the parsing of one block of whole lines. Does not belong here: where blocks come from
-(``tasks.intake.sources``), what their fields are called (``tasks.intake.layout``), what is written.
+(``tasks.intake.content``), what their fields are called (``tasks.intake.layout``), what is written.
 
 The fast reader is only ever given lines of which it can be sure: the right number of separators
 and no quote, NUL, stray carriage return or broken UTF-8. It cannot then take two lines for one,
@@ -25,7 +25,7 @@ from tasks.intake.cells import (
     find_bad_cells,
     is_blank,
     may_be_empty,
-    settle,
+    round_to_resolution,
 )
 from tasks.intake.header import fold, is_number, split_fields
 from tasks.intake.layout import Layout
@@ -327,7 +327,9 @@ def _read_clean(
     if any(byte in text for byte in BLANK_BEGINNINGS):
         again += [column for column in layout.columns if column.is_categorical]
     cells = _read_columns(text, layout, {column.name: pl.String() for column in again})
-    values = settle(values.with_columns(cast_cells(cells, again, "the file")), layout.columns)
+    values = round_to_resolution(
+        values.with_columns(cast_cells(cells, again, "the file")), layout.columns
+    )
     is_whole = np.ones(values.height, bool)
     for column in layout.columns:
         is_fine = values[column.name].is_not_null()

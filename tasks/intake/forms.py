@@ -1,7 +1,7 @@
 """Forms: what a file is that Noctule does not read, told from how its content begins.
 
 Belongs here: one table of such forms, each with what to do about it. Does not belong here: opening
-a file (``tasks.intake.sources``), or what a CSV's lines mean (``tasks.intake.layout``).
+a file (``tasks.intake.content``), or what a CSV's lines mean (``tasks.intake.layout``).
 
 A form is named only where its beginning leaves no doubt: a table of connections whose first line
 is damaged must stay a table.

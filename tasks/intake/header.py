@@ -100,7 +100,7 @@ def split_fields(line: str) -> list[str] | None:
     ]
 
 
-def read_names(line: str, separator: str = ",") -> list[str]:
+def split_names(line: str, separator: str = ",") -> list[str]:
     """Split a line into what would be column names.
 
     Quotes that break RFC 4180, or that are around the whole line, are left out.
@@ -112,7 +112,7 @@ def read_names(line: str, separator: str = ",") -> list[str]:
 
 
 def join_names(names: Sequence[str]) -> str:
-    """Write names as the header that ``read_names`` reads; a line end in one becomes a blank."""
+    """Write names as the header that ``split_names`` reads; a line end in one becomes a blank."""
     plain = (" ".join(name.splitlines()) for name in names)
     return ",".join(
         '"{}"'.format(name.replace('"', '""')) if {",", '"'} & set(name) else name for name in plain
@@ -238,7 +238,7 @@ def find_header(head: bytes, contract: Contract) -> Header | None:
         commas = line.count(",")
         others = [one for one in OTHER_SEPARATORS if not is_comment and line.count(one) > commas]
         for separator in (",", *others):
-            names = read_names(line, separator)
+            names = split_names(line, separator)
             if layout is None:
                 may_be = not is_comment and _is_text(line)
             else:

@@ -1,7 +1,7 @@
 """Ingest: a delivered file to typed Parquet parts, and what will not parse to quarantine.
 
 Belongs here: the stage, its options and its summary. Does not belong here: how bytes are opened
-(``tasks.intake.sources``) and cut into lines (``tasks.intake.lines``), what a field is
+(``tasks.intake.content``) and cut into lines (``tasks.intake.lines``), what a field is
 (``tasks.intake.layout``), how a block is parsed (``tasks.intake.csv_blocks``,
 ``tasks.intake.parquet_records``), or whether values make sense (``tasks.validation.validate``).
 """
@@ -22,6 +22,15 @@ from pydantic import BaseModel, ConfigDict
 
 from expectations.contract import Contract
 from expectations.errors import InputRejectedError
+from tasks.intake.content import (
+    CONTENT_BYTES,
+    PIECE_BYTES,
+    SourceChangedError,
+    compression_of,
+    hash_content,
+    is_parquet,
+    read_content,
+)
 from tasks.intake.csv_blocks import ParsedRows, number_lines, parse_lines
 from tasks.intake.header import find_header
 from tasks.intake.labelling import LabelReader, LabelReading, LabelTally, arrange_label
@@ -37,15 +46,6 @@ from tasks.intake.lines import (
 )
 from tasks.intake.parquet_records import count_records, parse_records, read_layout, read_rendered
 from tasks.intake.quarantine import QuarantineWriter
-from tasks.intake.sources import (
-    CONTENT_BYTES,
-    PIECE_BYTES,
-    SourceChangedError,
-    compression_of,
-    hash_content,
-    is_parquet,
-    read_content,
-)
 from tasks.wording import some_of
 
 T = TypeVar("T")

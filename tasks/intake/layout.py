@@ -24,8 +24,8 @@ from tasks.intake.header import (
     find_header,
     fold,
     names_columns,
-    read_names,
     show_unknown,
+    split_names,
     vote,
 )
 from tasks.intake.lines import end_by_feeds, ends_in_returns
@@ -140,7 +140,7 @@ def recognise_layout(head: bytes, contract: Contract, source: Path) -> Layout:
     if layout is not None:
         return arrange_columns(layout, contract, source, header_line=0)
     common = Counter(count_fields(line) for line in lines).most_common(1)[0][0]
-    names = read_names(lines[0]) if header is None else header.names
+    names = split_names(lines[0]) if header is None else header.names
     named = sum(map(len, find_columns(names, contract).values()))
     msg = (
         f"Cannot read {source} as {contract.name}: expected a header that names its columns"

@@ -1,7 +1,7 @@
 """The lines of a text: cut into blocks, kept to a length, counted, passed over and picked out.
 
 Belongs here: what is true of lines before their fields are known. Does not belong here: where the
-text comes from (``tasks.intake.sources``) or what a line means (``tasks.intake.layout``,
+text comes from (``tasks.intake.content``) or what a line means (``tasks.intake.layout``,
 ``tasks.intake.csv_blocks``).
 
 Nothing here holds a whole text, nor a whole line that has no end.

@@ -24,8 +24,7 @@ from storage.batches import (
 from storage.growth import SHORTEST_PREFIX_BYTES, PossiblePrefix, find_possible_prefixes
 from storage.replays import ReplayTarget
 from storage.text import storable
-from tasks.intake.inbox import SkippedFile, batch_date, pending_files
-from tasks.intake.sources import (
+from tasks.intake.content import (
     CONTENT_BYTES,
     ContentHash,
     DamagedContentError,
@@ -33,6 +32,7 @@ from tasks.intake.sources import (
     SourceUnavailableError,
     hash_content,
 )
+from tasks.intake.inbox import LeftFile, batch_date, pending_files
 from tasks.task import task
 
 COMPRESSED_SUFFIXES = frozenset({".gz", ".zst", ".zstd"})
@@ -52,12 +52,12 @@ class NewFile:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FoundFiles:
+class NightFiles:
     """What a run has before it."""
 
     new: tuple[NewFile, ...]
     """In the order the places were given; the files of a folder oldest first."""
-    skipped: tuple[SkippedFile, ...]
+    skipped: tuple[LeftFile, ...]
     finished: tuple[Path, ...]
     """Files of a folder that are passed over: unchanged since they were scored or rejected."""
 
@@ -129,7 +129,7 @@ def find_files(
     settle_s: float,
     now: datetime,
     patterns: Sequence[str] = (),
-) -> FoundFiles:
+) -> NightFiles:
     """Find the files to work on.
 
     Args:
@@ -145,7 +145,7 @@ def find_files(
         UsageError: a folder cannot be listed.
     """
     new: list[NewFile] = []
-    skipped: list[SkippedFile] = []
+    skipped: list[LeftFile] = []
     finished: list[Path] = []
     for place in places:
         if not place.is_dir():
@@ -160,7 +160,7 @@ def find_files(
                 new.append(NewFile(path=file.path, batch_date=date_of_file))
             else:
                 finished.append(file.path)
-    return FoundFiles(new=tuple(new), skipped=tuple(skipped), finished=tuple(finished))
+    return NightFiles(new=tuple(new), skipped=tuple(skipped), finished=tuple(finished))
 
 
 def receive_file(

@@ -27,13 +27,13 @@ from storage.batches import find_batch
 from storage.lake import hash_text, run_stage
 from storage.replays import ReplayTarget, read_open_rows, record_replay
 from tasks.fingerprint import code_fingerprint
+from tasks.intake.content import SourceChangedError, hash_content, is_parquet, read_content
 from tasks.intake.header import find_header, join_names
 from tasks.intake.ingest import count_rows, read_rows
 from tasks.intake.layout import read_head, recognise_layout
 from tasks.intake.parquet_records import read_names as read_parquet_names
 from tasks.intake.parquet_records import read_rendered
 from tasks.intake.receive import Arrival, hash_raw, identify
-from tasks.intake.sources import SourceChangedError, hash_content, is_parquet, read_content
 from tasks.intake.stage import FileJob
 from tasks.task import task
 from tasks.wording import ID_DIGITS, plural

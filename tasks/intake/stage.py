@@ -15,9 +15,9 @@ from pydantic import BaseModel, ConfigDict
 from expectations.contract import Contract
 from expectations.registry import get_contract
 from storage.lake import run_stage
+from tasks.intake.content import CONTENT_BYTES
 from tasks.intake.labelling import LabelReading
 from tasks.intake.lines import LINE_BYTES
-from tasks.intake.sources import CONTENT_BYTES
 from tasks.wording import ID_DIGITS
 
 S = TypeVar("S", bound=BaseModel)

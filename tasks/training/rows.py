@@ -22,7 +22,7 @@ from tasks.evaluation.labels import (
     has_labels,
     is_attack,
 )
-from tasks.intake.cells import settle
+from tasks.intake.cells import round_to_resolution
 
 MIN_DISTINCT = 50
 """Fewest different connections of each class that a model is fitted on: a guess; with fewer, a
@@ -196,7 +196,9 @@ def _read_part(part: Path, contract: Contract) -> pl.DataFrame:
     wanted = pl.scan_parquet(part).select(
         *contract.feature_names, label, attack_name(contract, columns)
     )
-    return settle(wanted.collect(), contract.features)  # parts of earlier versions are not
+    return round_to_resolution(
+        wanted.collect(), contract.features
+    )  # parts of earlier versions are not
 
 
 def _check(rows: TrainingRows, contract: Contract) -> None:

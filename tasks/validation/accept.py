@@ -15,13 +15,13 @@ from pydantic import BaseModel, ConfigDict
 from expectations.errors import InputRejectedError
 from storage.text import printable
 from tasks.fingerprint import code_fingerprint
-from tasks.intake.ingest import IngestOptions, IngestSummary, count_rows, ingest_file
-from tasks.intake.sources import (
+from tasks.intake.content import (
     DamagedContentError,
     SourceChangedError,
     SourceUnavailableError,
     hash_content,
 )
+from tasks.intake.ingest import IngestOptions, IngestSummary, count_rows, ingest_file
 from tasks.intake.stage import FileJob, once
 from tasks.task import task
 from tasks.validation.summary import ExpectationOutcome, ValidationSummary

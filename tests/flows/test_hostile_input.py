@@ -33,7 +33,7 @@ from storage.database import connect
 from storage.queries import batch_rows, flagged_rows
 from storage.schema import delivery, metadata, prediction, quarantined_row, scoring
 from tasks.intake import receive
-from tasks.intake.sources import ContentHash, hash_content
+from tasks.intake.content import ContentHash, hash_content
 
 if TYPE_CHECKING:
     from tests.flows.conftest import Ended

@@ -20,9 +20,9 @@ from storage.lake import batch_folder
 from storage.queries import batch_rows, flagged_rows, quarantine_rows
 from storage.schema import outbox, prediction, run, scoring
 from storage.text import printable
+from tasks.intake.content import hash_content
 from tasks.intake.ingest import IngestSummary
 from tasks.intake.receive import Arrival
-from tasks.intake.sources import hash_content
 from tasks.intake.stage import FileJob
 
 if TYPE_CHECKING:

@@ -17,11 +17,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from expectations.contract import Column, Contract
+from tasks.intake.content import hash_content
 from tasks.intake.csv_blocks import number_lines, parse_lines
 from tasks.intake.ingest import IngestOptions, ingest_file, read_raw_lines
 from tasks.intake.layout import Layout
 from tasks.intake.lines import cut_blocks
-from tasks.intake.sources import hash_content
 
 SMALL = Contract(
     name="small",

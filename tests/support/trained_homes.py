@@ -38,8 +38,8 @@ def train_home(home: Path, workshop: Path) -> None:
         home: gets the labelled file, the database and the model.
         workshop: an empty folder for what training reads.
     """
+    from tasks.intake.content import hash_content
     from tasks.intake.ingest import IngestSummary
-    from tasks.intake.sources import hash_content
     from tasks.intake.stage import FileJob
     from tasks.simulation.simulate import simulate_night
     from tasks.training.options import TrainingOptions

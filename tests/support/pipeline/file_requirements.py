@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from tasks.intake.sources import SourceChangedError, SourceUnavailableError
+from tasks.intake.content import SourceChangedError, SourceUnavailableError
 from tests.support.damaged_files.cases import Case, OtherFile, Trouble
 from tests.support.oracles.file_oracle import ExpectedFile, expect_text
 from tests.support.pipeline.pipeline import Outcome, Pipeline, Stored, open_pipeline

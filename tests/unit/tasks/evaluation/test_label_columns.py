@@ -19,9 +19,9 @@ from tasks.evaluation.label_columns import (
     choose_labels,
     require_normal,
 )
+from tasks.intake.content import hash_content
 from tasks.intake.ingest import IngestOptions, IngestSummary, ingest_file
 from tasks.intake.labelling import LabelReading
-from tasks.intake.sources import hash_content
 
 ROW = {
     column.name: {"protocol_type": "tcp", "service": "http", "flag": "SF"}.get(column.name, "0")

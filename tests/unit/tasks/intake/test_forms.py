@@ -16,8 +16,8 @@ import pytest
 from pyarrow import orc
 
 from expectations.errors import InputRejectedError
+from tasks.intake.content import read_content
 from tasks.intake.forms import READ
-from tasks.intake.sources import read_content
 
 RECORD = {"duration": 1, "service": "http", "error_rate": 0.5}
 FRAME = pl.DataFrame([RECORD] * 3)

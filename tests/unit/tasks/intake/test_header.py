@@ -10,8 +10,8 @@ from tasks.intake.header import (
     is_number,
     is_wordy,
     join_names,
-    read_names,
     show_unknown,
+    split_names,
 )
 
 NAMES = NSL_KDD.feature_names
@@ -134,5 +134,5 @@ def test_a_name_that_is_like_a_missing_one_is_suggested() -> None:
 
 def test_names_that_are_written_are_read_again() -> None:
     names = ["duration", "", 'say "so"', "a,b", "x\ny"]
-    assert read_names(join_names(names)) == ["duration", "", 'say "so"', "a,b", "x y"]
-    assert read_names('"a", "b","c') == ["a", "b", "c"]
+    assert split_names(join_names(names)) == ["duration", "", 'say "so"', "a,b", "x y"]
+    assert split_names('"a", "b","c') == ["a", "b", "c"]

@@ -17,6 +17,7 @@ from expectations.contract import Column, Contract
 from expectations.errors import InputRejectedError
 from expectations.nsl_kdd import NSL_KDD
 from storage.cost import measured
+from tasks.intake.content import hash_content
 from tasks.intake.csv_blocks import number_lines, parse_lines
 from tasks.intake.ingest import (
     IngestOptions,
@@ -27,7 +28,6 @@ from tasks.intake.ingest import (
 )
 from tasks.intake.layout import Layout
 from tasks.intake.quarantine import QUARANTINE_SCHEMA
-from tasks.intake.sources import hash_content
 from tasks.simulation.simulate import simulate_night
 
 FEATURES = ("duration", "service", "error_rate")

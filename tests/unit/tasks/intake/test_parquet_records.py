@@ -16,6 +16,7 @@ from pyarrow.parquet import encryption
 from expectations.contract import Column, Contract
 from expectations.errors import InputRejectedError
 from storage.cost import measured
+from tasks.intake.content import hash_content
 from tasks.intake.csv_blocks import ParsedRows
 from tasks.intake.parquet_records import (
     count_records,
@@ -24,7 +25,6 @@ from tasks.intake.parquet_records import (
     read_names,
     read_rendered,
 )
-from tasks.intake.sources import hash_content
 
 SMALL = Contract(
     name="small",

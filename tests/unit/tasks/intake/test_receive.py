@@ -10,13 +10,13 @@ from sqlalchemy import Engine
 
 from storage.batches import find_delivery
 from tasks.intake import receive
-from tasks.intake.receive import find_files, receive_file
-from tasks.intake.sources import (
+from tasks.intake.content import (
     ContentHash,
     SourceChangedError,
     SourceUnavailableError,
     hash_content,
 )
+from tasks.intake.receive import find_files, receive_file
 
 NOW = datetime(2026, 11, 20, 4, 30, tzinfo=UTC)
 NIGHT = date(2026, 11, 19)

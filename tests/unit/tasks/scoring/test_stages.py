@@ -15,8 +15,8 @@ import pytest
 from expectations.nsl_kdd import NSL_KDD
 from tasks import fingerprint
 from tasks.fingerprint import ROOT, code_fingerprint
+from tasks.intake.content import SourceChangedError, SourceUnavailableError, hash_content
 from tasks.intake.ingest import IngestSummary
-from tasks.intake.sources import SourceChangedError, SourceUnavailableError, hash_content
 from tasks.intake.stage import FileJob
 from tasks.scoring.stage import BatchJob, score_key
 from tasks.simulation.simulate import simulate_night

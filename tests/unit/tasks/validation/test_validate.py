@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 
 from expectations.nsl_kdd import NSL_KDD
+from tasks.intake.content import SourceChangedError, hash_content
 from tasks.intake.ingest import IngestOptions, IngestSummary, ingest_file
-from tasks.intake.sources import SourceChangedError, hash_content
 from tasks.validation.summary import ValidationSummary
 from tasks.validation.validate import ValidateOptions, validate_batch
 
