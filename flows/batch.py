@@ -12,11 +12,13 @@ from prefect.states import Completed, Failed
 from sqlalchemy import Engine
 
 from expectations.errors import InputRejectedError
+from flows.clock import utc_now
 from flows.endings import flow
+from flows.places import open_database, require_room
 from flows.plan import look_back, plan_file, plan_scoring
+from flows.run_records import record_run
 from flows.settings import Settings, load_settings
 from flows.shadow import run_shadow
-from flows.stores import open_database, record_run, require_room, utc_now
 from storage.batches import BatchRecord, find_batch
 from storage.claims import Claim, claim
 from storage.cost import measured

@@ -2,7 +2,7 @@
 
 Belongs here: the house decorator of flows, and what Prefect makes of their ends. Does not belong
 here: what a flow came to (``tasks.reporting.outcomes``), or its row in our database
-(``flows.stores``).
+(``flows.run_records``).
 
 Prefect raises what a failed flow ended with, and where a flow is run for a deployment, its engine
 is the only one to catch it: it logs a page of traceback, whether the flow was broken or a file was

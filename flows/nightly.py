@@ -15,11 +15,13 @@ from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 from sqlalchemy import Engine
 
-from expectations.errors import NoctuleError, ServiceUnavailableError, UsageError
+from expectations.errors import NoctuleError, ServiceUnavailableError
 from flows.batch import score_file
+from flows.clock import utc_now
 from flows.endings import flow
-from flows.settings import Settings, load_settings
-from flows.stores import open_database, outcome_of, record_run, utc_now
+from flows.places import open_database, open_folder
+from flows.run_records import outcome_of, record_run
+from flows.settings import load_settings
 from storage.model_store import champion
 from storage.queries import open_rejection_rows
 from storage.text import storable
@@ -56,7 +58,7 @@ def nightly(files: list[Path] | None = None, batch_date: date | None = None) -> 
         record_run(engine, "nightly") as run,
     ):
         champion(engine, settings.contract)  # without one, no file is touched
-        places = files or [open_inbox(settings)]
+        places = files or [open_folder(settings, "inbox")]
         found = find_files_task(
             engine, places, batch_date, settings.settle_s, utc_now(), settings.inbox_pattern
         )
@@ -112,24 +114,6 @@ def find_open(
         if (row["batch_id"], row["file_name"]) not in told
         and (asked is None or row["source_path"] in asked)
     )
-
-
-def open_inbox(settings: Settings) -> Path:
-    """Return the inbox; the default one is made.
-
-    Raises:
-        UsageError: it is set to what is no folder, so that an absent mount is no empty night.
-    """
-    inbox = settings.inbox_folder
-    if settings.inbox is None:
-        inbox.mkdir(parents=True, exist_ok=True)
-    if not inbox.is_dir():
-        message = (
-            f"Cannot look for files in {inbox}: it is no folder. Make it, mount it, or correct "
-            "NOCTULE_INBOX"
-        )
-        raise UsageError(message)
-    return inbox
 
 
 def read_outcome(file: NewFile, state: State[Any]) -> FileOutcome:

@@ -13,10 +13,12 @@ from sqlalchemy import Engine
 
 from expectations.errors import UsageError
 from flows.batch import finish_batch
+from flows.clock import utc_now
 from flows.endings import flow
+from flows.places import open_database
 from flows.plan import plan_file
+from flows.run_records import record_run
 from flows.settings import Settings, load_settings
-from flows.stores import open_database, record_run, utc_now
 from storage.queries import resolve_batch
 from storage.replays import ReplayTarget, find_target
 from tasks.intake.replay import plan_replay_task

@@ -19,10 +19,12 @@ from sqlalchemy import Engine
 
 from expectations.errors import InputRejectedError, NoctuleError, UsageError
 from expectations.registry import get_contract
+from flows.clock import utc_now
 from flows.endings import flow
+from flows.places import open_database
 from flows.plan import look_back
+from flows.run_records import record_run
 from flows.settings import Settings, load_settings
-from flows.stores import open_database, record_run, utc_now
 from flows.train import plan_files, tidy
 from flows.training_files import list_labelled
 from storage.claims import lock_folder

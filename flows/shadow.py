@@ -11,9 +11,9 @@ import polars as pl
 from sqlalchemy import Engine
 
 from expectations.errors import NoctuleError
+from flows.clock import utc_now
 from flows.plan import look_back, plan_scoring
 from flows.settings import Settings
-from flows.stores import utc_now
 from storage.claims import Claim
 from storage.model_store import load_verified
 from tasks.intake.stage import FileJob

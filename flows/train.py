@@ -13,10 +13,12 @@ from prefect.states import Completed
 from expectations.contract import Contract
 from expectations.errors import UsageError
 from expectations.registry import get_contract
+from flows.clock import utc_now
 from flows.endings import flow
+from flows.places import open_database, require_room
 from flows.plan import plan_file
+from flows.run_records import record_run
 from flows.settings import Settings, load_settings
-from flows.stores import open_database, record_run, require_room, utc_now
 from flows.training_files import TRAIN_ON, find_labels, list_labelled, require_files
 from storage.claims import lock_folder
 from storage.lake import discard_attempts

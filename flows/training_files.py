@@ -10,8 +10,9 @@ from pathlib import Path
 
 from expectations.errors import UsageError
 from expectations.registry import get_contract
+from flows.clock import utc_now
+from flows.places import open_folder
 from flows.settings import Settings
-from flows.stores import utc_now
 from storage.text import printable
 from tasks.evaluation.label_columns import LabelChoice, choose_labels
 from tasks.intake.inbox import LeftFile, pending_files
@@ -28,7 +29,7 @@ NAME_CHARACTERS = 40
 
 
 @dataclass(frozen=True)
-class FoundFiles:
+class TrainingFiles:
     """What there is to train on."""
 
     files: tuple[Path, ...]
@@ -44,13 +45,13 @@ class FoundFiles:
         return (f"left out: {', '.join(named[:LEFT_SHOWN])}{rest}",) if named else ()
 
 
-def list_labelled(settings: Settings, files: list[Path] | None) -> FoundFiles:
+def list_labelled(settings: Settings, files: list[Path] | None) -> TrainingFiles:
     """List the files to train on: those named, and what lies whole in the folders named.
 
     Raises:
         UsageError: a folder cannot be looked into.
     """
-    places = files or [open_training_folder(settings)]
+    places = files or [open_folder(settings, "training")]
     listed: list[Path] = []
     left: list[LeftFile] = []
     for place in places:
@@ -60,28 +61,10 @@ def list_labelled(settings: Settings, files: list[Path] | None) -> FoundFiles:
             left += contents.skipped
         else:
             listed.append(place)
-    return FoundFiles(tuple(listed), tuple(left))
+    return TrainingFiles(tuple(listed), tuple(left))
 
 
-def open_training_folder(settings: Settings) -> Path:
-    """Return the training folder; the default one is made.
-
-    Raises:
-        UsageError: it is set to what is no folder.
-    """
-    folder = settings.training_folder
-    if settings.training is None and not folder.exists():
-        folder.mkdir(parents=True)
-    if not folder.is_dir():
-        message = (
-            f"Cannot look for labelled files in {folder}: it is no folder. Make it, mount it, or"
-            " correct NOCTULE_TRAINING"
-        )
-        raise UsageError(message)
-    return folder
-
-
-def require_files(found: FoundFiles, places: Sequence[Path]) -> FoundFiles:
+def require_files(found: TrainingFiles, places: Sequence[Path]) -> TrainingFiles:
     """Refuse to train on nothing, and say what is left for next time.
 
     Raises:

@@ -43,10 +43,11 @@ def watch() -> None:
         signal.signal(number, signal.SIG_IGN)  # a service manager stops the run too
     if sys.stdin.buffer.read() == IN_ORDER:
         return
+    from flows.clock import utc_now
     from flows.leftovers import crash_killed_runs
+    from flows.places import open_database
     from flows.prefect_api import quiet_libraries
     from flows.settings import load_settings
-    from flows.stores import open_database, utc_now
 
     quiet_libraries()
     with open_database(load_settings()) as engine:

@@ -8,8 +8,9 @@ import getpass
 import os
 
 from flows.cli.printing import print_json, say
+from flows.clock import utc_now
+from flows.places import open_database
 from flows.settings import Settings
-from flows.stores import open_database, utc_now
 from storage import queries
 from storage.dismissals import dismiss
 from storage.model_store import promote, rollback

@@ -13,9 +13,10 @@ from expectations.errors import UsageError
 from flows.cli.printing import say
 from flows.cli.run import run_night, run_training
 from flows.cli.tables import show_heading, show_night, show_rows, show_training
+from flows.clock import utc_now
+from flows.places import open_database
 from flows.prefect_api import prefect_api
 from flows.settings import Settings
-from flows.stores import open_database, utc_now
 from storage import queries
 from storage.database import name_database
 from tasks.simulation.simulate import Scenario, simulate_night

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from flows.cli.labelled_file import accept_labelled
 from flows.cli.progress import shown_progress
+from flows.places import open_database
 from flows.plan import plan_scoring
 from flows.settings import Settings
-from flows.stores import open_database
 from storage.model_store import champion, load_verified
 from storage.queries import training_sources
 from tasks.detectors.model_card import read_card

@@ -12,8 +12,8 @@ from expectations.errors import UsageError
 from flows.cli.printing import print_json, say
 from flows.cli.progress import shown_progress
 from flows.cli.tables import show_rows
+from flows.places import open_database
 from flows.settings import Settings
-from flows.stores import open_database
 from storage.lake import batch_folder, read_accepted
 from storage.model_store import load_verified
 from storage.queries import resolve_batch

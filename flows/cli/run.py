@@ -16,12 +16,13 @@ from flows.cli.options import require_names
 from flows.cli.printing import say
 from flows.cli.progress import shown_progress
 from flows.nightly import nightly
+from flows.places import open_database
 from flows.prefect_api import prefect_api
 from flows.replay import choose_target, replay_batch
 from flows.retrain import retrain
+from flows.run_records import outcome_of
 from flows.settings import Settings
 from flows.shadow import find_trouble
-from flows.stores import open_database, outcome_of
 from flows.train import train
 from storage.model_store import champion
 from tasks.detectors.names import ClassifierName, OneClassName

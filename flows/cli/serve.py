@@ -16,11 +16,12 @@ from prefect.settings import PREFECT_UI_URL
 from expectations.errors import NoctuleError, UsageError
 from flows.cli.printing import say
 from flows.cli.runner import StoppableRunner, run_until_stopped
+from flows.clock import utc_now
 from flows.deployments import list_deployments
 from flows.leftovers import HEARTBEAT_S, close_dead_runs, crash_silent_runs, skip_missed_runs
+from flows.places import open_database
 from flows.prefect_api import configured_prefect_api
 from flows.settings import Settings
-from flows.stores import open_database, utc_now
 from storage.model_store import champion
 from tasks.wording import plural
 

@@ -17,9 +17,9 @@ from expectations.errors import UsageError
 from expectations.registry import get_contract
 from flows.cli.printing import print_json, say
 from flows.cli.tables import show_rows
+from flows.places import open_database
 from flows.plan import look_back
 from flows.settings import Settings
-from flows.stores import open_database
 from storage.lake import batch_folder, read_accepted, read_summary
 from storage.model_store import champion, load_verified
 from storage.nights import ScoredBatch, count_above

@@ -12,8 +12,8 @@ from sqlalchemy import Engine, TableClause
 
 from flows.cli.printing import print_csv, print_json, say
 from flows.cli.tables import show_rows
+from flows.places import open_database
 from flows.settings import Settings
-from flows.stores import open_database
 from storage import queries
 from tasks.wording import DRIFT, FLAGGED, HISTORY, plural, reason_text
 

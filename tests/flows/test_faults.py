@@ -469,7 +469,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[datetime]]:
         return given[-2]
 
     monkeypatch.setattr("flows.batch.utc_now", look)
-    monkeypatch.setattr("flows.stores.utc_now", look)
+    monkeypatch.setattr("flows.run_records.utc_now", look)
     return given
 
 

@@ -57,6 +57,6 @@ def test_an_inbox_that_was_set_and_is_not_there_is_no_empty_night(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NOCTULE_INBOX", str(tmp_path / "mount"))
-    with pytest.raises(UsageError, match=r"mount: it is no folder.*NOCTULE_INBOX"):
+    with pytest.raises(UsageError, match=r"mount: it is not a folder.*NOCTULE_INBOX"):
         nightly()
     assert not (tmp_path / "mount").exists()

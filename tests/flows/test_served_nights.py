@@ -368,7 +368,7 @@ def test_a_worker_ends_in_words_runs_the_next_night_after_a_power_cut_and_tells_
     messages = [message for _, message in ends]
     assert messages[0].startswith("1 file: 1 rejected; 0 flagged; noise-2026-11-07.csv: ")
     assert "NOCTULE_SEED" in messages[1]
-    assert f"{site.folder / 'mount'}: it is no folder" in messages[2]
+    assert f"{site.folder / 'mount'}: it is not a folder" in messages[2]
     assert messages[3] == "Cannot read /no.csv: there is no such file."
     assert_in_words(site.log("worker"))
 

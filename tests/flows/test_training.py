@@ -158,7 +158,7 @@ def test_a_training_folder_that_is_none_is_a_mistake_of_the_user(
 ) -> None:
     (home / "file").touch()
     monkeypatch.setenv("NOCTULE_TRAINING", str(home / place))
-    with pytest.raises(UsageError, match=r"it is no folder.* correct NOCTULE_TRAINING"):
+    with pytest.raises(UsageError, match=r"it is not a folder.* correct NOCTULE_TRAINING"):
         list_labelled(load_settings(), None)
 
 

@@ -3,8 +3,8 @@
 Belongs here: the order of the calls to ``storage``, and what is seen while they are made. Does not
 belong here: what the batches hold (see ``examples``), or who is kills when (``schedules``).
 
-It follows ``flows.batch`` and ``flows.stores.record_run`` without Prefect; what changes the order
-of the calls there has to be done here too.
+It follows ``flows.batch`` and ``flows.run_records.record_run`` without Prefect: when the order of
+the calls changes there, change it here too.
 """
 
 import traceback

@@ -1,48 +1,17 @@
-"""A database is opened with few questions; what a flow hands back outlives Prefect's memory."""
+"""A database is opened with few questions, and one of another program is refused."""
 
 import re
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
-from prefect.client.schemas.objects import State, StateDetails, StateType
 from sqlalchemy import Engine
 
 from expectations.errors import UsageError
+from flows.places import open_database
 from flows.settings import Settings, load_settings
-from flows.stores import RunRecord, open_database, outcome_of
 from storage.database import connect, show_address, write
 from storage.queries import batch_rows
-
-
-def refetched(flow_run_id: object, message: str = "done") -> State[object]:
-    """A state as the server returns it when a request is repeated: without data."""
-    return State(
-        type=StateType.COMPLETED,
-        message=message,
-        state_details=StateDetails(flow_run_id=flow_run_id),
-    )
-
-
-def test_an_outcome_outlives_a_state_without_data() -> None:
-    flow_run_id = uuid4()
-    record = RunRecord(str(flow_run_id))
-    record.end(State(type=StateType.COMPLETED, data=["22,544 rows"]))
-    assert outcome_of(refetched(flow_run_id)) == ["22,544 rows"]
-
-
-def test_an_error_outlives_a_state_without_data() -> None:
-    flow_run_id = uuid4()
-    error = ValueError("boom")
-    RunRecord(str(flow_run_id)).keep(error)
-    assert outcome_of(refetched(flow_run_id)) is error
-
-
-def test_a_run_that_kept_nothing_is_told_by_its_message() -> None:
-    outcome = outcome_of(refetched(uuid4(), "crashed before it began"))
-    assert isinstance(outcome, RuntimeError)
-    assert str(outcome) == "crashed before it began"
 
 
 def use_database(patch: pytest.MonkeyPatch, url: str | None, home: Path) -> Settings:
