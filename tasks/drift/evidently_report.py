@@ -1,21 +1,22 @@
-"""Evidently's drift report: one page, one JSON file and one statistic a column, from two samples.
+"""Evidently's drift report on two samples: one page, one JSON file, one statistic for each column.
 
-Belongs here: how Evidently is asked and how its answer is read. Does not belong here: how the
-samples are drawn, and the index on all rows, which is what the verdict of a night rests on (see
+Belongs here: calling Evidently and reading its answer. Does not belong here: how the samples are
+drawn, and the index on all rows, which decides whether a batch has drifted (see
 ``tasks.drift.measure``).
 
-Evidently's distances have fixed thresholds, made for columns without long tails and samples that
-are not small. Both conditions are seen to here. The figures were measured once while building,
-without any drift: 100 pairs of disjoint samples of KDDTrain+ (seed 42), the reference of 25,000
-rows, each column by the distance Evidently chooses and its threshold of 0.1:
+Evidently's distances have fixed thresholds, which suit columns without long tails and samples that
+are not small. This module ensures both. Its figures were measured once during development, without
+drift: 100 pairs of disjoint samples of KDDTrain+ (seed 42), with a reference of 25,000 rows, each
+column by the distance that Evidently chooses and its threshold of 0.1:
 
-- Its Wasserstein distance is in units of the reference's standard deviation, which a few huge
-  values decide: ``dst_bytes`` was called drifted in 23 of 100 samples of 25,000 rows, and no change
-  below a megabyte could ever be. Quantities are therefore compared, and drawn, as ``log1p``.
-- Below ``MIN_ROWS`` chance alone crosses its threshold, so it gives no verdict there.
+- The Wasserstein distance is in units of the reference's standard deviation, and a few very large
+  values decide that unit. ``dst_bytes`` was "drifted" in 23 of 100 samples of 25,000 rows, and no
+  change of less than a megabyte could be detected. So quantities are compared, and drawn, as
+  ``log1p``.
+- Below ``MIN_ROWS``, chance alone exceeds the threshold, so Evidently is not run.
 
-Its page holds every category as it is, within a script, where ``</script>`` would end it and what
-follows would be the sender's. Categories are therefore relabelled first; see ``_label``.
+Evidently writes every category unchanged into a script of its page, where ``</script>`` would end
+the script and the sender's text would follow. So categories are relabelled first; see ``_label``.
 """
 
 import hashlib
@@ -31,15 +32,15 @@ from storage.text import printable
 
 MIN_ROWS = 2_000
 """Fewest rows of either sample. Measured as above, with ``LOG_ABOVE``, over the 41 columns: of
-4,100 verdicts without drift 15 % were "drifted" at 200 rows (``service`` always), 4.6 % at 500,
-0.8 % at 1,000, none at 1,500 and 3 at 2,000."""
+4,100 results without drift, 15 % were "drifted" at 200 rows (``service`` always), 4.6 % at 500,
+0.8 % at 1,000, none at 1,500 and 3 results at 2,000."""
 
 LOG_ABOVE = 1.0
-"""Quantities that exceed this in the reference are compared as log1p; rates and flags do not, and
-keep their scale: 1 is the most they can be."""
+"""Columns that exceed this in the reference are compared as log1p. Rates and flags never exceed 1,
+so they keep their scale."""
 
 LABEL_CHARACTERS = 60
-"""A longer category is cut, and told from its like by a digest. A guess: what an axis can show."""
+"""A longer category is cut and gets a digest. A guess: what fits on an axis."""
 
 ROOTS = frozenset({"Jensen-Shannon distance"})
 """Methods whose statistic is the square root of a sum."""
@@ -53,31 +54,32 @@ STATISTICS = {
     "rows_reference": pl.Int64,
     "rows_current": pl.Int64,
 }
-"""Schema of drift statistics. Grain: one column and method."""
+"""Schema of drift statistics. Grain: one column and one method."""
 
 
 def write_report(
     reference: pl.DataFrame, current: pl.DataFrame, html: Path, results: Path, *, linear: set[str]
 ) -> pl.DataFrame:
-    """Compare two samples with Evidently and write its page and its JSON.
+    """Compare two samples with Evidently; write its page and its JSON.
 
-    One ``ValueDrift`` a column, not ``DataDriftPreset``: the preset computes and draws each column
-    three times, for twice the CPU and the same numbers. The method is Evidently's own choice, by
-    type and distinct values: Jensen-Shannon distance or normed Wasserstein distance.
+    It runs one ``ValueDrift`` for each column, not ``DataDriftPreset``: the preset computes and
+    draws each column three times, which takes twice the CPU time for the same numbers. Evidently
+    chooses the method by type and number of distinct values: Jensen-Shannon distance or normed
+    Wasserstein distance.
 
     Args:
         reference: a sample of the reference, at least ``MIN_ROWS`` rows.
         current: a sample of the batch with the same columns, at least ``MIN_ROWS`` rows, in the
             order of the batch (the page plots means along it).
-        html: where the page goes; it needs no network.
-        results: where Evidently's numbers and tests go, as JSON.
-        linear: numeric columns to compare as they are, whatever their size.
+        html: the file for the page, which needs no network.
+        results: the file for Evidently's numbers and tests, as JSON.
+        linear: numeric columns that are never compared as log1p.
 
     Returns:
-        The statistics, with schema ``STATISTICS``; the method is named as Evidently names it, and
-        says so where it is of log1p. A column without a value on either side has no row.
+        The statistics, with schema ``STATISTICS``. The method has Evidently's name for it, with "of
+        log1p" where that applies. A column without a value in one of the samples has no row.
     """
-    # Any value stops Evidently's telemetry; it is read when the module is imported.
+    # Any value stops Evidently's telemetry. Evidently reads it when it is imported.
     os.environ.setdefault("DO_NOT_TRACK", "1")
     from evidently import DataDefinition, Dataset, Report
     from evidently.metrics import ValueDrift
@@ -104,30 +106,31 @@ def write_report(
         *datasets
     )
     snapshot.save_html(str(html))
-    # A distance may come out as NaN, which Python writes and JSON forbids: null instead.
+    # A distance may be NaN, which Python writes and JSON forbids: write null instead.
     answer = json.loads(snapshot.json(), parse_constant=lambda _: None)
     results.write_text(json.dumps(answer, indent=1, allow_nan=False), encoding="utf-8")
     return _read_statistics(answer, shown, reference.height, current.height)
 
 
 def _has_values(values: pl.Series) -> bool:
+    """Return whether any value is present."""
     return values.null_count() < values.len()
 
 
 def _express(values: pl.Series, *, is_linear: bool) -> pl.Expr:
-    """Say how a column is shown to Evidently; the expression's name is its label on the page."""
+    """Return the expression that Evidently compares; its name is the column's label on the page."""
     if values.dtype == pl.String:
         return pl.col(values.name)
     number = pl.col(values.name).cast(pl.Float64)
     largest = values.cast(pl.Float64).abs().max()
     if is_linear or not isinstance(largest, float) or largest <= LOG_ABOVE:
         return number
-    # Mirrored for negative values, so that one in a batch cannot become a NaN.
+    # Mirrored for negative values, which would give NaN.
     return (number.sign() * number.abs().log1p()).alias(f"log1p({values.name})")
 
 
 def _relabel(sample: pl.DataFrame) -> pl.DataFrame:
-    """Label every category so that it is mere text wherever it stands; numbers stay."""
+    """Replace every category by its label, which is plain text in any place; numbers stay."""
     return sample.with_columns(
         values.replace_strict(
             names := values.unique().drop_nulls(),
@@ -141,9 +144,9 @@ def _relabel(sample: pl.DataFrame) -> pl.DataFrame:
 
 
 def _label(category: str) -> str:
-    r"""Write out what a page, a script or a chart would obey, as ``\x3c`` for ``<``.
+    r"""Return a category with all markup written out, such as ``\x3c`` for ``<``.
 
-    Two categories never share a label, so the statistic is that of the categories themselves.
+    Different categories have different labels, so the statistic is that of the categories.
     """
     text = "".join(f"\\x{ord(one):02x}" if one in r"\<>&" else one for one in category)
     label = printable(text, limit=len(text))
@@ -156,10 +159,10 @@ def _label(category: str) -> str:
 def _read_statistics(
     answer: dict[str, Any], shown: dict[str, str], rows_reference: int, rows_current: int
 ) -> pl.DataFrame:
-    """Read one row a column out of Evidently's JSON.
+    """Return one row of statistics for each column in Evidently's JSON.
 
-    The verdict is read from the test rather than computed anew: some methods are distances, others
-    p-values, and Evidently knows in which direction each one drifts.
+    Whether a column has drifted is read from Evidently's test: some methods are distances and
+    others p-values, and Evidently knows which side of the threshold is drift.
     """
     status = {test["metric_config"]["metric_id"]: test["status"] for test in answer["tests"]}
     rows = []
@@ -170,7 +173,7 @@ def _read_statistics(
             {
                 "column": name,
                 "method": method if label == name else f"{method} of log1p",
-                "statistic": settle(value, method),
+                "statistic": round_statistic(value, method),
                 "threshold": metric["config"]["threshold"],
                 "is_drifted": status[metric["id"]] == "FAIL",
                 "rows_reference": rows_reference,
@@ -180,12 +183,11 @@ def _read_statistics(
     return pl.DataFrame(rows, schema=STATISTICS)
 
 
-def settle(value: float | None, method: str) -> float | None:
-    """Round a statistic to what is the same in every run; None where there is none.
+def round_statistic(value: float | None, method: str) -> float | None:
+    """Round a statistic to the digits that are the same in every run; return None if not finite.
 
-    Evidently adds categories up in the order of a set, which differs from process to process. The
-    rounding of those sums is in the last digits, but a distance that is the root of one turns
-    1e-16 into 1e-8 near zero.
+    Evidently sums over categories in the order of a set, which differs between processes. The sums
+    differ in their last digits only, but the square root of 1e-16 is 1e-8.
     """
     if value is None or not math.isfinite(value):
         return None

@@ -1,12 +1,12 @@
-"""The drift stage: how far a batch has moved from what its model was trained on, column by column.
+"""Measure the drift of a batch, column by column, against its model's training rows.
 
 Belongs here: the model's reference (made at training), the pass over a batch that counts every row
-and gathers a sample, and the summary. Does not belong here: the index itself (``tasks.drift.psi``)
+and takes a sample, and the summary. Does not belong here: the index itself (``tasks.drift.psi``)
 and Evidently (``tasks.drift.evidently_report``).
 
-The verdict is the population stability index on all rows: its bins follow the quantiles of the
-training data, and its threshold knows the sample sizes. Evidently's report on a sample stands
-beside it, with a page to look at.
+The population stability index on all rows decides whether a column has drifted: its bins follow the
+quantiles of the training data, and its threshold depends on the sample sizes. Evidently's report on
+a sample adds a page to look at.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,14 +22,14 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from expectations.errors import ModelRefusedError
 from storage.lake import write_atomically
 from tasks.drift.evidently_report import MIN_ROWS, STATISTICS, write_report
-from tasks.drift.psi import ColumnBins, Counts, compare_counts, declare_bins
+from tasks.drift.psi import ColumnBins, Counts, compare_counts, make_bins
 
 if TYPE_CHECKING:
     from expectations.contract import Contract
     from tasks.validation.summary import PartFile
 
 SCORE = "anomaly_score"
-"""The column of the scores that is watched beside the features."""
+"""The column of the scores; its drift is measured as that of a feature is."""
 
 SAMPLE_FILE = "sample.parquet"
 """The model's sample of its training rows, in its reference folder."""
@@ -38,33 +38,31 @@ REFERENCE_ROWS = 25_000
 """Most rows of that sample; see ``DriftOptions.sample_rows``."""
 
 METHOD = "psi"
-"""The name of the index on all rows in the statistics."""
+"""The method's name in the statistics, for the index on all rows."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DriftOptions:
-    """How drift is measured."""
+    """Options of the drift stage."""
 
     seed: int = 42
     """Seed of both samples."""
     sample_rows: int = REFERENCE_ROWS
-    """Most rows of each side that Evidently sees; of the reference, a model keeps 25,000. At full
-    size its report takes minutes (104 CPU s for a million rows); 25,000 move a share by less than
-    one percentage point."""
+    """Most rows of each sample for Evidently; a model keeps 25,000 rows of its reference. On all
+    rows its report takes minutes (104 CPU s for a million rows). With 25,000 rows the error of a
+    share is less than one percentage point."""
     effect_size: float = 0.2
-    """Smallest index called drift, however many rows there are. Practice calls less than 0.1 stable
-    and more than 0.25 a change to act on (Siddiqi, "Credit Risk Scorecards", 2006); 0.2, between
-    them, is a guess, high because the connections of a night come in bursts: between
-    three consecutive days of one exposed host, 36 of 42 comparisons exceed 0.1 and 26 exceed
-    0.2."""
+    """Smallest index that counts as drift, however many rows there are. In practice, less than 0.1
+    is stable and more than 0.25 needs action (Siddiqi, "Credit Risk Scorecards", 2006). 0.2 is a
+    guess between them. It is high because connections come in bursts: between three consecutive
+    days of one exposed host, 36 of 42 comparisons exceed 0.1 and 26 exceed 0.2."""
     confidence: float = 0.999
-    """Probability that a column without drift stays below the chance part of the threshold. A
-    guess: on small batches, where chance decides, one false alarm in some 24 nights of 42
-    columns."""
+    """Probability that a column without drift stays below what chance alone reaches. A guess: on
+    small batches, one false alarm in about 24 nights of 42 columns."""
 
 
 class Reference(BaseModel):
-    """What a model's training data looked like: bins and counts of each column."""
+    """A model's training data in short: bins and counts of each column."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -73,7 +71,7 @@ class Reference(BaseModel):
 
 
 class DriftSummary(BaseModel):
-    """What the drift stage found, and the files it left."""
+    """The result of the drift stage, and the files that it wrote."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -85,11 +83,11 @@ class DriftSummary(BaseModel):
     statistics: str
     """Parquet; grain: one column and method."""
     report_html: str | None
-    """Evidently's page; None where it was not run."""
+    """Evidently's page; None if Evidently was not run."""
     report_json: str | None
-    """Evidently's numbers; None where it was not run."""
+    """Evidently's numbers; None if Evidently was not run."""
     notes: tuple[str, ...]
-    """Why Evidently was not run, or which columns it could not see, a sentence each."""
+    """Why Evidently was not run, or in which columns it found no value; a sentence each."""
 
 
 def build_reference(
@@ -99,7 +97,7 @@ def build_reference(
     seed: int,
     sample_rows: int = REFERENCE_ROWS,
 ) -> None:
-    """Keep what the training data looked like, for every night's comparison.
+    """Write the reference with which each night is compared.
 
     Writes ``sample.parquet`` (a uniform sample in the order of the frame, for Evidently) and
     ``bins.json`` (bins and their counts over all rows). Equal frames and seeds give equal bytes.
@@ -107,16 +105,16 @@ def build_reference(
     Args:
         frame: the features and ``anomaly_score``, at least one row; grain: one connection.
         contract: says which columns are features.
-        out: the model's reference folder; made if absent.
+        out: the model's reference folder; created if it does not exist.
         seed: of the sample.
-        sample_rows: size of the sample; all rows where there are fewer.
+        sample_rows: most rows of the sample.
     """
-    watched = frame.select(*contract.feature_names, pl.col(SCORE).cast(pl.Float64))
-    bins = tuple(declare_bins(column) for column in watched.iter_columns())
-    reference = Reference(rows=watched.height, columns=bins)
+    columns = frame.select(*contract.feature_names, pl.col(SCORE).cast(pl.Float64))
+    bins = tuple(make_bins(column) for column in columns.iter_columns())
+    reference = Reference(rows=columns.height, columns=bins)
     out.mkdir(parents=True, exist_ok=True)
-    chosen = _choose_rows(watched.height, sample_rows, seed)
-    watched[chosen].write_parquet(out / SAMPLE_FILE, compression="zstd")
+    chosen = _choose_rows(columns.height, sample_rows, seed)
+    columns[chosen].write_parquet(out / SAMPLE_FILE, compression="zstd")
     write_atomically(out / "bins.json", reference.model_dump_json(indent=1).encode())
 
 
@@ -130,15 +128,15 @@ def measure_drift(
 ) -> DriftSummary:
     """Compare a batch with its model's reference.
 
-    Reads one part at a time: memory is bounded by the largest part, not by the batch, and the
-    result does not depend on how the rows are cut into parts.
+    It reads one part at a time: the largest part bounds the memory, not the batch. The result does
+    not depend on how the rows are divided into parts.
 
     Args:
-        folder: the batch's folder; parts and scores are named relative to it.
-        parts: the accepted rows, ``row_number`` and at least the features.
-        scores: the scores, one file a part, of the same rows in the same order.
+        folder: the batch's folder; the paths of parts and scores are relative to it.
+        parts: the accepted rows, with ``row_number`` and at least the features.
+        scores: the scores, one file for each part, of the same rows in the same order.
         model_folder: the model's folder; its reference is in ``reference/``.
-        out: the stage's folder, named as the stage will be.
+        out: the stage's folder, under its final name.
         options: see each field.
 
     Returns:
@@ -147,7 +145,7 @@ def measure_drift(
 
     Raises:
         ModelRefusedError: the model has no reference that can be read.
-        ValueError: parts and scores are not of the same rows.
+        ValueError: parts and scores do not have the same rows.
     """
     reference = _read_reference(model_folder / "reference")
     names = [bins.column for bins in reference.columns]
@@ -177,7 +175,7 @@ def measure_drift(
         )
         notes = (note,)
     else:
-        # The page shows the columns that moved most first.
+        # The page shows the columns with the most drift first.
         by_drift = statistics.sort("statistic", descending=True)["column"].to_list()
         report = write_report(
             sample.select(by_drift),
@@ -187,7 +185,7 @@ def measure_drift(
             linear={SCORE},
         )
         unseen = [name for name in names if name not in set(report["column"])]
-        notes = (f"Evidently saw no value of {', '.join(unseen)}",) if unseen else ()
+        notes = (f"Evidently found no value of {', '.join(unseen)}",) if unseen else ()
         statistics = pl.concat([statistics, report])
     statistics.write_parquet(out / "statistics.parquet", compression="zstd")
     drifted = statistics.filter(pl.col("is_drifted") & (pl.col("method") == METHOD))["column"]
@@ -205,7 +203,7 @@ def measure_drift(
 
 
 def _choose_rows(rows: int, sample_rows: int, seed: int) -> NDArray[np.int64]:
-    """Choose rows uniformly without replacement: their ordinals from 0, ascending."""
+    """Return the positions of rows drawn uniformly without replacement, ascending."""
     if rows <= sample_rows:
         return np.arange(rows, dtype=np.int64)
     chosen = np.random.default_rng(seed).choice(rows, sample_rows, replace=False, shuffle=False)
@@ -213,6 +211,7 @@ def _choose_rows(rows: int, sample_rows: int, seed: int) -> NDArray[np.int64]:
 
 
 def _read_reference(folder: Path) -> Reference:
+    """Read the bins of a model's reference."""
     path = folder / "bins.json"
     try:
         return Reference.model_validate_json(path.read_bytes())
@@ -228,7 +227,7 @@ def _read_reference(folder: Path) -> Reference:
 def _read_parts(
     folder: Path, parts: Sequence["PartFile"], scores: Sequence[str], names: Sequence[str]
 ) -> Iterator[pl.DataFrame]:
-    """Read each part's features with the score of each row, one part at a time."""
+    """Yield each part's features with the score of each row."""
     features = [name for name in names if name != SCORE]
     for part, score in zip(parts, scores, strict=True):
         frame = pl.read_parquet(folder / part.path, columns=["row_number", *features])
@@ -246,7 +245,7 @@ def _read_parts(
 def _compare(
     reference: Reference, counts: dict[str, Counts], rows: int, options: DriftOptions
 ) -> pl.DataFrame:
-    """Compare every column's counts: the statistics of the index, none for a batch of no rows."""
+    """Return the index of every column as statistics; none for a batch without rows."""
     found = []
     for bins in reference.columns if rows else ():
         stability = compare_counts(

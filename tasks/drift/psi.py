@@ -1,8 +1,8 @@
-"""The population stability index: bins declared once, rows counted into them, two counts compared.
+"""The population stability index (PSI) of one column.
 
-Belongs here: how a column is cut into bins at training, how rows fall into those bins part by
-part, and the index with a threshold that knows both sample sizes. Does not belong here: which
-columns are compared, where the files lie, and Evidently (see ``tasks.drift.measure``).
+Belongs here: cutting a column into bins at training, counting rows in those bins, and the index
+with a threshold that depends on both sample sizes. Does not belong here: which columns are
+compared, where the files are, and Evidently (see ``tasks.drift.measure``).
 """
 
 from dataclasses import dataclass
@@ -17,30 +17,30 @@ Counts = NDArray[np.int64]
 """Rows per bin, (n_bins,). The last bin holds the missing values (null and NaN)."""
 
 NUMERIC_BINS = 10
-"""Deciles: the convention of the index since credit scoring (Siddiqi, "Credit Risk Scorecards",
-2006). More bins see finer shifts and need larger batches to tell them from noise."""
+"""Deciles, as is usual for this index in credit scoring (Siddiqi, "Credit Risk Scorecards", 2006).
+More bins detect smaller shifts and need larger batches to tell them from noise."""
 
 MIN_SHARE = 0.01
-"""Smallest share of the reference a quantile bin is cut for. A guess: five rows of a batch of
-500, and five is what a bin needs to count alone (see ``MIN_EXPECTED``)."""
+"""Smallest share of the reference in a quantile bin. A guess: five rows of a batch of 500, and a
+bin needs five rows to count alone (see ``MIN_EXPECTED``)."""
 
 MIN_LEVEL_SHARE = 0.001
-"""Categories rarer than this in the reference share the bin of the unseen ones. A guess: five
-rows of a batch of 5,000; it also bounds the bins of a category with a long tail to a thousand."""
+"""Categories that are rarer than this in the reference share one bin with unseen categories. A
+guess: five rows of a batch of 5,000. It also limits a column to a thousand bins."""
 
 MIN_EXPECTED = 5.0
-"""Bins expected to hold fewer rows than this, in the smaller of the two samples, are pooled:
-below about five the chi-square approximation fails (Cochran, "Some Methods for Strengthening the
-Common Chi-Square Tests", 1954). Pooling looks at the reference only, never at the current rows,
-so it cannot be steered by what it is about to test."""
+"""Bins with fewer expected rows than this, in the smaller of the two samples, are pooled: below
+about five the chi-square approximation fails (Cochran, "Some Methods for Strengthening the Common
+Chi-Square Tests", 1954). The expected rows come from the reference only: the rows under test must
+not choose their own bins."""
 
 PSEUDO_COUNT = 0.5
-"""Rows added to each bin on both sides, so that an empty bin has a finite logarithm (Haldane
-1956, Anscombe 1956). It shrinks the index a little and never inflates it."""
+"""Rows added to each bin on both sides, so that an empty bin has a finite logarithm (Haldane 1956,
+Anscombe 1956). They make the index a little smaller and never larger."""
 
 
 class NumericBins(BaseModel):
-    """Bins of a numeric column: ``(-inf, e0], (e0, e1], ..., (ek, inf)``, then the missing."""
+    """Bins of a numeric column: ``(-inf, e0], (e0, e1], ..., (ek, inf)``, then missing values."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -49,27 +49,27 @@ class NumericBins(BaseModel):
     edges: tuple[float, ...]
     """Upper edges, inclusive, ascending."""
     counts: tuple[int, ...]
-    """Rows of the reference per bin: one more than the edges, then the missing."""
+    """Rows of the reference per bin: one bin more than edges, then missing values."""
 
     def count(self, values: pl.Series) -> Counts:
-        """Count the rows of each bin; see ``count_numeric``."""
+        """Return the rows of each bin; see ``count_numeric``."""
         return count_numeric(values, self.edges)
 
 
 class CategoryBins(BaseModel):
-    """Bins of a category: one for each level, one for rare and unseen levels, the missing."""
+    """Bins of a category column: one per frequent category, one for all others, missing values."""
 
     model_config = ConfigDict(frozen=True)
 
     kind: Literal["category"] = "category"
     column: str
     levels: tuple[str, ...]
-    """The levels with a bin of their own, sorted."""
+    """The categories that have a bin each, sorted."""
     counts: tuple[int, ...]
-    """Rows of the reference per bin: the levels, then rare and unseen, then the missing."""
+    """Rows of the reference per bin: the levels, then other categories, then missing values."""
 
     def count(self, values: pl.Series) -> Counts:
-        """Count the rows of each bin; see ``count_categories``."""
+        """Return the rows of each bin; see ``count_categories``."""
         return count_categories(values, self.levels)
 
 
@@ -77,13 +77,13 @@ ColumnBins = Annotated[NumericBins | CategoryBins, Field(discriminator="kind")]
 
 
 @dataclass(frozen=True)
-class Stability:
-    """The index of one column, and what it takes to call it drift."""
+class StabilityIndex:
+    """The index of one column and its threshold."""
 
     statistic: float
     """The population stability index; 0 when the shares are equal."""
     threshold: float
-    """Larger of the effect size that matters and what chance alone reaches."""
+    """The larger of the effect size and the index that chance alone reaches."""
 
     @property
     def is_drifted(self) -> bool:
@@ -91,14 +91,14 @@ class Stability:
         return self.statistic > self.threshold
 
 
-def declare_bins(values: pl.Series) -> NumericBins | CategoryBins:
-    """Cut a column of the reference into bins and count its rows.
+def make_bins(values: pl.Series) -> NumericBins | CategoryBins:
+    """Return the bins of a column of the reference, with its rows per bin.
 
     Args:
-        values: the column, named; strings are categories, numbers quantities.
+        values: the column with its name; strings are categories, numbers quantities.
 
     Returns:
-        The bins with the reference's counts; they depend on the values alone, not their order.
+        The bins. They do not depend on the order of the values.
     """
     if values.dtype == pl.String:
         levels = _frequent_levels(values)
@@ -110,33 +110,34 @@ def declare_bins(values: pl.Series) -> NumericBins | CategoryBins:
 
 
 def count_numeric(values: pl.Series, edges: tuple[float, ...]) -> Counts:
-    """Count the rows of each numeric bin.
+    """Return the rows of each numeric bin.
 
     Args:
         values: a numeric column, any length.
         edges: upper edges, inclusive, ascending.
 
     Returns:
-        int64, (len(edges) + 2,): the bins, then the missing. Sums over parts are the counts of
-        the whole.
+        int64, (len(edges) + 2,): the bins, then missing values. The counts of a batch are the
+        sums of the counts of its parts.
     """
     present = values.cast(pl.Float64).drop_nulls().drop_nans().to_numpy()
-    # A comparison an edge is several times cheaper than a binary search a row: there are few edges.
+    # One comparison per edge is several times cheaper than one binary search per row.
     at_most = [int(np.count_nonzero(present <= edge)) for edge in edges]
     cumulative = np.array([0, *at_most, present.size], dtype=np.int64)
     return np.append(np.diff(cumulative), values.len() - present.size)
 
 
 def count_categories(values: pl.Series, levels: tuple[str, ...]) -> Counts:
-    """Count the rows of each level.
+    """Return the rows of each category.
 
     Args:
         values: a string column, any length.
-        levels: the levels with a bin of their own.
+        levels: the categories that have a bin each.
 
     Returns:
-        int64, (len(levels) + 2,): the levels, then every other value (rare at training, or never
-        seen), then the missing. Sums over parts are the counts of the whole.
+        int64, (len(levels) + 2,): the levels, then every other category (rare or absent at
+        training), then missing values. The counts of a batch are the sums of the counts of its
+        parts.
     """
     present = values.drop_nulls()
     seen = dict(present.value_counts(name="rows").iter_rows())
@@ -147,34 +148,33 @@ def count_categories(values: pl.Series, levels: tuple[str, ...]) -> Counts:
 
 def compare_counts(
     reference: Counts, current: Counts, *, effect_size: float, confidence: float
-) -> Stability:
+) -> StabilityIndex:
     """Compute the population stability index and its threshold.
 
-    With ``p`` and ``q`` the shares of the ``B`` bins among ``n`` current and ``m`` reference
-    rows, the index is ``sum((p - q) * ln(p / q))``. When both are drawn from one distribution it
-    follows ``(1/n + 1/m) * chi2(B - 1)``, so on small samples it exceeds any fixed threshold by
-    chance alone. The threshold is therefore that law's quantile wherever it lies above the
-    effect size.
+    Let ``p`` and ``q`` be the shares of the ``B`` bins among ``n`` current and ``m`` reference
+    rows. The index is ``sum((p - q) * ln(p / q))``. If both samples come from one distribution, the
+    index follows ``(1/n + 1/m) * chi2(B - 1)``: on small samples it exceeds any fixed threshold by
+    chance. So the threshold is the quantile of that distribution where it is larger than the
+    effect size, and the effect size elsewhere.
 
     Args:
         reference: (n_bins,), rows per bin at training, at least one row.
         current: (n_bins,), rows per bin now, at least one row.
-        effect_size: the smallest index that matters, however many rows there are.
-        confidence: probability that a column which has not drifted stays below the chance part
-            of the threshold.
+        effect_size: the smallest index that counts as drift, however many rows there are.
+        confidence: probability that a column without drift stays below the quantile above.
 
     Returns:
-        The index and the threshold it is held against.
+        The index and its threshold.
 
     Source: Yurdakul, "Statistical Properties of Population Stability Index", Western Michigan
-    University, 2018. Measured once while building, without drift: 500 pairs of samples drawn with
-    replacement from KDDTrain+ (seed 42) for each of 5,000, 25,000 and 125,973 reference and 50,
-    500, 5,000 and 25,000 current rows, at a confidence of 0.999 and no effect size. Of the verdicts
-    on columns that vary in the reference, 0.03 to 0.14 % are "drifted" where 0.1 % is promised; no
-    column exceeds 0.8 %, ``service`` with its 70 levels 0.4 %. Where a column is constant in the
-    reference there is no such law, and the effect size alone is the threshold.
+    University, 2018. Measured once during development, without drift: 500 pairs of samples drawn
+    with replacement from KDDTrain+ (seed 42), for each of 5,000, 25,000 and 125,973 reference rows
+    and 50, 500, 5,000 and 25,000 current rows, with a confidence of 0.999 and no effect size. Of
+    the columns that vary in the reference, 0.03 to 0.14 % were "drifted"; 0.1 % is expected. No
+    column exceeds 0.8 %; ``service`` with its 70 categories has 0.4 %. A column that is constant in
+    the reference has no such distribution: its threshold is the effect size.
     """
-    # scipy.special alone: scipy.stats costs a second to import and gives the same quantile.
+    # Not scipy.stats: it takes a second to import and gives the same quantile.
     from scipy.special import chdtri
 
     m, n = int(reference.sum()), int(current.sum())
@@ -188,17 +188,18 @@ def compare_counts(
     statistic = float(np.sum((p - q) * np.log(p / q)))
     freedom = int(np.count_nonzero(pooled_reference)) - 1
     chance = float(chdtri(freedom, 1 - confidence)) * (1 / n + 1 / m) if freedom else 0.0
-    return Stability(statistic=statistic, threshold=max(effect_size, chance))
+    return StabilityIndex(statistic=statistic, threshold=max(effect_size, chance))
 
 
 def _shares(counts: Counts) -> NDArray[np.float64]:
+    """Return each bin's share of the rows, with ``PSEUDO_COUNT`` added to each."""
     smoothed = counts + PSEUDO_COUNT
     shares: NDArray[np.float64] = smoothed / smoothed.sum()
     return shares
 
 
 def _frequent_levels(values: pl.Series) -> tuple[str, ...]:
-    """Name the categories that get a bin of their own, sorted."""
+    """Return the categories that get a bin each, sorted."""
     present = values.drop_nulls()
     enough = MIN_LEVEL_SHARE * present.len()
     counted = present.value_counts(name="rows").iter_rows()
@@ -206,11 +207,11 @@ def _frequent_levels(values: pl.Series) -> tuple[str, ...]:
 
 
 def _quantile_edges(values: pl.Series) -> tuple[float, ...]:
-    """Cut a numeric column into bins of about equal counts around its heavy values.
+    """Return the upper edges of a numeric column's bins, which hold about equally many rows.
 
-    A value that holds a bin's worth of rows by itself (zero, in most traffic columns) gets a bin
-    of exactly that value; ties are never split; the values between heavy ones are cut at
-    quantiles of what is left.
+    A value that fills a bin by itself (zero, in most traffic columns) gets a bin of exactly that
+    value. The other values are cut at the quantiles of the other rows. Rows of equal value are
+    never split.
     """
     present = values.cast(pl.Float64).drop_nulls().drop_nans()
     unique, rows = np.unique(present.to_numpy(), return_counts=True)
@@ -219,7 +220,7 @@ def _quantile_edges(values: pl.Series) -> tuple[float, ...]:
     left = max(int(light.sum()), 1)
     wanted = NUMERIC_BINS - int(is_heavy.sum())
     n_bins = max(min(wanted, int(left / (MIN_SHARE * present.len() or 1))), 1)
-    # Placed by the rank of its middle row among the light ones, a value is never split.
+    # The rank of its middle row among the light rows decides a value's bin, so ties stay together.
     quantile = (2 * np.cumsum(light) - light) * n_bins // (2 * left)
     edges: list[float] = []
     for i, value in enumerate(unique.tolist()):

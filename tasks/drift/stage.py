@@ -1,6 +1,7 @@
-"""The stage of a batch that measures drift, as flows call it.
+"""The drift stage of a batch, as flows call it.
 
-Belongs here: what its result depends on. Does not belong here: how it is computed (``measure``).
+Belongs here: what the stage's result depends on. Does not belong here: how it is computed
+(``tasks.drift.measure``).
 """
 
 from tasks.drift.measure import DriftOptions, DriftSummary, measure_drift
@@ -13,7 +14,7 @@ from tasks.validation.summary import ValidationSummary
 
 
 def drift(job: BatchJob, validated: ValidationSummary, scored: ScoreSummary) -> DriftSummary:
-    """Compare the batch with what the model was fitted on."""
+    """Compare the batch with the rows on which its model was fitted."""
     options = DriftOptions(sample_rows=job.drift_sample_rows, seed=job.seed)
     key = {**score_key(job), "drift code": code_fingerprint("drift"), "drift": repr(options)}
     return once(
@@ -27,5 +28,5 @@ def drift(job: BatchJob, validated: ValidationSummary, scored: ScoreSummary) -> 
     )
 
 
-# It is idempotent: a second try finds the receipt, or does the work anew in a fresh folder.
+# A second try finds the receipt or does the work again in a new folder.
 drift_task = task(drift, name="drift", retries=1)

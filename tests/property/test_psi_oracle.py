@@ -15,7 +15,7 @@ from tasks.drift.psi import (
     NumericBins,
     compare_counts,
     count_numeric,
-    declare_bins,
+    make_bins,
 )
 
 numbers = st.lists(
@@ -83,10 +83,10 @@ def slow_index(reference: Sequence[int], current: Sequence[int]) -> float:
 
 
 @given(trained=numbers, tonight=numbers, at=st.integers(0, 60))
-def test_numeric_counts_agree_with_the_oracle_however_the_rows_are_cut(
+def test_numeric_counts_agree_with_the_oracle_for_any_division_into_parts(
     trained: list[float | None], tonight: list[float | None], at: int
 ) -> None:
-    bins = declare_bins(pl.Series("x", trained, dtype=pl.Float64))
+    bins = make_bins(pl.Series("x", trained, dtype=pl.Float64))
     values = pl.Series("x", tonight, dtype=pl.Float64)
 
     assert isinstance(bins, NumericBins)
@@ -98,7 +98,7 @@ def test_numeric_counts_agree_with_the_oracle_however_the_rows_are_cut(
 
 @given(values=st.lists(st.integers(-3, 300), min_size=1, max_size=200))
 def test_no_bin_that_could_be_cut_holds_much_more_than_its_share(values: list[int]) -> None:
-    bins = declare_bins(pl.Series("x", values))
+    bins = make_bins(pl.Series("x", values))
     heaviest = max(values.count(value) for value in values)
 
     assert isinstance(bins, NumericBins)
@@ -109,10 +109,10 @@ def test_no_bin_that_could_be_cut_holds_much_more_than_its_share(values: list[in
 
 
 @given(trained=names, tonight=names, at=st.integers(0, 60))
-def test_category_counts_agree_with_the_oracle_however_the_rows_are_cut(
+def test_category_counts_agree_with_the_oracle_for_any_division_into_parts(
     trained: list[str | None], tonight: list[str | None], at: int
 ) -> None:
-    bins = declare_bins(pl.Series("service", trained, dtype=pl.String))
+    bins = make_bins(pl.Series("service", trained, dtype=pl.String))
     values = pl.Series("service", tonight, dtype=pl.String)
 
     assert isinstance(bins, CategoryBins)

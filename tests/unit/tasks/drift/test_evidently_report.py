@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from expectations.contract import Column, Contract
-from tasks.drift.evidently_report import _label, settle
+from tasks.drift.evidently_report import _label, round_statistic
 from tasks.drift.measure import DriftOptions, DriftSummary, build_reference, measure_drift
 from tasks.validation.summary import PartFile
 
@@ -89,7 +89,7 @@ def evidently(folder: Path, summary: DriftSummary) -> dict[str, dict[str, object
     return {row["column"]: row for row in statistics.iter_rows(named=True)}
 
 
-def test_the_column_that_moved_is_found_by_both_methods(
+def test_the_drifted_column_is_found_by_both_methods(
     summary: DriftSummary, evidently: dict[str, dict[str, object]]
 ) -> None:
     assert summary.columns_drifted == ("src_bytes",)
@@ -122,7 +122,7 @@ def test_the_statistic_is_evidentlys_own(evidently: dict[str, dict[str, object]]
     assert row["threshold"] == 0.1
 
 
-def test_statistics_are_the_same_in_whatever_order_categories_are_added_up(
+def test_statistics_are_the_same_for_any_order_of_categories(
     folder: Path, summary: DriftSummary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from evidently.legacy.calculations.stattests import utils
@@ -148,13 +148,13 @@ def test_statistics_are_the_same_in_whatever_order_categories_are_added_up(
         (None, "K-S p_value", None),
     ],
 )
-def test_a_statistic_keeps_the_digits_that_mean_something(
+def test_a_statistic_keeps_the_digits_that_are_reproducible(
     value: float | None, method: str, kept: float | None
 ) -> None:
-    assert settle(value, method) == kept
+    assert round_statistic(value, method) == kept
 
 
-def test_no_side_has_more_rows_than_are_asked_for(
+def test_no_sample_has_more_rows_than_asked_for(
     evidently: dict[str, dict[str, object]],
 ) -> None:
     seen = {(row["rows_reference"], row["rows_current"]) for row in evidently.values()}
@@ -165,7 +165,7 @@ def test_a_column_without_values_is_left_out_and_named(
     summary: DriftSummary, evidently: dict[str, dict[str, object]]
 ) -> None:
     assert "absent" not in evidently
-    assert summary.notes == ("Evidently saw no value of absent",)
+    assert summary.notes == ("Evidently found no value of absent",)
 
 
 def test_the_json_is_evidentlys_answer(folder: Path, summary: DriftSummary) -> None:
@@ -184,7 +184,7 @@ def test_the_page_needs_no_network(folder: Path, summary: DriftSummary) -> None:
     assert not re.search(r"<(script|link|img)[^>]+(src|href)=[\"']?(https?:)?//", page)
 
 
-def test_a_category_is_mere_text_in_the_page(folder: Path, summary: DriftSummary) -> None:
+def test_a_category_is_plain_text_in_the_page(folder: Path, summary: DriftSummary) -> None:
     assert summary.report_html is not None
     page = (folder / summary.report_html).read_text(encoding="utf-8")
 
@@ -195,7 +195,7 @@ def test_a_category_is_mere_text_in_the_page(folder: Path, summary: DriftSummary
     assert "x" * 100 not in page.partition("<body>")[0].rpartition("<script>")[2]
 
 
-def test_a_category_is_mere_text_in_the_json(folder: Path, summary: DriftSummary) -> None:
+def test_a_category_is_plain_text_in_the_json(folder: Path, summary: DriftSummary) -> None:
     assert summary.report_json is not None
     answer = (folder / summary.report_json).read_text(encoding="utf-8")
 
@@ -203,7 +203,7 @@ def test_a_category_is_mere_text_in_the_json(folder: Path, summary: DriftSummary
     assert "x" * 100 not in answer
 
 
-def test_categories_keep_apart_under_their_labels() -> None:
+def test_different_categories_have_different_labels() -> None:
     alike = ["a<b", r"a\x3cb", "a&b", "", " ", "\x00", r"\x00", LONG, LONG + "y", "größe"]
     labels = [_label(name) for name in alike]
     assert len(set(labels)) == len(alike)

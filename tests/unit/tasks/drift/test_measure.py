@@ -74,7 +74,7 @@ def test_traffic_like_the_reference_has_not_drifted(tmp_path: Path, model_folder
     assert (summary.rows_reference, summary.rows_current) == (5_000, 1_000)
 
 
-def test_a_column_and_a_score_that_moved_are_named(tmp_path: Path, model_folder: Path) -> None:
+def test_a_drifted_column_and_a_drifted_score_are_named(tmp_path: Path, model_folder: Path) -> None:
     summary = measure(tmp_path, traffic(1_000, seed=2, scale=8.0), model_folder)
 
     assert summary.columns_drifted == ("src_bytes",)
@@ -107,7 +107,7 @@ def test_a_constant_that_is_no_longer_constant_has_drifted(
     assert measure(tmp_path, frame, model_folder).columns_drifted == ("num_outbound_cmds",)
 
 
-def test_the_result_does_not_depend_on_how_the_rows_are_cut(
+def test_the_result_does_not_depend_on_the_division_into_parts(
     tmp_path: Path, model_folder: Path
 ) -> None:
     frame = traffic(1_000, seed=2, scale=2.0)
@@ -123,7 +123,7 @@ def test_the_result_does_not_depend_on_how_the_rows_are_cut(
         assert_frame_equal(statistics, results[0][1])
 
 
-def test_a_small_batch_is_measured_without_evidently_and_says_so(
+def test_a_small_batch_is_measured_without_evidently_with_a_note(
     tmp_path: Path, model_folder: Path
 ) -> None:
     summary = measure(tmp_path, traffic(1_000, seed=2), model_folder)
@@ -145,7 +145,7 @@ def test_a_batch_of_no_rows_has_no_statistics(tmp_path: Path, model_folder: Path
     assert pl.read_parquet(tmp_path / summary.statistics).height == 0
 
 
-def test_a_reference_is_the_same_bytes_twice(tmp_path: Path) -> None:
+def test_equal_frames_give_equal_reference_bytes(tmp_path: Path) -> None:
     for name in ("first", "second"):
         build_reference(traffic(900, seed=1), CONTRACT, tmp_path / name, 42, sample_rows=100)
 

@@ -10,7 +10,7 @@ from tasks.drift.psi import (
     compare_counts,
     count_categories,
     count_numeric,
-    declare_bins,
+    make_bins,
 )
 
 
@@ -23,7 +23,7 @@ def shift(reference: np.ndarray, current: np.ndarray) -> float:
 
 
 def test_a_numeric_column_is_cut_into_ten_bins_of_equal_counts() -> None:
-    bins = declare_bins(pl.Series("count", range(1, 1001)))
+    bins = make_bins(pl.Series("count", range(1, 1001)))
 
     assert isinstance(bins, NumericBins)
     assert bins.edges == (100, 200, 300, 400, 500, 600, 700, 800, 900)
@@ -31,7 +31,7 @@ def test_a_numeric_column_is_cut_into_ten_bins_of_equal_counts() -> None:
 
 
 def test_a_value_that_fills_a_bin_alone_has_a_bin_of_exactly_that_value() -> None:
-    bins = declare_bins(pl.Series("src_bytes", [0.0] * 80 + [float(n) for n in range(1, 21)]))
+    bins = make_bins(pl.Series("src_bytes", [0.0] * 80 + [float(n) for n in range(1, 21)]))
 
     counted = count_numeric(pl.Series([-1.0, 0.0, 0.0, 0.5, 99.0]), bins.edges)
     assert counted[:2].tolist() == [1, 2]
@@ -42,7 +42,7 @@ def test_a_value_that_fills_a_bin_alone_has_a_bin_of_exactly_that_value() -> Non
 
 def test_equal_values_are_never_split_between_bins() -> None:
     values = pl.Series("rate", [0.1] * 7 + [0.2] * 8 + [0.3] * 9 + [0.4] * 76)
-    bins = declare_bins(values)
+    bins = make_bins(values)
 
     for value in (0.1, 0.2, 0.3, 0.4):
         counted = count_numeric(values.filter(values == value), bins.edges)
@@ -50,12 +50,12 @@ def test_equal_values_are_never_split_between_bins() -> None:
 
 
 def test_a_constant_column_has_a_place_for_any_other_value() -> None:
-    bins = declare_bins(pl.Series("num_outbound_cmds", [0] * 50))
+    bins = make_bins(pl.Series("num_outbound_cmds", [0] * 50))
 
     assert count_numeric(pl.Series([0, 0, 0, 1, -1]), bins.edges).tolist() == [1, 3, 1, 0]
 
 
-def test_a_constant_column_that_stays_so_has_not_moved() -> None:
+def test_a_constant_column_that_stays_constant_has_not_drifted() -> None:
     stability = compare_counts(
         rows(0, 500, 0, 0), rows(0, 90, 0, 0), effect_size=0.2, confidence=0.999
     )
@@ -66,18 +66,18 @@ def test_a_constant_column_that_stays_so_has_not_moved() -> None:
 
 def test_bins_do_not_depend_on_the_order_of_the_rows() -> None:
     values = pl.Series("count", [5, 1, 3, 3, 9, 0, 0, 0])
-    assert declare_bins(values) == declare_bins(values.reverse())
+    assert make_bins(values) == make_bins(values.reverse())
 
 
 def test_bins_survive_json_exactly() -> None:
-    bins = declare_bins(pl.Series("rate", [0.0] * 50 + [n / 49 for n in range(50)]))
+    bins = make_bins(pl.Series("rate", [0.0] * 50 + [n / 49 for n in range(50)]))
 
     assert NumericBins.model_validate_json(bins.model_dump_json()) == bins
 
 
 def test_unseen_and_rare_categories_share_a_bin() -> None:
     trained = pl.Series("service", ["http"] * 3000 + ["smtp"] * 1999 + ["tftp_u"])
-    bins = declare_bins(trained)
+    bins = make_bins(trained)
 
     assert isinstance(bins, CategoryBins)
     assert bins.levels == ("http", "smtp")
@@ -99,7 +99,7 @@ def test_missing_categories_are_counted_apart() -> None:
     ]
 
 
-def test_equal_shares_give_an_index_near_zero_whatever_the_sizes() -> None:
+def test_equal_shares_give_an_index_near_zero_for_any_sizes() -> None:
     assert shift(rows(5000, 3000, 2000), rows(500, 300, 200)) == pytest.approx(0, abs=1e-5)
 
 
@@ -115,7 +115,7 @@ def test_the_index_of_a_known_shift() -> None:
 
 
 def test_a_flood_of_an_unseen_category_is_drift() -> None:
-    trained = declare_bins(pl.Series("service", ["http", "smtp"] * 500))
+    trained = make_bins(pl.Series("service", ["http", "smtp"] * 500))
     tonight = trained.count(pl.Series(["http", "smtp"] * 350 + ["gopher"] * 300))
 
     assert compare_counts(
@@ -136,7 +136,7 @@ def test_the_threshold_grows_as_the_batch_shrinks() -> None:
     )
 
 
-def test_bins_too_thin_to_judge_are_pooled_and_leave_the_threshold_alone() -> None:
+def test_bins_with_too_few_rows_are_pooled_and_leave_the_threshold_alone() -> None:
     thin = compare_counts(rows(900, 98, 1, 1), rows(90, 8, 1, 1), effect_size=0.0, confidence=0.999)
     pooled = compare_counts(rows(900, 98, 2), rows(90, 8, 2), effect_size=0.0, confidence=0.999)
 
