@@ -69,7 +69,7 @@ DENIED_OBJECT: Final = re.compile(r"permission denied for (\w+) (.+)")
 OWNED_OBJECT: Final = re.compile(r"must be owner of (.+)")
 READING: Final = re.compile(r"\s*(?:SELECT|SHOW|WITH)\b(?!.*\bFOR (?:NO KEY )?UPDATE\b)", re.DOTALL)
 
-STATEMENTS: Final = "docs/operating.md, 'Moving to PostgreSQL', has the statements"
+STATEMENTS: Final = "docs/operating.md, 'PostgreSQL', has the statements"
 
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 """The system's numbers for a full disk, and for a user's full share of it."""
