@@ -20,9 +20,10 @@ from sqlalchemy import Engine
 from benchmarks.data import SEED, TRAIN
 from benchmarks.databases import MODEL, NOW
 from expectations.nsl_kdd import NSL_KDD
-from storage.batches import BatchResult, Delivery, record_delivery
+from storage.batches import BatchResult
 from storage.bulk import SLICE_ROWS
 from storage.claims import Claim, claim
+from storage.deliveries import Delivery, record_delivery
 from storage.scorings import ScoringResult
 from tasks.intake.ingest import IngestOptions
 from tasks.scoring.explain import REASONS_FILE, REASONS_SCHEMA, ExplainOptions, record_of

@@ -22,7 +22,7 @@ from flows.settings import Settings, load_settings
 from flows.training_files import TRAIN_ON, find_labels, list_labelled, require_files
 from storage.claims import lock_folder
 from storage.lake import discard_attempts
-from storage.model_store import discard_unfinished
+from storage.model_files import discard_unfinished
 from tasks.detectors.names import ClassifierName, OneClassName
 from tasks.evaluation.label_columns import LabelChoice, ask_labels, require_normal_labels
 from tasks.features.names import SelectionName

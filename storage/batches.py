@@ -19,11 +19,10 @@ from sqlalchemy import Connection, Engine
 
 from expectations.errors import UsageError
 from storage.claims import Claim, check_fence
-from storage.database import insert_or_update, read, refresh_statistics, write
-from storage.growth import has_new_prefix, record_prefixes, record_replays_of_file
+from storage.database import read, refresh_statistics, write
 from storage.outbox import OutboxEvent, announce
 from storage.replays import insert_corrections
-from storage.schema import batch, delivery, quarantined_row, validation_result
+from storage.schema import batch, quarantined_row, validation_result
 from storage.scorings import ScoringResult, insert_files, replace_live_scoring, require_equal
 from storage.shadows import remove_shadow_scoring
 from storage.text import dump_json, readable
@@ -31,35 +30,6 @@ from storage.text import dump_json, readable
 RECEIVED: Final = "received"
 SCORED: Final = "scored"
 REJECTED: Final = "rejected"
-
-
-class NewPrefixError(Exception):
-    """A content was recorded while another was hashed that may begin with it: look again."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Delivery:
-    """A file that arrived."""
-
-    batch_id: str
-    """SHA-256 of its decompressed bytes, hexadecimal."""
-    contract: str
-    batch_date: date
-    """The night it belongs to, UTC."""
-    source: Path
-    """Where it lies, absolute; its last part is the file name."""
-    size_bytes: int
-    """Of the file as it came."""
-    content_bytes: int
-    """Of the decompressed content."""
-    modified_at: datetime
-    """The file's time of change."""
-    arrived_at: datetime
-    """When it was first seen."""
-    prefixes: tuple[str, ...] = ()
-    """Batches whose content is the beginning of this one."""
-    considered: frozenset[int] | None = None
-    """The sizes of the contents that were considered for it; None if nobody looked."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,83 +124,6 @@ class BatchRejection:
 RECORD_COLUMNS: Final = tuple(batch.c[name] for name in BatchRecord.__dataclass_fields__)
 
 
-def record_delivery(engine: Engine, arrived: Delivery) -> BatchRecord:
-    """Record that a file arrived, and with it the batch it holds.
-
-    The same file, unchanged, is one delivery however often it is recorded. Another name or another
-    time of change with the same content is another delivery of the same batch. A later delivery
-    may correct the date or the contract of a batch for as long as it is not finished.
-
-    Returns:
-        The batch, as it is now.
-
-    Raises:
-        NewPrefixError: a content that this one may begin with was recorded meanwhile.
-    """
-    with write(engine) as connection:
-        if arrived.considered is not None and has_new_prefix(
-            connection, arrived.contract, arrived.content_bytes, arrived.considered
-        ):
-            raise NewPrefixError
-        made = insert_or_update(connection, batch).values(
-            batch_id=arrived.batch_id,
-            contract=arrived.contract,
-            batch_date=arrived.batch_date,
-            file_name=arrived.source.name,
-            size_bytes=arrived.content_bytes,
-            status=RECEIVED,
-            received_at=arrived.arrived_at,
-        )
-        connection.execute(
-            made.on_conflict_do_update(
-                index_elements=[batch.c.batch_id],
-                set_={
-                    "contract": made.excluded.contract,
-                    "batch_date": made.excluded.batch_date,
-                },
-                where=batch.c.status == RECEIVED,
-            )
-        )
-        connection.execute(
-            insert_or_update(connection, delivery)
-            .values(
-                batch_id=arrived.batch_id,
-                file_name=arrived.source.name,
-                source_path=str(arrived.source),
-                size_bytes=arrived.size_bytes,
-                modified_at=arrived.modified_at,
-                arrived_at=arrived.arrived_at,
-            )
-            .on_conflict_do_nothing()
-        )
-        record_prefixes(connection, arrived.batch_id, arrived.prefixes)
-        record_replays_of_file(connection, arrived.batch_id)
-        found = _find(connection, arrived.batch_id)
-    assert found is not None, "just inserted"  # noqa: S101 - our own mistake
-    return found
-
-
-def find_delivery(
-    engine: Engine, source: Path, size_bytes: int, modified_at: datetime
-) -> BatchRecord | None:
-    """Return the batch that a file held when it was last seen, if it has not changed since.
-
-    It spares the hashing of files that stay in the inbox. None: never seen, or changed.
-    """
-    with read(engine) as connection:
-        batch_id: str | None = connection.scalar(
-            sa.select(delivery.c.batch_id)
-            .where(
-                delivery.c.source_path == str(source),
-                delivery.c.modified_at == modified_at,
-                delivery.c.size_bytes == size_bytes,
-            )
-            .order_by(delivery.c.delivery_id.desc())
-            .limit(1)
-        )
-        return None if batch_id is None else _find(connection, batch_id)
-
-
 def find_batch(engine: Engine, batch_id: str) -> BatchRecord:
     """Return a batch as it is now.
 
@@ -238,14 +131,15 @@ def find_batch(engine: Engine, batch_id: str) -> BatchRecord:
         LookupError: no delivery of it is recorded.
     """
     with read(engine) as connection:
-        found = _find(connection, batch_id)
+        found = find_record(connection, batch_id)
     if found is None:
         message = f"There is no batch {batch_id}: record its delivery first."
         raise LookupError(message)
     return found
 
 
-def _find(connection: Connection, batch_id: str) -> BatchRecord | None:
+def find_record(connection: Connection, batch_id: str) -> BatchRecord | None:
+    """Return a batch as the caller's transaction sees it; None if there is no such batch."""
     row = connection.execute(
         sa.select(*RECORD_COLUMNS).where(batch.c.batch_id == batch_id)
     ).one_or_none()

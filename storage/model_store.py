@@ -9,37 +9,20 @@ its canonical content, which the caller computes: equal models are one version, 
 files may differ in times.
 """
 
-import hashlib
-import json
-import re
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
-from uuid import uuid4
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine
 
 from expectations.errors import ModelRefusedError, UsageError
 from storage.database import insert_or_update, read, serialise, write
-from storage.lake import find_altered, hash_file, list_files, sync, write_atomically
+from storage.model_files import VERSION_HEX, find_model_fault, place_model
 from storage.promotions import append_change, list_champions, require_reason
 from storage.schema import model_version
-
-MANIFEST: Final = "manifest.json"
-
-VERSION_HEX: Final = 12
-"""Characters of the content hash in a version's name: 48 bits, short enough to type. Two models
-of one contract that share them are refused, not confused."""
-
-LEFTOVER: Final = re.compile(
-    rf"\.(fit-\w+|\w+-[0-9a-f]{{{VERSION_HEX}}}-(stale-)?[0-9a-f]{{12}})", re.ASCII
-)
-"""Names of the folders in which a model is fitted (``tasks.training.register``), copied or
-replaced."""
 
 FIRST_MODEL: Final = "the first model of its contract"
 
@@ -103,12 +86,12 @@ def register_model(  # noqa: PLR0913 - the facts of a version, each named at the
         if known is not None and known.content_hash != content_hash:
             message = f"Cannot register model {version}: another content has that name already."
             raise ModelRefusedError(message)
-        if known is not None and find_fault(models / version, known.manifest_hash) is None:
+        if known is not None and find_model_fault(models / version, known.manifest_hash) is None:
             return known
         facts = {
             "contract": contract,
             "content_hash": content_hash,
-            "manifest_hash": _place(folder, models / version, contract, content_hash),
+            "manifest_hash": place_model(folder, models / version, contract, content_hash),
             "registered_at": registered_at,
             "rows_trained": rows_trained,
             "training": dict(training),
@@ -129,47 +112,6 @@ def register_model(  # noqa: PLR0913 - the facts of a version, each named at the
         registered = _find(connection, version)
     assert registered is not None, "just inserted"  # noqa: S101 - our own mistake
     return registered
-
-
-def _place(folder: Path, target: Path, contract: str, content_hash: str) -> str:
-    """Copy a model's files and their manifest into the store in one rename.
-
-    Returns:
-        The SHA-256 of the manifest.
-    """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    attempt = target.with_name(f".{target.name}-{uuid4().hex[:12]}")
-    try:
-        shutil.copytree(folder, attempt, ignore=shutil.ignore_patterns(MANIFEST))
-        attempt.chmod(target.parent.stat().st_mode)  # a temporary folder lets nobody else in
-        files = {name: hash_file(attempt / name) for name in list_files(attempt)}
-        for name in files:
-            sync(attempt / name)
-        manifest = json.dumps(
-            {"contract": contract, "content_hash": content_hash, "files": files}, indent=1
-        ).encode()
-        write_atomically(attempt / MANIFEST, manifest)
-        if target.exists():
-            stale = target.with_name(f".{target.name}-stale-{uuid4().hex[:12]}")
-            target.rename(stale)
-            shutil.rmtree(stale)
-        attempt.rename(target)
-        sync(target.parent)
-    except BaseException:
-        shutil.rmtree(attempt, ignore_errors=True)
-        raise
-    return hashlib.sha256(manifest).hexdigest()
-
-
-def discard_unfinished(models: Path) -> None:
-    """Remove what a killed training left in the store; only for one that knows it is alone.
-
-    Versions are left alone, and so is whatever else lies there.
-    """
-    if models.is_dir():
-        for folder in models.iterdir():
-            if LEFTOVER.fullmatch(folder.name):
-                shutil.rmtree(folder, ignore_errors=True)
 
 
 def list_versions(engine: Engine) -> list[ModelVersion]:
@@ -203,7 +145,7 @@ def load_verified(engine: Engine, models: Path, version: str) -> Path:
 def _require_intact(models: Path, known: ModelVersion, so_far: str) -> Path:
     """Return a version's folder; refuse it if a file differs, and say what was done so far."""
     folder = models / known.version
-    fault = find_fault(folder, known.manifest_hash)
+    fault = find_model_fault(folder, known.manifest_hash)
     if fault is not None:
         message = (
             f"Refused model {known.version}: {fault} (in {folder}). Restore the folder from a"
@@ -211,18 +153,6 @@ def _require_intact(models: Path, known: ModelVersion, so_far: str) -> Path:
         )
         raise ModelRefusedError(message)
     return folder
-
-
-def find_fault(folder: Path, manifest_hash: str) -> str | None:
-    """Say what is wrong with a stored model; None if nothing is."""
-    path = folder / MANIFEST
-    if not path.is_file():
-        return f"{MANIFEST} is missing"
-    manifest = path.read_bytes()
-    if hashlib.sha256(manifest).hexdigest() != manifest_hash:
-        return f"{MANIFEST} is not the one that was registered"
-    registered: dict[str, str] = json.loads(manifest)["files"]
-    return find_altered(folder, registered, MANIFEST, "it was registered")
 
 
 def champion(engine: Engine, contract: str) -> ModelVersion:

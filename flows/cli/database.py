@@ -11,14 +11,10 @@ from dataclasses import asdict
 from flows.cli.printing import print_json, say
 from flows.cli.tables import show_rows
 from flows.settings import Settings
-from storage.check import (
-    Problem,
-    check_lake,
-    check_models,
-    check_tables,
-    check_work,
-    is_damaged,
-)
+from storage.check.files import check_lake, check_models
+from storage.check.problem import Problem
+from storage.check.tables import check_tables, is_damaged
+from storage.check.work import check_work
 from storage.database import connect, name_database
 from storage.revisions import require_schema, status, upgrade
 from tasks.wording import plural

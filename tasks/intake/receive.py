@@ -14,13 +14,8 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from storage.batches import (
-    BatchRecord,
-    Delivery,
-    NewPrefixError,
-    find_delivery,
-    record_delivery,
-)
+from storage.batches import BatchRecord
+from storage.deliveries import Delivery, NewPrefixError, find_delivery, record_delivery
 from storage.growth import SHORTEST_PREFIX_BYTES, PossiblePrefix, find_possible_prefixes
 from storage.replays import ReplayTarget
 from storage.text import storable

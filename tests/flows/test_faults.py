@@ -35,7 +35,7 @@ from flows import batch
 from flows.cli.database import check_all
 from flows.settings import load_settings
 from storage import schema
-from storage.check import Problem
+from storage.check.problem import Problem
 from storage.column_types import UtcTime
 from storage.database import connect
 from storage.lake import find_fault, run_stage
@@ -155,7 +155,7 @@ def assert_finished(home: Path, source: Path, expected: Rows) -> None:
         Problem(
             severity="note",
             subject="outbox",
-            problem="1 events were not yet taken by a Prefect server",
+            problem="1 events have not been sent to a Prefect server",
             advice="nothing: the next night sends them",
         )
     ]

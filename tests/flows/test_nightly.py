@@ -13,9 +13,10 @@ from sqlalchemy import Engine
 
 from flows import batch
 from flows.nightly import nightly
-from storage.batches import BatchRejection, Delivery, record_delivery, reject_batch
+from storage.batches import BatchRejection, reject_batch
 from storage.claims import claim
 from storage.database import connect
+from storage.deliveries import Delivery, record_delivery
 from storage.lake import batch_folder
 from storage.queries import batch_rows, flagged_rows, quarantine_rows
 from storage.schema import outbox, prediction, run, scoring

@@ -18,8 +18,9 @@ from typing import Final
 from polars.exceptions import PolarsError
 
 from expectations.errors import NoctuleError
-from storage.batches import commit_batch, find_delivery, record_delivery, reject_batch
+from storage.batches import commit_batch, reject_batch
 from storage.claims import Claim, ClaimLostError, OvertakenError, claim
+from storage.deliveries import find_delivery, record_delivery
 from storage.growth import find_possible_prefixes
 from storage.lake import batch_folder, discard_attempts, run_stage
 from storage.outbox import PendingEvent, mark_published, pending_events

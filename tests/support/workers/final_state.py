@@ -15,7 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from storage.check import check_lake, check_models, check_tables
+from storage.check.files import check_lake, check_models
+from storage.check.tables import check_tables
 from tests.support.workers.batch_work import BatchWork, Observations
 from tests.support.workers.example_batches import ARRIVED, MODELS, ExampleBatch
 from tests.support.workers.partial_results import find_partial_batches

@@ -11,14 +11,9 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import Engine, Table
 
-from storage.batches import (
-    BatchResult,
-    Delivery,
-    ExpectationResult,
-    commit_batch,
-    record_delivery,
-)
+from storage.batches import BatchResult, ExpectationResult, commit_batch
 from storage.claims import claim
+from storage.deliveries import Delivery, record_delivery
 from storage.model_store import ModelVersion, register_model
 from storage.outbox import OutboxEvent
 from storage.schema import metadata

@@ -11,16 +11,9 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 
 from expectations.errors import NoctuleError, UsageError
 from storage import schema
-from storage.batches import (
-    BatchRecord,
-    BatchRejection,
-    commit_batch,
-    find_batch,
-    find_delivery,
-    record_delivery,
-    reject_batch,
-)
+from storage.batches import BatchRecord, BatchRejection, commit_batch, find_batch, reject_batch
 from storage.claims import ClaimLostError
+from storage.deliveries import find_delivery, record_delivery
 from storage.outbox import OutboxEvent
 
 DATABASES = ("sqlite", "postgresql", "postgresql15")

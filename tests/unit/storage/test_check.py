@@ -12,17 +12,12 @@ import sqlalchemy as sa
 from pydantic import BaseModel
 
 from storage import schema
-from storage.check import (
-    Problem,
-    check_lake,
-    check_models,
-    check_tables,
-    check_work,
-    is_damaged,
-)
+from storage.check.files import check_lake, check_models
+from storage.check.problem import BY_HAND, RESTORE, Problem
+from storage.check.tables import check_tables, is_damaged
+from storage.check.work import check_work
 from storage.claims import claim
 from storage.database import DATABASE_FILE, connect, write
-from storage.invariants import BY_HAND, RESTORE
 from storage.lake import batch_folder, run_stage
 from storage.outbox import mark_published, pending_events
 from storage.replays import find_target, record_replay
@@ -114,7 +109,9 @@ def test_a_batch_that_was_not_finished_is_noted_with_the_command_to_run(
         f"batch {BATCH_ID}": "run it again: noctule run /inbox/night.csv",
         f"batch {'c' * 64}": """run it again: noctule run '/in box/o'"'"'clock.csv'""",
     }
-    assert {one.problem for one in noted} == {"it came at 2026-11-21 04:30 UTC and is not finished"}
+    assert {one.problem for one in noted} == {
+        "it arrived at 2026-11-21 04:30 UTC and is not finished"
+    }
 
 
 def test_a_replay_that_was_not_finished_is_noted_with_its_own_command(
@@ -152,7 +149,7 @@ def test_a_replay_of_which_nothing_is_open_any_more_needs_nothing(
     with write(example.engine) as connection:
         connection.execute(sa.delete(schema.quarantined_row))
     (noted,) = check_work(example.engine, tmp_path)
-    assert noted.advice == "nothing: its rows were scored by another batch since"
+    assert noted.advice == "nothing: another batch has scored its rows since"
 
 
 def test_a_batch_whose_delivery_is_lost_is_noted_all_the_same(
@@ -177,12 +174,12 @@ def test_a_run_that_was_killed_is_noted_and_one_that_lives_is_not(
 ) -> None:
     example.commit(events=())
     with open_run(example.engine, "nightly", NOW):
-        pass  # ends without a word
+        pass  # ends without closing its row
     (killed,) = example.read(schema.run)
     with open_run(example.engine, "train", NOW) as run_id:
         (noted,) = check_work(example.engine, tmp_path)
         assert (noted.severity, noted.subject) == ("note", f"run {killed['run_id']}")
-        assert noted.problem == "this run of nightly ended without a word"
+        assert noted.problem == "this run of nightly ended without recording how"
         finish_run(example.engine, run_id, "completed", "", LATER)
 
 
@@ -192,7 +189,7 @@ def test_events_that_wait_are_noted_until_they_are_sent(
     example.commit()
     (noted,) = check_work(example.engine, tmp_path)
     assert (noted.severity, noted.subject) == ("note", "outbox")
-    assert noted.problem == "1 events were not yet taken by a Prefect server"
+    assert noted.problem == "1 events have not been sent to a Prefect server"
     sent = [event.outbox_id for event in pending_events(example.engine)]
     mark_published(example.engine, sent, LATER)
     assert list(check_work(example.engine, tmp_path)) == []
@@ -244,7 +241,7 @@ def test_what_lies_among_the_models_and_is_none_is_noted(example: SimpleNamespac
     strange.mkdir()
     assert models_of(example) == [
         ("note", str(left), "left by a training that was killed"),
-        ("note", str(strange), "no model known here"),
+        ("note", str(strange), "the database does not know this model"),
     ]
 
 
@@ -357,7 +354,7 @@ def test_what_a_killed_run_left_and_a_batch_of_another_database_are_noted(
     strange.mkdir()
     assert lake_of(example, lake) == [
         ("note", str(left), "left by a run that was killed"),
-        ("note", str(strange), "the lake has a batch that the database does not know"),
+        ("note", str(strange), "the database does not know this batch of the lake"),
     ]
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from expectations.errors import UsageError
 from storage.batches import BatchRejection, reject_batch
-from storage.check import check_tables
+from storage.check.tables import check_tables
 from storage.dismissals import dismiss
 from storage.queries import batch_rows, open_rejection_rows
 from storage.replays import find_target, record_replay

@@ -6,15 +6,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from storage.batches import (
-    BatchRejection,
-    NewPrefixError,
-    commit_batch,
-    find_batch,
-    reject_batch,
-)
+from storage.batches import BatchRejection, commit_batch, find_batch, reject_batch
 from storage.claims import OvertakenError, claim
 from storage.database import read
+from storage.deliveries import NewPrefixError
 from storage.growth import KnownRows, PossiblePrefix, find_known, find_possible_prefixes
 from storage.replays import find_target, record_replay
 from storage.schema import batch

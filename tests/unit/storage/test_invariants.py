@@ -14,16 +14,12 @@ from sqlalchemy.exc import DBAPIError
 
 from storage import schema
 from storage.batches import BatchRejection, reject_batch
-from storage.check import (
-    EXAMPLES,
-    check_rows,
-    check_tables,
-    check_work,
-)
+from storage.check.problem import BY_HAND
+from storage.check.tables import EXAMPLES, INVARIANTS, check_rows, check_tables
+from storage.check.work import check_work
 from storage.claims import claim
 from storage.database import connect
 from storage.dismissals import dismiss
-from storage.invariants import BY_HAND, INVARIANTS
 from storage.model_store import promote, rollback
 from storage.replays import find_target, record_replay
 from storage.revisions import upgrade
@@ -48,7 +44,7 @@ from tests.unit.storage.breaks import (
 )
 from tests.unit.storage.conftest import LATER, NOW, commit, deliver, example_result, register
 
-RULES_BY_NAME = {rule.name: rule for rule in INVARIANTS}
+INVARIANTS_BY_NAME = {one.name: one for one in INVARIANTS}
 
 
 # A database with one of everything
@@ -168,12 +164,12 @@ def checks_of(table: sa.Table) -> list[str]:
     return [str(check.name) for check in table.constraints if isinstance(check, sa.CheckConstraint)]
 
 
-# Every rule
+# Every invariant
 
 
-def test_every_rule_is_broken_here() -> None:
-    assert len(RULES_BY_NAME) == len(INVARIANTS), "each has a name of its own"
-    assert {broken.rule for broken in BREAKS} == set(RULES_BY_NAME)
+def test_every_invariant_is_broken_here() -> None:
+    assert len(INVARIANTS_BY_NAME) == len(INVARIANTS), "names are unique"
+    assert {broken.invariant for broken in BREAKS} == set(INVARIANTS_BY_NAME)
 
 
 def test_a_batch_of_every_kind_is_sound(filled: Engine, tmp_path: Path) -> None:
@@ -181,12 +177,12 @@ def test_a_batch_of_every_kind_is_sound(filled: Engine, tmp_path: Path) -> None:
     assert list(check_work(filled, tmp_path)) == []
 
 
-@pytest.mark.parametrize("broken", BREAKS, ids=lambda broken: broken.rule)
-def test_what_breaks_a_rule_is_found_and_named(filled: Engine, broken: Break) -> None:
+@pytest.mark.parametrize("broken", BREAKS, ids=lambda broken: broken.invariant)
+def test_what_breaks_an_invariant_is_found_and_named(filled: Engine, broken: Break) -> None:
     with lawless(filled) as connection:
         limited = connection.scalar(sa.select(of_batch(LIMITED)))
         for statement in broken.statements:
-            if RULES_BY_NAME[broken.rule].dialect not in {None, filled.dialect.name}:
+            if INVARIANTS_BY_NAME[broken.invariant].dialect not in {None, filled.dialect.name}:
                 with pytest.raises(DBAPIError, match="invalid input syntax for type json"):
                     connection.execute(statement)
                 return
@@ -217,11 +213,11 @@ def test_what_is_broken_everywhere_is_listed_so_far(filled: Engine) -> None:
 @pytest.mark.parametrize(
     ("kind", "version", "problem"),
     [
-        ("rollback", MODEL, f"it rolls nsl_kdd back to {MODEL}, and the champion before was none"),
+        ("rollback", MODEL, f"it rolls nsl_kdd back to {MODEL}, but the champion before was none"),
         (
             "rollback",
             "other",
-            "it rolls nsl_kdd back to other, and the champion before was none",
+            "it rolls nsl_kdd back to other, but the champion before was none",
         ),
     ],
 )
@@ -236,7 +232,7 @@ def test_a_rollback_that_leads_nowhere_is_found(
         found = list(check_rows(connection))
     assert [(one.severity, one.subject, one.problem) for one in found] == [
         ("error", "promotion 99", problem),
-        ("error", "contract nsl_kdd", "it has models and no champion"),
+        ("error", "contract nsl_kdd", "it has models but no champion"),
     ]
 
 
@@ -244,7 +240,7 @@ def test_models_without_a_champion_are_found_with_the_way_out(filled: Engine) ->
     with lawless(filled) as connection:
         connection.execute(add(schema.model_version, **{**OTHER_MODEL, "contract": "zeek"}))
         (found,) = check_rows(connection)
-    assert (found.subject, found.problem) == ("contract zeek", "it has models and no champion")
+    assert (found.subject, found.problem) == ("contract zeek", "it has models but no champion")
     assert found.advice == "choose one: noctule promote VERSION --reason WHY"
 
 

@@ -18,7 +18,8 @@ from sqlalchemy import Engine
 
 from expectations.errors import UsageError
 from storage.batches import find_batch
-from storage.check import check_tables, check_work
+from storage.check.tables import check_tables
+from storage.check.work import check_work
 from storage.claims import claim
 from storage.database import connect, write
 from storage.growth import KnownRows

@@ -9,13 +9,8 @@ import pytest
 
 from expectations.errors import ModelRefusedError, UsageError
 from storage import schema
-from storage.model_store import (
-    champion,
-    discard_unfinished,
-    load_verified,
-    promote,
-    rollback,
-)
+from storage.model_files import discard_unfinished
+from storage.model_store import champion, load_verified, promote, rollback
 
 FIRST, SECOND, THIRD = (f"nsl_kdd-{digit * 12}" for digit in "abc")
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from storage import schema
 from storage.batches import commit_batch, find_batch
-from storage.check import check_tables
+from storage.check.tables import check_tables
 from storage.claims import ClaimLostError
 from storage.decisions import Decision, store_decisions
 from storage.model_store import champion

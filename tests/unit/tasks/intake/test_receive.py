@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from storage.batches import find_delivery
+from storage.deliveries import find_delivery
 from tasks.intake import receive
 from tasks.intake.content import (
     ContentHash,

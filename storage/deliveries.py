@@ -1,0 +1,123 @@
+"""Deliveries: files that arrived, and the batch that each of them holds.
+
+Belongs here: recording a delivery, and recognising one that was seen before. Does not belong here:
+what becomes of the batch (``storage.batches``), or finding files (``tasks.intake.receive``).
+"""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy import Engine
+
+from storage.batches import RECEIVED, BatchRecord, find_record
+from storage.database import insert_or_update, read, write
+from storage.growth import has_new_prefix, record_prefixes, record_replays_of_file
+from storage.schema import batch, delivery
+
+
+class NewPrefixError(Exception):
+    """A content was recorded while another was hashed that may begin with it: look again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivery:
+    """A file that arrived."""
+
+    batch_id: str
+    """SHA-256 of its decompressed bytes, hexadecimal."""
+    contract: str
+    batch_date: date
+    """The night it belongs to, UTC."""
+    source: Path
+    """Where it lies, absolute; its last part is the file name."""
+    size_bytes: int
+    """Of the file as it came."""
+    content_bytes: int
+    """Of the decompressed content."""
+    modified_at: datetime
+    """The file's time of change."""
+    arrived_at: datetime
+    """When it was first seen."""
+    prefixes: tuple[str, ...] = ()
+    """Batches whose content is the beginning of this one."""
+    considered: frozenset[int] | None = None
+    """The sizes of the contents that were considered for it; None if nobody looked."""
+
+
+def record_delivery(engine: Engine, arrived: Delivery) -> BatchRecord:
+    """Record that a file arrived, and with it the batch it holds.
+
+    The same file, unchanged, is one delivery however often it is recorded. Another name or another
+    time of change with the same content is another delivery of the same batch. A later delivery
+    may correct the date or the contract of a batch for as long as it is not finished.
+
+    Returns:
+        The batch, as it is now.
+
+    Raises:
+        NewPrefixError: a content that this one may begin with was recorded meanwhile.
+    """
+    with write(engine) as connection:
+        if arrived.considered is not None and has_new_prefix(
+            connection, arrived.contract, arrived.content_bytes, arrived.considered
+        ):
+            raise NewPrefixError
+        made = insert_or_update(connection, batch).values(
+            batch_id=arrived.batch_id,
+            contract=arrived.contract,
+            batch_date=arrived.batch_date,
+            file_name=arrived.source.name,
+            size_bytes=arrived.content_bytes,
+            status=RECEIVED,
+            received_at=arrived.arrived_at,
+        )
+        connection.execute(
+            made.on_conflict_do_update(
+                index_elements=[batch.c.batch_id],
+                set_={
+                    "contract": made.excluded.contract,
+                    "batch_date": made.excluded.batch_date,
+                },
+                where=batch.c.status == RECEIVED,
+            )
+        )
+        connection.execute(
+            insert_or_update(connection, delivery)
+            .values(
+                batch_id=arrived.batch_id,
+                file_name=arrived.source.name,
+                source_path=str(arrived.source),
+                size_bytes=arrived.size_bytes,
+                modified_at=arrived.modified_at,
+                arrived_at=arrived.arrived_at,
+            )
+            .on_conflict_do_nothing()
+        )
+        record_prefixes(connection, arrived.batch_id, arrived.prefixes)
+        record_replays_of_file(connection, arrived.batch_id)
+        found = find_record(connection, arrived.batch_id)
+    assert found is not None, "just inserted"  # noqa: S101 - our own mistake
+    return found
+
+
+def find_delivery(
+    engine: Engine, source: Path, size_bytes: int, modified_at: datetime
+) -> BatchRecord | None:
+    """Return the batch that a file held when it was last seen, if it has not changed since.
+
+    It spares the hashing of files that stay in the inbox. None: never seen, or changed.
+    """
+    with read(engine) as connection:
+        batch_id: str | None = connection.scalar(
+            sa.select(delivery.c.batch_id)
+            .where(
+                delivery.c.source_path == str(source),
+                delivery.c.modified_at == modified_at,
+                delivery.c.size_bytes == size_bytes,
+            )
+            .order_by(delivery.c.delivery_id.desc())
+            .limit(1)
+        )
+        return None if batch_id is None else find_record(connection, batch_id)
