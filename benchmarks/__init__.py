@@ -1,1 +1,1 @@
-"""What the README's figures come from: tables of medians and ratios, never a test."""
+"""Prints the figures of ``docs/benchmarks.md``: tables of medians and ratios. No tests."""

@@ -1,4 +1,4 @@
-"""Prints the README's figures: ``make bench``, or ``python -m benchmarks night plain help``.
+"""Prints the figures of ``docs/benchmarks.md``: ``make bench``, or ``python -m benchmarks PART``.
 
 Belongs here: which parts there are, and those about whole nights. The parts about storing, asking
 and bad lines have modules of their own, which say what is on either side.

@@ -5,13 +5,11 @@ from collections.abc import Collection
 from pathlib import Path
 
 import pytest
-from typer.core import TyperGroup
-from typer.main import get_command
 
-from flows.cli.commands import app
 from flows.settings import PREFIX, Settings
 from storage.schema import metadata
 from storage.views import views
+from tests.support.command_line import find_commands
 
 PAGE = (Path(__file__).parents[2] / "docs" / "glossary.md").read_text("utf-8")
 
@@ -23,27 +21,12 @@ def words(section: str) -> list[str]:
     return [re.sub(r" [A-Z\[-].*", "", row.strip("`")) for row in rows]
 
 
-def command_words(group: TyperGroup, start: str = "noctule") -> set[str]:
-    """Return every command as it is typed."""
-    found: set[str] = set()
-    for name, command in group.commands.items():
-        typed = f"{start} {name}"
-        found |= command_words(command, typed) if isinstance(command, TyperGroup) else {typed}
-    return found
-
-
-def commands() -> set[str]:
-    group = get_command(app)
-    assert isinstance(group, TyperGroup)
-    return command_words(group)
-
-
 @pytest.mark.parametrize(
     ("section", "there"),
     [
         ("Tables", set(metadata.tables)),
         ("Views", {view.name for view in views("sqlite")}),
-        ("Commands", commands()),
+        ("Commands", {" ".join(["noctule", *path]) for path in find_commands()}),
         ("Settings", {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}),
     ],
 )

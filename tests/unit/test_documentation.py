@@ -7,15 +7,12 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine
-from typer.core import TyperCommand, TyperGroup, TyperOption
-from typer.main import get_command
+from typer.core import TyperOption
 
-from flows.cli.commands import app
 from flows.settings import PREFIX, Settings
+from tests.support.command_line import find_commands
 
-Known = dict[tuple[str, ...], TyperCommand]
-
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 QUERIES = ROOT / "docs" / "queries.md"
 PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
@@ -41,24 +38,6 @@ def typed_commands(text: str) -> Iterator[list[str]]:
         found = TYPED.search(line.partition("  #")[0])
         if found:
             yield shlex.split(found[1])
-
-
-def commands(group: TyperGroup, path: tuple[str, ...] = ()) -> Known:
-    """Return every command by its words."""
-    found: Known = {}
-    for name, command in group.commands.items():
-        if isinstance(command, TyperGroup):
-            found |= commands(command, (*path, name))
-        elif isinstance(command, TyperCommand):
-            found[*path, name] = command
-    return found
-
-
-@pytest.fixture(scope="module")
-def known() -> Known:
-    group = get_command(app)
-    assert isinstance(group, TyperGroup)
-    return commands(group)
 
 
 def test_the_readme_shows_the_two_commands_a_newcomer_types() -> None:
@@ -95,7 +74,8 @@ def test_every_setting_shown_exists() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_command_shown_exists_with_its_options(page: Path, known: Known) -> None:
+def test_every_command_shown_exists_with_its_options(page: Path) -> None:
+    known = find_commands()
     for words in typed_commands(page.read_text("utf-8")):
         path = tuple(words[:2]) if tuple(words[:2]) in known else tuple(words[:1])
         assert path in known, f"there is no command noctule {' '.join(words)}"
