@@ -1,0 +1,170 @@
+"""The outcome of one file, made from what the stages returned.
+
+Belongs here: one function for each way in which a batch ends; all are pure. Does not belong here:
+the class (``tasks.reporting.outcomes``), or how an outcome is shown (``tasks.reporting.night``).
+"""
+
+from collections.abc import Mapping
+
+from expectations.errors import InputRejectedError
+from storage.batches import BatchRecord
+from storage.cost import Cost
+from tasks.intake.ingest import IngestSummary
+from tasks.intake.receive import Arrival
+from tasks.reporting.outcomes import FileOutcome
+from tasks.scoring.stage import BatchJob
+from tasks.store import StageSummaries
+from tasks.validation.accept import Refusal
+from tasks.wording import plural
+
+
+def make_unchanged_outcome(
+    known: BatchRecord, arrival: Arrival, *, is_busy: bool, is_open: bool
+) -> FileOutcome:
+    """Return the outcome where there is nothing to do.
+
+    Content that was rejected before fails again, with the same reason, until somebody deals with
+    the rejection. Its rows were counted the first time, and are not counted again.
+
+    Args:
+        known: the batch, as it was after the claim was granted or refused.
+        arrival: the file as it arrived this time.
+        is_busy: whether another run works on the batch.
+        is_open: whether, if it was rejected, nobody has dealt with the rejection.
+    """
+    was_rejected = known.rejection is not None and not is_busy
+    if is_busy:
+        message = "another run is working on it"
+    elif known.file_name != arrival.name:
+        message = f"{known.status} before, as {known.file_name} on {known.batch_date}"
+    else:
+        message = f"{known.status} before, on {known.batch_date}"
+    if was_rejected:
+        settled = "" if is_open else ", and dismissed or scored since"
+        message = f"{message}{settled}: {known.rejection}"
+    return FileOutcome(
+        file_name=arrival.name,
+        batch_date=known.batch_date,
+        status="busy" if is_busy else "known",
+        message=message,
+        exit_code=InputRejectedError.exit_code if was_rejected and is_open else 0,
+        batch_id=known.batch_id,
+    )
+
+
+def make_rejected_outcome(
+    job: BatchJob, arrival: Arrival, refused: Refusal, costs: Mapping[str, Cost]
+) -> FileOutcome:
+    """Return the outcome of a file that was refused whole."""
+    return FileOutcome(
+        file_name=arrival.name,
+        batch_date=arrival.record.batch_date,
+        status="rejected",
+        message=refused.reason,
+        exit_code=InputRejectedError.exit_code,
+        batch_id=job.batch_id,
+        rows_read=refused.rows_read,
+        rows_rejected=refused.rows_read - refused.rows_known,
+        rows_known=refused.rows_known,
+        reports=() if refused.report is None else (job.folder / refused.report,),
+        costs=costs,
+    )
+
+
+def make_known_outcome(
+    job: BatchJob, arrival: Arrival, ingested: IngestSummary, costs: Mapping[str, Cost]
+) -> FileOutcome:
+    """Return the outcome of a new file of which other batches account for every row."""
+    return FileOutcome(
+        file_name=arrival.name,
+        batch_date=arrival.record.batch_date,
+        status="scored",
+        message=f"nothing new: all of its {plural(ingested.rows_read, 'row')} were known",
+        batch_id=job.batch_id,
+        rows_read=ingested.rows_read,
+        rows_known=ingested.rows_known,
+        rows_flagged=0,
+        advisories=arrival.notes,
+        costs=costs,
+    )
+
+
+def make_scored_outcome(
+    job: BatchJob,
+    arrival: Arrival,
+    stages: StageSummaries,
+    usual_rate: float | None,
+    shadow_note: str | None,
+    costs: Mapping[str, Cost],
+) -> FileOutcome:
+    """Return the outcome of a file that was scored.
+
+    Args:
+        job: the batch, and the model that scored it.
+        arrival: the file as it arrived.
+        stages: what the stages returned.
+        usual_rate: the share of rows that earlier nights flagged; None where it is not known.
+        shadow_note: what a reader should know of the shadow's scores; None if there is nothing.
+        costs: of each stage that this run did.
+    """
+    ingested, validated, scored = stages.ingested, stages.validated, stages.scored
+    connections = plural(scored.rows_scored, "connection")
+    return FileOutcome(
+        file_name=arrival.name,
+        batch_date=arrival.record.batch_date,
+        status="scored",
+        message=f"scored {connections}, flagged {scored.rows_flagged:,}",
+        batch_id=job.batch_id,
+        rows_read=ingested.rows_read,
+        rows_scored=scored.rows_scored,
+        rows_quarantined=ingested.rows_unparsed + validated.rows_quarantined,
+        rows_known=ingested.rows_known,
+        rows_flagged=scored.rows_flagged,
+        model_version=job.model_version,
+        operating_point=scored.operating_point,
+        threshold=scored.threshold,
+        target_flag_rate=scored.target_flag_rate,
+        false_positive_rate=scored.false_positive_rate,
+        advisories=_list_notes(job, arrival, stages, usual_rate, shadow_note),
+        drifted=_list_drifted(stages),
+        reports=tuple(job.folder / page for page in _list_pages(stages)),
+        costs=costs,
+    )
+
+
+def _list_notes(
+    job: BatchJob,
+    arrival: Arrival,
+    stages: StageSummaries,
+    usual_rate: float | None,
+    shadow_note: str | None,
+) -> tuple[str, ...]:
+    """List what a reader of the batch should know.
+
+    A selection of quarantined rows is not compared with what a whole file usually is.
+    """
+    ingested, validated, scored = stages.ingested, stages.validated, stages.scored
+    deviation = (
+        None if arrival.is_selection else scored.describe_rate_deviation(usual_rate, job.budget)
+    )
+    return (
+        *arrival.notes,
+        *ingested.notes,
+        *ingested.notes_on_labels,
+        *(note for note in (deviation, shadow_note) if note),
+        *(() if stages.drifted is None else validated.advisories),
+        *scored.notes,
+        *(() if stages.drifted is None else stages.drifted.notes),
+    )
+
+
+def _list_drifted(stages: StageSummaries) -> tuple[str, ...]:
+    """List the columns that have drifted, the score last."""
+    is_score_drifted = stages.drifted is not None and stages.drifted.is_score_drifted
+    return (*stages.columns_drifted, *(["anomaly_score"] if is_score_drifted else []))
+
+
+def _list_pages(stages: StageSummaries) -> list[str]:
+    """List the batch's pages, relative to its folder."""
+    drift_page = None if stages.drifted is None else stages.drifted.report_html
+    return [page for page in (stages.validated.report, drift_page) if page]
