@@ -137,7 +137,7 @@ def gather(
         settings.contract,
         live.version,
         files,
-        judged_nights=settings.judged_nights,
+        test_nights=settings.judged_nights,
         max_rows=settings.retrain_max_rows,
         refused=refused,
     )
@@ -229,7 +229,11 @@ def fit_all(
         for number, (name, options) in enumerate(recipes.items()):
             out = folder / f"{number}"
             out.mkdir()
-            asked = {"recipe": name, "parts": list(gathered.fit), "contract": settings.contract}
+            asked = {
+                "recipe": name,
+                "parts": list(gathered.fit_parts),
+                "contract": settings.contract,
+            }
             futures[name] = runner.submit(
                 fit_challenger_task, {**asked, "options": options, "out": out, "line": line}
             )

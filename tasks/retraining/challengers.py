@@ -1,7 +1,7 @@
-"""Challengers: fitted on the same rows as the champion's recipe, and judged on the same batches.
+"""Challengers: fitted on the rows of the champion's recipe, and compared with it on test rows.
 
-Belongs here: what a retraining does with one recipe. Does not belong here: which recipes there are
-and which rows (``flows.retrain``), or the decision (``tasks.retraining.gate``).
+Belongs here: what a retraining does with one recipe. Does not belong here: which recipes and which
+rows there are (``flows.retrain``), or what decides (``gate``).
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,16 +28,17 @@ from tasks.evaluation.labels import attack_name, family_of, has_labels, is_attac
 from tasks.evaluation.metrics import FlagMetrics, compute_flag_metrics
 from tasks.evaluation.operating_points import choose_threshold
 from tasks.features.row_keys import hash_rows, read_row_keys
-from tasks.retraining.comparison import ComparisonRows, ModelSide, join_held_out_scores
+from tasks.retraining.comparison_rows import ComparisonRows, ModelSide, join_held_out_scores
 from tasks.retraining.gate import GateOptions, GateResult, apply_gate
 from tasks.retraining.parent_pipe import exit_with_parent
 from tasks.task import task
-from tasks.training.fit import HELD_OUT_FILE, FitSummary, fit_model
+from tasks.training.fit import FitSummary, fit_model
+from tasks.training.held_out_table import HeldOutTable
 from tasks.training.options import TrainingOptions
 
 
 class FittedChallenger(BaseModel):
-    """A recipe fitted on the gathered rows, in a folder of its own."""
+    """A recipe fitted on the rows of a retraining, in its own folder."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -48,24 +49,24 @@ class FittedChallenger(BaseModel):
 
 @dataclass(frozen=True)
 class LabelledTestRows:
-    """The latest labelled connections, which no model under comparison was fitted on."""
+    """The latest labelled connections, without those that a compared model was fitted on."""
 
     features: pl.DataFrame
     is_attack: Mask
     """(n_rows,)."""
     family: np.ndarray[tuple[int], np.dtype[np.str_]]
-    """(n_rows,), of an attack whose name is known; else empty."""
+    """(n_rows,), of an attack whose name is known; empty for other rows."""
     alike: npt.NDArray[np.intp]
     """(n_rows,), the same number for rows with the same features."""
     rows_seen: int
-    """Rows that were left out, because a model was fitted on their like."""
+    """Rows left out because a model was fitted on a copy of them."""
     without_keys: tuple[str, ...] = ()
-    """Models of which it is not known which rows they were fitted on."""
+    """Models that do not say which rows they were fitted on."""
 
 
 @dataclass(frozen=True)
 class ModelTestScores:
-    """What a model makes of the judged rows."""
+    """How a model scores and flags the test rows."""
 
     scores: Floats
     """(n_rows,), anomaly scores."""
@@ -76,11 +77,11 @@ class ModelTestScores:
 
 @dataclass(frozen=True)
 class ServedPoint:
-    """The operating point at which models are compared: that of the nights."""
+    """The operating point of the nights, at which models are compared."""
 
     name: OperatingPointName
     rate: float | None = None
-    """Share of normals it is to flag, where the settings ask for one; None for the model's own."""
+    """Share of normal rows it must flag, if the settings name one; None for the model's own."""
 
 
 def fit_challenger(
@@ -91,21 +92,21 @@ def fit_challenger(
     out: Path,
     line: Connection,
 ) -> FittedChallenger:
-    """Fit a recipe in a process of its own, so that one which ends badly ends alone.
+    """Fit a recipe in its own process, so that a crash of one fit stops no other.
 
     Args:
-        recipe: what it is called.
+        recipe: its name.
         parts: Parquet files of accepted, labelled connections.
-        contract: of these.
+        contract: their contract's name.
         options: how the model is fitted.
         out: an existing folder for the model.
-        line: what the process hangs on; see ``parent_pipe``.
+        line: the process ends when its other end closes; see ``parent_pipe``.
 
     Returns:
-        The fitted model; not registered.
+        The fitted model, not yet registered.
 
     Raises:
-        TrainingDataError: it cannot be fitted, with the reason.
+        TrainingDataError: it cannot be fitted; the message says why.
     """
     with ProcessPoolExecutor(
         1, mp_context=get_context("spawn"), initializer=exit_with_parent, initargs=(line,)
@@ -116,12 +117,12 @@ def fit_challenger(
             raise
         except BrokenProcessPool:
             message = (
-                f"Cannot fit {recipe}: its process was killed, perhaps for want of memory. Set "
+                f"Cannot fit {recipe}: its process was killed, perhaps because memory ran out. Set "
                 "NOCTULE_RETRAIN_JOBS or NOCTULE_RETRAIN_MAX_ROWS lower, or leave it out of "
                 "NOCTULE_CHALLENGERS."
             )
             raise TrainingDataError(message) from None
-        except Exception as error:  # of whatever library fits it
+        except Exception as error:  # any error of the library that fits it
             message = f"Cannot fit {recipe}: {type(error).__name__}: {error}"
             raise TrainingDataError(message) from error
     return FittedChallenger(recipe=recipe, folder=out, fit=fit)
@@ -134,12 +135,12 @@ def _fit(parts: list[Path], contract: str, out: Path, options: TrainingOptions) 
 def read_test_rows(
     parts: Sequence[Path], contract: Contract, model_folders: Sequence[Path]
 ) -> LabelledTestRows:
-    """Read labelled connections to evaluate models by, without those that one was fitted on.
+    """Read the labelled test rows, without copies of rows that a compared model was fitted on.
 
     Args:
         parts: accepted connections; a part without labels, and a row without one, is left out.
         contract: names the features, the label and the families.
-        model_folders: of the models under comparison.
+        model_folders: of the models that are compared.
     """
     frames = []
     for part in parts:
@@ -184,49 +185,49 @@ def evaluate_challenger(
     challenger: FittedChallenger,
     baseline: FittedChallenger | None,
     champion: tuple[Path, ModelTestScores],
-    judged: LabelledTestRows,
+    test_rows: LabelledTestRows,
     point: ServedPoint,
     options: GateOptions,
 ) -> GateResult:
-    """Weigh a challenger against the champion on the same evidence.
+    """Compare a challenger with the champion on the same rows, and apply the gate.
 
-    Held-out kinds compare recipes: the champion itself was fitted on every kind, so its recipe is
-    fitted again on the same rows. The latest batches compare the models themselves.
+    Held-out groups of attacks compare recipes: the champion itself was fitted on every group, so
+    its recipe is fitted again on the same rows. The latest batches compare the models themselves.
 
     Args:
         challenger: the model.
         baseline: the champion's recipe on the same rows; None where it could not be fitted.
-        champion: its folder, and what it makes of the judged rows.
-        judged: the latest labelled connections.
+        champion: its folder, and how it scores the test rows.
+        test_rows: the latest labelled connections.
         point: whose flags are compared.
         options: of the gate.
     """
-    evidence = [] if baseline is None else join_fits(baseline, challenger, point)
+    rows = [] if baseline is None else join_fits(baseline, challenger, point)
     folder, before = champion
-    if judged.features.height:
-        after = score_test_rows(challenger.folder, judged, point)
-        evidence.append(
+    if test_rows.features.height:
+        after = score_test_rows(challenger.folder, test_rows, point)
+        rows.append(
             ComparisonRows(
                 source="labelled_batches",
-                is_attack=judged.is_attack,
-                group=judged.family,
+                is_attack=test_rows.is_attack,
+                group=test_rows.family,
                 champion=before.scores,
                 challenger=after.scores,
                 is_flagged_by_champion=before.is_flagged,
                 is_flagged_by_challenger=after.is_flagged,
-                alike=judged.alike,
+                alike=test_rows.alike,
                 points={"champion": before.points, "challenger": after.points},
             )
         )
-    return apply_gate(evidence, options, list_missing_families(folder, challenger.folder))
+    return apply_gate(rows, options, list_missing_families(folder, challenger.folder))
 
 
 def join_fits(
     baseline: FittedChallenger, challenger: FittedChallenger, point: ServedPoint
 ) -> list[ComparisonRows]:
-    """Pair the held-out scores of two fits on the same rows, with what their reports say."""
+    """Join the held-out scores of two fits on the same rows, and add their reported metrics."""
     fits: dict[ModelSide, FittedChallenger] = {"champion": baseline, "challenger": challenger}
-    own, other = (pl.read_parquet(one.folder / HELD_OUT_FILE) for one in fits.values())
+    own, other = (HeldOutTable.read(one.folder) for one in fits.values())
     made_from = challenger.fit.metrics.unknown_made_from
     return [
         replace(
@@ -242,41 +243,36 @@ def join_fits(
     ]
 
 
-def score_test_rows(folder: Path, judged: LabelledTestRows, point: ServedPoint) -> ModelTestScores:
-    """Score the judged rows by a model."""
+def score_test_rows(folder: Path, rows: LabelledTestRows, point: ServedPoint) -> ModelTestScores:
+    """Score and flag the test rows with a model."""
     model = load_model(folder)
-    scores = model.score(judged.features)
-    threshold = choose_threshold(model.card, point.name, rate=point.rate).threshold
-    flags = {
-        name: flag(
-            scores, name, threshold if name == point.name else model.card.thresholds.value(name)
-        )
+    scores = model.score(rows.features)
+    chosen = choose_threshold(model.card, point.name, rate=point.rate).threshold
+    thresholds = {
+        name: chosen if name == point.name else model.card.thresholds.value(name)
         for name in model.card.operating_points
     }
+    flags = {name: flag(scores, name, at).to_numpy() for name, at in thresholds.items()}
     return ModelTestScores(
         scores=scores["anomaly_score"].to_numpy(),
-        is_flagged=flags[point.name].to_numpy(),
+        is_flagged=flags[point.name],
         points={
-            name: compute_flag_metrics(
-                judged.is_attack,
-                flagged.to_numpy(),
-                threshold if name == point.name else model.card.thresholds.value(name),
-            )
-            for name, flagged in flags.items()
+            name: compute_flag_metrics(rows.is_attack, flags[name], at)
+            for name, at in thresholds.items()
         },
     )
 
 
 def list_missing_families(champion: Path, challenger: Path) -> list[str]:
-    """List the families that the champion was taught and a challenger was not.
+    """List the families that the champion was fitted on and a challenger was not.
 
-    One whose files name no attacks was taught none.
+    A model whose files name no attacks was fitted on no family.
     """
-    taught = [read_card(folder) for folder in (champion, challenger)]
-    families = get_contract(taught[0].contract).families or {}
-    before, after = ({family_of(name, families) for name in card.attacks or ()} for card in taught)
+    cards = [read_card(folder) for folder in (champion, challenger)]
+    families = get_contract(cards[0].contract).families or {}
+    before, after = ({family_of(name, families) for name in card.attacks or ()} for card in cards)
     return sorted(before - after)
 
 
-# Not repeated: a fit that failed will fail again.
+# No retry: a fit that failed fails again.
 fit_challenger_task = task(fit_challenger, name="fit challenger")

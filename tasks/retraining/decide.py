@@ -1,7 +1,7 @@
-"""The end of a retraining: every challenger is weighed, registered and decided upon.
+"""The end of a retraining: challengers are evaluated and registered, and the best is promoted.
 
 Belongs here: joining the gate with the model store. Does not belong here: what makes a challenger
-better (``tasks.retraining.gate``), or fitting one (``tasks.retraining.challengers``).
+better (``gate``), or fitting one (``challengers``).
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,11 +32,11 @@ from tasks.training.register import describe_training
 from tasks.wording import OutsideText, plural
 
 WHO = "noctule retrain"
-"""Whose name the history shows."""
+"""Name that the history of champions shows."""
 
 
 class Challenger(BaseModel):
-    """A recipe of a retraining, and what came of it so far."""
+    """A recipe of a retraining, with its fit and the result of the gate."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -44,27 +44,27 @@ class Challenger(BaseModel):
     fitted: FittedChallenger | None = None
     """None where the fit failed."""
     failure: OutsideText | None = None
-    """Why it did."""
-    verdict: GateResult | None = None
-    """None where it failed, and before it is weighed."""
+    """Why it failed."""
+    gate: GateResult | None = None
+    """None where it failed, and before it is evaluated."""
 
 
 class EvaluatedChallengers(BaseModel):
-    """All recipes of a retraining, weighed."""
+    """All recipes of a retraining, evaluated."""
 
     model_config = ConfigDict(frozen=True)
 
-    challenged: tuple[Challenger, ...]
-    rows_judged: int
-    """Labelled connections that judged them."""
+    challengers: tuple[Challenger, ...]
+    rows_tested: int
+    """Labelled connections they were compared on."""
     rows_seen: int
-    """More of those, left out because a model was fitted on their like."""
+    """Further ones, left out because a model was fitted on a copy of them."""
     notes: tuple[str, ...] = ()
-    """What a reader should know of them; a sentence each."""
+    """What a reader should know about them, one sentence each."""
 
 
 class ChallengerDecision(BaseModel):
-    """What became of one challenger."""
+    """The decision on one challenger."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -77,7 +77,7 @@ class ChallengerDecision(BaseModel):
 
 
 class RetrainOutcome(BaseModel):
-    """What a retraining came to."""
+    """The result of a retraining."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -89,11 +89,11 @@ class RetrainOutcome(BaseModel):
     rows_seen: int
     judged_nights: tuple[date, ...]
     notes: tuple[OutsideText, ...]
-    """What could not be used, a sentence each."""
+    """What could not be used, one sentence each."""
 
     @property
     def message(self) -> str:
-        """What came of it, in one line."""
+        """The result in one line."""
         if self.champion_now != self.champion_before:
             return f"{self.champion_now} is champion instead of {self.champion_before}"
         failed = sum(one.decision == "failed" for one in self.decisions)
@@ -102,62 +102,65 @@ class RetrainOutcome(BaseModel):
 
 
 def evaluate_challengers(
-    challenged: Sequence[Challenger],
+    challengers: Sequence[Challenger],
     baseline: str | None,
     champion_folder: Path,
-    gathered: RetrainingRows,
+    found: RetrainingRows,
     contract_name: str,
     point: ServedPoint,
     options: GateOptions,
 ) -> EvaluatedChallengers:
-    """Weigh every fitted challenger against the champion on the same rows.
+    """Compare every fitted challenger with the champion on the same rows, and apply the gate.
 
-    One that cannot be weighed has failed; the others are weighed all the same.
+    A challenger that cannot be compared has failed; the others are compared all the same.
 
     Args:
-        challenged: the recipes, fitted or failed.
-        baseline: which of them is the champion's; None if that is not known.
+        challengers: the recipes, fitted or failed.
+        baseline: the champion's recipe among them; None if it is not known.
         champion_folder: the champion itself.
-        gathered: has the rows to evaluate by.
+        found: has the test rows.
         contract_name: of these.
         point: whose flags are compared.
-        options: of the gate; how many are weighed is counted here.
+        options: of the gate; the number of challengers is counted here.
     """
-    fitted = {one.recipe: one.fitted for one in challenged if one.fitted is not None}
-    judged = read_test_rows(
-        gathered.judged,
+    fitted = {one.recipe: one.fitted for one in challengers if one.fitted is not None}
+    test_rows = read_test_rows(
+        found.test_parts,
         get_contract(contract_name),
         [champion_folder, *(one.folder for one in fitted.values())],
     )
     own = fitted.get(baseline) if baseline is not None else None
-    before = score_test_rows(champion_folder, judged, point)
+    before = score_test_rows(champion_folder, test_rows, point)
     options = options.model_copy(update={"challengers": max(1, len(fitted))})
 
-    def weigh(one: Challenger) -> Challenger:
+    def evaluate(one: Challenger) -> Challenger:
         if one.fitted is None:
             return one
         try:
-            verdict = evaluate_challenger(
-                one.fitted, own, (champion_folder, before), judged, point, options
+            gate = evaluate_challenger(
+                one.fitted, own, (champion_folder, before), test_rows, point, options
             )
-        except Exception as error:  # noqa: BLE001 - of whatever library scores it
+        except Exception as error:  # noqa: BLE001 - any error of the library that scores it
             why = (
                 str(error)
                 if isinstance(error, NoctuleError)
                 else f"{type(error).__name__}: {error}"
             )
             return one.model_copy(
-                update={"fitted": None, "failure": f"Cannot weigh {one.recipe}: {why}"}
+                update={
+                    "fitted": None,
+                    "failure": f"Cannot compare {one.recipe} with the champion: {why}",
+                }
             )
-        return one.model_copy(update={"verdict": verdict})
+        return one.model_copy(update={"gate": gate})
 
     return EvaluatedChallengers(
-        challenged=tuple(weigh(one) for one in challenged),
-        rows_judged=judged.features.height,
-        rows_seen=judged.rows_seen,
+        challengers=tuple(evaluate(one) for one in challengers),
+        rows_tested=test_rows.features.height,
+        rows_seen=test_rows.rows_seen,
         notes=tuple(
-            f"of {name} it is not known which rows it was fitted on: copies of them may evaluate it"
-            for name in judged.without_keys
+            f"{name} does not say which rows it was fitted on: test rows may be copies of them"
+            for name in test_rows.without_keys
         ),
     )
 
@@ -166,20 +169,20 @@ def decide(
     engine: Engine,
     models: Path,
     champion: ModelVersion,
-    weighed: EvaluatedChallengers,
-    gathered: RetrainingRows,
+    evaluated: EvaluatedChallengers,
+    found: RetrainingRows,
     options: Mapping[str, TrainingOptions],
     now: datetime,
 ) -> RetrainOutcome:
-    """Register the challengers, store what became of each, and promote the best, if one is better.
+    """Register the challengers, store a decision on each, and promote the best if one is better.
 
     Args:
         engine: the database.
         models: the model store's folder.
         champion: the version they were compared with.
-        weighed: the challengers.
-        gathered: what they were fitted on.
-        options: how, by recipe.
+        evaluated: the challengers.
+        found: the rows they were fitted on.
+        options: by which they were fitted, by recipe.
         now: the time.
 
     Raises:
@@ -195,23 +198,23 @@ def decide(
             contract=champion.contract,
             content_hash=one.fitted.fit.content_hash,
             rows_trained=one.fitted.fit.rows,
-            training=describe_training(options[one.recipe], gathered.sources),
+            training=describe_training(options[one.recipe], found.sources),
             metrics=one.fitted.fit.metrics.model_dump(mode="json"),
             registered_at=now,
             registered_by=WHO,
         ).version
-        for one in weighed.challenged
+        for one in evaluated.challengers
     ]
-    undone = list_rolled_back(engine, champion.contract)
+    rolled_back = list_rolled_back(engine, champion.contract)
     better = [
         one
-        for one, version in zip(weighed.challenged, versions, strict=True)
-        if one.verdict and one.verdict.is_better and version not in undone
+        for one, version in zip(evaluated.challengers, versions, strict=True)
+        if one.gate and one.gate.is_better and version not in rolled_back
     ]
     best = max(better, key=_surest_gain, default=None)
     decisions = [
-        _decide_one(one, version, champion.version, best, undone)
-        for one, version in zip(weighed.challenged, versions, strict=True)
+        _decide_one(one, version, champion.version, best, rolled_back)
+        for one, version in zip(evaluated.challengers, versions, strict=True)
     ]
     stored = store_decisions(
         engine, models, champion.contract, champion.version, decisions, who=WHO, now=now
@@ -226,20 +229,20 @@ def decide(
                 model_version=one.challenger,
                 decision=one.decision,
                 reason=one.reason,
-                verdict=weighed_one.verdict,
+                verdict=challenger.gate,
             )
-            for one, weighed_one in zip(stored, weighed.challenged, strict=True)
+            for one, challenger in zip(stored, evaluated.challengers, strict=True)
         ),
-        rows_fit=gathered.rows_fit,
-        rows_judged=weighed.rows_judged,
-        rows_seen=weighed.rows_seen,
-        judged_nights=gathered.judged_nights,
-        notes=(*gathered.notes, *weighed.notes),
+        rows_fit=found.rows_fit,
+        rows_judged=evaluated.rows_tested,
+        rows_seen=evaluated.rows_seen,
+        judged_nights=found.test_nights,
+        notes=(*found.notes, *evaluated.notes),
     )
 
 
 def _surest_gain(one: Challenger) -> float:
-    return -1.0 if one.verdict is None else one.verdict.surest_gain
+    return -1.0 if one.gate is None else one.gate.surest_gain
 
 
 def _decide_one(
@@ -247,30 +250,31 @@ def _decide_one(
     version: str | None,
     champion: str,
     best: Challenger | None,
-    undone: Mapping[str, str],
+    rolled_back: Mapping[str, str],
 ) -> Decision:
-    """Say what becomes of a challenger."""
-    evidence = {} if one.verdict is None else one.verdict.model_dump(mode="json")
+    """Decide on one challenger, with the reason."""
+    evidence = {} if one.gate is None else one.gate.model_dump(mode="json")
     decision: Literal["promoted", "refused", "failed"] = "refused"
-    if one.verdict is None or version is None:
+    if one.gate is None or version is None:
         decision, reason = "failed", one.failure or "the fit failed"
     elif version == champion:
         reason = "the same rows and recipe give the champion again"
-    elif version in undone and one.verdict.is_better:
+    elif version in rolled_back and one.gate.is_better:
         reason = (
-            f"it would pass, and was rolled back: {undone[version]!r}. A person may promote it."
+            f"it would pass, and was rolled back: {rolled_back[version]!r}."
+            " A person may promote it."
         )
     elif one is best:
-        decision, reason = "promoted", one.verdict.reason
-    elif one.verdict.is_better and best is not None:
+        decision, reason = "promoted", one.gate.reason
+    elif one.gate.is_better and best is not None:
         reason = f"it would pass, and the gain of {best.recipe} is surer"
     else:
-        reason = one.verdict.reason
+        reason = one.gate.reason
     return Decision(
         recipe=one.recipe, challenger=version, decision=decision, reason=reason, evidence=evidence
     )
 
 
 evaluate_challengers_task = task(evaluate_challengers, name="weigh challengers")
-# Idempotent up to its last transaction, which is one step; a second try finds the versions there.
+# Idempotent up to its last transaction; a second try finds the versions registered.
 decide_task = task(decide, name="decide")

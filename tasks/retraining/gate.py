@@ -1,9 +1,8 @@
-"""The gate: whether a challenger takes the champion's place, and on what evidence.
+"""The gate: the checks that decide whether a challenger takes the champion's place.
 
-Belongs here: the checks that decide. Does not belong here: comparing two models row by row
-(``tasks.retraining.comparison``), making the scores, or changing the champion. A random split never
-speaks for a challenger: on it every model looks good, and the one that memorises looks best. It may
-speak against one.
+Belongs here: the checks. Does not belong here: comparing two models row by row (``comparison``),
+making the scores, or changing the champion. A random split never counts for a challenger: every
+model looks good on it, and the one that memorises looks best. It may count against one.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,32 +11,32 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tasks.retraining.comparison import (
     MATCHED_RATE,
-    ComparisonRows,
     MetricChange,
     ModelComparison,
     compare_models,
 )
+from tasks.retraining.comparison_rows import ComparisonRows
 
 LOST = 0.05
-"""By how much the detection of a family may fall before the family counts as lost, and detection
-as a whole where chance could explain it: a guess, one attack in twenty."""
+"""How far the detection of a family may fall before the family counts as lost, and how far
+detection may fall where chance could explain it. A guess, one attack in twenty."""
 
 KNOWN_LOST = 0.01
-"""By how much detection may fall on a random split: a guess. What finds more that is new may find a
-little less that is known."""
+"""How far detection may fall on a random split. A guess: a model that finds more new attacks may
+find slightly fewer known ones."""
 
 RATE_TOLERANCE = 0.001
-"""By how much the false-positive rate may surely rise: a guess, ten alerts among 10,000
+"""How far the false-positive rate may rise with certainty. A guess, ten alerts among 10,000
 connections."""
 
 RATE_LIMIT = 0.005
-"""And by how much where chance could explain it: a guess, fifty among 10,000."""
+"""How far it may rise where chance could explain it. A guess, fifty alerts among 10,000."""
 
 MIN_ATTACKS = 30
-"""Fewest different attacks that may speak for a challenger: a guess."""
+"""Fewest different attacks that may count for a challenger. A guess."""
 
 MIN_NORMALS = 300
-"""Fewest different normals: three of them make ``MATCHED_RATE``."""
+"""Fewest different normal connections: three of them are ``MATCHED_RATE``."""
 
 
 class GateOptions(BaseModel):
@@ -46,15 +45,15 @@ class GateOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     margin: float = Field(default=0.002, ge=0, lt=1)
-    """By how much its detection must be better, at the lower end of the interval."""
+    """How much better its detection must be, at the lower end of the interval."""
     seed: int = 42
     """Of the bootstrap."""
     challengers: int = Field(default=1, ge=1)
-    """How many are weighed in one decision: the more, the surer each gain must be."""
+    """Challengers in one decision: the more there are, the surer each gain must be."""
 
 
 class GateCheck(BaseModel):
-    """One of the things a challenger must show."""
+    """One of the checks that a challenger must pass."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -64,7 +63,7 @@ class GateCheck(BaseModel):
 
 
 class GateResult(BaseModel):
-    """What the gate says of one challenger."""
+    """The result of the gate for one challenger."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -76,14 +75,15 @@ class GateResult(BaseModel):
 
     @property
     def surest_gain(self) -> float:
-        """The largest lower bound of a gain on evidence that counts: what orders challengers."""
+        """The largest lower bound of a gain among comparisons that count; it ranks challengers."""
         return max(
-            (one.gain.low for one in self.comparisons if counts(one) and one.gain), default=-1.0
+            (one.gain.low for one in self.comparisons if counts_for(one) and one.gain),
+            default=-1.0,
         )
 
 
-def counts(comparison: ModelComparison) -> bool:
-    """Tell whether a comparison may speak for a challenger: enough of it, and no random split."""
+def counts_for(comparison: ModelComparison) -> bool:
+    """Tell whether a comparison may count for a challenger: enough rows, and no random split."""
     return (
         comparison.source != "random_split"
         and comparison.gain is not None
@@ -93,33 +93,34 @@ def counts(comparison: ModelComparison) -> bool:
 
 
 def apply_gate(
-    evidence: Sequence[ComparisonRows], options: GateOptions, untaught: Sequence[str] = ()
+    sources: Sequence[ComparisonRows], options: GateOptions, missing: Sequence[str] = ()
 ) -> GateResult:
     """Decide whether a challenger is better than the champion.
 
-    It must find more attacks by a margin, at the lower end of the interval, on held-out kinds or on
-    the latest labelled batches, and on neither surely fewer; flag no more normals; lose no family
-    anywhere; and have been taught every family that the champion was.
+    On held-out groups or on the latest labelled batches, the challenger must find more attacks by a
+    margin, at the lower end of the interval. It must not find surely fewer on either, flag no more
+    normal connections, lose no family, and be fitted on every family that the champion was fitted
+    on.
 
     Args:
-        evidence: both models on the same rows, a source each; a random split speaks only against.
-        options: the margin, the seed of the bootstrap, and how many are weighed.
-        untaught: families that the champion was taught, and the challenger was not.
+        sources: rows with the scores of both models, by source.
+        options: the margin, the seed of the bootstrap, and how many challengers there are.
+        missing: families that the champion was fitted on and the challenger was not.
 
     Returns:
-        The verdict. Equal evidence and options give an equal one.
+        The result; equal rows and options give an equal one.
     """
-    tests = options.challengers * max(1, sum(one.source != "random_split" for one in evidence))
-    comparisons = tuple(compare_models(one, options.seed, tests) for one in evidence)
-    deciding = [one for one in comparisons if counts(one)]
+    tests = options.challengers * max(1, sum(one.source != "random_split" for one in sources))
+    comparisons = tuple(compare_models(one, options.seed, tests) for one in sources)
+    deciding = [one for one in comparisons if counts_for(one)]
     checks = (
-        _require_evidence(deciding, comparisons),
-        _require_gain(deciding, comparisons, options.margin),
-        _require_no_loss(comparisons),
-        _require_threshold(comparisons),
-        _require_rate(comparisons),
-        _require_families(comparisons),
-        _require_lessons(untaught),
+        _check_sources(deciding, comparisons),
+        _check_gain(deciding, comparisons, options.margin),
+        _check_detection(comparisons),
+        _check_threshold(comparisons),
+        _check_false_positives(comparisons),
+        _check_families(comparisons),
+        _check_missing(missing),
     )
     failed = [check.says for check in checks if not check.is_passed]
     return GateResult(
@@ -130,25 +131,24 @@ def apply_gate(
     )
 
 
-def _require_evidence(
+def _check_sources(
     deciding: Sequence[ModelComparison], every: Sequence[ModelComparison]
 ) -> GateCheck:
-    if deciding:
-        words = " and ".join(one.name for one in deciding)
-        return GateCheck(name="evidence", is_passed=True, says=f"judged on {words}")
     has_split = any(one.source == "random_split" for one in every)
     return GateCheck(
         name="evidence",
-        is_passed=False,
-        says=(
-            f"there is {'only a random split' if has_split else 'nothing'} to evaluate it by: no"
+        is_passed=bool(deciding),
+        says=f"compared on {' and '.join(one.name for one in deciding)}"
+        if deciding
+        else (
+            f"there is {'only a random split' if has_split else 'nothing'} to compare it on: no"
             f" group of attacks could be held out, and no labelled night has {MIN_ATTACKS}"
             f" different attacks and {MIN_NORMALS} different normal connections that are new"
         ),
     )
 
 
-def _require_gain(
+def _check_gain(
     deciding: Sequence[ModelComparison], every: Sequence[ModelComparison], margin: float
 ) -> GateCheck:
     better = [one for one in deciding if one.gain and one.gain.low > margin]
@@ -157,37 +157,39 @@ def _require_gain(
         return GateCheck(
             name="gain", is_passed=True, says=f"it finds more on {best.name}: {_gain(best)}"
         )
-    flattering = [
-        one for one in every if one.source == "random_split" and one.gain and one.gain.low > 0
-    ]
+    is_better_on_split = any(
+        one.source == "random_split" and one.gain and one.gain.low > 0 for one in every
+    )
     said = "; ".join(f"{one.name}: {_gain(one)}" for one in deciding)
-    only = " It is better on a random split only, which does not count." if flattering else ""
+    only = (
+        " It is better on a random split only, which does not count." if is_better_on_split else ""
+    )
     return GateCheck(
         name="gain",
         is_passed=False,
-        says=f"it is not surely better by {margin:.2%}: {said or 'no evidence'}.{only}",
+        says=f"it is not surely better by {margin:.2%}: {said or 'nothing to compare on'}.{only}",
     )
 
 
-def _require_no_loss(every: Sequence[ModelComparison]) -> GateCheck:
+def _check_detection(every: Sequence[ModelComparison]) -> GateCheck:
     def is_worse(one: ModelComparison) -> bool:
         if one.gain is None:
             return False
-        if not counts(one):
+        if not counts_for(one):
             return one.gain.high < 0 and one.gain.value < -KNOWN_LOST
         return one.gain.high < 0 or one.gain.value < -LOST
 
-    return _require(
+    return _check(
         "no loss",
         every,
         is_worse,
         lambda one: f"it finds fewer attacks on {one.name}: {_gain(one)}",
-        "it finds no fewer attacks on any evidence",
+        "it finds no fewer attacks in any comparison",
     )
 
 
-def _require_threshold(every: Sequence[ModelComparison]) -> GateCheck:
-    return _require(
+def _check_threshold(every: Sequence[ModelComparison]) -> GateCheck:
+    return _check(
         "threshold",
         every,
         lambda one: one.f1 is not None and _is_lost(one.f1),
@@ -196,14 +198,14 @@ def _require_threshold(every: Sequence[ModelComparison]) -> GateCheck:
     )
 
 
-def _require_rate(every: Sequence[ModelComparison]) -> GateCheck:
+def _check_false_positives(every: Sequence[ModelComparison]) -> GateCheck:
     def is_worse(one: ModelComparison) -> bool:
         rates = one.false_positives
         return rates is not None and (
             rates.value > RATE_LIMIT or (rates.value > RATE_TOLERANCE and rates.low > 0)
         )
 
-    return _require(
+    return _check(
         "false positives",
         every,
         is_worse,
@@ -214,12 +216,12 @@ def _require_rate(every: Sequence[ModelComparison]) -> GateCheck:
     )
 
 
-def _require_families(every: Sequence[ModelComparison]) -> GateCheck:
+def _check_families(every: Sequence[ModelComparison]) -> GateCheck:
     def lost(one: ModelComparison) -> Mapping[str, MetricChange]:
-        # At its own threshold fewer attacks may be the price of fewer false alarms.
+        # At its own threshold, a model may find fewer attacks because it raises fewer alarms.
         rates = one.false_positives
-        is_price = rates is not None and rates.value < -RATE_TOLERANCE
-        found = (one.families,) if is_price else (one.families_flagged, one.families)
+        raises_fewer = rates is not None and rates.value < -RATE_TOLERANCE
+        found = (one.families,) if raises_fewer else (one.families_flagged, one.families)
         return {
             name: change
             for families in found
@@ -227,7 +229,7 @@ def _require_families(every: Sequence[ModelComparison]) -> GateCheck:
             if _is_lost(change)
         }
 
-    return _require(
+    return _check(
         "families",
         every,
         lambda one: bool(lost(one)),
@@ -235,19 +237,19 @@ def _require_families(every: Sequence[ModelComparison]) -> GateCheck:
             f"it loses attacks of a family on {one.name}: "
             + ", ".join(f"{name} {_points(change)}" for name, change in lost(one).items())
         ),
-        "it loses no family of attack",
+        "it loses no family of attacks",
     )
 
 
-def _require_lessons(untaught: Sequence[str]) -> GateCheck:
+def _check_missing(missing: Sequence[str]) -> GateCheck:
     return GateCheck(
         name="lessons",
-        is_passed=not untaught,
+        is_passed=not missing,
         says=(
-            f"it was taught no attacks of {', '.join(untaught)}, which the champion was: the files"
-            " they were in are not among those it was fitted on"
-            if untaught
-            else "it was taught every family that the champion was"
+            f"it was fitted on no attacks of {', '.join(missing)}, and the champion was: the files"
+            " with those attacks are not among the files it was fitted on"
+            if missing
+            else "it was fitted on every family that the champion was fitted on"
         ),
     )
 
@@ -256,7 +258,7 @@ def _is_lost(change: MetricChange) -> bool:
     return change.value < -LOST and change.high < 0
 
 
-def _require(
+def _check(
     name: str,
     every: Sequence[ModelComparison],
     is_worse: Callable[[ModelComparison], bool],
@@ -268,7 +270,7 @@ def _require(
 
 
 def _gain(comparison: ModelComparison) -> str:
-    """Write both detections and their difference."""
+    """Write both detections and their change."""
     assert comparison.champion is not None  # noqa: S101 - the caller has looked
     assert comparison.challenger is not None  # noqa: S101 - likewise
     return (
@@ -277,8 +279,8 @@ def _gain(comparison: ModelComparison) -> str:
     )
 
 
-def _points(difference: MetricChange | None) -> str:
-    """Write a difference of shares in percentage points, with its interval."""
-    assert difference is not None  # noqa: S101 - the caller has looked
-    low, high = 100 * difference.low, 100 * difference.high
-    return f"{100 * difference.value:+.2f} points (95 %: {low:+.2f} to {high:+.2f})"
+def _points(change: MetricChange | None) -> str:
+    """Write a change of a share in percentage points, with its interval."""
+    assert change is not None  # noqa: S101 - the caller has looked
+    low, high = 100 * change.low, 100 * change.high
+    return f"{100 * change.value:+.2f} points (95 %: {low:+.2f} to {high:+.2f})"

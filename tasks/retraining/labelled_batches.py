@@ -1,4 +1,4 @@
-"""What a retraining fits on and judges by: the labelled connections that lie in the lake.
+"""The labelled connections of the lake: those to fit on, and those to compare models on.
 
 Belongs here: choosing batches and finding their accepted rows. Does not belong here: reading the
 rows, or fitting.
@@ -28,21 +28,21 @@ from tasks.wording import clause, plural
 
 
 class RetrainingRows(BaseModel):
-    """The rows of a retraining, as files."""
+    """The rows of a retraining, as Parquet files."""
 
     model_config = ConfigDict(frozen=True)
 
-    fit: tuple[Path, ...]
-    """Parquet parts to fit on."""
+    fit_parts: tuple[Path, ...]
+    """To fit on."""
     sources: dict[str, str]
-    """Of those: SHA-256 of the content -> the file's name; of the last one, not all rows may be
-    among them."""
-    judged: tuple[Path, ...]
-    """Parquet parts to evaluate by; no model is fitted on them."""
-    judged_nights: tuple[date, ...]
+    """Their SHA-256 of the content -> the file's name; the last file may be used in part."""
+    test_parts: tuple[Path, ...]
+    """To compare models on; no model of the retraining is fitted on them."""
+    test_nights: tuple[date, ...]
     rows_fit: int
-    rows_judged: int
-    """Rows of the files; those without a label and copies of rows fitted on are left out later."""
+    rows_test: int
+    """Rows of the files, among them rows without a label and copies of rows that are fitted on,
+    which are left out later."""
     notes: tuple[str, ...]
     """What could not be used, and why."""
 
@@ -54,50 +54,50 @@ def find_retraining_rows(
     champion: str,
     files: Mapping[str, str],
     *,
-    judged_nights: int,
+    test_nights: int,
     max_rows: int,
     refused: Sequence[str] = (),
 ) -> RetrainingRows:
-    """Find what to fit on and what to evaluate by.
+    """Find the rows to fit on, and the test rows.
 
-    Judged by are the latest nights with labels that the champion was not fitted on. Fitted on are
-    all other labelled nights, the files given, and what the champion was fitted on: the latest
-    first, as far as the limit allows. What cannot be used is left out, and said.
+    The test rows are the latest nights with labels that the champion was not fitted on. All other
+    labelled nights, the files given, and the files that the champion was fitted on are to fit on:
+    the latest first, up to the limit. What cannot be used is left out and noted.
 
     Args:
         engine: the database.
-        lakes: where a batch's folder may lie.
+        lakes: the folders that may hold a batch's folder.
         contract_name: of the batches.
-        champion: the version whose sources count too.
-        files: SHA-256 -> name of further files, which lie in one of the lakes.
-        judged_nights: how many nights are kept to evaluate by.
-        max_rows: most rows to fit on, and to evaluate by; whole parts of files are taken.
-        refused: what is to be said of files that came into no lake.
+        champion: the version whose training files are used too.
+        files: SHA-256 -> name of further files in one of the lakes.
+        test_nights: nights that are kept as test rows.
+        max_rows: most rows to fit on, and most test rows; whole parts of files are taken.
+        refused: notes on files that are in no lake.
 
     Returns:
         The parts.
 
     Raises:
-        TrainingDataError: nothing labelled could be found to fit on.
+        TrainingDataError: no labelled rows to fit on were found.
     """
     contract = get_contract(contract_name)
     sources = training_sources(engine, champion)
     labelled = list_labelled_batches(engine, contract_name)
     notes = list(refused)
-    judged = _Parts(lakes, contract, max_rows, notes)
+    test = _Parts(lakes, contract, max_rows, notes)
     nights: list[date] = []
-    to_judge: dict[str, str] = {}
+    to_test: dict[str, str] = {}
     fresh = [one for one in labelled if one.batch_id not in sources]
     for night, batches in groupby(fresh, key=lambda one: one.night):
-        if len(nights) == judged_nights or judged.is_full:
+        if len(nights) == test_nights or test.is_full:
             break
         of_night = {one.batch_id: one.file_name for one in batches}
-        to_judge |= of_night
-        if judged.take(of_night):
+        to_test |= of_night
+        if test.take(of_night):
             nights.append(night)
     to_fit = {**{one.batch_id: one.file_name for one in labelled}, **files, **sources}
     fit = _Parts(lakes, contract, max_rows, notes)
-    fit.take({key: name for key, name in to_fit.items() if key not in to_judge})
+    fit.take({key: name for key, name in to_fit.items() if key not in to_test})
     if not fit.paths:
         why = f" ({'; '.join(notes)})" if notes else ""
         message = (
@@ -107,12 +107,12 @@ def find_retraining_rows(
         )
         raise TrainingDataError(message)
     return RetrainingRows(
-        fit=tuple(fit.paths),
+        fit_parts=tuple(fit.paths),
         sources=fit.sources,
-        judged=tuple(judged.paths),
-        judged_nights=tuple(nights),
+        test_parts=tuple(test.paths),
+        test_nights=tuple(nights),
         rows_fit=fit.rows,
-        rows_judged=judged.rows,
+        rows_test=test.rows,
         notes=tuple(notes),
     )
 
@@ -125,33 +125,33 @@ class _Parts:
     contract: Contract
     max_rows: int
     notes: list[str]
-    """Gets what is left out, and why."""
+    """What is left out, and why; extended."""
     paths: list[Path] = field(default_factory=list)
     sources: dict[str, str] = field(default_factory=dict)
     rows: int = 0
     is_full: bool = False
 
     def take(self, files: Mapping[str, str]) -> bool:
-        """Take files in order until no more fits; tell whether rows of any were taken.
+        """Take files in order up to the limit; return whether any rows were taken.
 
         Args:
             files: SHA-256 -> name.
         """
         before = self.rows
-        for looked_at, (key, name) in enumerate(files.items()):
+        for done, (key, name) in enumerate(files.items()):
             if self.is_full:
-                more = clause(len(files) - looked_at, "more file", "is", "are")
+                more = clause(len(files) - done, "more file", "is", "are")
                 self.notes.append(f"{more} beyond NOCTULE_RETRAIN_MAX_ROWS")
                 break
             self._take_file(key, name)
         return self.rows > before
 
     def _take_file(self, key: str, name: str) -> None:
-        """Take as many parts of a file as there is room for, from its first on."""
+        """Take the first parts of a file, as many as the limit allows."""
         called = printable(name)
         accepted = self._read_accepted(key)
         if accepted is None:
-            self.notes.append(f"{called} is not whole in the lake any more")
+            self.notes.append(f"{called} is no longer complete in the lake")
             return
         folder, parts = accepted
         unfit = _find_unfit([folder / part.path for part in parts], self.contract)
@@ -178,7 +178,7 @@ class _Parts:
         self.is_full = rest > 0 or self.rows == self.max_rows
 
     def _read_accepted(self, key: str) -> tuple[Path, Sequence[PartFile]] | None:
-        """List the accepted parts of a file, in the first lake that has them whole."""
+        """List the accepted parts of a file, in the first lake that has all of them."""
         for lake in self.lakes:
             folder = batch_folder(lake, self.contract.name, key)
             try:
@@ -191,9 +191,9 @@ class _Parts:
 
 
 def _find_unfit(parts: Sequence[Path], contract: Contract) -> str | None:
-    """Say why no model may be fitted on a file, or judged by it; None if one may."""
+    """Return why a file can be used neither to fit nor to test; None if it can."""
     if not all(has_labels(contract, pl.read_parquet_schema(part).keys()) for part in parts):
-        return "says of no connection whether it is an attack"
+        return "does not say which connections are attacks"
     unclear = find_unclear_labels(parts, contract)
     return None if unclear is None else f"is left out: {unclear}"
 

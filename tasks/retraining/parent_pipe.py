@@ -1,12 +1,12 @@
-"""A line that processes hang on: when nobody holds it any more, they end.
+"""A pipe to the parent process: when the parent closes its end, the worker exits.
 
-Belongs here: ending a process of our own whose work nobody waits for. Does not belong here: the
-work, or the pools that start it.
+Belongs here: ending a worker process that nobody waits for. Does not belong here: its work, or the
+pool that starts it.
 
-A worker of ``ProcessPoolExecutor`` outlives a parent that is killed, for it holds both ends of the
-pipe that it reads; and a parent that is told to end waits for what its workers are at. So each gets
-one end of a further pipe, of which the parent alone has the other. Nothing is ever sent: it closes
-when the parent lets go, or is gone.
+A worker of ``ProcessPoolExecutor`` outlives a parent that is killed, because it holds both ends of
+the pipe that it reads. A parent that is told to end waits until its workers are done. So each
+worker gets one end of another pipe, and only the parent holds the other end. Nothing is sent
+through it. It closes when the parent closes it, or dies.
 """
 
 import os
@@ -20,12 +20,12 @@ from threading import Thread
 
 @contextmanager
 def parent_pipe() -> Iterator[Connection]:
-    """Hold a line for the length of a block, whatever ends it.
+    """Hold a pipe open during a block; it closes however the block ends.
 
     Yields:
-        The end that processes hang on; see ``exit_with_parent``.
+        The workers' end; see ``exit_with_parent``.
     """
-    # Polars has a wait go on after an interrupt: who waits for a fit would hear of it at its end.
+    # Polars makes an interrupted wait continue: the interrupt would only count after the fit.
     signal.siginterrupt(signal.SIGINT, True)  # noqa: FBT003 - its only form
     line, held = Pipe(duplex=False)
     with line, held:
@@ -33,14 +33,14 @@ def parent_pipe() -> Iterator[Connection]:
 
 
 def exit_with_parent(line: Connection) -> None:
-    """End this process, whatever it is at, when nobody holds its line; the initializer of a pool.
+    """Exit this process at once when the parent's end of the pipe closes; initializer of a pool.
 
-    An interrupt at the keyboard reaches it too and is left to the one that holds the line.
+    The worker ignores an interrupt from the keyboard: the parent handles it.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    Thread(target=_end_with, args=(line,), daemon=True).start()
+    Thread(target=_exit_when_closed, args=(line,), daemon=True).start()
 
 
-def _end_with(line: Connection) -> None:
-    line.poll(None)  # until the other end is closed
+def _exit_when_closed(line: Connection) -> None:
+    line.poll(None)  # until the other end closes
     os._exit(1)

@@ -1,7 +1,7 @@
-"""Recipes: what a model is made of, in a word, and how the champion's is read again.
+"""Recipes: short names for training options, such as ``lightgbm+autoencoder``.
 
-Belongs here: from names or stored options to training options. Does not belong here: the names
-(``detectors.names``), or which recipes a retraining fits.
+Belongs here: training options from a recipe, or from the stored options of a model. Does not belong
+here: the names of detectors (``tasks.detectors.names``), or which recipes a retraining fits.
 """
 
 from collections.abc import Mapping
@@ -12,14 +12,14 @@ from tasks.detectors.names import read_recipe
 from tasks.training.options import TrainingOptions
 
 OWN = " (own options)"
-"""What follows a recipe whose options are not the default ones."""
+"""Added to the name of a recipe whose options are not the default ones."""
 
 
 def plan_recipe(recipe: str, seed: int, threads: int) -> TrainingOptions:
-    """Return the training options that a recipe stands for.
+    """Return the training options of a recipe.
 
     Raises:
-        ValueError: it is no recipe.
+        ValueError: there is no such recipe.
     """
     classifier, one_class, selection = read_recipe(recipe)
     return TrainingOptions(
@@ -34,17 +34,17 @@ def plan_recipe(recipe: str, seed: int, threads: int) -> TrainingOptions:
 def plan_again(
     stored: Mapping[str, object], seed: int, threads: int
 ) -> tuple[str, TrainingOptions] | None:
-    """Return the recipe and options that a model was fitted by, for a fit on other rows.
+    """Return the recipe and the options of a stored model, for a fit on other rows.
 
-    Seed and folds are those of today, so that all models of a retraining share their folds.
+    Seed and folds are the current ones, so that all models of a retraining share their folds.
 
     Args:
-        stored: the options as they are kept with the version.
+        stored: the options that are kept with the version.
         seed: of folds, trees and weights.
         threads: used to fit.
 
     Returns:
-        None where they cannot be read: they are another version's.
+        None where this version of Noctule cannot read them.
     """
     try:
         options = TrainingOptions.model_validate(

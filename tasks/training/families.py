@@ -1,7 +1,8 @@
-"""Teaching the second stage: families of attack, and how sure it must be to name one.
+"""The classifier of families: which attacks it is fitted on, and how sure it must be to name one.
 
-Belongs here: which attacks teach it, its probabilities on attacks it had not met, and the cut. Does
-not belong here: the trees (see ``detectors.family``), or whether a connection is flagged.
+Belongs here: its rows, its probabilities on attacks that it was not fitted on, and the probability
+below which it names none. Does not belong here: its trees (``tasks.detectors.family``), or
+whether a connection is flagged.
 """
 
 from dataclasses import dataclass, fields
@@ -11,7 +12,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
 from expectations.contract import Contract
-from tasks.arrays import Floats
+from tasks.arrays import Floats, Mask
 from tasks.detectors.family import (
     FamilyCard,
     FamilyModel,
@@ -24,24 +25,24 @@ from tasks.training.rows import TrainingRows
 from tasks.training.threshold_choice import NOVEL_SHARE
 
 FAMILY_MIN_ROWS = 20
-"""Fewest different attacks that teach a family. A guess: with fewer, the held-out ones say nothing
-of it."""
+"""Fewest different attacks of a family that is named. A guess: with fewer, the held-out ones say
+nothing about it."""
 
 CUT_PRECISION = 0.95
-"""Share of the named connections whose family is to be the right one: a guess. A wrong name sends
-an analyst the wrong way; ``unknown`` costs a minute."""
+"""Share of the named connections whose family must be right. A guess: a wrong name misleads an
+analyst; ``unknown`` costs a minute."""
 
 TEMPERATURES = np.geomspace(0.5, 20.0, 60)
-"""Where the temperature is looked for."""
+"""Temperatures that are tried."""
 
 
 class FamilyMetrics(BaseModel):
-    """How well families are told apart, by trees that had not met the attack.
+    """How well families are told apart, by trees that were not fitted on the attack.
 
-    ``known`` are attacks of a name that taught the trees, of other rows; ``novel`` are attacks of a
-    name that did not. Every name counts the same among the novel, every row among the known. No row
-    is judged by a temperature and a cut that it helped to choose, and no novel name by ones that
-    its rows did.
+    ``known`` attacks have a name that the trees were fitted on, in other rows; ``novel`` attacks
+    have a name that they were not fitted on. Each row counts the same among the known, each name
+    among the novel. No row is assessed by a temperature and a cut that it helped to choose, and no
+    novel name by ones that its rows helped to choose.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -51,15 +52,15 @@ class FamilyMetrics(BaseModel):
     known_named: float
     """Share of known attacks that get a family."""
     known_right: float | None
-    """Share of those whose family is the right one; None where none is named."""
+    """Share of those whose family is right; None where none is named."""
     novel_named: float | None
-    """The same of attacks of a held-out name; None where none could be held out."""
+    """The same for attacks of a held-out name; None where no name could be held out."""
     novel_right: float | None
 
 
 @dataclass(frozen=True)
-class _HeldOut:
-    """Outputs for attacks by trees that had not met them."""
+class _HeldOutOutputs:
+    """Outputs for attacks by trees that were not fitted on them."""
 
     raw: Floats
     """(n, n_families)."""
@@ -67,16 +68,16 @@ class _HeldOut:
     """(n,), the right one."""
     weight: Floats
     """(n,), sums to 1."""
-    is_novel: npt.NDArray[np.bool_]
-    """(n,), whether no attack of the same name taught the trees."""
+    is_novel: Mask
+    """(n,), whether the trees were fitted on no attack of the same name."""
     name: npt.NDArray[np.str_]
     """(n,), of the attack."""
     fold: npt.NDArray[np.intp]
-    """(n,), of its row; a row stands here once as known and perhaps once as novel."""
+    """(n,), of its row. A row occurs once as known, and perhaps once as novel."""
 
-    def only(self, keep: npt.NDArray[np.bool_]) -> "_HeldOut":
+    def filter(self, keep: Mask) -> "_HeldOutOutputs":
         """Return some of them."""
-        return _HeldOut(*(getattr(self, field.name)[keep] for field in fields(self)))
+        return _HeldOutOutputs(*(getattr(self, field.name)[keep] for field in fields(self)))
 
 
 def fit_families(
@@ -87,18 +88,18 @@ def fit_families(
     seed: int,
     threads: int,
 ) -> tuple[FamilyModel, FamilyMetrics] | None:
-    """Fit the second stage on the attacks whose family is known.
+    """Fit the classifier of families on the attacks whose family is known.
 
     Args:
         rows: the training rows.
-        contract: says of which family an attack is, and which technique that is.
+        contract: says which family and which technique an attack belongs to.
         encoder: of the model that serves.
         fold: (n_rows,), each row's fold.
         seed: of the trees.
         threads: used to fit; does not change the result.
 
     Returns:
-        The trees and how good they are; None where fewer than two families could be taught.
+        The classifier and its metrics; None where fewer than two families have enough attacks.
     """
     known = contract.families or {}
     if rows.attacks is None or not known:
@@ -113,10 +114,10 @@ def fit_families(
     )
     if len(families) < 2:  # noqa: PLR2004 - there is nothing to tell apart
         return None
-    teaches = np.isin(of_row, families)
-    ordinal = encoder.encode(rows.features.filter(teaches)).ordinal
-    family = np.searchsorted(np.array(families), of_row[teaches]).astype(np.intp)
-    held_out = _hold_out(ordinal, family, rows.attacks[teaches], fold[teaches], seed, threads)
+    keep = np.isin(of_row, families)
+    ordinal = encoder.encode(rows.features.filter(keep)).ordinal
+    family = np.searchsorted(np.array(families), of_row[keep]).astype(np.intp)
+    held_out = _hold_out(ordinal, family, rows.attacks[keep], fold[keep], seed, threads)
     temperature, cut = _choose(held_out)
     techniques = {one: (contract.techniques or {}).get(one) for one in families}
     card = FamilyCard(
@@ -126,7 +127,7 @@ def fit_families(
         techniques={one: technique for one, technique in techniques.items() if technique},
     )
     booster = fit_trees(ordinal, family, len(families), seed, threads)
-    return FamilyModel(card, booster, threads), _judge(card, held_out)
+    return FamilyModel(card, booster, threads), _assess(card, held_out)
 
 
 def _hold_out(
@@ -136,11 +137,11 @@ def _hold_out(
     fold: npt.NDArray[np.intp],
     seed: int,
     threads: int,
-) -> _HeldOut:
-    """Give every attack to trees that met neither it nor, once, any of its name.
+) -> _HeldOutOutputs:
+    """Compute outputs for each attack by trees fitted without it, and by trees without its name.
 
-    The trees of a fold are taught without its rows and without all attacks of some names: those
-    names are new to them, and the fold's other rows are not. A family keeps at least one name.
+    For each fold, trees are fitted without its rows and without all attacks of some names. Those
+    attacks are novel to the trees; the other rows of the fold are not.
     """
     folds = int(fold.max()) + 1
     group = _deal_names(names, family, folds)
@@ -148,14 +149,13 @@ def _hold_out(
     families = int(family.max()) + 1
     for held_out in range(folds):
         hidden = np.isin(names, [name for name, one in group.items() if one == held_out])
-        taught = (fold != held_out) & ~hidden
-        judged = (fold == held_out) | hidden
-        booster = fit_trees(ordinal[taught], family[taught], families, seed, threads)
-        raw.append(raw_outputs(booster, ordinal[judged], threads))
-        right.append(family[judged])
-        is_novel.append(hidden[judged])
-        label.append(names[judged])
-        folds_of.append(fold[judged])
+        scored = (fold == held_out) | hidden
+        booster = fit_trees(ordinal[~scored], family[~scored], families, seed, threads)
+        raw.append(raw_outputs(booster, ordinal[scored], threads))
+        right.append(family[scored])
+        is_novel.append(hidden[scored])
+        label.append(names[scored])
+        folds_of.append(fold[scored])
     novel, name = np.concatenate(is_novel), np.concatenate(label)
     weight = np.zeros(len(novel))
     share = NOVEL_SHARE if novel.any() else 0.0
@@ -164,7 +164,7 @@ def _hold_out(
     for one in hidden_names:
         of_name = novel & (name == one)
         weight[of_name] = share / len(hidden_names) / of_name.sum()
-    return _HeldOut(
+    return _HeldOutOutputs(
         raw=np.concatenate(raw),
         family=np.concatenate(right),
         weight=weight / weight.sum(),
@@ -177,9 +177,9 @@ def _hold_out(
 def _deal_names(
     names: npt.NDArray[np.str_], family: npt.NDArray[np.intp], folds: int
 ) -> dict[str, int]:
-    """Deal the names of each family to the folds that do without them, the most frequent first.
+    """Deal the names of each family to the folds that leave them out, the most frequent first.
 
-    No fold hides all of a family: one of a single name keeps it.
+    A family that has one name keeps it in every fold, so that no fold leaves out all of a family.
     """
     group: dict[str, int] = {}
     for one in np.unique(family):
@@ -191,7 +191,7 @@ def _deal_names(
     return group
 
 
-def _choose(held_out: _HeldOut) -> tuple[float, float]:
+def _choose(held_out: _HeldOutOutputs) -> tuple[float, float]:
     """Choose the temperature and the cut."""
     temperature = _choose_temperature(held_out)
     chance = probabilities(held_out.raw, temperature)
@@ -199,8 +199,8 @@ def _choose(held_out: _HeldOut) -> tuple[float, float]:
     return temperature, choose_cut(chance.max(axis=1), is_right, held_out.weight)
 
 
-def _choose_temperature(held_out: _HeldOut) -> float:
-    """Choose the temperature under which the right families are likeliest."""
+def _choose_temperature(held_out: _HeldOutOutputs) -> float:
+    """Choose the temperature that gives the right families the highest likelihood."""
     at = np.arange(len(held_out.family))
     losses = [
         -(held_out.weight * np.log(probabilities(held_out.raw, one)[at, held_out.family] + 1e-12))
@@ -209,16 +209,16 @@ def _choose_temperature(held_out: _HeldOut) -> float:
     return float(TEMPERATURES[int(np.argmin([loss.sum() for loss in losses]))])
 
 
-def choose_cut(highest: Floats, is_right: npt.NDArray[np.bool_], weight: Floats) -> float:
-    """Choose the lowest probability from which on enough of the names are right.
+def choose_cut(highest: Floats, is_right: Mask, weight: Floats) -> float:
+    """Choose the lowest probability above which enough of the named families are right.
 
     Args:
         highest: (n,), the probability of the likeliest family.
-        is_right: (n,), whether it is the right one.
+        is_right: (n,), whether that family is the right one.
         weight: (n,), of each attack.
 
     Returns:
-        The cut; above 1 where no cut makes ``CUT_PRECISION`` of the names right.
+        The cut; above 1 where no cut makes ``CUT_PRECISION`` of the named families right.
     """
     order = np.argsort(-highest, kind="stable")
     named = np.cumsum(weight[order])
@@ -228,16 +228,25 @@ def choose_cut(highest: Floats, is_right: npt.NDArray[np.bool_], weight: Floats)
     return float(highest[order][good[-1]]) if len(good) else 2.0
 
 
-def _judge(card: FamilyCard, held_out: _HeldOut) -> FamilyMetrics:
-    """Judge the known rows of each fold, and each novel name, by what the others choose."""
+def _assess(card: FamilyCard, held_out: _HeldOutOutputs) -> FamilyMetrics:
+    """Assess the known rows of each fold, and each novel name, by what the others choose."""
     novel = held_out.is_novel
     is_named, is_right = np.zeros(len(novel), np.bool_), np.zeros(len(novel), np.bool_)
-    for one in np.unique(held_out.fold[~novel]):
-        _judge_some(held_out, held_out.fold == one, ~novel, is_named, is_right)
-    for one in np.unique(held_out.name[novel]):
-        _judge_some(held_out, held_out.name == one, novel, is_named, is_right)
 
-    def share(of: npt.NDArray[np.bool_], among: npt.NDArray[np.bool_]) -> float | None:
+    def name_by_others(hidden: Mask, assessed: Mask) -> None:
+        temperature, cut = _choose(held_out.filter(~hidden))
+        chance = probabilities(held_out.raw[assessed], temperature)
+        is_named[assessed] = chance.max(axis=1) >= cut
+        is_right[assessed] = chance.argmax(axis=1) == held_out.family[assessed]
+
+    for one in np.unique(held_out.fold[~novel]):
+        hidden = held_out.fold == one
+        name_by_others(hidden, hidden & ~novel)
+    for one in np.unique(held_out.name[novel]):
+        hidden = held_out.name == one
+        name_by_others(hidden, hidden & novel)
+
+    def share(of: Mask, among: Mask) -> float | None:
         whole = float(held_out.weight[among].sum())
         return float(held_out.weight[among & of].sum()) / whole if whole else None
 
@@ -249,18 +258,3 @@ def _judge(card: FamilyCard, held_out: _HeldOut) -> FamilyMetrics:
         novel_named=share(is_named, novel),
         novel_right=share(is_right, novel & is_named),
     )
-
-
-def _judge_some(
-    held_out: _HeldOut,
-    hidden: npt.NDArray[np.bool_],
-    of: npt.NDArray[np.bool_],
-    is_named: npt.NDArray[np.bool_],
-    is_right: npt.NDArray[np.bool_],
-) -> None:
-    """Say which of the hidden attacks are named, and rightly, by what the others choose."""
-    judged = hidden & of
-    temperature, cut = _choose(held_out.only(~hidden))
-    chance = probabilities(held_out.raw[judged], temperature)
-    is_named[judged] = chance.max(axis=1) >= cut
-    is_right[judged] = chance.argmax(axis=1) == held_out.family[judged]

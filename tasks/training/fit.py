@@ -1,11 +1,10 @@
-"""Fitting a model: labelled connections in, a model folder out, with the evidence for it.
+"""Fitting a model: labelled connections in, a model folder with its metrics out.
 
-Belongs here: the order of the steps, and the folder. Does not belong here: how each step works (see
-``rows``, ``held_out``, ``calibration``, ``assessment``, ``tasks.detectors``), or which version is
+Belongs here: the order of the steps, and the folder. Does not belong here: how each step works
+(``rows``, ``held_out``, ``calibration``, ``assessment``, ``tasks.detectors``), or which version is
 champion.
 """
 
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from tasks.detectors.model_card import ModelCard, read_card, write_json
 from tasks.detectors.thresholds import Thresholds
 from tasks.drift.measure import build_reference
 from tasks.features.row_keys import RowKeys
-from tasks.training.assessment import TrainingMetrics, assess_fit
+from tasks.training.assessment import assess_fit
 from tasks.training.attack_groups import group_attacks
 from tasks.training.calibration import HeldOutScores, calibrate
 from tasks.training.families import fit_families
@@ -29,15 +28,16 @@ from tasks.training.held_out import score_held_out_groups, score_out_of_fold
 from tasks.training.members import fit_members
 from tasks.training.options import TrainingOptions
 from tasks.training.rows import TrainingRows, assign_folds, read_training_rows
+from tasks.training.steps import StepTimer
+from tasks.training.training_metrics import TrainingMetrics
 
 METRICS_FILE = "metrics.json"
 TRAINING_FILE = "training.json"
 REFERENCE_FOLDER = "reference"
-HELD_OUT_FILE = "evidence.parquet"
 
 
 class FitSummary(BaseModel):
-    """What fitting came to."""
+    """The result of a fit."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -57,21 +57,20 @@ def fit_model(
     contract: Contract,
     out: Path,
     options: TrainingOptions,
-    progress: Callable[[str], None] | None = None,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> FitSummary:
     """Fit a model on labelled connections and write its folder.
 
-    Tails and thresholds come from rows and kinds of attack that the scoring detectors had not seen;
-    the detectors that will serve are then fitted on everything. The metrics come from the same
-    held-out scores, but each row and each kind of attack is judged by tails and thresholds that
+    Tails and thresholds are chosen from rows and groups of attacks that the scoring detectors were
+    not fitted on. The detectors that will serve are then fitted on all rows. The metrics come from
+    the same held-out scores, but each row and each group is assessed by tails and thresholds that
     were chosen without it.
 
     Args:
         parts: Parquet files of accepted connections with their label.
         contract: names the features, the label and the attack families.
-        out: an existing folder; gets the model's content files, the Keras files,
-            ``metrics.json``, ``training.json``, ``evidence.parquet``, ``row_keys.parquet`` and
-            ``reference/``.
+        out: an existing folder; gets the model's content files, the Keras files, ``metrics.json``,
+            ``training.json``, ``evidence.parquet``, ``row_keys.parquet`` and ``reference/``.
         options: how the model is fitted.
         progress: told each step before it is done.
 
@@ -81,48 +80,48 @@ def fit_model(
     Raises:
         TrainingDataError: no label, labels that are not clear, one class only, or too few rows.
     """
-    steps = _Steps(progress)
+    steps = StepTimer(progress)
     steps.begin("reading labelled connections")
     rows = read_training_rows(parts, contract)
     fold = assign_folds(rows, options.folds, options.seed)
-    divisions = group_attacks(rows, contract, options.seed)
+    groupings = group_attacks(rows, contract, options.seed)
 
     steps.begin("scoring held-out rows")
-    out_of_fold = score_out_of_fold(rows, fold, divisions, options, steps.tell)
+    out_of_fold = score_out_of_fold(rows, fold, groupings, options, progress)
     steps.begin("scoring held-out kinds of attack")
-    evidence = [
+    scores = [
         HeldOutScores(
-            rows.is_attack, scores, score_held_out_groups(rows, fold, kinds, options, steps.tell)
+            rows.is_attack, raw, score_held_out_groups(rows, fold, groups, options, progress)
         )
-        for scores, kinds in zip(out_of_fold, divisions, strict=True)
+        for raw, groups in zip(out_of_fold, groupings, strict=True)
     ]
     everything = np.ones(rows.count, dtype=np.bool_)
-    calibration = calibrate(evidence[0], everything)
+    calibration = calibrate(scores[0], everything)
 
     steps.begin("fitting on all rows")
     members = fit_members(rows, everything, options)
     encoder, one_class = members[-1].encoder, members[-1]
     steps.begin("telling families of attack apart")
-    categories = fit_families(rows, contract, encoder, fold, options.seed, options.threads)
+    model_of_families, family_metrics = fit_families(
+        rows, contract, encoder, fold, options.seed, options.threads
+    ) or (None, None)
     card = ModelCard(
         contract=contract.name,
         thresholds=calibration.thresholds,
         typical=encoder.find_typical(rows.features.filter(~rows.is_attack)),
         attacks=None if rows.attacks is None else name_attacks(rows),
     )
-    category, category_metrics = categories or (None, None)
-    model = Model(card, encoder, members, calibration.tails, category)
-    model.save(out)
+    Model(card, encoder, members, calibration.tails, model_of_families).save(out)
     history: tuple[dict[str, float], ...] = ()
     if isinstance(one_class.detector, Autoencoder) and one_class.detector.network is not None:
         save_network(one_class.detector.network, out)
         history = one_class.detector.history
 
     steps.begin("keeping metrics and the drift reference")
-    metrics, held_out = assess_fit(
-        rows, contract, evidence, divisions, read_card(out), options, category_metrics
+    metrics, table = assess_fit(
+        rows, contract, scores, groupings, read_card(out), options, family_metrics
     )
-    held_out.write_parquet(out / HELD_OUT_FILE)
+    table.write(out)
     RowKeys.of(rows.features).save(out)
     write_json(out / METRICS_FILE, metrics.model_dump(mode="json"))
     write_json(
@@ -148,31 +147,6 @@ def fit_model(
 
 
 def name_attacks(rows: TrainingRows) -> tuple[str, ...]:
-    """Return the names of the attacks among the rows, sorted."""
+    """Return the names of the attacks among the rows, sorted; the rows must have names."""
     assert rows.attacks is not None  # noqa: S101 - the caller has looked
     return tuple(sorted({str(name) for name in rows.attacks[rows.is_attack] if name}))
-
-
-class _Steps:
-    """Tells what is being done, and how long each step took."""
-
-    def __init__(self, progress: Callable[[str], None] | None) -> None:
-        self._progress = progress
-        self._seconds: dict[str, float] = {}
-        self._current: tuple[str, float] | None = None
-
-    def begin(self, name: str) -> None:
-        self.end()
-        self._current = (name, time.perf_counter())
-        self.tell(name)
-
-    def tell(self, what: str) -> None:
-        if self._progress is not None:
-            self._progress(what)
-
-    def end(self) -> dict[str, float]:
-        if self._current is not None:
-            name, began = self._current
-            self._seconds[name] = time.perf_counter() - began
-            self._current = None
-        return self._seconds

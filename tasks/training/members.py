@@ -7,25 +7,20 @@ Belongs here: one fit of each, on the rows it is given. Does not belong here: wh
 import polars as pl
 
 from tasks.arrays import Mask
-from tasks.detectors.member import MEMBER_NAMES, Member, MemberName, select_form
-from tasks.detectors.registry import (
-    CLASSIFIERS,
-    fit_classifier,
-    fit_one_class,
-)
+from tasks.detectors.member import Member, select_form
+from tasks.detectors.registry import CLASSIFIERS, fit_classifier, fit_one_class
 from tasks.features.encoding import Encoded, Encoder
 from tasks.features.selection import fit_selection
 from tasks.training.options import TrainingOptions
 from tasks.training.rows import TrainingRows
 
 
-def roles_of(rows: TrainingRows) -> tuple[MemberName, ...]:
-    """Say which detectors the rows can teach: without labels, only the one that needs none."""
-    return MEMBER_NAMES if rows.is_labelled else ("one_class",)
-
-
 def fit_members(rows: TrainingRows, keep: Mask, options: TrainingOptions) -> tuple[Member, ...]:
-    """Fit the encoder and the detectors on some of the rows, in the order of ``MEMBER_NAMES``."""
+    """Fit the encoder and the detectors on some of the rows.
+
+    Returns:
+        The detectors in the order of ``MEMBER_NAMES``; without labels the one-class detector alone.
+    """
     if not rows.is_labelled:
         return (fit_unsupervised(rows, keep, fit_encoder(rows, keep), options),)
     classifier = fit_supervised(rows, keep, options)
@@ -65,7 +60,7 @@ def fit_supervised(rows: TrainingRows, keep: Mask, options: TrainingOptions) -> 
 def fit_unsupervised(
     rows: TrainingRows, keep: Mask, encoder: Encoder, options: TrainingOptions
 ) -> Member:
-    """Fit the one-class detector on the normal ones among some of the rows."""
+    """Fit the one-class detector on the normal rows among some of the rows."""
     normal = rows.features.filter(keep & ~rows.is_attack)
     detector = fit_one_class(
         options.one_class, encoder.encode(normal).neural, options.seed, options.threads
@@ -74,7 +69,7 @@ def fit_unsupervised(
 
 
 def encode_typical(encoder: Encoder, normal: pl.DataFrame) -> Encoded:
-    """Encode the ordinary one of some normal rows."""
+    """Encode a row that has the typical value of each feature among normal rows, (1, width)."""
     return encoder.encode(encoder.make_frame(encoder.find_typical(normal)))
 
 

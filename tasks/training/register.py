@@ -1,4 +1,4 @@
-"""Training as flows call it: labelled parts become a registered version, with its evidence.
+"""Training as flows call it: labelled parts become a registered model version.
 
 Belongs here: joining the fit with the model store. Does not belong here: how a model is fitted
 (``tasks.training.fit``), or which version should be champion.
@@ -24,28 +24,28 @@ from tasks.training.options import TrainingOptions
 from tasks.wording import OutsideText, plural
 
 LIBRARIES = ("noctule", "numpy", "polars", "scikit-learn", "lightgbm", "keras", "jax")
-"""What a model depends on beside data, options and seed; kept with it."""
+"""Libraries that a model depends on; their versions are kept with it."""
 
 logger = logging.getLogger("noctule.training")
-logger.setLevel(logging.INFO)  # Prefect gives an extra logger its handlers but no level
+logger.setLevel(logging.INFO)  # Prefect sets the handlers of an extra logger, and no level
 
 
 class TrainingOutcome(BaseModel):
-    """What training came to."""
+    """The result of a training."""
 
     model_config = ConfigDict(frozen=True)
 
     model_version: str
     is_champion: bool
-    """Whether it scores from now on: the first model of a contract does at once."""
+    """Whether it scores from now on, as the first model of a contract does."""
     fit: FitSummary
     rows_quarantined: int
     """Rows of the training files that could not be used."""
     advisories: tuple[OutsideText, ...] = ()
-    """What is reported of the training files that were used all the same, a sentence each."""
+    """What a reader should know about the training files, one sentence each."""
 
 
-def train_model(  # noqa: PLR0913 - the last three only travel to the report, each by its name
+def train_model(  # noqa: PLR0913 - the last four only go into the report, each by its name
     engine: Engine,
     models: Path,
     parts: Sequence[Path],
@@ -69,11 +69,11 @@ def train_model(  # noqa: PLR0913 - the last three only travel to the report, ea
         now: the time of registration.
         sources: SHA-256 of each file's content -> its name, kept with the version.
         rows_quarantined: of those files, for the report.
-        advisories: of those files, likewise.
+        advisories: on those files, for the report.
         labels: SHA-256 of a file's content -> how its labels were read, kept with the version.
 
     Returns:
-        The version and the evidence for it.
+        The version and its metrics.
 
     Raises:
         TrainingDataError: labels that are not clear, one class, or too few rows.
@@ -112,12 +112,12 @@ def describe_training(
     sources: Mapping[str, str],
     labels: Mapping[str, LabelReading] | None = None,
 ) -> dict[str, dict[str, object]]:
-    """Say what a model depends on, to be kept with it; JSON-able.
+    """Return what a model depends on, as JSON that is kept with it.
 
     Args:
         options: how it was fitted.
         sources: SHA-256 of each file's content -> its name.
-        labels: likewise -> how its labels were read, where the contract does not say so.
+        labels: likewise -> how its labels were read, where the contract does not say how.
     """
     read = {key: reading.model_dump(mode="json") for key, reading in (labels or {}).items()}
     return {
@@ -129,16 +129,16 @@ def describe_training(
 
 
 def describe_rows(fit: FitSummary) -> Iterator[str]:
-    """Say what of the rows a reader of the figures should know."""
+    """Yield what a reader of the metrics should know about the rows, one sentence each."""
     metrics = fit.metrics
     if metrics.known is None:
         yield (
             f"no file says which of its connections are attacks: all {fit.rows:,} were taken for"
             " normal, and only the one-class detector was fitted. How many attacks it finds is not"
-            " known; judge it on a labelled file"
+            " known; evaluate it on a labelled file"
         )
     elif not metrics.unknown:
-        yield "no kind of attack could be held out: the figures are those of a random split alone"
+        yield "no group of attacks could be held out: the metrics are those of a random split alone"
     if metrics.rows_conflicting:
         yield (
             f"{plural(metrics.rows_conflicting, 'row')} have features that are labelled normal in"
@@ -147,12 +147,12 @@ def describe_rows(fit: FitSummary) -> Iterator[str]:
     if metrics.rows_duplicated:
         yield (
             f"{plural(metrics.rows_duplicated, 'row')} repeat the features of another; copies were"
-            " held out together, so that none judges a model that has seen it"
+            " held out together, so that no model is evaluated on a copy of a row it was fitted on"
         )
 
 
 def _tell(step: str) -> None:
-    """Log a step of the fit, before it is done."""
+    """Log a step of the fit before it is done."""
     logger.info("training step=%r", step, extra={"words": f"training: {step}"})
 
 

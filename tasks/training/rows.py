@@ -1,7 +1,7 @@
-"""The rows a model is fitted on: read, checked, and cut into folds that cannot leak.
+"""The rows a model is fitted on: read, checked, and dealt into folds.
 
 Belongs here: labelled rows, what is wrong with them, and which fold each belongs to. Does not
-belong here: any model, or which attacks are held out (see ``held_out``).
+belong here: any model, or which attacks are held out (``attack_groups``).
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,8 +25,8 @@ from tasks.evaluation.labels import (
 from tasks.intake.cells import round_to_resolution
 
 MIN_DISTINCT = 50
-"""Fewest different connections of each class that a model is fitted on: a guess; with fewer, a
-fold's tail would rest on a handful of normals."""
+"""Fewest different connections of each class that a model is fitted on. A guess: with fewer, the
+tail of a fold would be fitted to a handful of normal rows."""
 
 
 @dataclass(frozen=True)
@@ -40,14 +40,14 @@ class TrainingRows:
     is_attack: Mask
     """(n_rows,)."""
     attacks: npt.NDArray[np.str_] | None
-    """(n_rows,), the attack's name or the contract's word for normal, empty where the files do not
-    say; None where they name no attack at all."""
+    """(n_rows,), the attack's name or the contract's word for normal; empty where the files name
+    none. None where they name no attack at all."""
     alike: npt.NDArray[np.intp]
     """(n_rows,), position of the first row with the same features."""
     rows_unlabelled: int
-    """Rows of the files that are not among these, for want of a label."""
+    """Rows of the files that are left out because they have no label."""
     is_labelled: bool = True
-    """False where no file has labels: then every row is taken for normal."""
+    """False where no file has labels; every row is then taken for normal."""
 
     @property
     def count(self) -> int:
@@ -55,14 +55,14 @@ class TrainingRows:
         return len(self.is_attack)
 
     def count_conflicts(self) -> int:
-        """Count the rows whose features occur both as normal and as attack."""
+        """Count the rows whose features occur both in a normal row and in an attack."""
         attacks = np.bincount(self.alike, weights=self.is_attack, minlength=self.count)
         total = np.bincount(self.alike, minlength=self.count)
         conflicting = (attacks > 0) & (attacks < total)
         return int(total[conflicting].sum())
 
     def count_duplicates(self) -> int:
-        """Count the rows whose features an earlier row has."""
+        """Count the rows that have the features of an earlier row."""
         return int((self.alike != np.arange(self.count)).sum())
 
 
@@ -70,12 +70,11 @@ def read_training_rows(parts: Sequence[Path], contract: Contract) -> TrainingRow
     """Read labelled connections from Parquet parts.
 
     Args:
-        parts: files of accepted connections; of a labelled one, a row without a label is left out.
+        parts: files of accepted connections; a row without a label is left out of a labelled file.
         contract: names the features and the label.
 
     Returns:
-        The rows of all parts, in order. Where no part says which of its connections are attacks,
-        all are taken for normal.
+        The rows of all parts, in order. Where no part is labelled, all rows are taken for normal.
 
     Raises:
         TrainingDataError: some parts have labels and others none, or labels are not clear, one
@@ -109,14 +108,14 @@ def read_training_rows(parts: Sequence[Path], contract: Contract) -> TrainingRow
 
 
 def require_alike(files: Mapping[str, Sequence[Path]], contract: Contract) -> bool:
-    """Tell whether files say which of their connections are attacks: all of them, or none.
+    """Return whether files are labelled; refuse labelled files beside others.
 
     Args:
-        files: what the user calls a file -> its accepted rows.
+        files: name of a file, as the user knows it -> its accepted rows.
         contract: names the label.
 
     Raises:
-        TrainingDataError: some do and some do not.
+        TrainingDataError: some are labelled and some are not.
     """
     labelled = {
         name: all(has_labels(contract, pl.read_parquet_schema(part).keys()) for part in parts)
@@ -137,10 +136,10 @@ def require_alike(files: Mapping[str, Sequence[Path]], contract: Contract) -> bo
 
 
 def require_clear(file_name: str, parts: Sequence[Path], contract: Contract) -> None:
-    """Refuse a labelled file whose labels may not be meant as they would be read.
+    """Refuse a labelled file whose labels could be misread.
 
     Args:
-        file_name: what the user calls it.
+        file_name: as the user knows it.
         parts: its accepted rows.
         contract: names the label.
 
@@ -155,8 +154,8 @@ def require_clear(file_name: str, parts: Sequence[Path], contract: Contract) -> 
 def assign_folds(rows: TrainingRows, folds: int, seed: int) -> npt.NDArray[np.intp]:
     """Deal the rows into folds of about equal size and equal shares of attacks.
 
-    Connections with the same features share a fold: else a fold would be judged by a model that
-    has seen its rows.
+    Connections with the same features share a fold. Otherwise a model would be evaluated on copies
+    of rows it was fitted on.
 
     Returns:
         (n_rows,), each row's fold, from 0.
@@ -165,10 +164,10 @@ def assign_folds(rows: TrainingRows, folds: int, seed: int) -> npt.NDArray[np.in
 
 
 def assign_blocks(rows: TrainingRows, folds: int, blocks: int, seed: int) -> npt.NDArray[np.intp]:
-    """Deal the rows of every fold into blocks: a second division, across the first.
+    """Deal the rows of every fold into blocks.
 
-    Within a fold, blocks are of about equal size and equal shares of attacks, and connections with
-    the same features share one.
+    Within a fold, blocks are of about equal size and equal shares of attacks. Connections with the
+    same features share a block.
 
     Returns:
         (n_rows,), each row's block, from 0; ``folds`` and ``seed`` are those of ``assign_folds``.
@@ -177,7 +176,7 @@ def assign_blocks(rows: TrainingRows, folds: int, blocks: int, seed: int) -> npt
 
 
 def _deal(rows: TrainingRows, seed: int) -> npt.NDArray[np.intp]:
-    """Return each row's place in the shuffled order of its class, the same for rows alike."""
+    """Return each row's place in the shuffled order of its class; copies share a place."""
     random = np.random.default_rng(seed)
     place = np.zeros(rows.count, dtype=np.intp)
     first = np.unique(rows.alike)
@@ -196,9 +195,8 @@ def _read_part(part: Path, contract: Contract) -> pl.DataFrame:
     wanted = pl.scan_parquet(part).select(
         *contract.feature_names, label, attack_name(contract, columns)
     )
-    return round_to_resolution(
-        wanted.collect(), contract.features
-    )  # parts of earlier versions are not
+    # Earlier versions wrote parts without rounding.
+    return round_to_resolution(wanted.collect(), contract.features)
 
 
 def _check(rows: TrainingRows, contract: Contract) -> None:

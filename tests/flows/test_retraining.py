@@ -197,7 +197,7 @@ def test_without_anything_labelled_the_champion_stays(
     ended = noctule("retrain")
     assert ended.code == 3
     assert "Cannot retrain: no labelled connections could be found to fit on" in ended.err
-    assert "labelled.csv is not whole in the lake any more" in ended.err
+    assert "labelled.csv is no longer complete in the lake" in ended.err
     assert stored(history_rows) == before
     assert stored(decision_rows) == []
 
@@ -268,7 +268,7 @@ def test_the_next_fit_begins_as_soon_as_one_ends_and_no_more_go_on_at_once_than_
     monkeypatch.setattr(retrain, "fit_challenger_task", task(fit_challenger, name="fit"))
     monkeypatch.setattr(retrain, "count_cores", lambda: 8)
     gathered = RetrainingRows(
-        fit=(), sources={}, judged=(), judged_nights=(), rows_fit=0, rows_judged=0, notes=()
+        fit_parts=(), sources={}, test_parts=(), test_nights=(), rows_fit=0, rows_test=0, notes=()
     )
     recipes = dict.fromkeys("abcd", TrainingOptions())
     challenged = retrain.fit_all(Settings(retrain_jobs=2), recipes, gathered, tmp_path)

@@ -1,4 +1,4 @@
-"""What a retraining does with its verdicts: one is promoted, and what was undone stays undone."""
+"""A retraining promotes one challenger, and none that a person rolled back."""
 
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -12,20 +12,20 @@ from tasks.retraining.comparison import MetricChange, ModelComparison
 from tasks.retraining.decide import Challenger, EvaluatedChallengers, RetrainOutcome, decide
 from tasks.retraining.gate import GateResult
 from tasks.retraining.labelled_batches import RetrainingRows
-from tasks.training.assessment import TrainingMetrics
 from tasks.training.fit import FitSummary
 from tasks.training.options import TrainingOptions
+from tasks.training.training_metrics import TrainingMetrics
 
 NOW = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
 FIRST, SECOND, THIRD = (f"nsl_kdd-{digit * 12}" for digit in "abc")
-GATHERED = RetrainingRows(
-    fit=(), sources={"1" * 64: "labelled.csv"}, judged=(), judged_nights=(), rows_fit=4,
-    rows_judged=0, notes=(),
+FOUND = RetrainingRows(
+    fit_parts=(), sources={"1" * 64: "labelled.csv"}, test_parts=(), test_nights=(), rows_fit=4,
+    rows_test=0, notes=(),
 )  # fmt: skip
 
 
-def verdict(surest: float | None) -> GateResult:
-    """Make a verdict: of one that passes, by how much at least; None for one that does not."""
+def gate(surest: float | None) -> GateResult:
+    """Make the gate's result: its surest gain, or None where the challenger does not pass."""
     if surest is None:
         return GateResult(
             is_better=False, reason="it is not surely better", checks=(), comparisons=()
@@ -39,9 +39,9 @@ def verdict(surest: float | None) -> GateResult:
     return GateResult(is_better=True, reason="it finds more", checks=(), comparisons=(compared,))
 
 
-def weighed(example: SimpleNamespace, **surest: float | None) -> EvaluatedChallengers:
+def evaluated(example: SimpleNamespace, **surest: float | None) -> EvaluatedChallengers:
     """Make challengers, each named by the digit of its content."""
-    challenged = []
+    challengers = []
     for content, gain in surest.items():
         folder = example.folder / f"fitted-{content}"
         (folder / "reference").mkdir(parents=True, exist_ok=True)
@@ -58,15 +58,15 @@ def weighed(example: SimpleNamespace, **surest: float | None) -> EvaluatedChalle
             seconds={},
         )
         fitted = FittedChallenger(recipe=content, folder=folder, fit=fit)
-        challenged.append(Challenger(recipe=content, fitted=fitted, verdict=verdict(gain)))
-    return EvaluatedChallengers(challenged=tuple(challenged), rows_judged=0, rows_seen=0)
+        challengers.append(Challenger(recipe=content, fitted=fitted, gate=gate(gain)))
+    return EvaluatedChallengers(challengers=tuple(challengers), rows_tested=0, rows_seen=0)
 
 
 def retrain(example: SimpleNamespace, **surest: float | None) -> RetrainOutcome:
     options = dict.fromkeys(surest, TrainingOptions())
     live = champion(example.engine, "nsl_kdd")
     return decide(
-        example.engine, example.models, live, weighed(example, **surest), GATHERED, options, NOW
+        example.engine, example.models, live, evaluated(example, **surest), FOUND, options, NOW
     )
 
 
@@ -97,7 +97,7 @@ def test_a_version_that_a_person_rolled_back_is_not_promoted_again(
     assert retrain(example, b=0.04, c=0.01).champion_now == THIRD, "the next one may pass"
 
 
-def test_a_version_is_undone_until_it_is_promoted_again(example: SimpleNamespace) -> None:
+def test_a_version_stays_rolled_back_until_it_is_promoted_again(example: SimpleNamespace) -> None:
     example.register("b")
 
     def change() -> None:
@@ -111,15 +111,15 @@ def test_a_version_is_undone_until_it_is_promoted_again(example: SimpleNamespace
     assert list_rolled_back(example.engine, "nsl_kdd") == {}
 
 
-def test_one_that_could_not_be_weighed_is_stored_with_the_reason(
+def test_a_challenger_that_could_not_be_compared_is_stored_with_the_reason(
     example: SimpleNamespace,
 ) -> None:
-    lost = Challenger(recipe="b", failure="Cannot weigh b: its file is damaged")
+    lost = Challenger(recipe="b", failure="Cannot compare b with the champion: its file is damaged")
     live = champion(example.engine, "nsl_kdd")
-    both = weighed(example, c=0.04)
-    both = both.model_copy(update={"challenged": (lost, *both.challenged)})
+    both = evaluated(example, c=0.04)
+    both = both.model_copy(update={"challengers": (lost, *both.challengers)})
     options = {"c": TrainingOptions()}
-    outcome = decide(example.engine, example.models, live, both, GATHERED, options, NOW)
+    outcome = decide(example.engine, example.models, live, both, FOUND, options, NOW)
     assert [one.decision for one in outcome.decisions] == ["failed", "promoted"]
-    assert outcome.decisions[0].reason == "Cannot weigh b: its file is damaged"
+    assert outcome.decisions[0].reason == "Cannot compare b with the champion: its file is damaged"
     assert outcome.message == f"{THIRD} is champion instead of {FIRST}"

@@ -1,4 +1,4 @@
-"""The gate: what is surely better passes, and nothing that only looks so."""
+"""The gate passes a challenger that is surely better, and none that only looks better."""
 
 from dataclasses import replace
 
@@ -9,14 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from expectations.errors import TrainingDataError
-from tasks.retraining.comparison import (
-    MATCHED_RATE,
-    ComparisonRows,
-    compare_models,
-    join_held_out_scores,
-)
+from tasks.retraining.comparison import MATCHED_RATE, compare_models
+from tasks.retraining.comparison_rows import ComparisonRows, join_held_out_scores
 from tasks.retraining.gate import GateOptions, GateResult, apply_gate
-from tasks.training.assessment import HELD_OUT_SCHEMA
+from tasks.training.held_out_table import HELD_OUT_SCHEMA, HeldOutTable
 
 OPTIONS = GateOptions()
 NORMALS, ATTACKS = 2_000, 400
@@ -47,58 +43,58 @@ def paired(
     )
 
 
-def check(verdict: GateResult, name: str) -> bool:
-    (found,) = [one.is_passed for one in verdict.checks if one.name == name]
+def check(result: GateResult, name: str) -> bool:
+    (found,) = [one.is_passed for one in result.checks if one.name == name]
     return found
 
 
-def test_one_that_finds_more_on_every_evidence_passes() -> None:
-    verdict = apply_gate([paired(0.6, 0.9), paired(0.5, 0.7, "held_out_families")], OPTIONS)
-    assert verdict.is_better
-    assert verdict.reason.startswith("it finds more on the latest labelled batches: 90.")
-    assert verdict.surest_gain > 0.19
+def test_one_that_finds_more_on_every_source_passes() -> None:
+    result = apply_gate([paired(0.6, 0.9), paired(0.5, 0.7, "held_out_families")], OPTIONS)
+    assert result.is_better
+    assert result.reason.startswith("it finds more on the latest labelled batches: 90.")
+    assert result.surest_gain > 0.19
 
 
 @pytest.mark.parametrize("challenger", [0.6, 0.601, 0.4])
 def test_one_that_is_no_better_or_worse_is_refused(challenger: float) -> None:
-    verdict = apply_gate([paired(0.6, challenger)], OPTIONS)
-    assert not verdict.is_better
-    assert not check(verdict, "gain")
+    result = apply_gate([paired(0.6, challenger)], OPTIONS)
+    assert not result.is_better
+    assert not check(result, "gain")
 
 
 def test_a_gain_within_the_margin_is_none() -> None:
-    evidence = [paired(0.6, 0.7)]
-    assert apply_gate(evidence, GateOptions(margin=0.05)).is_better
-    assert not apply_gate(evidence, GateOptions(margin=0.12)).is_better
+    rows = [paired(0.6, 0.7)]
+    assert apply_gate(rows, GateOptions(margin=0.05)).is_better
+    assert not apply_gate(rows, GateOptions(margin=0.12)).is_better
 
 
 def test_one_that_is_better_on_a_random_split_only_is_refused_and_that_is_said() -> None:
-    verdict = apply_gate(
+    result = apply_gate(
         [paired(0.6, 0.99, "random_split"), paired(0.6, 0.6, "held_out_families")], OPTIONS
     )
-    assert not verdict.is_better
-    assert "It is better on a random split only, which does not count." in verdict.reason
+    assert not result.is_better
+    assert "It is better on a random split only, which does not count." in result.reason
 
 
 @pytest.mark.parametrize(
-    ("evidence", "says"),
+    ("rows", "says"),
     [
-        ([paired(0.2, 0.99, "random_split")], "there is only a random split to evaluate it by"),
-        ([], "there is nothing to evaluate it by"),
+        ([paired(0.2, 0.99, "random_split")], "there is only a random split to compare it on"),
+        ([], "there is nothing to compare it on"),
     ],
 )
-def test_a_random_split_alone_never_decides(evidence: list[ComparisonRows], says: str) -> None:
-    verdict = apply_gate(evidence, OPTIONS)
-    assert not verdict.is_better
-    assert says in verdict.reason
+def test_a_random_split_alone_never_decides(rows: list[ComparisonRows], says: str) -> None:
+    result = apply_gate(rows, OPTIONS)
+    assert not result.is_better
+    assert says in result.reason
 
 
 def test_one_that_finds_fewer_elsewhere_is_refused() -> None:
-    verdict = apply_gate([paired(0.6, 0.9), paired(0.7, 0.6, "held_out_families")], OPTIONS)
-    assert check(verdict, "gain")
-    assert not check(verdict, "no loss")
-    assert not verdict.is_better
-    assert "finds fewer attacks on attacks held out by kind" in verdict.reason
+    result = apply_gate([paired(0.6, 0.9), paired(0.7, 0.6, "held_out_families")], OPTIONS)
+    assert check(result, "gain")
+    assert not check(result, "no loss")
+    assert not result.is_better
+    assert "finds fewer attacks on attacks held out by group" in result.reason
 
 
 def flagged(share_of_normals: float, pair: ComparisonRows | None = None) -> np.ndarray:
@@ -111,48 +107,48 @@ def flagged(share_of_normals: float, pair: ComparisonRows | None = None) -> np.n
 @pytest.mark.parametrize(("rate", "passes"), [(0.02, False), (0.0105, True), (0.001, True)])
 def test_one_that_flags_more_normals_is_refused(rate: float, passes: bool) -> None:  # noqa: FBT001
     pair = paired(0.6, 0.9)
-    evidence = replace(
+    rows = replace(
         pair,
         is_flagged_by_champion=flagged(0.01),
         is_flagged_by_challenger=flagged(rate, pair),
     )
-    verdict = apply_gate([evidence], OPTIONS)
-    assert check(verdict, "false positives") is passes
-    assert verdict.is_better is passes
+    result = apply_gate([rows], OPTIONS)
+    assert check(result, "false positives") is passes
+    assert result.is_better is passes
 
 
-def test_a_rise_of_false_alarms_on_few_normals_is_no_pass_for_want_of_proof() -> None:
+def test_a_rise_of_false_alarms_on_few_normals_is_refused_without_proof() -> None:
     night = cut_out(paired(0.6, 0.9), normals=60, attacks=100)
     more = night.is_flagged_by_challenger.copy()
     more[:3] = True
-    verdict = apply_gate(
+    result = apply_gate(
         [replace(night, is_flagged_by_challenger=more), paired(0.6, 0.9, "held_out_families")],
         OPTIONS,
     )
-    assert not check(verdict, "false positives")
-    assert not verdict.is_better
+    assert not check(result, "false positives")
+    assert not result.is_better
 
 
-def test_better_ranks_that_its_own_threshold_does_not_use_are_no_gain() -> None:
+def test_a_better_ranking_that_its_own_threshold_does_not_use_is_refused() -> None:
     silent = replace(paired(0.6, 0.9), is_flagged_by_challenger=flagged(0))
-    verdict = apply_gate([silent], OPTIONS)
-    assert check(verdict, "gain")
-    assert not check(verdict, "threshold")
-    assert not verdict.is_better
+    result = apply_gate([silent], OPTIONS)
+    assert check(result, "gain")
+    assert not check(result, "threshold")
+    assert not result.is_better
 
 
 def test_a_family_lost_at_its_own_threshold_is_lost() -> None:
     pair = paired(0.9, 0.95)
     quiet = pair.is_flagged_by_challenger & (pair.group != "Probe")
-    verdict = apply_gate([replace(pair, is_flagged_by_challenger=quiet)], OPTIONS)
-    assert not check(verdict, "families")
-    assert "Probe" in next(one.says for one in verdict.checks if one.name == "families")
+    result = apply_gate([replace(pair, is_flagged_by_challenger=quiet)], OPTIONS)
+    assert not check(result, "families")
+    assert "Probe" in next(one.says for one in result.checks if one.name == "families")
 
 
-def test_a_family_that_the_challenger_was_not_taught_is_refused() -> None:
-    verdict = apply_gate([paired(0.6, 0.9)], OPTIONS, untaught=["U2R"])
-    assert not verdict.is_better
-    assert "it was taught no attacks of U2R, which the champion was" in verdict.reason
+def test_one_that_was_not_fitted_on_a_family_is_refused() -> None:
+    result = apply_gate([paired(0.6, 0.9)], OPTIONS, missing=["U2R"])
+    assert not result.is_better
+    assert "it was fitted on no attacks of U2R, and the champion was" in result.reason
 
 
 def keep_rows(pair: ComparisonRows, kept: np.ndarray) -> ComparisonRows:
@@ -175,12 +171,12 @@ def cut_out(pair: ComparisonRows, normals: int, attacks: int) -> ComparisonRows:
 
 
 @pytest.mark.parametrize(("normals", "attacks"), [(1_000, 20), (200, 400)])
-def test_a_handful_of_rows_never_speaks_for_one(normals: int, attacks: int) -> None:
+def test_a_handful_of_rows_never_counts_for_a_challenger(normals: int, attacks: int) -> None:
     few = cut_out(paired(0.3, 1.0), normals, attacks)
-    verdict = apply_gate([few], OPTIONS)
-    assert verdict.comparisons[0].gain.low > 0.1
-    assert not check(verdict, "evidence")
-    assert not verdict.is_better
+    result = apply_gate([few], OPTIONS)
+    assert result.comparisons[0].gain.low > 0.1
+    assert not check(result, "evidence")
+    assert not result.is_better
 
 
 def test_copies_of_a_connection_are_one_observation() -> None:
@@ -196,7 +192,7 @@ def test_copies_of_a_connection_are_one_observation() -> None:
     assert not copied.is_better
 
 
-def test_the_more_are_weighed_the_surer_a_gain_must_be() -> None:
+def test_the_more_challengers_there_are_the_surer_a_gain_must_be() -> None:
     alone, many = (
         apply_gate([paired(0.6, 0.62)], GateOptions(challengers=count)).comparisons[0].gain
         for count in (1, 20)
@@ -209,10 +205,10 @@ def test_one_that_loses_a_family_is_refused_however_much_it_finds_of_another() -
     champion = paired(0.5, 0.5)
     is_probe = champion.group == "Probe"
     found = np.where(is_probe, 0.0, np.where(champion.is_attack, 9.0, champion.champion))
-    verdict = apply_gate([replace(champion, challenger=found)], OPTIONS)
-    assert not check(verdict, "families")
+    result = apply_gate([replace(champion, challenger=found)], OPTIONS)
+    assert not check(result, "families")
     assert "it loses attacks of a family on the latest labelled batches: Probe" in (
-        next(one.says for one in verdict.checks if one.name == "families")
+        next(one.says for one in result.checks if one.name == "families")
     )
 
 
@@ -221,9 +217,9 @@ def test_a_family_of_a_few_rows_is_not_compared(
     rows: int,
     is_compared: bool,  # noqa: FBT001
 ) -> None:
-    evidence = paired(0.5, 0.9)
-    few = np.where(np.arange(len(evidence.group)) < NORMALS + 2 * rows, evidence.group, "")
-    comparison = compare_models(replace(evidence, group=few), seed=1)
+    both = paired(0.5, 0.9)
+    few = np.where(np.arange(len(both.group)) < NORMALS + 2 * rows, both.group, "")
+    comparison = compare_models(replace(both, group=few), seed=1)
     assert set(comparison.families) == ({"DoS", "Probe"} if is_compared else set())
 
 
@@ -233,35 +229,35 @@ def test_a_small_family_that_is_lost_whole_is_refused() -> None:
     of_u2r = (of_u2r >= 0) & (of_u2r < 20)
     group = np.where(of_u2r, "U2R", pair.group)
     lost = replace(pair, group=group, challenger=np.where(of_u2r, 0.0, pair.challenger))
-    verdict = apply_gate([lost], OPTIONS)
-    assert check(verdict, "gain")
-    assert not check(verdict, "families")
+    result = apply_gate([lost], OPTIONS)
+    assert check(result, "gain")
+    assert not check(result, "families")
 
 
 def only_normal(pair: ComparisonRows) -> ComparisonRows:
     return keep_rows(pair, ~pair.is_attack)
 
 
-def test_a_night_without_attacks_cannot_speak_for_one() -> None:
+def test_a_night_without_attacks_cannot_count_for_a_challenger() -> None:
     only = only_normal(paired(0.5, 0.9))
     assert compare_models(only, seed=1).gain is None
     assert not apply_gate([only], OPTIONS).is_better
 
 
-def test_a_night_without_attacks_speaks_against_one_that_flags_it() -> None:
+def test_a_night_without_attacks_counts_against_one_that_flags_it() -> None:
     night = only_normal(replace(paired(0.5, 0.9), is_flagged_by_challenger=flagged(0.5)))
     better = paired(0.5, 0.9, "held_out_families")
     assert apply_gate([better], OPTIONS).is_better
-    verdict = apply_gate([better, night], OPTIONS)
-    assert not check(verdict, "false positives")
-    assert not verdict.is_better
+    result = apply_gate([better, night], OPTIONS)
+    assert not check(result, "false positives")
+    assert not result.is_better
 
 
-def test_equal_models_differ_by_nothing_and_verdicts_repeat() -> None:
-    evidence = [paired(0.6, 0.6), paired(0.6, 0.7, "held_out_families")]
-    comparison = compare_models(evidence[0], seed=1)
+def test_equal_models_do_not_differ_and_results_repeat() -> None:
+    rows = [paired(0.6, 0.6), paired(0.6, 0.7, "held_out_families")]
+    comparison = compare_models(rows[0], seed=1)
     assert (comparison.gain.low, comparison.gain.value, comparison.gain.high) == (0, 0, 0)
-    assert apply_gate(evidence, OPTIONS) == apply_gate(evidence, OPTIONS)
+    assert apply_gate(rows, OPTIONS) == apply_gate(rows, OPTIONS)
 
 
 @settings(max_examples=30)
@@ -270,7 +266,7 @@ def test_detection_is_the_share_found_above_one_percent_of_the_normals(seed: int
     random = np.random.default_rng(seed)
     is_attack = np.arange(700) >= 500
     scores = random.normal(0, 1, 700) + 2 * is_attack
-    evidence = ComparisonRows(
+    rows = ComparisonRows(
         source="labelled_batches",
         is_attack=is_attack,
         group=np.full(700, ""),
@@ -281,7 +277,7 @@ def test_detection_is_the_share_found_above_one_percent_of_the_normals(seed: int
     )
     slowly = sorted(scores[~is_attack], reverse=True)[int(MATCHED_RATE * 500)]
     found = sum(score > slowly for score in scores[is_attack]) / 200
-    assert compare_models(evidence, seed=1).champion == pytest.approx(found)
+    assert compare_models(rows, seed=1).champion == pytest.approx(found)
 
 
 def test_an_interval_is_as_wide_as_chance() -> None:
@@ -293,25 +289,25 @@ def test_an_interval_is_as_wide_as_chance() -> None:
 
 
 NAMES = ("DoS", "Probe", "R2L")
-KIND_ROWS = 200
+FAMILY_ROWS = 200
 
 
-def evidence_table(known: float, novel: float, held_out: tuple[str, ...] = NAMES) -> pl.DataFrame:
-    """Three thousand normals below 1, and 200 attacks of each kind.
+def held_out_frame(known: float, novel: float, held_out: tuple[str, ...] = NAMES) -> pl.DataFrame:
+    """Three thousand normals below 1, and 200 attacks of each family.
 
-    Of the attacks, a share is found where their like were taught, and a share where not.
+    One share of the attacks is found by fits on their family, another by fits without it.
     """
-    kinds = [name for name in NAMES for _ in range(KIND_ROWS)]
-    place = np.tile(np.arange(KIND_ROWS), len(NAMES))
+    families = [name for name in NAMES for _ in range(FAMILY_ROWS)]
+    place = np.tile(np.arange(FAMILY_ROWS), len(NAMES))
     noise = np.random.default_rng(1).random(3_000)
-    is_found, is_new = (place < share * KIND_ROWS for share in (known, novel))
+    is_found, is_new = (place < share * FAMILY_ROWS for share in (known, novel))
     quiet = [False] * 3_000
-    is_novel = [name in held_out for name in kinds]
+    is_novel = [name in held_out for name in families]
     novel_flags = [bool(new) if one else None for new, one in zip(is_new, is_novel, strict=True)]
     return pl.DataFrame(
         {
-            "is_attack": [*quiet, *([True] * len(kinds))],
-            "kind": [*([""] * 3_000), *kinds],
+            "is_attack": [*quiet, *([True] * len(families))],
+            "kind": [*([""] * 3_000), *families],
             "known_score": [*noise, *np.where(is_found, 5.0, 0.1)],
             "novel_score": [
                 *([None] * 3_000),
@@ -322,57 +318,62 @@ def evidence_table(known: float, novel: float, held_out: tuple[str, ...] = NAMES
             "flagged_low_alert": [*quiet, *is_found],
             "novel_flagged_default": [*([None] * 3_000), *novel_flags],
             "novel_flagged_low_alert": [*([None] * 3_000), *novel_flags],
-            "alike": range(3_000 + len(kinds)),
+            "alike": range(3_000 + len(families)),
         },
         schema=HELD_OUT_SCHEMA,
     )  # fmt: skip
 
 
-def weigh(champion: tuple[float, float], challenger: tuple[float, float]) -> GateResult:
-    """Judge by what two fits left, each given by what it finds of known and of novel attacks."""
-    pairs = join_held_out_scores(
-        evidence_table(*champion), evidence_table(*challenger), "default", "family"
-    )
+def join(
+    champion: pl.DataFrame, challenger: pl.DataFrame, point: str = "default", **more: object
+) -> list[ComparisonRows]:
+    tables = HeldOutTable.from_frame(champion), HeldOutTable.from_frame(challenger)
+    return join_held_out_scores(*tables, point, "family", **more)
+
+
+def evaluate(champion: tuple[float, float], challenger: tuple[float, float]) -> GateResult:
+    """Apply the gate to two fits, each given by its shares of known and novel attacks found."""
+    pairs = join(held_out_frame(*champion), held_out_frame(*challenger))
     return apply_gate(pairs, OPTIONS)
 
 
-def test_held_out_scores_are_paired_and_a_split_stands_beside() -> None:
-    verdict = weigh((1.0, 0.2), (1.0, 0.9))
-    held_out, split = verdict.comparisons
+def test_held_out_scores_are_joined_beside_a_random_split() -> None:
+    result = evaluate((1.0, 0.2), (1.0, 0.9))
+    held_out, split = result.comparisons
     assert (held_out.source, split.source) == ("held_out_families", "random_split")
     assert (held_out.champion, held_out.challenger) == pytest.approx((0.2, 0.9))
     assert set(held_out.families) == set(NAMES)
     assert split.gain.value == 0
-    assert verdict.is_better
-    assert verdict.reason.startswith("it finds more on attacks held out by family")
+    assert result.is_better
+    assert result.reason.startswith("it finds more on attacks held out by family")
 
 
 @pytest.mark.parametrize("novel", [0.6, 0.57, 0.56])
 def test_one_that_is_better_on_what_is_known_only_is_refused(novel: float) -> None:
-    verdict = weigh((0.9, 0.6), (1.0, novel))
-    held_out, split = verdict.comparisons
+    result = evaluate((0.9, 0.6), (1.0, novel))
+    held_out, split = result.comparisons
     assert split.gain.low > 0.05, "it flatters"
     assert held_out.gain.low <= 0
-    assert not verdict.is_better
-    assert not check(verdict, "gain")
-    assert "It is better on a random split only, which does not count." in verdict.reason
+    assert not result.is_better
+    assert not check(result, "gain")
+    assert "It is better on a random split only, which does not count." in result.reason
 
 
-def test_one_that_forgets_what_is_known_is_refused_however_much_it_finds_that_is_new() -> None:
-    assert weigh((1.0, 0.5), (0.995, 0.9)).is_better
-    verdict = weigh((1.0, 0.5), (0.95, 0.9))
-    assert check(verdict, "gain")
-    assert not check(verdict, "no loss")
-    assert not verdict.is_better
+def test_one_that_loses_known_attacks_is_refused_however_many_new_ones_it_finds() -> None:
+    assert evaluate((1.0, 0.5), (0.995, 0.9)).is_better
+    result = evaluate((1.0, 0.5), (0.95, 0.9))
+    assert check(result, "gain")
+    assert not check(result, "no loss")
+    assert not result.is_better
 
 
 def test_a_family_too_rare_to_be_held_out_is_not_lost_either() -> None:
-    rare = pl.int_range(pl.len()) >= 3_000 + 2 * KIND_ROWS
-    few = pl.int_range(pl.len()) < 3_000 + 2 * KIND_ROWS + 15
+    rare = pl.int_range(pl.len()) >= 3_000 + 2 * FAMILY_ROWS
+    few = pl.int_range(pl.len()) < 3_000 + 2 * FAMILY_ROWS + 15
     before, after = (
-        evidence_table(1.0, novel, held_out=("DoS", "Probe")).filter(few) for novel in (0.5, 0.9)
+        held_out_frame(1.0, novel, held_out=("DoS", "Probe")).filter(few) for novel in (0.5, 0.9)
     )
-    assert apply_gate(join_held_out_scores(before, after, "default", "family"), OPTIONS).is_better
+    assert apply_gate(join(before, after), OPTIONS).is_better
     without = after.with_columns(
         pl.when(rare).then(0.1).otherwise("known_score").alias("known_score"),
         pl.when(rare)
@@ -380,19 +381,19 @@ def test_a_family_too_rare_to_be_held_out_is_not_lost_either() -> None:
         .otherwise("flagged_default")
         .alias("flagged_default"),
     )
-    verdict = apply_gate(join_held_out_scores(before, without, "default", "family"), OPTIONS)
-    assert not check(verdict, "families")
-    assert not verdict.is_better
+    result = apply_gate(join(before, without), OPTIONS)
+    assert not check(result, "families")
+    assert not result.is_better
 
 
-def test_where_no_kind_was_held_out_there_is_a_split_only() -> None:
-    table = evidence_table(1.0, 1.0, held_out=())
-    (only,) = join_held_out_scores(table, table, "default", "cluster")
+def test_where_no_group_was_held_out_there_is_a_split_only() -> None:
+    table = held_out_frame(1.0, 1.0, held_out=())
+    (only,) = join(table, table)
     assert only.source == "random_split"
 
 
-def test_a_rate_that_the_settings_ask_for_cuts_both_models_alike() -> None:
-    tables = evidence_table(1.0, 0.5), evidence_table(1.0, 1.0)
+def test_a_rate_of_the_settings_applies_to_both_models() -> None:
+    tables = held_out_frame(1.0, 0.5), held_out_frame(1.0, 1.0)
     asked = [
         one.with_columns(
             flagged_default=pl.col("known_score") > 0.5,
@@ -400,7 +401,7 @@ def test_a_rate_that_the_settings_ask_for_cuts_both_models_alike() -> None:
         )
         for one in tables
     ]
-    held_out, split = join_held_out_scores(*asked, "low_alert", "family", rate=0.01)
+    held_out, split = join(*asked, "low_alert", rate=0.01)
     assert split.is_flagged_by_champion[:3_000].sum() == pytest.approx(30, abs=1)
     # Attacks that score .1 are above what default was, and not above the hundredth normal.
     assert held_out.is_flagged_by_champion[3_000:].mean() == 0.5
@@ -408,6 +409,6 @@ def test_a_rate_that_the_settings_ask_for_cuts_both_models_alike() -> None:
 
 
 def test_fits_on_other_rows_are_not_compared() -> None:
-    table = evidence_table(1.0, 1.0)
+    table = held_out_frame(1.0, 1.0)
     with pytest.raises(TrainingDataError, match="not fitted on the same rows"):
-        join_held_out_scores(table, table.reverse(), "default", "family")
+        join(table, table.reverse())

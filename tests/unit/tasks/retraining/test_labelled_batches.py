@@ -1,4 +1,4 @@
-"""Gathering: the latest labelled rows first, by whole parts up to a limit, judged nights apart."""
+"""The latest labelled rows are found first, by whole parts up to a limit; test nights apart."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
@@ -120,7 +120,7 @@ def gathered(engine: Engine, champion: str, tmp_path: Path) -> Gather:
 
     def ask(
         files: dict[str, str] | None = None,
-        judged_nights: int = 1,
+        test_nights: int = 1,
         max_rows: int = 1_000,
         refused: Sequence[str] = (),
     ) -> RetrainingRows:
@@ -130,7 +130,7 @@ def gathered(engine: Engine, champion: str, tmp_path: Path) -> Gather:
             "nsl_kdd",
             champion,
             files or {},
-            judged_nights=judged_nights,
+            test_nights=test_nights,
             max_rows=max_rows,
             refused=refused,
         )
@@ -150,11 +150,11 @@ def test_the_latest_nights_judge_and_all_others_are_fitted_on_the_latest_first(
         night(digit)
     night("5", day=4)
     put(tmp_path / "training", "f" * 64, [LABELS])
-    found = gathered({"f" * 64: "labelled.csv"}, judged_nights=2)
-    assert found.judged_nights == (date(2026, 11, 4), date(2026, 11, 3))
-    assert sorted(names(found.judged)) == ["3-0", "4-0", "5-0"]
-    assert names(found.fit) == ["2-0", "1-0", "f-0"]
-    assert (found.rows_fit, found.rows_judged, found.notes) == (12, 12, ())
+    found = gathered({"f" * 64: "labelled.csv"}, test_nights=2)
+    assert found.test_nights == (date(2026, 11, 4), date(2026, 11, 3))
+    assert sorted(names(found.test_parts)) == ["3-0", "4-0", "5-0"]
+    assert names(found.fit_parts) == ["2-0", "1-0", "f-0"]
+    assert (found.rows_fit, found.rows_test, found.notes) == (12, 12, ())
     assert found.sources == {
         "2" * 64: "night-2.csv",
         "1" * 64: "night-1.csv",
@@ -167,7 +167,7 @@ def test_a_night_that_the_champion_was_fitted_on_does_not_judge(
 ) -> None:
     night("1")
     found = gathered()
-    assert (names(found.fit), found.judged, found.judged_nights) == (["1-0"], (), ())
+    assert (names(found.fit_parts), found.test_parts, found.test_nights) == (["1-0"], (), ())
 
 
 @pytest.mark.parametrize(
@@ -206,8 +206,8 @@ def test_no_more_rows_are_taken_than_the_limit_by_whole_parts_and_the_rest_is_sa
     night("1")
     night("2", parts=[LABELS] * 3)
     put(tmp_path / "training", "f" * 64, [LABELS])
-    found = gathered({"f" * 64: "labelled.csv"}, judged_nights=0, max_rows=max_rows)
-    assert names(found.fit) == fit
+    found = gathered({"f" * 64: "labelled.csv"}, test_nights=0, max_rows=max_rows)
+    assert names(found.fit_parts) == fit
     assert found.rows_fit == 4 * len(fit) <= max_rows
     assert found.notes == said
     assert [key[0] for key in found.sources] == list(dict.fromkeys(name[0] for name in fit))
@@ -219,9 +219,9 @@ def test_the_limit_holds_for_the_rows_that_judge_and_nights_beyond_it_are_fitted
     night("2")
     night("3")
     night("4", parts=[LABELS, LABELS])
-    found = gathered(judged_nights=2, max_rows=8)
-    assert found.judged_nights == (date(2026, 11, 4),)
-    assert (names(found.judged), names(found.fit)) == (["4-0", "4-1"], ["3-0", "2-0"])
+    found = gathered(test_nights=2, max_rows=8)
+    assert found.test_nights == (date(2026, 11, 4),)
+    assert (names(found.test_parts), names(found.fit_parts)) == (["4-0", "4-1"], ["3-0", "2-0"])
 
 
 def test_files_beyond_the_limit_are_not_even_looked_at(
@@ -237,8 +237,8 @@ def test_files_beyond_the_limit_are_not_even_looked_at(
         return read(folder, summary)
 
     monkeypatch.setattr(gather, "read_accepted", watch)
-    found = gathered(judged_nights=0, max_rows=8)
-    assert names(found.fit) == ["5-0", "4-0"]
+    found = gathered(test_nights=0, max_rows=8)
+    assert names(found.fit_parts) == ["5-0", "4-0"]
     assert set(looked_at) == {"5", "4"}
 
 
@@ -247,15 +247,15 @@ def test_a_file_whose_parts_are_larger_than_the_limit_is_left_out_with_what_to_s
 ) -> None:
     night("1", parts=[LABELS[:3]])
     night("2")
-    found = gathered(judged_nights=0, max_rows=3)
-    assert names(found.fit) == ["1-0"]
+    found = gathered(test_nights=0, max_rows=3)
+    assert names(found.fit_parts) == ["1-0"]
     (note,) = found.notes
     assert note == (
         "night-2.csv comes in parts of 4 rows, more than NOCTULE_RETRAIN_MAX_ROWS, 3: set that"
         " higher, or NOCTULE_CHUNK_ROWS lower before such a file is read"
     )
     with pytest.raises(TrainingDataError, match="NOCTULE_CHUNK_ROWS lower"):
-        gathered(judged_nights=0, max_rows=2)
+        gathered(test_nights=0, max_rows=2)
 
 
 @pytest.mark.parametrize("damage", ["absent", "damaged"])
@@ -268,11 +268,11 @@ def test_a_batch_that_is_not_whole_is_said_and_the_others_are_taken(
             (folder if damage == "absent" else folder / "ingest").rename(tmp_path / f"gone-{digit}")
     night("1")
     found = gathered()
-    assert found.judged_nights == (date(2026, 11, 3),), "the latest that can evaluate"
-    assert (names(found.judged), names(found.fit)) == (["3-0"], ["1-0"])
+    assert found.test_nights == (date(2026, 11, 3),), "the latest usable one"
+    assert (names(found.test_parts), names(found.fit_parts)) == (["3-0"], ["1-0"])
     assert found.notes == (
-        "night-4.csv is not whole in the lake any more",
-        "night-2.csv is not whole in the lake any more",
+        "night-4.csv is no longer complete in the lake",
+        "night-2.csv is no longer complete in the lake",
     )
 
 
@@ -284,7 +284,7 @@ def test_labels_that_are_not_clear_stop_nothing_but_their_own_file(
     night("3")
     put(tmp_path / "training", "f" * 64, [["normal."]])
     found = gathered({"f" * 64: "labelled.csv"})
-    assert (names(found.judged), names(found.fit)) == (["3-0"], ["2-0"])
+    assert (names(found.test_parts), names(found.fit_parts)) == (["3-0"], ["2-0"])
     unclear = "is left out: 1 row cannot be told to be normal or an attack: class "
     assert found.notes[0].startswith(f"night-4.csv {unclear}'Normal' in 1 row.")
     assert found.notes[1].startswith(f"labelled.csv {unclear}'normal.' in 1 row.")
@@ -299,5 +299,5 @@ def test_where_nothing_can_be_used_it_is_refused_with_all_that_was_met(
         gathered({"f" * 64: "labelled.csv"}, refused=["Cannot read other.csv: it is empty."])
     message = str(refused.value)
     assert message.startswith("Cannot retrain: no labelled connections could be found to fit on (")
-    for note in ("Cannot read other.csv", "labelled.csv is left out", "night-1.csv is not whole"):
+    for note in ("Cannot read other.csv", "labelled.csv is left out", "night-1.csv is no longer"):
         assert note in message

@@ -1,4 +1,4 @@
-"""A model is fitted from labelled parts, the same one each time, with held-out evidence."""
+"""A model is fitted from labelled parts, the same one each time, with metrics on held-out rows."""
 
 import json
 from collections.abc import Callable
@@ -65,12 +65,12 @@ def test_families_are_held_out_where_the_file_names_attacks(
 ) -> None:
     metrics = tiny_fit[1].metrics
     assert metrics.unknown_made_from == "family"
-    assert {kind: held.rows for kind, held in metrics.unknown.items()} == {
+    assert {group: held.rows for group, held in metrics.unknown.items()} == {
         "DoS": 100,
         "Probe": 100,
         "R2L": 100,
     }
-    assert {kind: held.rows for kind, held in metrics.unknown_attacks.items()} == {
+    assert {group: held.rows for group, held in metrics.unknown_attacks.items()} == {
         "neptune": 100,
         "satan": 100,
         "guess_passwd": 100,
@@ -167,7 +167,7 @@ def test_what_is_unusual_of_the_rows_is_said(tiny_fit: tuple[Path, FitSummary]) 
     assert said[1].startswith("2 rows repeat the features of another")
     alone = metrics.model_copy(update={"unknown": {}})
     said = list(describe_rows(tiny_fit[1].model_copy(update={"metrics": alone})))
-    assert said[0].startswith("no kind of attack could be held out: the figures are those of a ran")
+    assert said[0].startswith("no group of attacks could be held out: the metrics are those of ")
 
 
 def test_files_some_of_which_have_labels_are_refused_together(
@@ -198,13 +198,13 @@ def test_attacks_without_names_are_divided_by_clustering(
     frame = make_connections(600, seed=1)
     frame.drop("attack").write_parquet(tmp_path / "part.parquet")
     rows = read_training_rows([tmp_path / "part.parquet"], NSL_KDD)
-    kinds, *_ = group_attacks(rows, NSL_KDD, seed=0)
-    assert kinds.made_from == "cluster"
-    assert len(kinds.held_out) >= 2
+    groups, *_ = group_attacks(rows, NSL_KDD, seed=0)
+    assert groups.made_from == "cluster"
+    assert len(groups.held_out) >= 2
     # Each cluster is of one attack: they differ far more than connections of one attack do.
     attack = frame["attack"].to_numpy()
-    for kind in kinds.held_out:
-        assert len(set(attack[kinds.of_row == kind])) == 1
+    for group in groups.held_out:
+        assert len(set(attack[groups.of_row == group])) == 1
 
 
 def nameless(frame: pl.DataFrame, share: float, word: str | None = None) -> pl.DataFrame:
@@ -214,29 +214,29 @@ def nameless(frame: pl.DataFrame, share: float, word: str | None = None) -> pl.D
 
 
 @pytest.mark.parametrize("word", [None, ""])
-def test_an_attack_without_a_name_is_trained_on_and_of_no_kind(
+def test_an_attack_without_a_name_is_trained_on_and_in_no_group(
     make_connections: MakeConnections, tmp_path: Path, word: str | None
 ) -> None:
     frame = nameless(make_connections(600, seed=1), 0.2, word)
     frame.write_parquet(tmp_path / "part.parquet")
     rows = read_training_rows([tmp_path / "part.parquet"], NSL_KDD)
-    kinds, *_ = group_attacks(rows, NSL_KDD, seed=0)
+    groups, *_ = group_attacks(rows, NSL_KDD, seed=0)
     assert (rows.count, int(rows.is_attack.sum()), rows.rows_unlabelled) == (600, 300, 0)
-    assert kinds.made_from == "family"
-    assert set(kinds.of_row) == {"", "DoS", "Probe", "R2L"}
+    assert groups.made_from == "family"
+    assert set(groups.of_row) == {"", "DoS", "Probe", "R2L"}
     families = {"neptune": "DoS", "satan": "Probe", "guess_passwd": "R2L"}
     slowly = [families.get(name or "", "") for name in frame["attack"]]
-    assert kinds.of_row.tolist() == slowly
+    assert groups.of_row.tolist() == slowly
 
 
-def test_what_knows_nothing_of_a_kind_has_not_met_the_nameless_either(
+def test_a_fit_without_a_group_leaves_out_attacks_without_a_name_too(
     make_connections: MakeConnections, tmp_path: Path
 ) -> None:
     frame = nameless(make_connections(600, seed=1), 0.2)
     frame.write_parquet(tmp_path / "part.parquet")
     rows = read_training_rows([tmp_path / "part.parquet"], NSL_KDD)
-    kinds, *_ = group_attacks(rows, NSL_KDD, seed=0)
-    hidden = kinds.may_be("DoS", rows.is_attack)
+    groups, *_ = group_attacks(rows, NSL_KDD, seed=0)
+    hidden = groups.may_belong("DoS", rows.is_attack)
     assert hidden.tolist() == [name in {None, "neptune"} for name in frame["attack"]]
 
 
@@ -247,9 +247,9 @@ def test_attacks_most_of_which_have_no_name_are_divided_by_clustering(
     for name, part in (("a", nameless(frame, 0.6)), ("b", frame.head(6).drop("attack"))):
         part.write_parquet(tmp_path / name)
     rows = read_training_rows([tmp_path / "a", tmp_path / "b"], NSL_KDD)
-    kinds, *_ = group_attacks(rows, NSL_KDD, seed=0)
-    assert kinds.made_from == "cluster"
-    assert not (rows.is_attack & (kinds.of_row == "")).any()
+    groups, *_ = group_attacks(rows, NSL_KDD, seed=0)
+    assert groups.made_from == "cluster"
+    assert not (rows.is_attack & (groups.of_row == "")).any()
 
 
 def test_training_and_evaluation_name_the_same_attacks(
@@ -266,10 +266,10 @@ def test_training_and_evaluation_name_the_same_attacks(
     named = {"guess_passwd", "neptune", "satan"}
     assert set(fit.metrics.known.recall_by_attack) == set(evaluated.recall_by_attack) == named
     assert fit.metrics.known.rows == evaluated.rows == 600
-    assert sum(kind.rows for kind in fit.metrics.unknown.values()) == 240
+    assert sum(group.rows for group in fit.metrics.unknown.values()) == 240
 
 
-def test_a_single_kind_of_attack_is_never_held_out(
+def test_a_single_group_of_attacks_is_never_held_out(
     make_connections: MakeConnections, tmp_path: Path
 ) -> None:
     frame = make_connections(600, seed=1).filter(pl.col("attack").is_in(["normal", "neptune"]))
@@ -278,7 +278,7 @@ def test_a_single_kind_of_attack_is_never_held_out(
     assert [one.held_out for one in group_attacks(rows, NSL_KDD, seed=0)] == [(), ()]
 
 
-def test_the_default_threshold_gives_way_to_attacks_of_an_unknown_kind() -> None:
+def test_the_default_threshold_falls_for_attacks_of_a_novel_group() -> None:
     normal = np.arange(1_000) / 100
     known = np.full(1_000, 20.0)
     unknown = {"R2L": np.full(100, 9.7)}
