@@ -30,7 +30,7 @@ from tasks.intake.csv_blocks import number_lines, parse_lines
 from tasks.intake.ingest import ingest_file
 from tasks.intake.layout import read_head, recognise_layout
 from tasks.intake.lines import cut_blocks
-from tasks.simulation.damage import WAYS
+from tasks.simulation.corruption import CORRUPTIONS
 
 TIMES = 15
 """How often each side is run: the wall time of ``read_csv`` varies by a third with the system's
@@ -48,7 +48,7 @@ SPOILT = (
     "a NUL byte",
     "not UTF-8",
 )
-"""Of the ways to spoil a line, those that keep it from being parsed; a quote left open is another.
+"""Of the corruptions of a line, those that keep it from being parsed; a quote left open is another.
 The others are for validation to find."""
 
 
@@ -103,7 +103,7 @@ def spoil(folder: Path, rows: int) -> tuple[Path, Path]:
         fields = lines[index].split(b",")
         way = turn % (len(SPOILT) + 1)
         if way < len(SPOILT):
-            fields = WAYS[SPOILT[way]](fields, place)
+            fields = CORRUPTIONS[SPOILT[way]](fields, place)
         else:
             fields[place["service"]] = b'"' + fields[place["service"]]
         lines[index] = b",".join(fields)

@@ -1,6 +1,5 @@
-"""A simulated site: its hosts and their habits, what goes wrong there, and who attacks it.
+"""Simulation: nights of traffic at a simulated site, made from a seed.
 
-Belongs here: streams of connection events made from a seed. Does not belong here: the traffic
-features (see ``tasks.simulation.traffic``) and the writing of files (see
-``tasks.simulation.simulate``).
+Belongs here: the site's hosts, its ordinary traffic, its benign anomalies and its attacks; KDD's
+traffic features; the files. Does not belong here: anything that reads those files.
 """

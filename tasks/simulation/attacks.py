@@ -1,11 +1,11 @@
-"""Who attacks the site, and how.
+"""Attacks on the site.
 
-Belongs here: five kinds of attack, each in several manners, from blunt to patient. Does not belong
-here: ordinary traffic and harmless trouble.
+Belongs here: five attacks, each with several variants from fast to slow. Does not belong here:
+ordinary traffic and benign anomalies.
 
-The first four carry the names NSL-KDD gives to the same thing. States, bytes and services follow
-its rows of that name; paces, the share of patient attackers and everything of ``exfiltration``,
-which it does not have, are guesses.
+The first four have the names of NSL-KDD. Their states, bytes and services follow its rows of that
+name. The pace, the share of slow attackers and all of ``exfiltration``, which NSL-KDD does not
+have, are guesses.
 """
 
 from collections.abc import Callable
@@ -14,27 +14,26 @@ from typing import TypeAlias
 import numpy as np
 import polars as pl
 
-from tasks.simulation.events import (
-    SERVERS,
+from tasks.simulation.connections import (
     Amount,
     Array,
-    Site,
     choose,
     draw_ports,
     happens,
-    make_events,
+    make_connections,
     spread_evenly,
 )
+from tasks.simulation.site import SERVERS, Site
 
-SHARES = {
+ATTACK_SHARES = {
     "neptune": 0.030,
     "portsweep": 0.008,
     "ipsweep": 0.008,
     "guess_passwd": 0.004,
     "exfiltration": 0.005,
 }
-"""Connections of each attack, of all of a night's; a night has half to one and a half times that.
-A guess: far more than a quiet site sees, few enough that flags are rare."""
+"""Mean share of each attack in a night's connections; a night has 0.5 to 1.5 times that. A guess:
+far more than a quiet site has, and few enough that flags are rare."""
 
 WELL_KNOWN = {
     7: "echo", 9: "discard", 11: "systat", 13: "daytime", 15: "netstat", 21: "ftp", 22: "ssh",
@@ -43,21 +42,21 @@ WELL_KNOWN = {
     117: "uucp_path", 119: "nntp", 139: "netbios_ssn", 143: "imap4", 179: "bgp", 389: "ldap",
     443: "http_443", 512: "exec", 513: "login", 514: "shell", 515: "printer", 540: "uucp",
 }  # fmt: skip
-"""Tcp ports with a service name of KDD's own."""
+"""TCP ports whose service has a name in KDD."""
 LAST_SYSTEM_PORT = 1023
-"""A port without a name is ``private`` up to here and ``other`` above: a guess, for the published
-data has no ports."""
+"""A port without a name is ``private`` up to here and ``other`` above. A guess: the published data
+has no ports."""
 
 Attack: TypeAlias = Callable[[np.random.Generator, Site, int], pl.DataFrame]
 
 
 def simulate_attacks(rng: np.random.Generator, site: Site, sizes: dict[str, int]) -> pl.DataFrame:
-    """Make the connections of every attack of a night (an event frame, in no order).
+    """Return the connections of every attack of a night, in no order.
 
     Args:
-        rng: the night's source of chance.
+        rng: the night's random generator.
         site: the hosts.
-        sizes: connections of each attack, at least one each.
+        sizes: the number of connections of each attack, at least one each.
     """
     streams: list[pl.DataFrame] = []
     for name, size in sizes.items():
@@ -71,23 +70,24 @@ def simulate_attacks(rng: np.random.Generator, site: Site, sizes: dict[str, int]
 
 
 def draw_sizes(rng: np.random.Generator, rows: int) -> dict[str, int]:
-    """Draw how many of a night's ``rows`` connections belong to each attack."""
+    """Draw the number of connections of each attack, for a night of ``rows`` connections."""
     return {
-        name: max(2, round(share * rows * rng.uniform(0.5, 1.5))) for name, share in SHARES.items()
+        name: max(2, round(share * rows * rng.uniform(0.5, 1.5)))
+        for name, share in ATTACK_SHARES.items()
     }
 
 
 def _flood(rng: np.random.Generator, site: Site, rows: int) -> pl.DataFrame:
-    """Open connections and never finish them, until the server has no room (``neptune``)."""
+    """Open connections without finishing them, to exhaust a server (``neptune``)."""
     target = site.draw(rng, str(rng.choice(SERVERS)), 1)[0]
-    port = _pick_ports(rng, rows)
+    port = _draw_scanned_ports(rng, rows)
     if happens(rng, 0.5):
         port[:] = rng.choice([25, 80, 23])
     if happens(rng, 0.5):
         source = np.full(rows, site.draw(rng, "strangers", 1)[0])
     else:
         source = site.draw(rng, "strangers", rows)  # forged
-    return make_events(
+    return make_connections(
         rows,
         start_s=spread_evenly(rng, rows, gap_s=float(rng.choice([0.008, 0.02, 0.08, 0.8]))),
         source_host=source,
@@ -100,15 +100,15 @@ def _flood(rng: np.random.Generator, site: Site, rows: int) -> pl.DataFrame:
 
 
 def _scan_ports(rng: np.random.Generator, site: Site, rows: int) -> pl.DataFrame:
-    """Try one host's ports, to see which are open (``portsweep``)."""
-    port = _pick_ports(rng, rows)
+    """Try the ports of one host, to find the open ones (``portsweep``)."""
+    port = _draw_scanned_ports(rng, rows)
     state = choose(rng, {"RSTR": 40, "REJ": 38, "S0": 8, "SH": 4, "RSTOS0": 4, "SF": 6}, rows)
     is_open = state == "SF"
     source_port = draw_ports(rng, rows)
     if happens(rng, 0.6):
         source_port[:] = source_port[0]
     lingers = (state == "RSTR") & happens(rng, 0.15, rows)
-    return make_events(
+    return make_connections(
         rows,
         start_s=spread_evenly(rng, rows, gap_s=float(rng.choice([0.03, 0.4, 6.0, 45.0]))),
         source_host=site.draw(rng, str(rng.choice(["strangers", "office"])), 1)[0],
@@ -124,7 +124,7 @@ def _scan_ports(rng: np.random.Generator, site: Site, rows: int) -> pl.DataFrame
 
 
 def _sweep_hosts(rng: np.random.Generator, site: Site, rows: int) -> pl.DataFrame:
-    """Ask host after host whether it is there (``ipsweep``)."""
+    """Try one host after another, to find those that exist (``ipsweep``)."""
     hosts = site.hosts("office", "printers", *SERVERS)
     common = {
         "start_s": spread_evenly(rng, rows, gap_s=float(rng.choice([0.05, 0.5, 4.0, 20.0]))),
@@ -132,7 +132,7 @@ def _sweep_hosts(rng: np.random.Generator, site: Site, rows: int) -> pl.DataFram
         "destination_host": hosts[(rng.integers(hosts.size) + np.arange(rows)) % hosts.size],
     }
     if happens(rng, 0.7):
-        return make_events(
+        return make_connections(
             rows,
             source_port=8,
             protocol_type="icmp",
@@ -143,7 +143,7 @@ def _sweep_hosts(rng: np.random.Generator, site: Site, rows: int) -> pl.DataFram
     port = int(rng.choice([22, 23, 25, 80, 139, 445]))
     state = choose(rng, {"REJ": 60, "SF": 25, "S0": 8, "RSTO": 7}, rows)
     is_open = state == "SF"
-    return make_events(
+    return make_connections(
         rows,
         source_port=draw_ports(rng, rows),
         destination_port=port,
@@ -156,18 +156,18 @@ def _sweep_hosts(rng: np.random.Generator, site: Site, rows: int) -> pl.DataFram
 
 
 def _guess_passwords(rng: np.random.Generator, site: Site, rows: int) -> pl.DataFrame:
-    """Try password after password on one account (``guess_passwd``)."""
+    """Try one password after another on one account (``guess_passwd``)."""
     service, port, pool = (
         ("telnet", 23, "database"), ("ftp", 21, "files"), ("ssh", 22, "web"),
         ("pop_3", 110, "mail"), ("imap4", 143, "mail"),
     )[rng.integers(5)]  # fmt: skip
     is_last = np.arange(rows) == rows - 1
-    got_in = is_last & happens(rng, 0.3)
+    has_succeeded = is_last & happens(rng, 0.3)
     is_visible = service != "ssh"
     failed = rng.choice([1, 1, 1, 2, 3], rows)
     sent = {"telnet": 125, "ftp": 60, "ssh": 1900, "pop_3": 36, "imap4": 90}[service]
     received = {"telnet": 180, "ftp": 220, "ssh": 2300, "pop_3": 110, "imap4": 150}[service]
-    return make_events(
+    return make_connections(
         rows,
         start_s=spread_evenly(rng, rows, gap_s=float(rng.choice([0.7, 3.0, 15.0, 240.0]))),
         source_host=site.draw(rng, str(rng.choice(["strangers", "office"])), 1)[0],
@@ -179,22 +179,22 @@ def _guess_passwords(rng: np.random.Generator, site: Site, rows: int) -> pl.Data
         flag=choose(rng, {"SF": 50, "RSTO": 35, "S3": 5, "RSTR": 10}, rows),
         src_bytes=Amount(sent, 0.12).draw(rng, rows),
         dst_bytes=Amount(received, 0.12).draw(rng, rows),
-        num_failed_logins=np.where(got_in, 0, failed * happens(rng, 0.9, rows)) * is_visible,
-        logged_in=got_in,
+        num_failed_logins=np.where(has_succeeded, 0, failed * happens(rng, 0.9, rows)) * is_visible,
+        logged_in=has_succeeded,
         hot=happens(rng, 0.5, rows) & (service == "telnet"),
     )
 
 
 def _exfiltrate(rng: np.random.Generator, site: Site, rows: int) -> pl.DataFrame:
-    """Carry data out: in bulk, in drips, or hidden in the names of questions to a name server."""
+    """Send data out of the site: in bulk, in small pieces, or in the names of DNS queries."""
     common = {
         "source_host": site.draw(rng, str(rng.choice(["office", "files", "database"])), 1)[0],
         "source_port": draw_ports(rng, rows),
         "destination_host": site.draw(rng, "world", 1)[0],
     }
-    manner = rng.choice(["bulk", "drips", "names"])
-    if manner == "names":
-        return make_events(
+    variant = rng.choice(["bulk", "pieces", "names"])
+    if variant == "names":
+        return make_connections(
             rows,
             start_s=spread_evenly(rng, rows, gap_s=float(rng.choice([0.15, 1.0, 8.0]))),
             destination_port=53,
@@ -204,14 +204,14 @@ def _exfiltrate(rng: np.random.Generator, site: Site, rows: int) -> pl.DataFrame
             dst_bytes=Amount(130, 0.35).draw(rng, rows),
             **common,
         )
-    if manner == "bulk":
+    if variant == "bulk":
         service, port = (("ftp_data", 20), ("ssh", 22), ("http", 80))[rng.integers(3)]
         gap_s, sent, lasts = 90.0, Amount(2_500_000, 1.2), Amount(45, 1.0)
     else:
         service, port = (("http", 80), ("http_443", 443))[rng.integers(2)]
         gap_s, sent, lasts = 500.0, Amount(45_000, 0.7), Amount(4, 0.8)
     can_log_in = service != "http_443"
-    return make_events(
+    return make_connections(
         rows,
         start_s=spread_evenly(rng, rows, gap_s=gap_s),
         destination_port=port,
@@ -232,23 +232,23 @@ ATTACKS: dict[str, tuple[Attack, int]] = {
     "guess_passwd": (_guess_passwords, 30),
     "exfiltration": (_exfiltrate, 20),
 }
-"""Each attack and the connections one of its kind usually takes (guesses)."""
+"""Each attack with the usual number of its connections (guesses)."""
 
 
 def _split(rng: np.random.Generator, rows: int, parts: int) -> list[int]:
-    """Divide connections among attackers, unevenly, at least one for each."""
+    """Divide connections among attackers at random, at least one for each."""
     parts = min(parts, rows)
     return list(1 + rng.multinomial(rows - parts, rng.dirichlet(np.full(parts, 4.0))))
 
 
-def _pick_ports(rng: np.random.Generator, rows: int) -> Array:
-    """Pick ports as scanners do: the well-known ones half of the time."""
+def _draw_scanned_ports(rng: np.random.Generator, rows: int) -> Array:
+    """Draw ports as scanners do: well-known ports half of the time."""
     known = rng.choice(list(WELL_KNOWN), rows)
     return np.where(happens(rng, 0.5, rows), known, rng.integers(1, 10_000, rows))
 
 
 def _name_services(port: Array) -> Array:
-    """Name the services of tcp ports as KDD does."""
+    """Return KDD's names for the services of TCP ports."""
     return np.array(
         [
             WELL_KNOWN.get(number, "private" if number <= LAST_SYSTEM_PORT else "other")

@@ -1,24 +1,28 @@
-"""What the payload of an ordinary connection shows: KDD's content features.
+"""KDD's content features of ordinary connections: what their payload shows.
 
-Belongs here: the draw of each service's content. Does not belong here: bytes, states and logins
-(see ``habits``), or what attacks show.
+Belongs here: the random content of each service. Does not belong here: bytes, states and logins
+(see ``ordinary``), and the content of attacks.
 
-Chances and amounts are those of NSL-KDD's normal rows of the service, rounded; where it has few
-such rows (ssh, imap4) they are guesses.
+Probabilities and amounts are those of NSL-KDD's normal rows of the service, rounded. Where it has
+few such rows (ssh, imap4) they are guesses.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
-from tasks.simulation.events import Array, happens
-from tasks.simulation.habits import Habit
+from tasks.simulation.connections import Array, happens
+from tasks.simulation.patterns import TrafficPattern
+
+Features: TypeAlias = Mapping[str, Array]
+"""Content features by name, (n_connections,) each; a feature that is left out is 0."""
 
 
 @dataclass(frozen=True)
-class _Draw:
-    """A draw for the connections of one habit."""
+class _Sampler:
+    """Draws content for the connections of one traffic pattern."""
 
     rng: np.random.Generator
     logged_in: Array
@@ -27,106 +31,106 @@ class _Draw:
 
     @property
     def rows(self) -> int:
-        """Connections drawn for."""
+        """The number of connections."""
         return self.logged_in.size
 
-    def one(self, chance: float, among: Array) -> Array:
-        """Draw 1 by chance, 0 elsewhere."""
-        return np.asarray(happens(self.rng, chance, self.rows) & among, dtype=np.int64)
+    def flag(self, probability: float, among: Array) -> Array:
+        """Draw 1 with a probability among some connections, and 0 elsewhere."""
+        return np.asarray(happens(self.rng, probability, self.rows) & among, dtype=np.int64)
 
-    def some(self, chance: float, decay: float, among: Array) -> Array:
-        """Draw 1 or more by chance, geometrically with mean 1 / decay; 0 elsewhere."""
-        return np.asarray(self.one(chance, among) * self.rng.geometric(decay, self.rows))
+    def count(self, probability: float, decay: float, among: Array) -> Array:
+        """Draw a count as ``flag`` does; it is geometric with mean 1 / decay where not 0."""
+        return np.asarray(self.flag(probability, among) * self.rng.geometric(decay, self.rows))
 
 
 def draw_content(
-    rng: np.random.Generator, habit: Habit, logged_in: Array, is_answered: Array
-) -> Mapping[str, Array]:
-    """Draw the content features of a habit's connections; those left out are 0.
+    rng: np.random.Generator, pattern: TrafficPattern, logged_in: Array, is_answered: Array
+) -> Features:
+    """Draw the content features of a traffic pattern's connections.
 
     Args:
-        rng: the night's source of chance.
-        habit: whose connections they are.
+        rng: the night's random generator.
+        pattern: the pattern of the connections.
         logged_in: where somebody logged in; boolean, (n_connections,).
         is_answered: where bytes were exchanged; boolean, (n_connections,).
     """
-    draw = _Draw(rng, logged_in, is_answered & ~logged_in)
-    if habit.protocol == "udp":
-        return {"wrong_fragment": draw.one(0.0002, is_answered)}
-    show = SERVICES.get(habit.service)
-    return show(draw) if show else {}
+    draw = _Sampler(rng, logged_in, is_answered & ~logged_in)
+    if pattern.protocol == "udp":
+        return {"wrong_fragment": draw.flag(0.0002, is_answered)}
+    draw_service = SERVICES.get(pattern.service)
+    return draw_service(draw) if draw_service else {}
 
 
 FTP_INDICATORS = {
     30: 0.29, 4: 0.17, 6: 0.15, 24: 0.08, 5: 0.06, 22: 0.06, 19: 0.06, 18: 0.05, 14: 0.04, 1: 0.04,
 }  # fmt: skip
-"""``hot`` of normal ftp rows where it is above 0, and its shares; the rarest counted as 1. A
-guest's listing of a tree of directories shows as up to thirty indicators."""
+"""Values of ``hot`` above 0 in normal ftp rows, with their shares; the rarest count as 1. A guest
+who lists a tree of directories causes up to thirty indicators."""
 
 
-def _show_ftp(draw: _Draw) -> Mapping[str, Array]:
-    guest = draw.one(0.6, draw.logged_in)
+def _draw_ftp(draw: _Sampler) -> Features:
+    guest = draw.flag(0.6, draw.logged_in)
     indicators = draw.rng.choice(list(FTP_INDICATORS), draw.rows, p=list(FTP_INDICATORS.values()))
     return {
         "is_guest_login": guest,
-        "hot": draw.one(0.9, guest == 1) * indicators,
-        "num_failed_logins": draw.one(0.6, draw.is_turned_away),
-        "num_file_creations": draw.one(0.01, draw.logged_in),
+        "hot": draw.flag(0.9, guest == 1) * indicators,
+        "num_failed_logins": draw.flag(0.6, draw.is_turned_away),
+        "num_file_creations": draw.flag(0.01, draw.logged_in),
     }
 
 
-def _show_telnet(draw: _Draw) -> Mapping[str, Array]:
-    is_root = draw.one(0.1, draw.logged_in) == 1
+def _draw_telnet(draw: _Sampler) -> Features:
+    is_root = draw.flag(0.1, draw.logged_in) == 1
     return {
-        "num_failed_logins": np.minimum(draw.some(0.04, 0.6, draw.logged_in), 5)
-        + draw.one(0.5, draw.is_turned_away),
-        "hot": draw.some(0.06, 0.5, draw.logged_in),
-        "root_shell": draw.one(0.5, is_root),
-        "su_attempted": draw.one(0.3, is_root),
-        "num_root": draw.some(0.9, 0.1, is_root),
-        "num_compromised": draw.some(0.8, 0.12, is_root),
-        "num_file_creations": draw.some(0.3, 0.4, is_root),
-        "num_shells": draw.one(0.08, is_root),
-        "num_access_files": draw.some(0.25, 0.7, is_root),
-        "urgent": draw.one(0.001, draw.logged_in),
+        "num_failed_logins": np.minimum(draw.count(0.04, 0.6, draw.logged_in), 5)
+        + draw.flag(0.5, draw.is_turned_away),
+        "hot": draw.count(0.06, 0.5, draw.logged_in),
+        "root_shell": draw.flag(0.5, is_root),
+        "su_attempted": draw.flag(0.3, is_root),
+        "num_root": draw.count(0.9, 0.1, is_root),
+        "num_compromised": draw.count(0.8, 0.12, is_root),
+        "num_file_creations": draw.count(0.3, 0.4, is_root),
+        "num_shells": draw.flag(0.08, is_root),
+        "num_access_files": draw.count(0.25, 0.7, is_root),
+        "urgent": draw.flag(0.001, draw.logged_in),
     }
 
 
-def _show_http(draw: _Draw) -> Mapping[str, Array]:
+def _draw_http(draw: _Sampler) -> Features:
     return {
-        "hot": draw.some(0.007, 0.6, draw.logged_in),
-        "num_access_files": draw.one(0.005, draw.logged_in),
-        "num_compromised": draw.one(0.001, draw.logged_in),
+        "hot": draw.count(0.007, 0.6, draw.logged_in),
+        "num_access_files": draw.flag(0.005, draw.logged_in),
+        "num_compromised": draw.flag(0.001, draw.logged_in),
     }
 
 
-def _show_smtp(draw: _Draw) -> Mapping[str, Array]:
+def _draw_smtp(draw: _Sampler) -> Features:
     return {
-        "hot": draw.some(0.003, 0.6, draw.logged_in),
-        "num_root": draw.one(0.003, draw.logged_in),
-        "num_file_creations": draw.one(0.01, draw.logged_in),
-        "num_access_files": draw.one(0.01, draw.logged_in),
+        "hot": draw.count(0.003, 0.6, draw.logged_in),
+        "num_root": draw.flag(0.003, draw.logged_in),
+        "num_file_creations": draw.flag(0.01, draw.logged_in),
+        "num_access_files": draw.flag(0.01, draw.logged_in),
     }
 
 
-def _show_ftp_data(draw: _Draw) -> Mapping[str, Array]:
+def _draw_ftp_data(draw: _Sampler) -> Features:
     return {
-        "num_root": draw.some(0.09, 0.3, draw.logged_in),
-        "num_file_creations": draw.one(0.01, draw.logged_in),
+        "num_root": draw.count(0.09, 0.3, draw.logged_in),
+        "num_file_creations": draw.flag(0.01, draw.logged_in),
     }
 
 
-def _show_mailbox(draw: _Draw) -> Mapping[str, Array]:
-    return {"num_failed_logins": draw.one(0.6, draw.is_turned_away)}
+def _draw_mailbox(draw: _Sampler) -> Features:
+    return {"num_failed_logins": draw.flag(0.6, draw.is_turned_away)}
 
 
-SERVICES: Mapping[str, Callable[[_Draw], Mapping[str, Array]]] = {
-    "ftp": _show_ftp,
-    "telnet": _show_telnet,
-    "http": _show_http,
-    "smtp": _show_smtp,
-    "ftp_data": _show_ftp_data,
-    "pop_3": _show_mailbox,
-    "imap4": _show_mailbox,
+SERVICES: Mapping[str, Callable[[_Sampler], Features]] = {
+    "ftp": _draw_ftp,
+    "telnet": _draw_telnet,
+    "http": _draw_http,
+    "smtp": _draw_smtp,
+    "ftp_data": _draw_ftp_data,
+    "pop_3": _draw_mailbox,
+    "imap4": _draw_mailbox,
 }
-"""Services whose payload shows something; ssh, for one, is sealed."""
+"""Services with content features; others, such as the encrypted ssh, have none."""

@@ -1,10 +1,12 @@
-"""A simulated night of traffic, written as the file a sensor would have left.
+"""Simulate a night of traffic and write it as the file of a sensor.
 
-Belongs here: putting a night together from its parts, and the file. Does not belong here: what
-hosts do (see ``tasks.simulation``) and what the features mean (see ``tasks.simulation.traffic``).
+Belongs here: combining the parts of a night, and the file. Does not belong here: the traffic of the
+hosts (see the modules beside this one) and the definition of the traffic features
+(``tasks.simulation.traffic``).
 
-A site's hosts and habits are the same every night; the seed decides what happens on this one. So a
-model trained on one night meets the same site on the next, unless the scenario changes it.
+The hosts and traffic patterns of the site are the same every night; the seed decides what happens
+on one night. So a model that was trained on one night scores the same site on the next, unless the
+scenario changes it.
 """
 
 import gzip
@@ -23,28 +25,28 @@ from expectations.errors import UsageError
 from expectations.nsl_kdd import NSL_KDD
 from storage.lake import write_atomically
 from tasks.simulation.attacks import draw_sizes, simulate_attacks
-from tasks.simulation.damage import WAYS, spoil_lines
-from tasks.simulation.events import Site, format_addresses
-from tasks.simulation.habits import ORDINARY, change_habits
-from tasks.simulation.incidents import simulate_incidents, suffer_outages
+from tasks.simulation.benign import apply_outages, simulate_benign_anomalies
+from tasks.simulation.corruption import CORRUPTIONS, corrupt_lines
 from tasks.simulation.ordinary import simulate_ordinary
+from tasks.simulation.patterns import ORDINARY, change_patterns
+from tasks.simulation.site import Site, format_addresses
 from tasks.simulation.traffic import compute_traffic_features
 
 Scenario = Literal["ordinary", "drift", "bad_rows"]
-"""What kind of night: as any other; with the site's own traffic changed; with malformed lines."""
+"""An ordinary night, one with changed ordinary traffic, or one with malformed lines."""
 
 Ending = Literal[".csv", ".csv.gz", ".csv.zst", ".parquet"]
-"""How a file's name says what is in it."""
+"""The endings of file names that can be written."""
 
 FEWEST_ROWS = 1_000
-"""Below this, the attacks of a night are single connections and the site has no hosts."""
+"""With fewer rows, attacks are single connections and the site has hardly any hosts."""
 BAD_RATIO = 0.003
-"""Of the lines of a night with bad rows, those that are malformed. A guess: enough to see, far too
-few to reject the night."""
+"""Share of malformed lines in a night of the scenario ``bad_rows``. A guess: enough to notice, and
+far too few to reject the night."""
 
 
 class SimulationSummary(BaseModel):
-    """What a simulated night holds."""
+    """The contents of a simulated night."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -56,7 +58,7 @@ class SimulationSummary(BaseModel):
     rows: int
     """Data lines, malformed ones included."""
     bad_rows: int
-    """Malformed lines; all of them were ordinary connections."""
+    """Malformed lines; each replaces a connection that is no attack."""
     attack_rows: Mapping[str, int]
     """Connections of each attack."""
     is_labelled: bool
@@ -74,23 +76,23 @@ def simulate_night(
     """Write a night of simulated connections that satisfies the ``nsl_kdd`` contract.
 
     Args:
-        out: the file, written whole or not at all. Its name says how: ``.csv``, ``.csv.gz``,
-            ``.csv.zst`` (with a header) or ``.parquet``.
-        rows: connections, at least ``FEWEST_ROWS``. The site's size follows, so hosts are as busy
-            on a short night as on a long one.
+        out: the file, written completely or not at all. The ending of its name decides the format:
+            ``.csv``, ``.csv.gz``, ``.csv.zst`` (with a header) or ``.parquet``.
+        rows: the number of connections, at least ``FEWEST_ROWS``. The size of the site is
+            proportional to it, so a host has as many connections on a short night as on a long one.
         seed: the same arguments give the same bytes.
-        night: the day the connections belong to; weekends are less bound to office hours.
-        scenario: ``drift`` changes what is ordinary at the site (a new database service, backups
-            through the day, heavier pages), the attacks stay; ``bad_rows`` spoils
-            ``BAD_RATIO`` of the lines.
+        night: the day of the connections; weekends follow office hours less.
+        scenario: ``drift`` changes the ordinary traffic (a new database service, backups during the
+            day, larger pages) and not the attacks. ``bad_rows`` corrupts ``BAD_RATIO`` of the
+            lines.
         labelled: append ``class`` (normal or anomaly) and ``attack``.
 
     Returns:
-        What was written.
+        The contents of the file.
 
     Raises:
-        UsageError: too few rows, a negative seed, an unknown ending or scenario, malformed lines in
-            Parquet, or a file that cannot be written.
+        UsageError: there are too few rows, the seed is negative, the ending or the scenario is
+            unknown, malformed lines are asked for in Parquet, or the file cannot be written.
     """
     ending = _check_request(out, rows, seed, scenario)
     connections = simulate_connections(rows=rows, seed=seed, night=night, scenario=scenario)
@@ -100,10 +102,12 @@ def simulate_night(
     is_normal = connections["attack"] == "normal"
     attack_rows = connections.filter(~is_normal)["attack"].value_counts().sort("attack")
     rng = np.random.default_rng([seed, night.toordinal(), 1])
-    bad_rows = max(len(WAYS), round(BAD_RATIO * rows)) if scenario == "bad_rows" else 0
+    bad_rows = max(len(CORRUPTIONS), round(BAD_RATIO * rows)) if scenario == "bad_rows" else 0
     bad = rng.choice(is_normal.arg_true().to_numpy(), bad_rows, replace=False)
     if ending == ".parquet":
-        content = _to_parquet(frame)
+        buffer = BytesIO()
+        frame.write_parquet(buffer)
+        content = buffer.getvalue()
     else:
         content = _compress(_to_csv(frame, rng, bad), ending)
     try:
@@ -130,27 +134,27 @@ def simulate_night(
 def simulate_connections(
     *, rows: int, seed: int, night: date, scenario: Scenario = "ordinary"
 ) -> pl.DataFrame:
-    """Simulate a night as a stream of connection events.
+    """Simulate the connections of a night.
 
     Returns:
-        Grain: one connection, in the order of ``start`` (Datetime in microseconds). Addresses as
-        text, the basic and content features under KDD's names, and ``attack``.
+        Grain: one connection, in the order of ``start`` (Datetime in microseconds). Addresses are
+        text; the basic and content features have KDD's names; ``attack`` is the label.
     """
     rng = np.random.default_rng([seed, night.toordinal()])
     site = Site(rows)
-    habits = change_habits(ORDINARY) if scenario == "drift" else ORDINARY
+    patterns = change_patterns(ORDINARY) if scenario == "drift" else ORDINARY
     sizes = draw_sizes(rng, rows)
     normal_rows = rows - sum(sizes.values())
-    incidents = simulate_incidents(rng, site, normal_rows)
-    ordinary = simulate_ordinary(rng, site, normal_rows - incidents.height, night, habits)
-    normal = suffer_outages(rng, site, pl.concat([ordinary, incidents]))
-    events = pl.concat([normal, simulate_attacks(rng, site, sizes)])
+    benign = simulate_benign_anomalies(rng, site, normal_rows)
+    ordinary = simulate_ordinary(rng, site, normal_rows - benign.height, night, patterns)
+    normal = apply_outages(rng, site, pl.concat([ordinary, benign]))
+    connections = pl.concat([normal, simulate_attacks(rng, site, sizes)])
     midnight = datetime(night.year, night.month, night.day)  # noqa: DTZ001  batch dates are UTC
     start = pl.lit(midnight) + pl.duration(
         microseconds=(pl.col("start_s") * 1e6).cast(pl.Int64), time_unit="us"
     )
     return (
-        events.sort("start_s", maintain_order=True)
+        connections.sort("start_s", maintain_order=True)
         .select(start.alias("start"), pl.all().exclude("start_s"))
         .with_columns(
             pl.col("source_host", "destination_host").map_batches(
@@ -161,7 +165,7 @@ def simulate_connections(
 
 
 def describe_connections(connections: pl.DataFrame) -> pl.DataFrame:
-    """Bring a stream of connection events into the shape of the ``nsl_kdd`` contract.
+    """Return connections in the form of the ``nsl_kdd`` contract.
 
     Args:
         connections: as from ``simulate_connections``.
@@ -186,11 +190,11 @@ def describe_connections(connections: pl.DataFrame) -> pl.DataFrame:
 
 
 def _check_request(out: Path, rows: int, seed: int, scenario: str) -> Ending:
-    """Refuse a night that cannot be simulated; name the file's ending."""
+    """Return the ending of the file's name; raise ``UsageError`` for a request that is invalid."""
     if rows < FEWEST_ROWS:
         message = (
             f"Cannot simulate a night of {rows:,} connections: expected at least {FEWEST_ROWS:,}, "
-            "or the attacks on it are too small to be any."
+            "because with fewer the attacks are single connections."
         )
         raise UsageError(message)
     if seed < 0:
@@ -205,7 +209,7 @@ def _check_request(out: Path, rows: int, seed: int, scenario: str) -> Ending:
     ending: Ending | None = next((e for e in get_args(Ending) if out.name.endswith(e)), None)
     if ending is None:
         message = (
-            f"Cannot write simulated traffic to {out.name}: the ending says how to write it. "
+            f"Cannot write simulated traffic to {out.name}: the ending decides the format. "
             f"Expected one of {', '.join(get_args(Ending))}."
         )
         raise UsageError(message)
@@ -219,22 +223,15 @@ def _check_request(out: Path, rows: int, seed: int, scenario: str) -> Ending:
 
 
 def _to_csv(frame: pl.DataFrame, rng: np.random.Generator, bad: np.ndarray) -> bytes:
-    """Write a frame as NSL-KDD's files are written, with the lines at ``bad`` spoilt."""
+    """Return a frame as CSV in the form of NSL-KDD's files, with the lines at ``bad`` corrupted."""
     header, *lines = frame.write_csv(float_precision=2).encode().splitlines()
-    return b"\n".join([header, *spoil_lines(rng, lines, header, bad), b""])
+    return b"\n".join([header, *corrupt_lines(rng, lines, header, bad), b""])
 
 
 def _compress(content: bytes, ending: Ending) -> bytes:
-    """Compress by the file's ending, the same bytes to the same bytes."""
+    """Return the content compressed as the ending says; equal content gives equal bytes."""
     if ending == ".csv.gz":
         return gzip.compress(content, compresslevel=6, mtime=0)
     if ending == ".csv.zst":
         return zstandard.compress(content)
     return content
-
-
-def _to_parquet(frame: pl.DataFrame) -> bytes:
-    """Write a frame as Parquet, to memory."""
-    buffer = BytesIO()
-    frame.write_parquet(buffer)
-    return buffer.getvalue()

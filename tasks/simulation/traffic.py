@@ -1,40 +1,42 @@
-"""KDD's traffic features, from connections in time order to one row of rates for each of them.
+"""KDD's traffic features of connections in time order.
 
-Belongs here: the definition of the nineteen features that describe a connection by those before
-it, and their computation. It knows the stream it is given and nothing of where that came from: a
-simulation and a sensor's log use it alike. Does not belong here: reading logs, or naming services
-and connection states the way KDD does; whoever has the log does that.
+Belongs here: the definition and the computation of the nineteen features that describe a connection
+by those before it. The connections may come from a simulation or from a sensor's log. Does not
+belong here: reading logs, or translating services and connection states to KDD's names, which the
+caller does.
 
 **The definition.** W. Lee and S. Stolfo, "A Framework for Constructing Features and Models for
 Intrusion Detection Systems", ACM TISSEC 3(4), 2000, and the task description of the KDD Cup 1999.
-Neither settles every detail. What we compute:
+Neither defines every detail. We compute:
 
-- *Two seconds.* Of the connections that started in the two seconds up to and including this one,
-  border included: ``count`` go to this one's destination host and ``srv_count`` to its service,
-  whatever the host. Both stop at 511, as published; the rates are over all of the window.
-- *One hundred connections.* Of the last hundred connections to this one's destination host, this
-  one included: ``dst_host_count`` of them (so it says how well the host is known and stops at 100),
-  ``dst_host_srv_count`` to its service.
+- *Two seconds.* The window is the connections that started in the two seconds up to and including
+  this one, with both ends. ``count`` of them go to this connection's destination host, and
+  ``srv_count`` go to its service on any host. Both are at most 511, as published; the rates are
+  over the whole window.
+- *One hundred connections.* The window is the last hundred connections to this connection's
+  destination host, this one included. ``dst_host_count`` is their number, at most 100;
+  ``dst_host_srv_count`` of them go to its service.
 - A connection is always in its own windows, so no count is 0 and no rate divides by 0. Of
-  connections that start at the same instant, those earlier in the stream came before.
-- A *different* rate is the share of connections whose service, or host, is another than this
-  one's. Seen from one destination host no destination differs, so ``dst_host_srv_diff_host_rate``
-  compares the *source* hosts: low for one guesser, high for a flood from many.
+  connections that start at the same time, those earlier in the input came before.
+- A *different* rate is the share of connections whose service, or host, differs from this one's.
+  All connections to one destination host have the same destination, so
+  ``dst_host_srv_diff_host_rate`` compares the *source* hosts: it is low for one password guesser
+  and high for a flood from many hosts.
 - Rates are rounded half up to two decimals, as published.
 
 **How the published data differs** (measured on the 125,973 rows of KDDTrain+, without exception):
 
-- Its *different* rates are the number of distinct values over the number of connections, or 0 when
-  there is one value only: where ``count`` is under 50, so that rounding hides nothing, ``count``
+- Its *different* rates are the number of distinct values over the number of connections, or 0 if
+  there is only one value: where ``count`` is under 50, so that rounding hides nothing, ``count``
   times ``diff_srv_rate`` is never 1. The task description says "% of connections to different
-  services", which is what we compute.
-- Its long window is one of 256 connections in which destination hosts are mixed: connections to
-  the host, plus those to the service, less those to both, never exceed 256. So there
-  ``dst_host_srv_count`` can exceed ``dst_host_count``, and destinations can differ. The task
-  description says "a window of 100 connections to the same host", which is what we compute.
+  services", and we compute that.
+- Its long window has 256 connections to any destination host: connections to the host, plus those
+  to the service, less those to both, never exceed 256. So its ``dst_host_srv_count`` can exceed its
+  ``dst_host_count``, and destinations can differ. The task description says "a window of 100
+  connections to the same host", and we compute that.
 
-So a model fitted on the published files does not carry over to features computed here without
-being fitted again.
+So a model that was fitted on the published files must be fitted again for the features of this
+module.
 """
 
 from typing import TypeAlias
@@ -50,11 +52,11 @@ WINDOW_S = 2
 LAST_CONNECTIONS = 100
 """Length of the long window, in connections to one host (KDD Cup 1999 task description)."""
 HIGHEST_COUNT = 511
-"""Where the two-second counts stop: the largest value in the published data."""
+"""Largest two-second count, as in the published data."""
 
 SYN_ERROR_FLAGS = ("S0", "S1", "S2", "S3", "SH")
-"""States of a handshake or a close left hanging. Measured: these, and no others, give
-``serror_rate`` 1 in the published rows whose window holds one connection."""
+"""States of an incomplete handshake or close. Measured: exactly these give ``serror_rate`` 1 in the
+published rows whose window holds one connection."""
 REJECT_FLAGS = ("REJ", "RSTO", "RSTR", "RSTOS0")
 """States of a refused or reset connection. Measured like ``SYN_ERROR_FLAGS``."""
 
@@ -66,7 +68,7 @@ INPUT_COLUMNS = (
     "service",
     "flag",
 )
-"""What a connection must say of itself; further columns are not looked at."""
+"""The columns that a connection must have; others are ignored."""
 
 
 def compute_traffic_features(connections: pl.DataFrame) -> pl.DataFrame:
@@ -75,11 +77,10 @@ def compute_traffic_features(connections: pl.DataFrame) -> pl.DataFrame:
     Args:
         connections: grain: one connection, ordered by ``start``. Columns: ``start`` (Datetime of
             any unit), ``source_host``, ``source_port``, ``destination_host``, ``service`` (of any
-            type: they are only compared) and ``flag`` (the connection's state by its KDD name;
-            states that are neither syn errors nor rejections count as neither).
+            type: they are only compared) and ``flag`` (KDD's name of the connection's state).
 
     Returns:
-        Grain: one connection, in the order given. The nine two-second features, then the ten of the
+        Grain: one connection, in the given order. The nine two-second features, then the ten of the
         last hundred connections, in KDD's order: counts Int64, rates Float64 in [0, 1].
 
     Raises:
@@ -132,14 +133,14 @@ def compute_traffic_features(connections: pl.DataFrame) -> pl.DataFrame:
 
 
 class _Window:
-    """For each row, the rows of the same key from a given row of the stream up to this one."""
+    """For each row, the rows with the same key from a given row up to this one."""
 
     def __init__(self, key: Integers, since: Integers) -> None:
-        """Find where each row's window begins among the rows of its key.
+        """Find the begin of each row's window among the rows of its key.
 
         Args:
             key: dense codes, 0 to at most n_connections - 1.
-            since: the row of the stream at which each row's window begins.
+            since: the row at which each row's window begins.
         """
         rows = key.size
         self._order, self._place = _group(key)
@@ -156,7 +157,7 @@ class _Window:
 
 
 def _row_of_earlier(key: Integers, steps: int) -> Integers:
-    """Name, for each row, the row of its key that many places before it, or its key's first."""
+    """Return, for each row, the row ``steps`` places before it in its key, or the key's first."""
     order, place = _group(key)
     first_of_key = np.searchsorted(key[order], key, side="left")
     earlier: Integers = order[np.maximum(place - steps, first_of_key)]
@@ -164,7 +165,7 @@ def _row_of_earlier(key: Integers, steps: int) -> Integers:
 
 
 def _group(key: Integers) -> tuple[Integers, Integers]:
-    """Bring each key's rows together in stream order: that order, and each row's place in it."""
+    """Return the order that sorts rows by key, then by row, and each row's place in it."""
     order = np.argsort(key, kind="stable")
     place = np.empty_like(order)
     place[order] = np.arange(key.size)
@@ -172,26 +173,26 @@ def _group(key: Integers) -> tuple[Integers, Integers]:
 
 
 def _code(values: pl.Series) -> Integers:
-    """Number the distinct values from 0."""
+    """Return a number for each distinct value, from 0."""
     codes: Integers = values.rank("dense").cast(pl.Int64).to_numpy() - 1
     return codes
 
 
 def _pair(left: Integers, right: Integers) -> Integers:
-    """Number the distinct pairs of two codes from 0."""
+    """Return a number for each distinct pair of two codes, from 0."""
     width = right.max(initial=0) + 1
     pairs: Integers = np.unique(left * width + right, return_inverse=True)[1]
     return pairs
 
 
 def _rate(part: Integers, whole: Integers) -> np.ndarray:
-    """Divide, rounded half up to two decimals: in integers, so that no tie is left to floats."""
+    """Divide and round half up to two decimals, with integers, so that ties are exact."""
     rate: np.ndarray = (200 * part + whole) // (2 * whole) / 100
     return rate
 
 
 def _check(connections: pl.DataFrame) -> None:
-    """Refuse what would give wrong windows silently."""
+    """Raise ``ValueError`` for connections that would give wrong windows."""
     missing = [name for name in INPUT_COLUMNS if name not in connections.columns]
     if missing:
         message = (
@@ -203,7 +204,7 @@ def _check(connections: pl.DataFrame) -> None:
     if empty:
         message = (
             f"Cannot compute traffic features: {', '.join(empty)} is null in some connections, "
-            "which then belong to no window. Fill or drop them first."
+            "so they belong to no window. Fill or drop them first."
         )
         raise ValueError(message)
     if not connections["start"].is_sorted():

@@ -10,7 +10,7 @@ import zstandard
 
 from expectations.errors import UsageError
 from expectations.nsl_kdd import NSL_KDD
-from tasks.simulation.attacks import SHARES
+from tasks.simulation.attacks import ATTACK_SHARES
 from tasks.simulation.simulate import describe_connections, simulate_connections, simulate_night
 
 NIGHT = date(2026, 11, 3)
@@ -38,7 +38,7 @@ def bytes_of(folder: Path, name: str = "night.csv", **request: object) -> bytes:
     return (folder / name).read_bytes()
 
 
-def test_the_same_request_gives_the_same_bytes_and_any_other_gives_others(tmp_path: Path) -> None:
+def test_equal_arguments_give_equal_bytes_and_others_do_not(tmp_path: Path) -> None:
     first = bytes_of(tmp_path)
 
     assert bytes_of(tmp_path) == first
@@ -49,7 +49,7 @@ def test_the_same_request_gives_the_same_bytes_and_any_other_gives_others(tmp_pa
 @pytest.mark.parametrize(
     ("labelled", "extra"), [(False, ()), (True, ("class", "attack"))], ids=["bare", "labelled"]
 )
-def test_the_file_has_the_contracts_columns_and_as_many_lines_as_asked(
+def test_the_file_has_the_columns_of_the_contract_and_the_given_number_of_lines(
     tmp_path: Path, *, labelled: bool, extra: tuple[str, ...]
 ) -> None:
     header, *lines = bytes_of(tmp_path, labelled=labelled).decode().splitlines()
@@ -71,10 +71,10 @@ def test_every_attack_happens_and_is_counted(tmp_path: Path) -> None:
 
     written = pl.read_csv(tmp_path / "night.csv").filter(pl.col("class") == "anomaly")
     assert dict(summary.attack_rows) == dict(written["attack"].value_counts().iter_rows())
-    assert set(summary.attack_rows) == set(SHARES) <= set(NSL_KDD.families)
+    assert set(summary.attack_rows) == set(ATTACK_SHARES) <= set(NSL_KDD.families)
 
 
-def test_attacks_are_a_few_in_a_hundred(ordinary: pl.DataFrame) -> None:
+def test_a_few_per_cent_of_the_connections_are_attacks(ordinary: pl.DataFrame) -> None:
     share = (ordinary["class"] == "anomaly").mean()
 
     assert 0.02 < share < 0.1
@@ -108,7 +108,7 @@ def test_every_row_satisfies_every_condition_of_the_contract(
 
 
 @pytest.mark.real_data
-def test_every_service_and_state_over_each_protocol_is_one_that_normal_or_attack_rows_have(
+def test_every_protocol_service_and_state_occurs_together_in_published_rows(
     ordinary: pl.DataFrame, nsl_kdd_folder: Path
 ) -> None:
     published = pl.read_csv(
@@ -124,7 +124,7 @@ def test_every_service_and_state_over_each_protocol_is_one_that_normal_or_attack
 
 
 @pytest.mark.parametrize("feature", NSL_KDD.feature_names)
-def test_no_feature_alone_gives_the_attacks_away(ordinary: pl.DataFrame, feature: str) -> None:
+def test_no_single_feature_identifies_the_attacks(ordinary: pl.DataFrame, feature: str) -> None:
     """Flag the values of one feature that are mostly attacks: much is missed or wrongly flagged."""
     is_attack = ordinary["class"] == "anomaly"
     values = pl.DataFrame({"value": ordinary[feature], "is_attack": is_attack})
@@ -136,7 +136,7 @@ def test_no_feature_alone_gives_the_attacks_away(ordinary: pl.DataFrame, feature
     assert f1 < 0.9  # 0.81 at most over ten seeds (src_bytes: floods send nothing)
 
 
-def test_a_changed_site_has_a_new_service_new_backups_and_heavier_pages(
+def test_a_changed_site_has_a_new_service_new_backups_and_larger_pages(
     ordinary: pl.DataFrame, changed: pl.DataFrame
 ) -> None:
     def share(frame: pl.DataFrame, condition: pl.Expr) -> float:
@@ -151,9 +151,7 @@ def test_a_changed_site_has_a_new_service_new_backups_and_heavier_pages(
     assert changed.select(page.median()).item() > 2 * ordinary.select(page.median()).item()
 
 
-def test_a_changed_site_is_attacked_as_before(
-    ordinary: pl.DataFrame, changed: pl.DataFrame
-) -> None:
+def test_a_changed_site_has_the_same_attacks(ordinary: pl.DataFrame, changed: pl.DataFrame) -> None:
     counts = [
         dict(frame["attack"].value_counts().filter(pl.col("attack") != "normal").iter_rows())
         for frame in (ordinary, changed)
@@ -184,7 +182,7 @@ def is_well_formed(line: bytes) -> bool:
     return True
 
 
-def test_as_many_lines_are_bad_as_the_summary_says_and_the_others_are_untouched(
+def test_the_summary_counts_the_malformed_lines_and_the_others_are_unchanged(
     tmp_path: Path,
 ) -> None:
     good = bytes_of(tmp_path, "good.csv").splitlines()
@@ -199,7 +197,7 @@ def test_as_many_lines_are_bad_as_the_summary_says_and_the_others_are_untouched(
     assert len(changed_lines) == summary.bad_rows >= 13
 
 
-def test_bad_lines_never_hit_an_attack(tmp_path: Path) -> None:
+def test_no_malformed_line_was_an_attack(tmp_path: Path) -> None:
     summary = simulate_night(
         tmp_path / "bad.csv", rows=1_500, seed=7, night=NIGHT, scenario="bad_rows", labelled=True
     )
@@ -211,7 +209,7 @@ def test_bad_lines_never_hit_an_attack(tmp_path: Path) -> None:
     assert all(line.count(b",") == 42 for line in attacks)
 
 
-def test_the_ending_decides_how_the_same_night_is_written(tmp_path: Path) -> None:
+def test_the_ending_of_the_name_decides_the_format(tmp_path: Path) -> None:
     plain = bytes_of(tmp_path)
 
     assert gzip.decompress(bytes_of(tmp_path, "night.csv.gz")) == plain
@@ -232,7 +230,7 @@ def test_the_ending_decides_how_the_same_night_is_written(tmp_path: Path) -> Non
         ("night.parquet", {"scenario": "bad_rows"}, "Parquet holds typed columns"),
     ],
 )
-def test_a_night_that_cannot_be_is_refused_and_leaves_no_file(
+def test_an_invalid_request_is_refused_and_leaves_no_file(
     tmp_path: Path, name: str, request_: dict[str, object], told: str
 ) -> None:
     with pytest.raises(UsageError, match=told):
@@ -241,14 +239,14 @@ def test_a_night_that_cannot_be_is_refused_and_leaves_no_file(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_where_the_folder_should_be_is_said_plainly(tmp_path: Path) -> None:
+def test_a_file_in_place_of_the_folder_is_refused_with_a_message(tmp_path: Path) -> None:
     (tmp_path / "folder").write_text("a file")
 
     with pytest.raises(UsageError, match="Nothing was written"):
         bytes_of(tmp_path / "folder")
 
 
-def test_connections_are_in_time_order_and_lie_in_the_night() -> None:
+def test_connections_are_in_time_order_and_within_the_night() -> None:
     stream = simulate_connections(rows=2_000, seed=7, night=NIGHT)
 
     assert stream["start"].is_sorted()
@@ -257,7 +255,7 @@ def test_connections_are_in_time_order_and_lie_in_the_night() -> None:
     assert late < 0.01
 
 
-def test_hosts_are_as_busy_on_a_short_night_as_on_a_long_one() -> None:
+def test_hosts_have_as_many_connections_on_a_short_night_as_on_a_long_one() -> None:
     def typical(rows: int) -> float:
         stream = simulate_connections(rows=rows, seed=7, night=NIGHT)
         inside = stream.filter(pl.col("source_host").str.starts_with("10.20."))
