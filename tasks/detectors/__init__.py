@@ -1,5 +1,5 @@
-"""The models: detectors of several kinds, their tails, and the model that joins them.
+"""The models: detectors of several kinds, their tails and thresholds, and the model of them.
 
-Belongs here: what scores encoded connections, how it is fitted and stored. Does not belong here:
+Belongs here: fitting and storing a detector, and scoring encoded connections. Does not belong here:
 the encoding, the choice of training rows and thresholds, or the reading of batches.
 """

@@ -1,16 +1,17 @@
-"""The unsupervised detector in training: a Keras network on the JAX backend.
+"""Training the autoencoder: a Keras network on the JAX backend.
 
-Belongs here: everything that needs Keras. Does not belong here: serving (see ``autoencoder``).
+Belongs here: everything of it that needs Keras. Does not belong here: scoring (``autoencoder``).
 """
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from tasks.arrays import Matrix
 from tasks.detectors.autoencoder import Autoencoder
+from tasks.detectors.base import DetectorOptions
 from tasks.networks.training import fold_network, import_keras
 
 if TYPE_CHECKING:
@@ -20,17 +21,15 @@ CONFIG_FILE = "autoencoder.json"
 WEIGHTS_FILE = "autoencoder.weights.h5"
 
 
-class AutoencoderOptions(BaseModel):
+class AutoencoderOptions(DetectorOptions):
     """Shape and training of the network. The decoder mirrors the encoder."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["autoencoder"] = "autoencoder"
     recipe: Literal["default", "as_described"] = "default"
     """``default``: mean squared error, Adam, no dropout, a linear output. ``as_described``: as the
-    second of the two works says: dropout, RMSprop, a sigmoid output and binary cross-entropy. Of
-    standardised inputs that loss is ill-posed: it has no least value where an input is not within
-    [0, 1], and falls below zero."""
+    second of the two works describes it: dropout, RMSprop, a sigmoid output and binary
+    cross-entropy. That loss is ill-posed for standardised inputs: it has no minimum where an input
+    is not within [0, 1], and falls below zero."""
     layers: tuple[int, ...] = Field(default=(128, 64, 32, 8), min_length=1)
     """Widths of the encoder's layers; the last is the bottleneck."""
     epochs: int = Field(default=40, ge=1)
@@ -38,19 +37,19 @@ class AutoencoderOptions(BaseModel):
     max_steps: int = Field(default=2_500, ge=1)
     """Most gradient steps, which bounds the cost on large training files."""
     batch_rows: int = Field(default=512, ge=1)
-    """Rows a gradient step sees: so many that ``max_steps`` still goes through a large file several
-    times, a guess. On 25,192 rows half as many do slightly better: ROC AUC of the autoencoder
-    alone, by cross-validation within the training file (``benchmarks.choices``), .986 to .988 with
-    512 and .988 to .991 with 256."""
+    """Rows in a gradient step: enough for ``max_steps`` to pass over a large file several times, a
+    guess. On 25,192 rows half as many do slightly better: the ROC AUC of the autoencoder alone, by
+    cross-validation within the training file (``benchmarks.choices``), is .986 to .988 with 512 and
+    .988 to .991 with 256."""
     learning_rate: float = Field(default=2e-3, gt=0)
     """Adam's step, for this batch size."""
     patience: int = Field(default=5, ge=1)
     """Epochs without a better held-out error before training stops."""
     dropout: float = Field(default=0.2, ge=0, lt=1)
-    """Share of the units that a step leaves out after each layer of the encoder; only of
-    ``as_described``, which has it from the second work."""
+    """Share of the units that a step leaves out after each layer of the encoder; used by
+    ``as_described`` only, from the second work."""
     held_out_fraction: float = Field(default=0.1, gt=0, lt=1)
-    """Share of the normal rows that only early stopping sees."""
+    """Share of the normal rows that early stopping alone uses."""
 
 
 def fit_autoencoder(
@@ -58,17 +57,17 @@ def fit_autoencoder(
 ) -> Autoencoder:
     """Train a network to reproduce normal connections.
 
-    A held-out part of the rows stops the training and the weights of its best epoch are kept.
+    A held-out part of the rows decides when training stops; the weights of its best epoch are kept.
     Seeds the random generators of this process.
 
     Args:
         normal: (n_rows, width), encoded normal connections, at least 2.
         options: shape and training.
         seed: of the weights, the held-out part and the order of the rows.
-        threads: used to serve the result; training runs on one thread, to be repeatable.
+        threads: used to score; training runs on one thread, to be repeatable.
 
     Returns:
-        The graph that serves, with the network and the history of its training.
+        The detector, with its Keras network and the history of its training.
 
     Source: Sakurada & Yairi 2014, section 3, for the reconstruction error as a score.
     """
@@ -122,6 +121,6 @@ def build_network(width: int, options: AutoencoderOptions) -> "keras.Sequential"
 
 
 def save_network(network: "keras.Sequential", folder: Path) -> None:
-    """Write the Keras configuration and weights: what training can be continued from."""
+    """Write the Keras configuration and weights, from which training can continue."""
     (folder / CONFIG_FILE).write_text(network.to_json(sort_keys=True) + "\n")
     network.save_weights(folder / WEIGHTS_FILE)

@@ -1,25 +1,33 @@
-"""What a detector is: something that scores rows of numbers and can say which inputs did it.
+"""The interface of a detector: it scores rows of numbers and says which inputs raised a score.
 
-Belongs here: the interface that all detectors share, and the explanation that works for any. Does
-not belong here: any one detector, the encoding (``tasks.features.encoding``), or how scores are
-joined.
+Belongs here: the interface, the explanation that works for any detector, and what several detectors
+share. Does not belong here: any one detector, the encoding (``tasks.features.encoding``), or how
+scores are joined (``model``).
 
-A detector is fitted by the ``fit_...`` function of its module. It scores each row by that row
-alone: the same row has the same score, bit for bit, whatever else is in the batch and however the
-batch is cut.
+The ``fit_...`` function of a detector's module fits it. A detector scores each row by that row
+alone: the same row has the same score, bit for bit, in any batch and in any part of it.
 """
 
+import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
+from pydantic import BaseModel, ConfigDict
 
-from tasks.arrays import Floats, Matrix
+from tasks.arrays import Floats, Matrix, Positions
 
-Positions: TypeAlias = npt.NDArray[np.intp]
+LEAST_DOUBT = 1e-9
+"""Smallest probability that log-odds tell from 0 or 1, so that they stay finite where all trees of
+a forest agree."""
+
+
+class DetectorOptions(BaseModel):
+    """The base of each detector's options; ``kind`` names the detector."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Detector(Protocol):
@@ -31,21 +39,22 @@ class Detector(Protocol):
         ...
 
     def anomaly_scores(self, inputs: Matrix) -> Floats:
-        """Score rows: raw, (n_rows,), higher is more anomalous; classifiers give log-odds.
+        """Return raw scores, (n_rows,), higher is more anomalous; classifiers return log-odds.
 
         Args:
-            inputs: float32, (n_rows, n_inputs), as it was fitted on; no rows are no scores.
+            inputs: float32, (n_rows, n_inputs), in the form the detector was fitted on; n_rows may
+                be 0.
         """
         ...
 
     def explain(self, inputs: Matrix, typical: Matrix, groups: Positions) -> Floats:
-        """Say how much each group of inputs raised each score; negative where it lowered it.
+        """Return how much each group of inputs raised each score; negative where it lowered it.
 
         Args:
             inputs: (n_rows, n_inputs).
-            typical: (1, n_inputs), an ordinary normal row, to compare with.
-            groups: (n_inputs,), the group each input belongs to, from 0: one-hot columns of one
-                feature belong together.
+            typical: (1, n_inputs), a typical normal row to compare with.
+            groups: (n_inputs,), the group each input belongs to, from 0. The one-hot columns of a
+                feature are one group.
 
         Returns:
             (n_rows, n_groups).
@@ -53,22 +62,34 @@ class Detector(Protocol):
         ...
 
     def save(self, folder: Path, stem: str) -> None:
-        """Write ``<stem>.<suffix>`` files, in formats that hold no code, equal for equal models."""
+        """Write ``<stem>.<suffix>`` files that hold no code; equal models give equal bytes."""
         ...
+
+
+class OccludedDetector:
+    """A detector whose scores are explained by occlusion."""
+
+    def anomaly_scores(self, inputs: Matrix) -> Floats:
+        """Return raw scores; see ``Detector``."""
+        raise NotImplementedError
+
+    def explain(self, inputs: Matrix, typical: Matrix, groups: Positions) -> Floats:
+        """Return how far the score falls when a group takes its typical values; see ``occlude``."""
+        return occlude(self.anomaly_scores, inputs, typical, groups)
 
 
 def occlude(
     score: Callable[[Matrix], Floats], inputs: Matrix, typical: Matrix, groups: Positions
 ) -> Floats:
-    """Explain any score: how far it falls when a group of inputs takes its ordinary values.
+    """Return how far any score falls when a group of inputs takes its typical values.
 
-    One scoring of all rows for each group. Inputs that only matter together share no blame: each
-    alone may change nothing.
+    It scores all rows once for each group. Inputs that raise the score only together get no share:
+    each alone may change nothing.
 
     Args:
         score: from (n_rows, n_inputs) to (n_rows,).
         inputs: (n_rows, n_inputs).
-        typical: (1, n_inputs), an ordinary row.
+        typical: (1, n_inputs), a typical row.
         groups: (n_inputs,), the group of each input, from 0.
 
     Returns:
@@ -85,7 +106,7 @@ def occlude(
 
 
 def normalise(weights: Floats) -> Floats:
-    """Make the positive weights of each row sum to 1; a row without any stays zero."""
+    """Scale the positive weights of each row to sum to 1; a row without any becomes zero."""
     positive = np.maximum(weights, 0.0)
     total = positive.sum(axis=1, keepdims=True)
     shares: Floats = np.divide(positive, total, out=np.zeros_like(positive), where=total > 0)
@@ -100,19 +121,34 @@ def sum_groups(weights: Floats, groups: Positions) -> Floats:
     return summed
 
 
+def mean_squared_errors(inputs: Matrix, rebuilt: Matrix) -> Floats:
+    """Return the mean squared difference of each row from its reconstruction, (n_rows,)."""
+    difference = inputs - rebuilt
+    errors: Matrix = np.square(difference, out=difference).mean(axis=1)
+    return errors.astype(np.float64)
+
+
+def squared_errors_by_group(inputs: Matrix, rebuilt: Matrix, groups: Positions) -> Floats:
+    """Return the squared difference of each group from its reconstruction, (n_rows, n_groups)."""
+    return sum_groups(np.square(inputs - rebuilt).astype(np.float64), groups)
+
+
 def log_odds(probability: Floats) -> Floats:
-    """Turn probabilities of an attack into log-odds, finite: certain ones count as 1 in 1e-9."""
-    bounded = np.clip(np.asarray(probability, dtype=np.float64), SURE, 1.0 - SURE)
-    # polars takes logarithms one by one; numpy's vectorised loops do not promise a row's own.
+    """Turn probabilities of an attack into log-odds, finite; see ``LEAST_DOUBT``."""
+    bounded = np.clip(np.asarray(probability, dtype=np.float64), LEAST_DOUBT, 1.0 - LEAST_DOUBT)
+    # polars takes logarithms one by one; numpy's vectorised loops may differ with a row's place.
     odds: Floats = pl.Series(bounded / (1.0 - bounded)).log().to_numpy()
     return odds
 
 
 def probability(odds: Floats) -> Floats:
     """Turn log-odds into probabilities, (n_rows,)."""
-    chance: Floats = 1.0 / (1.0 + pl.Series(-odds).exp().to_numpy())
+    from scipy.special import expit
+
+    chance: Floats = expit(odds)
     return chance
 
 
-SURE = 1e-9
-"""Least doubt that log-odds tell apart: a forest whose trees all agree is not infinitely sure."""
+def write_json(path: Path, value: object, indent: int | None = 1) -> None:
+    """Write a JSON file of a model folder with sorted keys: equal values give equal bytes."""
+    path.write_text(json.dumps(value, sort_keys=True, indent=indent) + "\n", encoding="utf-8")

@@ -1,7 +1,7 @@
-"""Detectors that compare every row with every other: for study, not for serving.
+"""Methods that compare every row with every other: for the study, not for a night.
 
-Belongs here: local outlier factor and DBSCAN, and how many rows they can take. Does not belong
-here: anything that scores rows it was not fitted on. These label just the rows they are given.
+Belongs here: local outlier factor and DBSCAN, and the limits on their rows. Does not belong here:
+a detector that scores rows it was not fitted on. These label only the rows they are given.
 """
 
 import os
@@ -13,31 +13,31 @@ from expectations.errors import UsageError
 from tasks.arrays import Mask, Matrix
 
 NEIGHBOURS = 20
-"""Of the local outlier factor: scikit-learn's default, and the first work's."""
+"""Neighbours of the local outlier factor: the default of scikit-learn and of the first work."""
 
 RADIUS, MIN_ROWS = 0.5, 5
-"""Of DBSCAN: scikit-learn's defaults, and the first work's; for inputs scaled to [0, 1]."""
+"""Of DBSCAN, for inputs scaled to [0, 1]: the defaults of scikit-learn and of the first work."""
 
 BYTES_PER_PAIR = 30
-"""Of memory, for DBSCAN: of every two rows within its radius. Measured on 4,000 and 8,000 rows all
-within it: 30 and 23."""
+"""Memory that DBSCAN takes for two rows within its radius. Measured on 4,000 and 8,000 rows that
+all are: 30 and 23."""
 
 SAMPLE_ROWS = 256
-"""Rows by which the share of such pairs is estimated. A guess: each is held against all."""
+"""Rows drawn to estimate the share of such pairs: a guess. Each is compared with all rows."""
 
 MEMORY_SHARE = 0.5
-"""Of the machine's memory that may be taken. A guess."""
+"""Share of the machine's memory that DBSCAN may take: a guess."""
 
 MOST_ROWS = 200_000
-"""That the local outlier factor is run on: its time grows with their square. A guess: half an hour,
-if 20,000 rows of 115 columns take twenty seconds."""
+"""Most rows for the local outlier factor, whose time grows with their square. A guess: half an
+hour, if 20,000 rows of 115 columns take twenty seconds."""
 
 
 def find_outliers(inputs: Matrix) -> Mask:
-    """Mark the rows whose neighbourhood is thinner than their neighbours', (n_rows,).
+    """Mark the rows with a lower local density than their neighbours, (n_rows,).
 
     Raises:
-        UsageError: so many rows would take too long.
+        UsageError: the rows are too many, and would take hours.
 
     Source: Breunig et al. 2000.
     """
@@ -54,10 +54,10 @@ def find_outliers(inputs: Matrix) -> Mask:
 
 
 def find_clusters(inputs: Matrix) -> npt.NDArray[np.int64]:
-    """Return the cluster of each row, -1 for those in none, (n_rows,).
+    """Return the cluster of each row, (n_rows,), -1 for a row in no cluster.
 
     Raises:
-        UsageError: so many rows do not fit.
+        UsageError: the rows do not fit into memory.
 
     Source: Ester et al. 1996.
     """
@@ -78,12 +78,12 @@ def estimate_near_pairs(inputs: Matrix) -> float:
 
 
 def require_memory(rows: int, near: float, memory_bytes: int | None = None) -> None:
-    """Refuse rows whose near pairs would fill the memory.
+    """Refuse rows whose near pairs would not fit into memory.
 
     Args:
-        rows: how many.
+        rows: number of rows.
         near: share of their pairs that lie within the radius.
-        memory_bytes: of the machine; what it has if None.
+        memory_bytes: of the machine; None for all that it has.
 
     Raises:
         UsageError: they do not fit.
@@ -94,8 +94,8 @@ def require_memory(rows: int, near: float, memory_bytes: int | None = None) -> N
         return
     most = int((MEMORY_SHARE * memory / (BYTES_PER_PAIR * near)) ** 0.5)
     message = (
-        f"Cannot run DBSCAN on {rows:,} rows: it keeps every pair of near ones, {near:.0%} of all, "
-        f"and would take some {needed / 1e9:,.0f} GB, of {memory / 1e9:,.0f} GB that this machine "
-        f"has. Give at most {most:,} rows."
+        f"Cannot run DBSCAN on {rows:,} rows: it keeps every pair of near rows, {near:.0%} of all, "
+        f"and would take about {needed / 1e9:,.0f} GB; this machine has {memory / 1e9:,.0f} GB."
+        f" Give at most {most:,} rows."
     )
     raise UsageError(message)

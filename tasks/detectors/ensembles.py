@@ -1,6 +1,6 @@
 """Several classifiers in one: soft voting and stacking.
 
-Belongs here: joining the members' answers. Does not belong here: the members.
+Belongs here: joining the members' scores. Does not belong here: the members.
 """
 
 import json
@@ -10,10 +10,17 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from tasks.arrays import Floats, Mask, Matrix
-from tasks.detectors.base import Detector, Positions, log_odds, occlude, probability
+from tasks.detectors.base import (
+    Detector,
+    DetectorOptions,
+    OccludedDetector,
+    log_odds,
+    probability,
+    write_json,
+)
 from tasks.detectors.gradient_boosting import LightGBM, LightGBMOptions, fit_lightgbm
 from tasks.detectors.sklearn_classifiers import (
     HistGradientBoostingOptions,
@@ -23,50 +30,45 @@ from tasks.detectors.sklearn_classifiers import (
 )
 
 
-class VotingOptions(BaseModel):
-    """Who votes: each with the same weight, by probability."""
+class EnsembleOptions(DetectorOptions):
+    """The members of an ensemble."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    kind: Literal["voting", "stacking"]
+    forest: RandomForestOptions = RandomForestOptions()
+    lightgbm: LightGBMOptions = LightGBMOptions()
+    boosting: HistGradientBoostingOptions = HistGradientBoostingOptions()
+
+
+class VotingOptions(EnsembleOptions):
+    """Soft voting: the mean of the members' probabilities."""
 
     kind: Literal["voting"] = "voting"
-    forest: RandomForestOptions = RandomForestOptions()
-    lightgbm: LightGBMOptions = LightGBMOptions()
-    boosting: HistGradientBoostingOptions = HistGradientBoostingOptions()
 
 
-class StackingOptions(BaseModel):
-    """Who answers, and how often the answers are made out of fold for the one that joins them."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class StackingOptions(EnsembleOptions):
+    """Stacking: a logistic regression on the members' out-of-fold log-odds."""
 
     kind: Literal["stacking"] = "stacking"
-    forest: RandomForestOptions = RandomForestOptions()
-    lightgbm: LightGBMOptions = LightGBMOptions()
-    boosting: HistGradientBoostingOptions = HistGradientBoostingOptions()
     folds: int = Field(default=3, ge=2)
-    """A guess: each one more costs a fit of every member."""
+    """Folds of those log-odds. A guess: one fold more costs a fit of every member."""
 
 
 @dataclass(frozen=True)
-class Ensemble:
-    """Members and how their answers are joined; the score is the log-odds of an attack."""
+class Ensemble(OccludedDetector):
+    """Members, and how their scores are joined; the score is the log-odds of an attack."""
 
     kind: str
     members: tuple[Detector, ...]
     weights: tuple[float, ...] | None = None
-    """Of each member's log-odds, and last of all a constant; None for the mean of their
+    """Weights of the members' log-odds, and a constant last; None for the mean of their
     probabilities."""
 
     def anomaly_scores(self, inputs: Matrix) -> Floats:
-        """Score rows by log-odds, (n_rows,)."""
+        """Return log-odds, (n_rows,)."""
         return join([member.anomaly_scores(inputs) for member in self.members], self.weights)
 
-    def explain(self, inputs: Matrix, typical: Matrix, groups: Positions) -> Floats:
-        """Say how far the score falls where a group takes its ordinary values."""
-        return occlude(self.anomaly_scores, inputs, typical, groups)
-
     def save(self, folder: Path, stem: str) -> None:
-        """Write every member under a stem of its own, and the weights as JSON."""
+        """Write each member under its own stem, and the weights as JSON."""
         for member in self.members:
             member.save(folder, f"{stem}-{member.kind}")
         state = {
@@ -74,11 +76,11 @@ class Ensemble:
             "members": [member.kind for member in self.members],
             "weights": self.weights,
         }
-        (folder / f"{stem}.json").write_text(json.dumps(state, sort_keys=True, indent=1) + "\n")
+        write_json(folder / f"{stem}.json", state)
 
     @classmethod
     def load(cls, folder: Path, stem: str, threads: int = 1) -> "Ensemble":
-        """Read the members and how they are joined."""
+        """Read the members, and how their scores are joined."""
         state = json.loads((folder / f"{stem}.json").read_bytes())
         members: list[Detector] = [
             LightGBM.load(folder, f"{stem}-{kind}", threads)
@@ -91,7 +93,7 @@ class Ensemble:
 
 
 def join(odds: Sequence[Floats], weights: Sequence[float] | None) -> Floats:
-    """Join the members' log-odds, (n_rows,) each; element by element, so that rows stay apart."""
+    """Join the members' log-odds, (n_rows,) each, row by row."""
     if weights is None:
         total = probability(odds[0])
         for one in odds[1:]:
@@ -106,14 +108,14 @@ def join(odds: Sequence[Floats], weights: Sequence[float] | None) -> Floats:
 def fit_voting(
     inputs: Matrix, is_attack: Mask, options: VotingOptions, seed: int, threads: int = 1
 ) -> Ensemble:
-    """Fit the members on all rows; they vote by probability.
+    """Fit the members on all rows, to be joined by their mean probability.
 
     Args:
         inputs: (n_rows, n_inputs).
         is_attack: (n_rows,), both values present.
-        options: who votes.
+        options: of the members.
         seed: of each member.
-        threads: used to fit and to serve.
+        threads: used to fit and to score.
     """
     return Ensemble(options.kind, _fit_members(inputs, is_attack, options, seed, threads))
 
@@ -126,26 +128,26 @@ def fit_stacking(
     Args:
         inputs: (n_rows, n_inputs).
         is_attack: (n_rows,), each value at least as often as there are folds.
-        options: who answers.
+        options: of the members, and the folds.
         seed: of the folds and of each member.
-        threads: used to fit and to serve.
+        threads: used to fit and to score.
 
-    Source: Wolpert 1992, with a linear joiner.
+    Source: Wolpert 1992, with a linear final estimator.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedKFold
 
     odds = np.zeros((len(inputs), 3))
     folds = StratifiedKFold(options.folds, shuffle=True, random_state=seed)
-    for others, judged in folds.split(inputs, is_attack):
+    for others, held_out in folds.split(inputs, is_attack):
         members = _fit_members(inputs[others], is_attack[others], options, seed, threads)
         for column, member in enumerate(members):
-            odds[judged, column] = member.anomaly_scores(inputs[judged])
-    joiner = LogisticRegression().fit(odds, is_attack)
+            odds[held_out, column] = member.anomaly_scores(inputs[held_out])
+    final = LogisticRegression().fit(odds, is_attack)
     return Ensemble(
         kind=options.kind,
         members=_fit_members(inputs, is_attack, options, seed, threads),
-        weights=(*map(float, joiner.coef_[0]), float(joiner.intercept_[0])),
+        weights=(*map(float, final.coef_[0]), float(final.intercept_[0])),
     )
 
 

@@ -1,14 +1,14 @@
-"""The second stage: which family of attack a flagged connection looks like, if it is an attack.
+"""The family model: it names the family of attacks that a flagged connection looks like.
 
-Belongs here: the fitted trees, their files, and what they say of connections. Does not belong here:
-the choice of the cut below which a family is not named (see ``tasks.training.families``), or any
-score.
+Belongs here: its trees, its files, and naming. Does not belong here: the choice of the probability
+below which no family is named (``tasks.training.families``), or any score.
+
+Its files and columns say ``category``, as those of earlier versions do.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,8 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
 from tasks.arrays import Floats, Matrix
-from tasks.detectors.gradient_boosting import booster_text
+from tasks.detectors.base import write_json
+from tasks.detectors.gradient_boosting import read_booster, train_booster, write_booster
 
 if TYPE_CHECKING:
     import lightgbm
@@ -25,11 +26,11 @@ FAMILY_FILE = "category.json"
 TREES_FILE = "category.txt"
 
 UNKNOWN = "unknown"
-"""The category of a connection whose family cannot be told with enough confidence."""
+"""The family of a connection where no family is probable enough."""
 
 ROUNDS = 40
-"""Boosting rounds, each a tree a family. A guess: families are far apart, and each tree is paid for
-with every flagged connection."""
+"""Boosting rounds, each with a tree for every family. A guess: families differ clearly, and each
+tree costs time for every flagged connection."""
 LEARNING_RATE = 0.15
 LEAVES = 15
 
@@ -40,7 +41,7 @@ FAMILY_SCHEMA = pl.Schema(
         "attack_technique": pl.String,
     }
 )
-"""What is said of a flagged connection; all null from a model that was taught no family."""
+"""The columns that name a flagged connection's family; all null where there is no family model."""
 
 
 class FamilyCard(BaseModel):
@@ -51,14 +52,13 @@ class FamilyCard(BaseModel):
     families: tuple[str, ...] = Field(min_length=2)
     """In the order of the trees' outputs."""
     temperature: float = Field(gt=0)
-    """What the outputs are divided by before they become probabilities; see
-    ``tasks.training.families``.
+    """Divides the outputs before they become probabilities; see ``tasks.training.families``.
 
     Source: Guo, Pleiss, Sun and Weinberger 2017, section 4.2."""
     cut: float = Field(ge=0)
-    """A family is named where its probability is at least this; above 1 for none."""
+    """Smallest probability at which a family is named; above 1, none ever is."""
     techniques: dict[str, str] = {}
-    """Of a family, where it has one: the MITRE ATT&CK technique."""
+    """The MITRE ATT&CK technique of each family that has one."""
 
 
 @dataclass(frozen=True)
@@ -70,15 +70,15 @@ class FamilyModel:
     threads: int = 1
 
     def name(self, ordinal: Matrix) -> pl.DataFrame:
-        """Name the family each connection looks like.
+        """Return the family that each connection looks like.
 
         Args:
             ordinal: (n_rows, n_features), as ``Encoded.ordinal``.
 
         Returns:
             One row per connection: ``FAMILY_SCHEMA``. The probability is that of the likeliest
-            family, given that the connection is an attack; where it is below the cut the category
-            is ``UNKNOWN``, and there is no technique. A row does not depend on the others.
+            family, given that the connection is an attack. Below the cut the family is ``UNKNOWN``
+            and the technique null. A row does not depend on the others.
         """
         raw = raw_outputs(self.booster, ordinal, self.threads)
         chance = probabilities(raw, self.card.temperature)
@@ -86,11 +86,11 @@ class FamilyModel:
         highest = chance[np.arange(len(chance)), likeliest]
         names = np.array([*self.card.families, UNKNOWN])
         chosen = names[np.where(highest >= self.card.cut, likeliest, len(self.card.families))]
-        category = pl.Series("attack_category", chosen.tolist(), dtype=pl.String)
-        technique = category.replace_strict(self.card.techniques, default=None)
+        family = pl.Series("attack_category", chosen.tolist(), dtype=pl.String)
+        technique = family.replace_strict(self.card.techniques, default=None)
         return pl.DataFrame(
             [
-                category,
+                family,
                 pl.Series("category_probability", highest, dtype=pl.Float64),
                 technique.cast(pl.String).alias("attack_technique"),
             ],
@@ -99,20 +99,16 @@ class FamilyModel:
 
     def save(self, folder: Path) -> None:
         """Write the trees as text and the rest as sorted JSON."""
-        (folder / TREES_FILE).write_text(booster_text(self.booster), encoding="utf-8")
-        card = json.dumps(self.card.model_dump(mode="json"), sort_keys=True, indent=1)
-        (folder / FAMILY_FILE).write_text(card + "\n", encoding="utf-8")
+        write_booster(self.booster, folder / TREES_FILE)
+        write_json(folder / FAMILY_FILE, self.card.model_dump(mode="json"))
 
     @classmethod
     def load(cls, folder: Path, threads: int = 1) -> "FamilyModel | None":
-        """Read the second stage of a stored model; None where it has none."""
+        """Read the family model of a stored model; None where it has none."""
         if not (folder / FAMILY_FILE).exists():
             return None
-        import lightgbm
-
         card = FamilyCard.model_validate_json((folder / FAMILY_FILE).read_bytes())
-        text = (folder / TREES_FILE).read_text(encoding="utf-8")
-        return cls(card, lightgbm.Booster(model_str=text), threads)
+        return cls(card, read_booster(folder / TREES_FILE), threads)
 
 
 def fit_trees(
@@ -120,36 +116,26 @@ def fit_trees(
 ) -> "lightgbm.Booster":
     """Fit trees that tell families of attack apart.
 
-    A row weighs by the inverse square root of its family's size: rare families count for more than
-    their rows, and floods are not forgotten.
+    A row's weight is the inverse square root of its family's size: a rare family counts for more
+    than its share of the rows, a flood for less.
 
     Args:
         ordinal: (n_attacks, n_features).
         family: (n_attacks,), each attack's family, from 0.
-        families: how many there are.
+        families: number of families.
         seed: of LightGBM.
         threads: used to fit; does not change the result.
     """
-    import lightgbm
-
-    settings: dict[str, Any] = {
+    settings = {
         "objective": "multiclass",
         "num_class": families,
         "num_leaves": LEAVES,
         "learning_rate": LEARNING_RATE,
         "feature_fraction": 0.5,
         "min_data_in_leaf": 5,
-        "seed": seed,
-        "num_threads": threads,
-        "deterministic": True,
-        "force_row_wise": True,
-        "verbosity": -1,
     }
     weight = 1.0 / np.sqrt(np.maximum(np.bincount(family, minlength=families), 1))
-    data = lightgbm.Dataset(ordinal, label=family, weight=weight[family])
-    booster = lightgbm.train(settings, data, num_boost_round=ROUNDS)
-    booster.free_dataset()
-    return booster
+    return train_booster(settings, ordinal, family, weight[family], ROUNDS, seed, threads)
 
 
 def raw_outputs(booster: "lightgbm.Booster", ordinal: Matrix, threads: int) -> Floats:
@@ -164,7 +150,8 @@ def probabilities(raw: Floats, temperature: float) -> Floats:
     """Turn outputs into probabilities, (n_rows, n_families); each row sums to 1."""
     if not len(raw):
         return raw
-    # polars takes exponentials one by one; numpy's vectorised loops do not promise a row's own.
+    # Not scipy's softmax: polars takes exponentials one by one; numpy's vectorised loops may differ
+    # with a row's place.
     scaled = (raw - raw.max(axis=1, keepdims=True)) / temperature
     powers = pl.Series(scaled.ravel()).exp().to_numpy().reshape(raw.shape)
     chance: Floats = powers / powers.sum(axis=1, keepdims=True)

@@ -1,7 +1,7 @@
 """Classifiers that are linear once fitted: logistic regression and Bernoulli naive Bayes.
 
-Belongs here: fitting them, and serving their weights as a graph of one layer. Does not belong here:
-the graph itself (see ``tasks.networks.graphs``).
+Belongs here: fitting them, and scoring by their weights as a graph of one layer. Does not belong
+here: the graph itself (``tasks.networks.graphs``).
 """
 
 import json
@@ -10,17 +10,15 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from tasks.arrays import Floats, Mask, Matrix
-from tasks.detectors.base import Positions, sum_groups
+from tasks.arrays import Floats, Mask, Matrix, Positions
+from tasks.detectors.base import DetectorOptions, sum_groups, write_json
 from tasks.networks.graphs import DenseGraph, join_layers
 
 
-class LogisticRegressionOptions(BaseModel):
+class LogisticRegressionOptions(DetectorOptions):
     """How the weights are fitted."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["logistic_regression"] = "logistic_regression"
     penalty: float = Field(default=1.0, gt=0)
@@ -29,10 +27,8 @@ class LogisticRegressionOptions(BaseModel):
     """Most steps of the solver: ten times scikit-learn's default, which one-hot columns exceed."""
 
 
-class BernoulliNaiveBayesOptions(BaseModel):
+class BernoulliNaiveBayesOptions(DetectorOptions):
     """How the probabilities are counted."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["bernoulli_naive_bayes"] = "bernoulli_naive_bayes"
     above: float = 0.0
@@ -49,17 +45,17 @@ class Linear:
     graph: DenseGraph
     """From (n_rows, n_inputs) to (n_rows, 1)."""
     above: float | None = None
-    """Where values only count as above it or not."""
+    """Inputs become 1 above it and 0 elsewhere; None for inputs as they are."""
 
     def anomaly_scores(self, inputs: Matrix) -> Floats:
-        """Score rows by log-odds, (n_rows,)."""
+        """Return log-odds, (n_rows,)."""
         return self.graph.run(self._prepare(inputs))[:, 0].astype(np.float64)
 
     def _prepare(self, inputs: Matrix) -> Matrix:
         return inputs if self.above is None else (inputs > self.above).astype(np.float32)
 
     def explain(self, inputs: Matrix, typical: Matrix, groups: Positions) -> Floats:
-        """Return each group's part of the difference from an ordinary row: weight by difference."""
+        """Return each group's part of the difference from the score of a typical row."""
         width = inputs.shape[1]
         weights = self.graph.run(np.vstack([np.zeros((1, width)), np.eye(width)]).astype("f4"))
         parts = (self._prepare(inputs) - self._prepare(typical)) * (weights[1:, 0] - weights[0, 0])
@@ -69,7 +65,7 @@ class Linear:
         """Write the graph, and the rest as JSON."""
         self.graph.save(folder / f"{stem}.onnx")
         state = {"kind": self.kind, "above": self.above}
-        (folder / f"{stem}.json").write_text(json.dumps(state, sort_keys=True) + "\n")
+        write_json(folder / f"{stem}.json", state, indent=None)
 
     @classmethod
     def load(cls, folder: Path, stem: str, threads: int = 1) -> "Linear":
@@ -91,9 +87,9 @@ def fit_logistic_regression(
     Args:
         inputs: (n_rows, n_inputs), no NaN.
         is_attack: (n_rows,), both values present.
-        options: how.
+        options: how the weights are fitted.
         seed: not used; the solver draws nothing.
-        threads: used to serve; the fit is of one thread, to be repeatable.
+        threads: used to score; the fit runs on one thread, to be repeatable.
     """
     del seed
     from sklearn.linear_model import LogisticRegression
@@ -114,14 +110,14 @@ def fit_bernoulli_naive_bayes(
     seed: int,
     threads: int = 1,
 ) -> Linear:
-    """Count how often each input is present among attacks and among normals.
+    """Fit weights from the share of attacks and of normals in which each input is present.
 
     Args:
         inputs: (n_rows, n_inputs), no NaN.
         is_attack: (n_rows,), both values present.
-        options: how.
-        seed: not used; nothing is drawn.
-        threads: used to serve.
+        options: how the probabilities are counted.
+        seed: not used; the fit draws nothing.
+        threads: used to score.
 
     Source: McCallum & Nigam 1998, the multi-variate Bernoulli event model.
     """

@@ -1,7 +1,7 @@
-"""One of the detectors of a model, with what stands before it: which form of the rows it reads.
+"""A member of a model: one of its detectors, with the form of the encoded rows that it reads.
 
-Belongs here: from encoded rows to a detector's inputs, and from its explanation back to features.
-Does not belong here: how several detectors are joined (``model``), or any one of them.
+Belongs here: making a detector's inputs from encoded rows, and features from its explanation. Does
+not belong here: how scores are joined (``model``), or any one detector.
 """
 
 from dataclasses import dataclass
@@ -12,48 +12,49 @@ from typing import Literal, get_args
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from tasks.arrays import Floats, Matrix
+from tasks.arrays import Floats, Matrix, Positions
 from tasks.detectors.autoencoder import Autoencoder
-from tasks.detectors.base import Detector, Positions, normalise, occlude
+from tasks.detectors.base import Detector, normalise, occlude
 from tasks.detectors.registry import InputForm, load_detector
 from tasks.features.encoding import Encoded, Encoder
 from tasks.features.selection import ColumnSubset, Selection, load_selection
 
 MemberName = Literal["classifier", "one_class"]
-"""A model has one detector of each: one that knows attacks, and one that knows normal traffic."""
+"""A model has one detector of each name: the classifier is fitted on attacks and normals, the
+one-class detector on normals alone."""
 
 MEMBER_NAMES: tuple[MemberName, ...] = get_args(MemberName)
 
 
 class MemberCard(BaseModel):
-    """What ``model.json`` says of a member."""
+    """The entry of a member in ``model.json``."""
 
     model_config = ConfigDict(frozen=True)
 
     kind: str
-    """Of the detector; see ``tasks.detectors.registry``."""
+    """Kind of the detector; see ``tasks.detectors.registry``."""
     stem: str
-    """What its files' names begin with."""
+    """Begins the names of its files."""
     reads: InputForm
     is_selected: bool = False
-    """Whether it reads a selection, in ``<stem>-selection.*``."""
+    """Whether it reads a selection, stored in ``<stem>-selection.*``."""
 
 
 @dataclass(frozen=True)
 class Attribution:
-    """Which features made a detector score some connections as it did."""
+    """The features that raised a detector's scores of some connections."""
 
     shares: Floats
-    """(n_rows, n_features), nonnegative: each feature's part of what raised the score. A row sums
-    to 1, or to 0 where nothing raised it."""
+    """(n_rows, n_features), nonnegative: each feature's share in raising the score. A row sums to
+    1, or to 0 where no feature raised it."""
     expected: Floats
-    """(n_rows, n_features), in the form of ``Encoded.ordinal``: what the detector would have found
-    unremarkable."""
+    """(n_rows, n_features), in the form of ``Encoded.ordinal``: values that the detector would have
+    scored as normal."""
 
 
 @dataclass(frozen=True)
 class Member:
-    """A detector and what it reads."""
+    """A detector, and the inputs that it reads."""
 
     name: MemberName
     """Begins the names of its columns, ``<name>_score`` and ``<name>_tail``."""
@@ -61,7 +62,7 @@ class Member:
     encoder: Encoder
     reads: InputForm
     typical: Encoded
-    """One row: the ordinary normal connection."""
+    """One row: the typical normal connection."""
     selection: Selection | None = None
 
     @property
@@ -70,12 +71,12 @@ class Member:
         return self.name if self.name == "classifier" else self.detector.kind
 
     def inputs(self, encoded: Encoded) -> Matrix:
-        """Return what the detector reads, (n_rows, n_inputs)."""
+        """Return the detector's inputs, (n_rows, n_inputs)."""
         matrix = select_form(encoded, self.reads)
         return matrix if self.selection is None else self.selection.transform(matrix)
 
     def score(self, encoded: Encoded) -> Floats:
-        """Score connections: raw, (n_rows,), higher is more anomalous."""
+        """Return raw scores, (n_rows,), higher is more anomalous."""
         return self.detector.anomaly_scores(self.inputs(encoded))
 
     @cached_property
@@ -86,7 +87,7 @@ class Member:
         return np.arange(len(self.encoder.features), dtype=np.intp)
 
     def attribute(self, encoded: Encoded) -> Attribution:
-        """Say which features raised the scores of these connections."""
+        """Return the features that raised the scores of these connections."""
         matrix = select_form(encoded, self.reads)
         typical = select_form(self.typical, self.reads)
         if self.selection is None:
@@ -97,23 +98,26 @@ class Member:
                 self.selection.transform(typical),
                 self._groups[self.selection.positions],
             )
-        else:  # made of all columns: only the columns themselves mean something
-            made = self.selection.transform
+        else:  # a projection of all columns: explain by the columns, which have a meaning
+            project = self.selection.transform
             weights = occlude(
-                lambda rows: self.detector.anomaly_scores(made(rows)), matrix, typical, self._groups
+                lambda rows: self.detector.anomaly_scores(project(rows)),
+                matrix,
+                typical,
+                self._groups,
             )
         shares = np.zeros((len(matrix), len(self.encoder.features)))
         shares[:, : weights.shape[1]] = normalise(weights)
         return Attribution(shares, self._expect(encoded))
 
     def _expect(self, encoded: Encoded) -> Floats:
-        """Return what would have been unremarkable: rebuilt by a network, or the ordinary value."""
+        """Return the expected values: those an autoencoder rebuilds, or the typical ones."""
         if isinstance(self.detector, Autoencoder) and self.selection is None:
             return self.encoder.decode(self.detector.expect(select_form(encoded, self.reads)))
         return np.tile(self.typical.ordinal.astype(np.float64), (len(encoded.ordinal), 1))
 
     def save(self, folder: Path) -> MemberCard:
-        """Write the detector's files and its selection's."""
+        """Write the files of the detector and its selection."""
         stem = self.name
         self.detector.save(folder, stem)
         if self.selection is not None:

@@ -1,6 +1,6 @@
-"""What detectors are called, for commands that must not import them, and how a recipe is written.
+"""The names of detectors, for commands that must not import them, and the form of a recipe.
 
-Belongs here: the names. Does not belong here: what they stand for (see ``registry``).
+Belongs here: the names. Does not belong here: their meaning (``registry``).
 """
 
 from typing import Literal, get_args
@@ -28,7 +28,7 @@ OneClassName = Literal[
 """Fitted on normal rows alone."""
 
 RECIPE_FORM = "CLASSIFIER+ONE_CLASS, or CLASSIFIER+ONE_CLASS+SELECTION"
-"""How a recipe is written: what a model is made of, each with its default options."""
+"""The form of a recipe: the parts of a model, each with its default options."""
 
 CLASSIFIER_NAMES: tuple[ClassifierName, ...] = get_args(ClassifierName)
 ONE_CLASS_NAMES: tuple[OneClassName, ...] = get_args(OneClassName)
@@ -38,7 +38,7 @@ def read_recipe(text: str) -> tuple[ClassifierName, OneClassName, SelectionName]
     """Read a recipe such as ``lightgbm+autoencoder`` or ``random_forest+mahalanobis+forest``.
 
     Raises:
-        ValueError: it is written in another way, or names what there is not.
+        ValueError: it has another form, or an unknown name.
     """
     words = [word.strip() for word in text.split("+")]
     if len(words) not in {2, 3}:

@@ -1,6 +1,6 @@
 """The supervised network: two hidden layers with batch normalisation.
 
-Belongs here: training it with Keras, and serving it. Does not belong here: the graph
+Belongs here: training it with Keras, and scoring with it. Does not belong here: the graph
 (``tasks.networks.graphs``).
 """
 
@@ -8,17 +8,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from tasks.arrays import Floats, Mask, Matrix
-from tasks.detectors.base import Positions, occlude
+from tasks.detectors.base import DetectorOptions, OccludedDetector
 from tasks.networks.graphs import GraphDetector
 
 
-class NeuralNetworkOptions(BaseModel):
+class NeuralNetworkOptions(DetectorOptions):
     """Shape and training of the network: as in the first of the two works."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["neural_network"] = "neural_network"
     layers: tuple[int, ...] = Field(default=(50, 25), min_length=1)
@@ -26,25 +24,21 @@ class NeuralNetworkOptions(BaseModel):
     epochs: int = Field(default=100, ge=1)
     """Passes over the training rows."""
     batch_rows: int = Field(default=1_024, ge=1)
-    """Rows a gradient step sees."""
+    """Rows in a gradient step."""
     max_steps: int = Field(default=2_500, ge=1)
     """Most gradient steps, which bounds the cost on large training files: a guess, a few more than
     the work took."""
 
 
 @dataclass(frozen=True)
-class NeuralNetwork(GraphDetector):
+class NeuralNetwork(OccludedDetector, GraphDetector):
     """A trained network; the score is the log-odds of an attack."""
 
     kind: str = "neural_network"
 
     def anomaly_scores(self, inputs: Matrix) -> Floats:
-        """Score rows by log-odds, (n_rows,)."""
+        """Return log-odds, (n_rows,)."""
         return self.graph.run(inputs)[:, 0].astype(np.float64)
-
-    def explain(self, inputs: Matrix, typical: Matrix, groups: Positions) -> Floats:
-        """Say how far the score falls where a group takes its ordinary values."""
-        return occlude(self.anomaly_scores, inputs, typical, groups)
 
 
 def fit_neural_network(
@@ -60,7 +54,7 @@ def fit_neural_network(
         is_attack: (n_rows,), both values present.
         options: shape and training.
         seed: of weights and the order of rows.
-        threads: used to serve; training runs on one thread, to be repeatable.
+        threads: used to score; training runs on one thread, to be repeatable.
     """
     from tasks.networks.training import fold_network, import_keras
 

@@ -1,75 +1,76 @@
-"""One-class detectors that cost little and scale: how far a row lies from normal traffic.
+"""One-class detectors with a low cost, which grows with the rows: distances from normal traffic.
 
 Belongs here: Mahalanobis distance, Gaussian mixture, the error of principal components, isolation
-forest. Does not belong here: the autoencoder, or what needs all pairs of rows (``clustering``).
+forest. Does not belong here: the autoencoder, or detectors that compare all pairs of rows
+(``clustering``).
 
-Each reads normal rows only, so an autoencoder has to earn its keep against them.
+Each is fitted on normal rows alone. They are the baselines that the autoencoder must outperform.
 """
 
 import json
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from tasks.arrays import Floats, Matrix
-from tasks.detectors.base import Positions, occlude, sum_groups
+from tasks.arrays import Floats, Matrix, Positions
+from tasks.detectors.base import (
+    DetectorOptions,
+    OccludedDetector,
+    mean_squared_errors,
+    squared_errors_by_group,
+    write_json,
+)
 from tasks.detectors.sklearn_files import read_sklearn, write_sklearn
 from tasks.networks.graphs import DenseGraph, GraphDetector, join_layers
 
 VARIANCE_FLOOR = 1e-3
-"""Added to the variance of every input, in the mixture: a column that never varied among normals
-would else make any departure infinitely far. A guess: a thousandth of a standardised column's."""
+"""Added to the variance of every input of the mixture. Without it, any change in a column that is
+constant among normals would be infinitely far. A guess: a thousandth of the variance of a
+standardised column."""
 
 
-class MahalanobisOptions(BaseModel):
-    """Nothing to choose: the shrinkage follows from the rows."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class MahalanobisOptions(DetectorOptions):
+    """No options: the shrinkage follows from the rows."""
 
     kind: Literal["mahalanobis"] = "mahalanobis"
 
 
-class GaussianMixtureOptions(BaseModel):
-    """How many clouds of normal traffic there are."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class GaussianMixtureOptions(DetectorOptions):
+    """Size and training of the mixture."""
 
     kind: Literal["gaussian_mixture"] = "gaussian_mixture"
     components: int = Field(default=8, ge=1)
-    """A guess: a few services make most of the traffic."""
+    """Gaussian components. A guess: a few services make up most of the traffic."""
     max_rows: int = Field(default=20_000, ge=100)
-    """Most rows the mixture is fitted to, drawn at random: a step of the fit costs time with rows
+    """Most rows the mixture is fitted to, drawn at random: the time of a step grows with the rows
     times the square of the inputs. A guess."""
     max_steps: int = Field(default=50, ge=1)
     """Most steps of expectation maximisation. A guess: half of scikit-learn's default."""
 
 
-class ComponentErrorOptions(BaseModel):
-    """How much of the normal traffic the components rebuild."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class ComponentErrorOptions(DetectorOptions):
+    """How many principal components are kept."""
 
     kind: Literal["pca_error"] = "pca_error"
     share: float = Field(default=0.95, gt=0, lt=1)
-    """Of the variance that the components kept explain. A guess."""
+    """Share of the variance that the kept components explain. A guess."""
 
 
-class IsolationForestOptions(BaseModel):
-    """How many trees isolate rows."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class IsolationForestOptions(DetectorOptions):
+    """Size of the forest."""
 
     kind: Literal["isolation_forest"] = "isolation_forest"
     trees: int = Field(default=200, ge=1)
-    """Twice scikit-learn's default. A guess: scores get smoother."""
+    """Twice scikit-learn's default, for smoother scores: a guess."""
 
 
 @dataclass(frozen=True)
-class Mahalanobis(GraphDetector):
-    """Distance from the mean of normal traffic, in its own spread; the score is its square.
+class Mahalanobis(OccludedDetector, GraphDetector):
+    """The squared Mahalanobis distance from the mean of normal traffic is the score.
 
     The graph whitens: the squared length of its output is the squared distance.
     """
@@ -77,14 +78,10 @@ class Mahalanobis(GraphDetector):
     kind: str = "mahalanobis"
 
     def anomaly_scores(self, inputs: Matrix) -> Floats:
-        """Return squared distances by the number of inputs, (n_rows,): about 1 for normals."""
+        """Return squared distances divided by ``n_inputs``, (n_rows,): about 1 for normals."""
         white = self.graph.run(inputs)
         squares: Matrix = np.square(white, out=white).mean(axis=1)
         return squares.astype(np.float64)
-
-    def explain(self, inputs: Matrix, typical: Matrix, groups: Positions) -> Floats:
-        """Say how far the score falls where a group takes its ordinary values."""
-        return occlude(self.anomaly_scores, inputs, typical, groups)
 
 
 def fit_mahalanobis(
@@ -94,9 +91,9 @@ def fit_mahalanobis(
 
     Args:
         normal: (n_rows, n_inputs), no NaN, at least 2.
-        options: nothing.
-        seed: not used; nothing is drawn.
-        threads: used to serve.
+        options: not used.
+        seed: not used; the fit draws nothing.
+        threads: used to score.
 
     Source: Mahalanobis 1936; the covariance is shrunk as in Ledoit & Wolf 2004.
     """
@@ -111,23 +108,23 @@ def fit_mahalanobis(
 
 
 def _whiten(covariance: Floats) -> Floats:
-    """Return the matrix that makes columns of this covariance uncorrelated, each of spread 1."""
+    """Return the matrix that makes columns of this covariance uncorrelated, with variance 1."""
     lower = np.linalg.cholesky(covariance)
     whitening: Floats = np.linalg.solve(lower, np.eye(len(lower))).T
     return whitening
 
 
 @dataclass(frozen=True)
-class GaussianMixture:
-    """Clouds of normal traffic; the score is minus the logarithm of the density of the nearest.
+class GaussianMixture(OccludedDetector):
+    """Gaussian components of normal traffic; the score is minus the log-density of the nearest.
 
-    In as many dimensions as connections have, the other clouds add next to nothing to it.
+    In as many dimensions as connections have, the other components add almost nothing to it.
     """
 
     graph: DenseGraph
-    """Whitens by every component, side by side."""
+    """Whitens by each component; the outputs are side by side."""
     constants: tuple[float, ...]
-    """Of each component: minus the logarithm of its weight times its density at its centre."""
+    """For each component, minus the logarithm of its weight times its density at its centre."""
     kind: str = "gaussian_mixture"
 
     def anomaly_scores(self, inputs: Matrix) -> Floats:
@@ -139,15 +136,10 @@ class GaussianMixture:
         nearest: Floats = (halves + np.array(self.constants)).min(axis=1)
         return nearest
 
-    def explain(self, inputs: Matrix, typical: Matrix, groups: Positions) -> Floats:
-        """Say how far the score falls where a group takes its ordinary values."""
-        return occlude(self.anomaly_scores, inputs, typical, groups)
-
     def save(self, folder: Path, stem: str) -> None:
         """Write the graph, and the constants as JSON."""
         self.graph.save(folder / f"{stem}.onnx")
-        state = {"constants": self.constants}
-        (folder / f"{stem}.json").write_text(json.dumps(state, sort_keys=True) + "\n")
+        write_json(folder / f"{stem}.json", {"constants": self.constants}, indent=None)
 
     @classmethod
     def load(cls, folder: Path, stem: str, threads: int = 1) -> "GaussianMixture":
@@ -160,17 +152,18 @@ class GaussianMixture:
 def fit_gaussian_mixture(
     normal: Matrix, options: GaussianMixtureOptions, seed: int, threads: int = 1
 ) -> GaussianMixture:
-    """Fit clouds to normal rows.
+    """Fit Gaussian components to normal rows.
 
     Args:
         normal: (n_rows, n_inputs), no NaN, at least as many as components.
-        options: how many clouds.
+        options: how many components, and how they are fitted.
         seed: of the rows drawn and of the first centres.
-        threads: used to serve.
+        threads: used to score.
 
     Source: Dempster, Laird & Rubin 1977, as in scikit-learn.
     """
     import sklearn.mixture
+    from sklearn.exceptions import ConvergenceWarning
     from threadpoolctl import threadpool_limits
 
     drawn = np.random.default_rng(seed).permutation(len(normal))[: options.max_rows]
@@ -181,7 +174,8 @@ def fit_gaussian_mixture(
             max_iter=options.max_steps,
             random_state=seed,
         )
-        _fit_quietly(fitted, normal[np.sort(drawn)].astype(np.float64))
+        with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
+            fitted.fit(normal[np.sort(drawn)].astype(np.float64))  # its steps may not be enough
         whitenings = [_whiten(covariance) for covariance in fitted.covariances_]
     kernel = np.hstack(whitenings)
     bias = np.concatenate(
@@ -196,20 +190,9 @@ def fit_gaussian_mixture(
     )
 
 
-def _fit_quietly(model: Any, rows: Floats) -> None:  # noqa: ANN401 - any of scikit-learn's
-    """Fit a model that need not have come to rest when its steps are used up."""
-    import warnings
-
-    from sklearn.exceptions import ConvergenceWarning
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        model.fit(rows)
-
-
 @dataclass(frozen=True)
 class ComponentError(GraphDetector):
-    """What principal components of normal traffic leave of a row; the score is its mean square.
+    """The mean squared error of a row rebuilt from principal components of normal traffic.
 
     The graph rebuilds rows from their components.
     """
@@ -218,15 +201,12 @@ class ComponentError(GraphDetector):
 
     def anomaly_scores(self, inputs: Matrix) -> Floats:
         """Return mean squared errors, (n_rows,)."""
-        left = inputs - self.graph.run(inputs)
-        errors: Matrix = np.square(left, out=left).mean(axis=1)
-        return errors.astype(np.float64)
+        return mean_squared_errors(inputs, self.graph.run(inputs))
 
     def explain(self, inputs: Matrix, typical: Matrix, groups: Positions) -> Floats:
         """Return the squared error of each group of inputs, (n_rows, n_groups)."""
-        del typical  # what it expects of a row, it says itself
-        errors = np.square(inputs - self.graph.run(inputs)).astype(np.float64)
-        return sum_groups(errors, groups)
+        del typical  # the components say what they expect of a row
+        return squared_errors_by_group(inputs, self.graph.run(inputs), groups)
 
 
 def fit_component_error(
@@ -236,9 +216,9 @@ def fit_component_error(
 
     Args:
         normal: (n_rows, n_inputs), no NaN, at least 2.
-        options: how much they explain.
-        seed: not used; the whole decomposition is computed.
-        threads: used to serve.
+        options: how much variance they explain.
+        seed: not used; the decomposition is complete.
+        threads: used to score.
 
     Source: Jackson & Mudholkar 1979, the residual of principal components.
     """
@@ -257,8 +237,8 @@ def fit_component_error(
 
 
 @dataclass(frozen=True)
-class IsolationForest:
-    """Trees that split at random; the score is higher the sooner a row is alone."""
+class IsolationForest(OccludedDetector):
+    """Trees that split at random; the score is higher where fewer splits isolate a row."""
 
     model: Any
     """Of scikit-learn."""
@@ -271,17 +251,13 @@ class IsolationForest:
         scores: Floats = -self.model.score_samples(inputs)
         return scores
 
-    def explain(self, inputs: Matrix, typical: Matrix, groups: Positions) -> Floats:
-        """Say how far the score falls where a group takes its ordinary values."""
-        return occlude(self.anomaly_scores, inputs, typical, groups)
-
     def save(self, folder: Path, stem: str) -> None:
         """Write the model."""
         write_sklearn(self.model, folder / f"{stem}.skops")
 
     @classmethod
     def load(cls, folder: Path, stem: str, threads: int = 1) -> "IsolationForest":
-        """Read a stored forest; imports scikit-learn. Threads are not used."""
+        """Read a stored forest, which does not use threads; imports scikit-learn."""
         del threads
         return cls(read_sklearn(folder / f"{stem}.skops", ["IsolationForest"]))
 
@@ -293,9 +269,9 @@ def fit_isolation_forest(
 
     Args:
         normal: (n_rows, n_inputs), no NaN.
-        options: how many.
-        seed: of the rows, columns and cuts drawn.
-        threads: not used; a tree of 256 rows is grown at once.
+        options: how many trees.
+        seed: of the rows, columns and splits drawn.
+        threads: not used; trees of 256 rows grow fast.
 
     Source: Liu, Ting & Zhou 2008.
     """

@@ -1,7 +1,7 @@
-"""The kinds of detector there are, by name: their options, how they are fitted and read again.
+"""The kinds of detector by name: their options, and the functions that fit and load them.
 
-Belongs here: the list, and what all of a kind have in common. Does not belong here: any detector.
-The modules of the detectors import their libraries only where they are used, so this one is cheap.
+Belongs here: the list. Does not belong here: any detector. The detectors' modules import their
+libraries only where they use them, so that importing this one is cheap.
 """
 
 from collections.abc import Callable, Mapping
@@ -58,8 +58,8 @@ from tasks.detectors.sklearn_classifiers import (
 )
 
 InputForm = Literal["ordinal", "neural"]
-"""Of the encoding: ``ordinal`` are the features as they are, ``neural`` is standardised and
-one-hot; see ``tasks.features.encoding``."""
+"""Form of the encoded rows: ``ordinal`` has the features as they are, ``neural`` standardised and
+one-hot columns; see ``tasks.features.encoding``."""
 
 ClassifierOptions: TypeAlias = Annotated[
     LightGBMOptions
@@ -87,19 +87,19 @@ OneClassOptions: TypeAlias = Annotated[
 
 @dataclass(frozen=True)
 class DetectorKind:
-    """What is common to the detectors of a kind."""
+    """The options and functions of one kind of detector."""
 
     options: type[BaseModel]
     fit: Callable[..., Detector]
-    """Of a classifier: ``(inputs, is_attack, options, seed, threads)``; of a one-class detector the
-    same without ``is_attack``, on normal rows."""
+    """Fits a classifier by ``(inputs, is_attack, options, seed, threads)``; a one-class detector by
+    the same without ``is_attack``, on normal rows."""
     load: Callable[[Path, str, int], Detector]
     reads: InputForm = "neural"
-    """What it reads where nothing is selected."""
+    """The form it reads where no columns are selected."""
 
 
 def _sklearn(options: type[SklearnOptions], kind: str, reads: InputForm) -> DetectorKind:
-    """Describe a classifier of scikit-learn."""
+    """Return the entry of a classifier of scikit-learn."""
     return DetectorKind(
         options,
         fit_sklearn_classifier,
@@ -146,13 +146,13 @@ ONE_CLASS: Mapping[str, DetectorKind] = {
 def fit_classifier(
     options: ClassifierOptions, inputs: Matrix, is_attack: Mask, seed: int, threads: int = 1
 ) -> Detector:
-    """Fit the classifier that the options are of.
+    """Fit the classifier of the options' kind.
 
     Args:
-        options: of one of ``CLASSIFIERS``.
+        options: of a kind in ``CLASSIFIERS``.
         inputs: (n_rows, n_inputs).
         is_attack: (n_rows,), both values present.
-        seed: of whatever is random in it.
+        seed: of all random choices.
         threads: used to fit; does not change the result.
     """
     return CLASSIFIERS[options.kind].fit(inputs, is_attack, options, seed, threads)
@@ -161,7 +161,7 @@ def fit_classifier(
 def fit_one_class(
     options: OneClassOptions, normal: Matrix, seed: int, threads: int = 1
 ) -> Detector:
-    """Fit the one-class detector that the options are of, on normal rows."""
+    """Fit the one-class detector of the options' kind on normal rows."""
     return ONE_CLASS[options.kind].fit(normal, options, seed, threads)
 
 
@@ -169,7 +169,7 @@ def load_detector(kind: str, folder: Path, stem: str, threads: int = 1) -> Detec
     """Read a stored detector.
 
     Raises:
-        ModelRefusedError: no detector is called so.
+        ModelRefusedError: there is no such kind.
     """
     known = {**CLASSIFIERS, **ONE_CLASS}
     if kind not in known:

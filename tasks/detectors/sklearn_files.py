@@ -1,10 +1,11 @@
-"""scikit-learn models as files: skops, with the types we expect in our own code, and no times.
+"""Files of scikit-learn models: skops, with the list of allowed types in our own code.
 
-Belongs here: writing and reading such a file. Does not belong here: what the models mean.
+Belongs here: writing and reading such a file. Does not belong here: any model.
 
-A skops file is a zip of arrays and a schema, in which objects go by the addresses that they had in
-memory. Written canonically, numbered in the order of their mention, without times and without what
-lay in memory between the fields of an array, equal models give equal bytes: fitted, or read again.
+A skops file is a zip of arrays and a schema, which identifies objects by their addresses in memory.
+We write it canonically: objects are numbered in the order of their mention, and times and the bytes
+between the fields of an array are left out. So equal models give equal bytes, whether they were
+just fitted or read from a file.
 """
 
 import io
@@ -27,11 +28,11 @@ TRUSTED = (
     "sklearn.neighbors._kd_tree.KDTree",
     "sklearn.tree._tree.Tree",
 )
-"""What a file of ours may hold beside the types that skops trusts by itself. Each restores arrays
-and numbers; none runs code of the file."""
+"""Types that our files may hold beside those that skops trusts itself. Each restores arrays and
+numbers; none runs code from the file."""
 
 _MADE_AT = (1980, 1, 1, 0, 0, 0)
-"""The first moment a zip can name."""
+"""The earliest time that a zip file can hold."""
 
 
 def write_sklearn(model: object, path: Path) -> None:
@@ -54,7 +55,8 @@ def write_sklearn(model: object, path: Path) -> None:
 def _renumber(node: Any, numbers: dict[str, str]) -> Any:  # noqa: ANN401 - any JSON
     """Number the objects of a schema from 1 in the order of their mention; skops skips a zero.
 
-    Constants go by what they are: whether two equal ones are one object in memory is an accident.
+    Constants are identified by their values: whether two equal ones are one object in memory is
+    chance.
     """
     if isinstance(node, list):
         return [_renumber(one, numbers) for one in node]
@@ -74,14 +76,14 @@ def _renumber(node: Any, numbers: dict[str, str]) -> Any:  # noqa: ANN401 - any 
 
 
 def _clean(data: bytes) -> bytes:
-    """Zero the bytes between the fields of a stored array, which are whatever memory held."""
+    """Zero the bytes between the fields of a stored array, which are left over from memory."""
     array = np.load(io.BytesIO(data), allow_pickle=False)
     if array.dtype.names is None:
         return data
     cleaned = np.zeros(array.shape, array.dtype)
     for name in array.dtype.names:
         cleaned[name] = array[name]
-    # numpy may copy fields alone and leave new gaps: the header is kept, the rows are written here.
+    # Keep the header and write the rows here: np.save may leave new bytes between the fields.
     header = len(data) - cleaned.nbytes
     return data[:header] + cleaned.tobytes()
 
@@ -91,10 +93,10 @@ def read_sklearn(path: Path, expected: Sequence[str]) -> Any:  # noqa: ANN401 - 
 
     Args:
         path: as ``write_sklearn`` wrote it.
-        expected: names of the classes that it may be.
+        expected: names of the allowed classes.
 
     Raises:
-        ModelRefusedError: it holds a type that is not ours to expect, or is another model.
+        ModelRefusedError: it holds a type that is not allowed, or is of another class.
     """
     from skops.io import get_untrusted_types, loads
 
@@ -106,7 +108,7 @@ def read_sklearn(path: Path, expected: Sequence[str]) -> Any:  # noqa: ANN401 - 
             " does. Restore the folder from a backup, or train again."
         )
         raise ModelRefusedError(message)
-    model = loads(content, trusted=list(TRUSTED))  # the bytes that were looked at
+    model = loads(content, trusted=list(TRUSTED))  # the bytes that were checked
     if type(model).__name__ not in expected:
         message = (
             f"Refused the model in {path}: expected {' or '.join(expected)}, got"

@@ -1,7 +1,7 @@
-"""From a detector's raw score to how rarely normal traffic reaches it.
+"""The tail of a detector: how rarely normal traffic reaches a raw score.
 
-Belongs here: fitting and evaluating one tail. Does not belong here: what the scores mean, or how
-several tails are joined (``model``).
+Belongs here: fitting and applying one tail. Does not belong here: the scores, or how several tails
+are joined (``model``).
 """
 
 from typing import Annotated
@@ -13,35 +13,35 @@ from pydantic import BaseModel, ConfigDict, Field
 from tasks.arrays import Floats
 
 TAIL_FRACTION = 0.02
-"""Share of held-out normals that the extrapolation is fitted to: a guess, wide enough for a stable
-mean excess at a few thousand rows, far enough out to be exponential."""
+"""Share of held-out normals that the extrapolation is fitted to. A guess: enough rows for a stable
+mean excess at a few thousand, and few enough for an exponential tail."""
 
 MIN_EXCEEDANCES = 100
 """Fewest held-out normals the extrapolation is fitted to, where there are twice as many: the
 standard error of a mean of 100 exponential excesses is a tenth of it."""
 
 MAX_KNOTS = 512
-"""Points kept of the empirical part: it spans at most 1.7 decades, so neighbours differ by 0.004
-where held-out normals are many; where they are few, each is kept."""
+"""Most points kept of the empirical part. It spans at most 1.7 decades, so that neighbours differ
+by 0.004 where held-out normals are many; where they are few, each is kept."""
 
 LOG_FLOOR = 1e-12
-"""Smallest raw score told apart on a logarithmic scale: float32 errors are noise long before."""
+"""Smallest raw score on a logarithmic scale: smaller float32 errors are noise."""
 
 
 class Tail(BaseModel):
     """The decades of surprise, ``-log10 P(a normal scores at least this)``, of raw scores.
 
     Piecewise linear through the held-out normals, then exponential: beyond their last 2 % the
-    probability keeps falling at the rate of their mean excess (peaks over threshold with shape
-    zero; Pickands 1975), so two scores no normal ever reached still have an order. Strictly
-    increasing everywhere, and made of additions, products and one division only, so a value does
-    not depend on how rows were chunked.
+    probability falls at the rate of their mean excess (peaks over threshold with shape zero;
+    Pickands 1975), so that two scores above all normals still have an order. It increases strictly
+    everywhere. It consists of additions, products and one division, so that a value does not depend
+    on how rows were chunked.
     """
 
     model_config = ConfigDict(frozen=True)
 
     is_logarithmic: bool
-    """Whether raw scores are compared by their logarithm: for errors, whose tail is a power law."""
+    """Whether the tail uses the logarithm of raw scores: for errors, whose tail is a power law."""
     scores: Annotated[tuple[float, ...], Field(min_length=1)]
     """Knots, strictly increasing; logarithms if ``is_logarithmic``."""
     surprise: tuple[float, ...]
@@ -57,7 +57,7 @@ class Tail(BaseModel):
 
         Args:
             held_out: raw scores, (n,), at least 2, finite; nonnegative if ``is_logarithmic``.
-            is_logarithmic: compare by logarithm.
+            is_logarithmic: use the logarithm.
 
         Returns:
             The fitted tail.
@@ -67,7 +67,7 @@ class Tail(BaseModel):
         beyond = min(max(round(TAIL_FRACTION * count), MIN_EXCEEDANCES), count // 2)
         threshold = values[count - 1 - beyond]
         excess = values[values > threshold] - threshold
-        # Ranks evenly spaced in decades: fine where the tail is, coarse among the ordinary.
+        # Ranks evenly spaced in decades: fine in the tail, coarse among common scores.
         ranks = np.geomspace(count, beyond + 1, MAX_KNOTS).round().astype(np.intp)
         knots = np.unique(values[count - ranks])
         at_least = count - np.searchsorted(values, knots, side="left")
@@ -96,22 +96,22 @@ class Tail(BaseModel):
 
         Returns:
             (n,), above zero, in the order of ``raw``. One decade: a tenth of normal connections
-            score this much; beyond the last held-out normal it is an extrapolation.
+            have at least this score. Beyond the last held-out normal it is an extrapolation.
         """
         values = _scale(raw, is_logarithmic=self.is_logarithmic)
         inside = np.interp(values, self.scores, self.surprise)
         last, top = self.scores[-1], self.surprise[-1]
         first, bottom = self.scores[0], self.surprise[0]
         beyond = top + np.maximum(values - last, 0.0) * self.slope_beyond
-        # Any positive increasing curve would do below the first knot; this one needs no exp.
+        # Below the first knot any positive increasing curve will do; this one needs no exp.
         below = bottom / (1.0 + np.maximum(first - values, 0.0) * (self.slope_below / bottom))
         decades: Floats = np.where(values > last, beyond, np.where(values < first, below, inside))
         return decades
 
     def score_at(self, decades: float) -> float:
-        """Return the raw score at which the surprise is so many decades: ``decades`` the other way.
+        """Return the raw score of so many decades of surprise, the inverse of ``decades``.
 
-        Below the surprise of the first knot, where hardly a normal scores, that knot's score.
+        For less surprise than the first knot has, return the score of that knot.
         """
         last, top = self.scores[-1], self.surprise[-1]
         if decades > top:
@@ -125,5 +125,5 @@ def _scale(raw: Floats, *, is_logarithmic: bool) -> Floats:
     values = np.ascontiguousarray(raw, dtype=np.float64)
     if not is_logarithmic:
         return values
-    # polars takes logarithms one by one; numpy's vectorised loops make no such promise.
+    # polars takes logarithms one by one; numpy's vectorised loops may differ with a row's place.
     return pl.Series(np.maximum(values, LOG_FLOOR)).log().to_numpy()

@@ -1,5 +1,5 @@
 """Networks: dense layers, trained with Keras and run as ONNX graphs.
 
-Belongs here: what selections and detectors that are networks share. Does not belong here: what a
-network learns.
+Belongs here: what selections and detectors share that are networks. Does not belong here: any one
+network.
 """

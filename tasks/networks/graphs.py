@@ -1,10 +1,10 @@
-"""Dense layers as an ONNX graph: what networks, projections and linear models serve as.
+"""Dense layers as an ONNX graph: the form in which networks, projections and linear models run.
 
 Belongs here: building such a graph from weights, and running it. Does not belong here: fitting the
-weights (Keras and scikit-learn do), or what the output means.
+weights (Keras and scikit-learn do), or the meaning of the output.
 
-ONNX Runtime computes every row of a product alike, so a row's output does not depend on the rows
-beside it; numpy's products make no such promise.
+ONNX Runtime computes every row of a product in the same way, so that a row's output does not depend
+on the other rows; numpy does not guarantee that.
 """
 
 from collections.abc import Sequence
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 Weights: TypeAlias = npt.NDArray[np.floating[Any]]
 
 OPSET, IR_VERSION = 17, 8
-"""Fixed, so that equal weights give equal bytes whatever the onnx package; any onnxruntime since
-1.14 reads them."""
+"""Fixed, so that equal weights give equal bytes with every version of the onnx package; onnxruntime
+reads them since 1.14."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class DenseGraph:
     content: bytes
     """The ONNX model: Gemm and Relu, weights included."""
     threads: int = 1
-    """Used by Gemm; does not change an output."""
+    """Threads of Gemm; they do not change an output."""
 
     @cached_property
     def _session(self) -> "onnxruntime.InferenceSession":
@@ -50,16 +50,16 @@ class DenseGraph:
 
     @property
     def n_inputs(self) -> int:
-        """Width of the rows it takes."""
+        """Width of an input row."""
         return int(self._session.get_inputs()[0].shape[1])
 
     @property
     def n_outputs(self) -> int:
-        """Width of the rows it gives."""
+        """Width of an output row."""
         return int(self._session.get_outputs()[0].shape[1])
 
     def run(self, inputs: Matrix) -> Matrix:
-        """Pass rows through, float32 (n_rows, n_inputs) to float32 (n_rows, n_outputs)."""
+        """Return the outputs of rows, float32 (n_rows, n_inputs) to float32 (n_rows, n_outputs)."""
         if not len(inputs):
             return np.zeros((0, self.n_outputs), dtype=np.float32)
         result: Matrix = self._session.run(None, {"input": inputs})[0]
@@ -71,7 +71,7 @@ class DenseGraph:
 
     @classmethod
     def load(cls, path: Path, threads: int = 1) -> "DenseGraph":
-        """Read a stored graph and make it ready; imports onnxruntime only."""
+        """Read a stored graph, ready to run; imports onnxruntime only."""
         graph = cls(path.read_bytes(), threads)
         graph.run(np.zeros((1, graph.n_inputs), dtype=np.float32))
         return graph
@@ -79,7 +79,7 @@ class DenseGraph:
 
 @dataclass(frozen=True)
 class GraphDetector:
-    """What is stored of a detector that is a graph and nothing else."""
+    """The base of a detector that is stored as one graph."""
 
     graph: DenseGraph
 
@@ -89,7 +89,7 @@ class GraphDetector:
 
     @classmethod
     def load(cls, folder: Path, stem: str, threads: int = 1) -> Self:
-        """Read a stored graph and make it ready; imports onnxruntime only."""
+        """Read a stored graph, ready to run; imports onnxruntime only."""
         return cls(DenseGraph.load(folder / f"{stem}.onnx", threads))
 
 
@@ -99,12 +99,12 @@ def join_layers(
     *,
     is_sigmoid: bool = False,
 ) -> DenseGraph:
-    """Join dense layers.
+    """Return the graph of dense layers.
 
     Args:
-        layers: of each its kernel (n_in, n_out), its bias (n_out,) and whether a Relu follows.
-        threads: used to run it.
-        is_sigmoid: whether a sigmoid follows the last.
+        layers: for each, its kernel (n_in, n_out), its bias (n_out,) and whether a Relu follows.
+        threads: used to run the graph.
+        is_sigmoid: whether a sigmoid follows the last layer.
     """
     from onnx import TensorProto, helper, numpy_helper
 

@@ -1,7 +1,7 @@
-"""What all networks share in training: Keras on JAX, and the way from its layers to a graph.
+"""What all networks share in training: Keras on JAX, and the graph of its layers.
 
 Belongs here: importing Keras so that training is repeatable, and folding layers. Does not belong
-here: any one network, or serving (see ``graphs``, which needs no Keras).
+here: any one network, or running it (``graphs``, which needs no Keras).
 """
 
 import os
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def import_keras() -> ModuleType:
-    """Import Keras on JAX, on the CPU and one thread, which makes training repeatable.
+    """Import Keras with JAX on the CPU and one thread, which makes training repeatable.
 
     Raises:
         UsageError: this process has already imported Keras with another backend.
@@ -36,8 +36,8 @@ def import_keras() -> ModuleType:
     if backend != "jax":
         message = (
             f"Cannot train a network: it needs Keras on JAX, but this process imported Keras "
-            f"on {backend}. Train in a process of its own, or set KERAS_BACKEND=jax before Keras "
-            "is imported."
+            f"on {backend}. Train in a new process, or set KERAS_BACKEND=jax before Keras is "
+            "imported."
         )
         raise UsageError(message)
     module: ModuleType = keras
@@ -47,17 +47,17 @@ def import_keras() -> ModuleType:
 def fold_network(
     network: "keras.Sequential", threads: int = 1, *, keeps_sigmoid: bool = False
 ) -> DenseGraph:
-    """Write a network's layers as a graph that computes the same, up to rounding.
+    """Return a network's layers as a graph that computes the same, up to rounding.
 
-    Batch normalisation is folded into the dense layer that follows; dropout does nothing when a
-    network serves. A sigmoid at the end is left out unless it is to be kept: its input, the
-    log-odds, orders rows that its output would round to one.
+    Batch normalisation is folded into the next dense layer; dropout only acts in training. A
+    sigmoid at the end is left out by default: its input, the log-odds, orders rows whose output
+    rounds to 1.
 
     Args:
         network: of ``Dense`` (Relu or linear; the last may be a sigmoid), ``BatchNormalization``
             and ``Dropout`` layers.
         threads: used to run the graph.
-        keeps_sigmoid: whether the network ends in a sigmoid that the graph keeps.
+        keeps_sigmoid: whether the graph ends in a sigmoid.
     """
     layers: list[tuple[Weights, Weights, bool]] = []
     scale: Weights | None = None
@@ -76,7 +76,7 @@ def fold_network(
             scale = gamma / np.sqrt(variance + layer.epsilon)
             shift = beta - mean * scale
         else:
-            assert name == "Dropout", f"{name} has no place in a graph"  # noqa: S101 - our mistake
+            assert name == "Dropout", f"a graph cannot hold {name}"  # noqa: S101 - our mistake
     if scale is not None and shift is not None:
         layers.append((np.diag(scale), shift, False))
     return join_layers(layers, threads, is_sigmoid=keeps_sigmoid)

@@ -245,10 +245,10 @@ def _mix(
             rates.append(getattr(group.metrics, f"false_positive_rate_{name}"))
         recall, alarms = float(np.mean(recalls)), float(np.mean(rates)) * normals
         mixed[name] = compute_count_metrics(
-            hits=recall * attacks,
-            alarms=alarms,
-            misses=(1.0 - recall) * attacks,
-            rests=normals - alarms,
+            true_positives=recall * attacks,
+            false_positives=alarms,
+            false_negatives=(1.0 - recall) * attacks,
+            true_negatives=normals - alarms,
             threshold=point.threshold,
         )
     return mixed

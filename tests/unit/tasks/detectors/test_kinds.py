@@ -245,8 +245,8 @@ def test_clustering_labels_the_rows_it_is_given(find: Callable[[Matrix], Any]) -
 def test_clustering_refuses_rows_whose_pairs_do_not_fit() -> None:
     require_memory(20_000, 1.0, memory_bytes=24_000_000_000)
     words = (
-        r"Cannot run DBSCAN on 1,000,000 rows: it keeps every pair of near ones, 4% of all, and "
-        r"would take some 1,200 GB, of 24 GB that this machine has\. Give at most 100,000 rows\."
+        r"Cannot run DBSCAN on 1,000,000 rows: it keeps every pair of near rows, 4% of all, and "
+        r"would take about 1,200 GB; this machine has 24 GB\. Give at most 100,000 rows\."
     )
     with pytest.raises(UsageError, match=words):
         require_memory(1_000_000, 0.04, memory_bytes=24_000_000_000)
