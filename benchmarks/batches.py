@@ -25,7 +25,7 @@ from storage.bulk import SLICE_ROWS
 from storage.claims import Claim, claim
 from storage.deliveries import Delivery, record_delivery
 from storage.scorings import ScoringResult
-from tasks.intake.ingest import IngestOptions
+from tasks.intake.sources import IngestOptions
 from tasks.scoring.explain import REASONS_FILE, REASONS_SCHEMA, ExplainOptions, record_of
 
 FIRST_NIGHT = date(2026, 11, 1)

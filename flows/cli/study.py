@@ -18,11 +18,9 @@ from flows.cli.tables import show_rows
 from flows.settings import Settings
 from storage.lake import room_on_disk, write_atomically
 from storage.text import printable
-from tasks.intake.content import is_parquet, read_content
 from tasks.intake.header import call_as_declared
 from tasks.intake.labelling import LabelReading
-from tasks.intake.layout import read_head, recognise_layout
-from tasks.intake.parquet_records import read_names
+from tasks.intake.sources import open_source
 from tasks.study.page import render_study, tabulate
 from tasks.study.study import StudyReport, StudySource, study_rows
 from tasks.training.rows import read_training_rows
@@ -114,11 +112,7 @@ def read_columns(file: Path, contract: Contract) -> tuple[str, tuple[str, ...]]:
     Raises:
         InputRejectedError: it cannot be read, or is of another source.
     """
-    if is_parquet(file):
-        names = read_names(file)
-    else:
-        head, _ = read_head(read_content(file))
-        names = recognise_layout(head, contract, file).names
+    names = open_source(file, contract).read_names()
     return printable(file.name), call_as_declared(names, contract)
 
 

@@ -30,6 +30,7 @@ from tasks.intake.cells import (
 from tasks.intake.header import fold, is_number, split_fields
 from tasks.intake.layout import Layout
 from tasks.intake.lines import BYTE_ORDER_MARK, LINE_BYTES, describe_long_line
+from tasks.intake.parts import ParsedRows
 from tasks.intake.quarantine import QUARANTINE_SCHEMA
 
 if TYPE_CHECKING:
@@ -52,17 +53,6 @@ OTHER_HEADER = "a header of another order"
 _MISTAKEN_STARTS = (b"x", BYTE_ORDER_MARK)
 """polars takes text that begins with ``x^`` for a zlib stream, and leaves out a byte order mark,
 which within a file is part of its line (both seen in 2.1)."""
-
-
-@dataclass(frozen=True)
-class ParsedRows:
-    """The rows of one stretch of a file, parsed or not."""
-
-    parsed: pl.DataFrame
-    """Grain: one parsed row. row_number, line_number, then the layout's columns, typed."""
-    unparsed: pl.DataFrame
-    """Grain: one row that could not be parsed; the columns of ``QUARANTINE_SCHEMA``."""
-    blank_lines: int = 0
 
 
 class _Lines:

@@ -196,17 +196,17 @@ def find_source(reading: LabelReading, present: "set[str]", contract: Contract) 
     return label
 
 
-def arrange_label(layout: "Layout", contract: Contract, reading: LabelReading) -> "Layout":
+def arrange_label(layout: "Layout", contract: Contract, reading: LabelReading | None) -> "Layout":
     """Say that a file's label column is the contract's, whatever its name.
 
     Args:
         layout: of the file.
         contract: declares the columns.
-        reading: names the column; one that the layout has.
+        reading: names the column; one that the layout has. None leaves the layout as it is.
     """
-    label, *_ = _targets(contract)
-    if reading.column is None or reading.column in contract.by_name:
+    if reading is None or reading.column is None or reading.column in contract.by_name:
         return layout
+    label, *_ = _targets(contract)
     position = dict(zip((one.name for one in layout.columns), layout.positions, strict=True))
     position[label] = layout.names.index(reading.column)
     columns = tuple(column for column in contract.columns if column.name in position)

@@ -19,7 +19,6 @@ import polars as pl
 from expectations.contract import Contract
 from expectations.errors import InputRejectedError
 from tasks.intake.cells import cast_cells, find_bad_cells
-from tasks.intake.csv_blocks import ParsedRows
 from tasks.intake.layout import HEAD_BYTES, Layout, arrange_columns
 from tasks.intake.lines import LINE_BYTES, describe_long_line
 from tasks.intake.parquet_files import (
@@ -28,6 +27,7 @@ from tasks.intake.parquet_files import (
     read_footer,
     refusing,
 )
+from tasks.intake.parts import ParsedRows
 from tasks.intake.quarantine import HELD_BYTES, QUARANTINE_SCHEMA
 
 if TYPE_CHECKING:
@@ -74,24 +74,6 @@ def read_layout(source: Path, contract: Contract, limit_bytes: int) -> Layout:
         )
         raise InputRejectedError(message)
     return arrange_columns(footer.names, contract, source, header_line=0)
-
-
-def read_names(source: Path) -> tuple[str, ...]:
-    """Return the names of a Parquet file's columns, in order.
-
-    Raises:
-        InputRejectedError: damaged.
-    """
-    return read_footer(source).names
-
-
-def count_records(source: Path) -> int:
-    """Return the number of records of a Parquet file.
-
-    Raises:
-        InputRejectedError: damaged.
-    """
-    return read_footer(source).records
 
 
 def parse_records(
@@ -161,7 +143,8 @@ def read_rendered(
         InputRejectedError: damaged.
     """
     held_rows = check_pages(source)
-    names, count = read_names(source), count_records(source)
+    footer = read_footer(source)
+    names, count = footer.names, footer.records
     wanted = sorted(row for row in row_numbers if row <= count)
     rendered: dict[int, bytes] = {}
     for first in range(0, count, held_rows):

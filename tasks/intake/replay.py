@@ -27,13 +27,10 @@ from storage.batches import find_batch
 from storage.lake import hash_text, run_stage
 from storage.replays import ReplayTarget, read_open_rows, record_replay
 from tasks.fingerprint import code_fingerprint
-from tasks.intake.content import SourceChangedError, hash_content, is_parquet, read_content
-from tasks.intake.header import find_header, join_names
-from tasks.intake.ingest import count_rows, read_rows
-from tasks.intake.layout import read_head, recognise_layout
-from tasks.intake.parquet_records import read_names as read_parquet_names
-from tasks.intake.parquet_records import read_rendered
+from tasks.intake.content import SourceChangedError, hash_content
+from tasks.intake.header import join_names
 from tasks.intake.receive import Arrival, hash_raw, identify
+from tasks.intake.sources import Source, open_source
 from tasks.intake.stage import FileJob
 from tasks.task import task
 from tasks.wording import ID_DIGITS, plural
@@ -158,9 +155,10 @@ def _write_rows(
         kept = read_open_rows(engine, target.batch_id, is_whole=True)
         lines = ((row_number, raw) for row_number, _, raw in kept)
     else:
-        names = _find_names(corrected, contract) or names
+        opened = open_source(corrected, contract)
+        names = opened.read_names() if opened.has_names() else names
         rows = [row_number for row_number, _, _ in read_open_rows(engine, target.batch_id)]
-        chosen = _choose_lines(corrected, contract, target, rows, line_bytes)
+        chosen = _choose_lines(opened, target, rows, line_bytes)
         lines = zip(rows, chosen, strict=True)
     if names is None:
         message = (
@@ -207,7 +205,7 @@ def _require_all_rows(corrected: Path, contract: Contract, target: ReplayTarget)
     Raises:
         InputRejectedError: it has fewer; by one more than a header that was counted as a row.
     """
-    count = count_rows(corrected, contract)
+    count = open_source(corrected, contract).count_rows()
     if count < target.rows_read - 1:
         message = (
             f"Cannot replay batch {target.batch_id[:ID_DIGITS]} with {corrected.name}: it was"
@@ -217,43 +215,28 @@ def _require_all_rows(corrected: Path, contract: Contract, target: ReplayTarget)
         raise InputRejectedError(message)
 
 
-def _find_names(corrected: Path, contract: Contract) -> tuple[str, ...] | None:
-    """Read what a corrected file calls its fields; None where it has no header of its own."""
-    if is_parquet(corrected):
-        return read_parquet_names(corrected)
-    head, _ = read_head(read_content(corrected))
-    if find_header(head, contract) is None:
-        return None
-    return recognise_layout(head, contract, corrected).names
-
-
 def _choose_lines(
-    corrected: Path, contract: Contract, target: ReplayTarget, rows: list[int], line_bytes: int
+    corrected: Source, target: ReplayTarget, rows: list[int], line_bytes: int
 ) -> Iterator[bytes]:
     """Yield the corrected form of some rows: all of a file of just them, or those of a whole one.
 
     Raises:
         InputRejectedError: the file is neither.
     """
-    count = count_rows(corrected, contract)
+    count = corrected.count_rows()
     if count == len(rows):
         wanted = set(range(1, count + 1))
     elif count == target.rows_read:
         wanted = set(rows)
     else:
         message = (
-            f"Cannot replay batch {target.batch_id[:ID_DIGITS]} with {corrected.name}: it has"
+            f"Cannot replay batch {target.batch_id[:ID_DIGITS]} with {corrected.path.name}: it has"
             f" {plural(count, 'row')}, expected the {plural(len(rows), 'row')} that are open, in"
             f" their order, or all {plural(target.rows_read, 'row')} of the file it was made from."
             " `noctule quarantine --batch` lists those that are open; nothing was stored."
         )
         raise InputRejectedError(message)
-    if is_parquet(corrected):
-        yield from read_rendered(corrected, wanted, line_bytes).values()
-        return
-    for row, line in enumerate(read_rows(corrected, contract, line_bytes), start=1):
-        if row in wanted:
-            yield line
+    yield from corrected.read_rows(wanted, line_bytes)
 
 
 def _gone(target: ReplayTarget, source: Path | None) -> InputRejectedError:

@@ -21,7 +21,8 @@ from tasks.intake.content import (
     SourceUnavailableError,
     hash_content,
 )
-from tasks.intake.ingest import IngestOptions, IngestSummary, count_rows, ingest_file
+from tasks.intake.ingest import IngestSummary, ingest_file
+from tasks.intake.sources import IngestOptions, open_source
 from tasks.intake.stage import FileJob, once
 from tasks.task import task
 from tasks.validation.summary import ExpectationOutcome, ValidationSummary
@@ -114,7 +115,9 @@ def ingest(job: FileJob, damage: str | None) -> IngestSummary | Refusal:
     except (SourceChangedError, SourceUnavailableError):
         raise
     except InputRejectedError as error:
-        refusal = Refusal(reason=str(error), rows_read=count_rows(job.source, job.declared))
+        refusal = Refusal(
+            reason=str(error), rows_read=open_source(job.source, job.declared).count_rows()
+        )
         if not _is_as_received(job):
             # The error is about other content than was received: the batch must stay open.
             raise SourceChangedError.of(job.source) from error

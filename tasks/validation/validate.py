@@ -16,6 +16,7 @@ from expectations.contract import Contract
 from expectations.suites import ColumnExpectation, batch_expectations
 from storage.text import printable
 from tasks.intake.quarantine import HELD_BYTES, QuarantineWriter
+from tasks.intake.sources import open_source
 from tasks.validation.batch_profile import BatchProfile, Value
 from tasks.validation.page import render_page
 from tasks.validation.row_checks import RowChecker
@@ -129,7 +130,7 @@ class _Sieve:
         self.parts: list[PartFile] = []
         self.rows_accepted = 0
         self.rows_quarantined = 0
-        self._source = source
+        self._source = open_source(source, contract)
         self._ingest = ingest
         self._out = out
         self._quarantine = QuarantineWriter(out)
@@ -172,15 +173,13 @@ class _Sieve:
 
     def _fetch_lines(self) -> None:
         """Read the waiting rows' lines from the file and pass them on."""
-        from tasks.intake.ingest import read_raw_lines
-
         if not self._waiting:
             return
         rows = pl.concat(self._waiting)
         self._waiting, self._waiting_bytes = [], 0.0
         ingest = self._ingest
-        lines = read_raw_lines(
-            self._source, rows["line_number"].to_list(), ingest.content_sha256, ingest.line_bytes
+        lines = self._source.read_raw(
+            rows["line_number"].to_list(), ingest.content_sha256, ingest.line_bytes
         )
         raw = [lines[line_number] for line_number in rows["line_number"]]
         self._quarantine.add(

@@ -15,7 +15,7 @@ from expectations.nsl_kdd import NSL_KDD
 from storage.database import connect
 from storage.queries import batch_rows, flagged_rows, quarantine_rows
 from storage.schema import batch, correction
-from tasks.intake import replay
+from tasks.intake.sources import Source, open_source
 from tasks.simulation.simulate import simulate_night
 
 if TYPE_CHECKING:
@@ -181,14 +181,12 @@ def test_a_corrected_file_that_changes_once_it_is_known_is_not_read(
 ) -> None:
     fixed = write(tmp_path / "fixed.csv", [lines[0], lines[2], lines[5], lines[9]])
 
-    find_really = replay._find_names
-
-    def find_names(corrected: Path, contract: Contract) -> tuple[str, ...] | None:
+    def open_changed(corrected: Path, contract: Contract) -> Source:
         write(fixed, [lines[0], lines[2], lines[5], lines[10]])
-        return find_really(corrected, contract)
+        return open_source(corrected, contract)
 
     with monkeypatch.context() as patch:
-        patch.setattr("tasks.intake.replay._find_names", find_names)
+        patch.setattr("tasks.intake.replay.open_source", open_changed)
         refused = noctule("replay", came["batch_id"], fixed)
     assert refused.code == 3
     assert "fixed.csv changed while it was worked on" in refused.out + refused.err

@@ -19,9 +19,10 @@ from hypothesis import strategies as st
 from expectations.contract import Column, Contract
 from tasks.intake.content import hash_content
 from tasks.intake.csv_blocks import number_lines, parse_lines
-from tasks.intake.ingest import IngestOptions, ingest_file, read_raw_lines
+from tasks.intake.ingest import ingest_file
 from tasks.intake.layout import Layout
 from tasks.intake.lines import cut_blocks
+from tasks.intake.sources import IngestOptions, open_source
 
 SMALL = Contract(
     name="small",
@@ -343,5 +344,5 @@ def test_plain_gzip_and_zstandard_give_the_same_files_however_they_are_divided(
             assert summary.rows_read == len(expected.rows) + len(expected.unparsed)
             assert summary.blank_lines == expected.blank_lines
             numbers = [line_number for _, line_number, _, _ in unparsed]
-            raw = read_raw_lines(source, numbers, hash_content(source).sha256)
+            raw = open_source(source, SMALL).read_raw(numbers, hash_content(source).sha256)
             assert raw == {number: line for _, number, _, line in expected.unparsed}

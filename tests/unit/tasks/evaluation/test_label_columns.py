@@ -20,8 +20,9 @@ from tasks.evaluation.label_columns import (
     require_normal,
 )
 from tasks.intake.content import hash_content
-from tasks.intake.ingest import IngestOptions, IngestSummary, ingest_file
+from tasks.intake.ingest import IngestSummary, ingest_file
 from tasks.intake.labelling import LabelReading
+from tasks.intake.sources import IngestOptions
 
 ROW = {
     column.name: {"protocol_type": "tcp", "service": "http", "flag": "SF"}.get(column.name, "0")
@@ -318,7 +319,7 @@ def test_unclear_labels_deep_in_a_file_are_refused_in_the_same_words(
     file = write(tmp_path / "long.csv", label=["normal"] * 50 + ["-"])
     asked = LabelReading(column="label")
     said = refusal(file, asked)
-    monkeypatch.setattr("tasks.evaluation.file_head.LOOK_BYTES", file.stat().st_size - 1)
+    monkeypatch.setattr("tasks.intake.first_rows.FIRST_BYTES", file.stat().st_size - 1)
     summary, _ = ingest(file, tmp_path, choose(file, asked).reading)
     assert summary.labels is not None
     with pytest.raises(TrainingDataError) as refused:

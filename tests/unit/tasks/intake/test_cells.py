@@ -10,7 +10,7 @@ import pytest
 from expectations.contract import Column
 from expectations.errors import InputRejectedError
 from expectations.nsl_kdd import NSL_KDD
-from tasks.intake.cells import cast_cells, find_bad_cells, settle
+from tasks.intake.cells import cast_cells, find_bad_cells, round_to_resolution
 
 COUNT = Column(name="cell", dtype=pl.Int64(), meaning="", resolution=1)
 FLAG = Column(name="cell", dtype=pl.Int64(), meaning="", values=(0, 1))
@@ -141,24 +141,26 @@ def test_a_written_rate_with_dust_is_the_double_that_its_digits_are_read_as(dust
     written += [f"{step / 1_000_000:.6f}" for step in range(1_000_000)]
     exact = [float(text) for text in written]
     noisy = pl.DataFrame({"cell": np.array(exact) + dust})
-    assert settle(noisy, [RATE])["cell"].to_list() == exact
+    assert round_to_resolution(noisy, [RATE])["cell"].to_list() == exact
 
 
 def test_columns_are_settled_each_for_itself() -> None:
     names = [f"rate {place}" for place in range(9)]
     columns = [dataclasses.replace(RATE, name=name) for name in names]
     numbers = np.random.default_rng(0).integers(0, 101, (100_000, len(names))) / 100
-    settled = settle(pl.DataFrame(numbers + 1e-17, schema=names), columns)
+    settled = round_to_resolution(pl.DataFrame(numbers + 1e-17, schema=names), columns)
     assert (settled.to_numpy() == numbers).all()
 
 
 def test_every_ratio_of_a_window_keeps_its_place_and_dust_does_not_move_it() -> None:
     ratios = np.unique([part / whole for whole in range(1, 512) for part in range(whole + 1)])
-    settled = settle(pl.DataFrame({"cell": ratios}), [RATE])["cell"]
+    settled = round_to_resolution(pl.DataFrame({"cell": ratios}), [RATE])["cell"]
     assert settled.n_unique() == len(ratios)
     assert settled.is_sorted()
     for dust in (1e-16, -1e-16, 2e-10, -2e-10):
-        assert settle(pl.DataFrame({"cell": ratios + dust}), [RATE])["cell"].equals(settled)
+        assert round_to_resolution(pl.DataFrame({"cell": ratios + dust}), [RATE])["cell"].equals(
+            settled
+        )
 
 
 def test_what_has_no_such_digits_stays_as_it_is() -> None:

@@ -20,14 +20,12 @@ from storage.cost import measured
 from tasks.intake.content import hash_content
 from tasks.intake.csv_blocks import number_lines, parse_lines
 from tasks.intake.ingest import (
-    IngestOptions,
     IngestSummary,
-    count_rows,
     ingest_file,
-    read_raw_lines,
 )
 from tasks.intake.layout import Layout
 from tasks.intake.quarantine import QUARANTINE_SCHEMA
+from tasks.intake.sources import IngestOptions, open_source
 from tasks.simulation.simulate import simulate_night
 
 FEATURES = ("duration", "service", "error_rate")
@@ -139,9 +137,10 @@ def test_lines_that_end_in_carriage_returns_are_read(
         (2, 5, b"soon,ftp,1")
     ]
     assert (night.summary.rows_read, night.summary.blank_lines) == (3, 1)
-    batch = batch_of(night.source)
-    assert read_raw_lines(night.source, [2, 5], batch) == {2: HEADER[:-1], 5: b"soon,ftp,1"}
-    assert count_rows(night.source, SMALL) == 3
+    source = open_source(night.source, SMALL)
+    raw = source.read_raw([2, 5], batch_of(night.source))
+    assert raw == {2: HEADER[:-1], 5: b"soon,ftp,1"}
+    assert source.count_rows() == 3
 
 
 def test_lines_without_header_may_end_in_carriage_returns(ingest: Ingest) -> None:
@@ -208,7 +207,7 @@ def test_a_header_is_no_row_of_a_file_that_is_refused(
 ) -> None:
     with pytest.raises(InputRejectedError):
         ingest(content)
-    assert count_rows(tmp_path / "night.csv", SMALL) == rows
+    assert open_source(tmp_path / "night.csv", SMALL).count_rows() == rows
 
 
 def test_fully_quoted_files_are_read(ingest: Ingest) -> None:
@@ -300,7 +299,7 @@ def test_a_bad_line_is_quarantined_with_its_reasons_and_the_next_is_read(
     assert night.quarantined.rows() == [(2, 4, "ingest", reasons, line)]
     summary = night.summary
     assert (summary.rows_read, summary.rows_parsed, summary.rows_unparsed) == (3, 2, 1)
-    assert read_raw_lines(night.source, [1, 4, 99], batch_of(night.source)) == {
+    assert open_source(night.source, SMALL).read_raw([1, 4, 99], batch_of(night.source)) == {
         1: HEADER[:-1],
         4: line,
     }
@@ -503,7 +502,8 @@ def test_parquet_of_other_types_is_cast_and_bad_cells_are_quarantined(
             b"9.223372036854776e+18,ftp,1",
         ),
     ]
-    assert read_raw_lines(night.source, [2, 9], batch_of(night.source)) == {2: b'2.5,"a,b", 1'}
+    raw = open_source(night.source, SMALL).read_raw([2, 9], batch_of(night.source))
+    assert raw == {2: b'2.5,"a,b", 1'}
 
 
 @pytest.mark.parametrize(

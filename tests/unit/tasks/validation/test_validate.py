@@ -8,7 +8,8 @@ import pytest
 
 from expectations.nsl_kdd import NSL_KDD
 from tasks.intake.content import SourceChangedError, hash_content
-from tasks.intake.ingest import IngestOptions, IngestSummary, ingest_file
+from tasks.intake.ingest import IngestSummary, ingest_file
+from tasks.intake.sources import IngestOptions
 from tasks.validation.summary import ValidationSummary
 from tasks.validation.validate import ValidateOptions, validate_batch
 
