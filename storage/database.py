@@ -9,7 +9,6 @@ above this module speaks to both through one code path.
 """
 
 import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ from sqlalchemy import Connection, Engine, Table
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential
 
 from expectations.errors import NoctuleError, UsageError
 from storage.refusals import refused_by_database, unavailable, withhold_rows
@@ -104,29 +104,30 @@ def connect(url: str | None, home: Path, wait_s: float = 0) -> Engine:
 
 
 def _await_answer(engine: Engine, wait_s: float) -> None:
-    """Ask the database for an answer, again and again at growing intervals.
+    """Run one query, and repeat it at growing intervals while the server may still become ready.
 
     Raises:
-        DBAPIError: it gave none in time, or one that will not change.
+        DBAPIError: the server did not answer in time, or gave an answer that will not change.
     """
-    end = time.monotonic() + wait_s
-    pause_s = FIRST_PAUSE_S
-    while True:
-        try:
-            with engine.connect() as connection:
-                connection.execute(sa.text("SELECT 1"))
-        except DBAPIError as error:
-            said = str(error.orig)
-            is_passing = any(words in said for words in PASSING_STATES)
-            is_refused = any(words in said for words in FINAL_ANSWERS)
-            is_final = not is_passing and (is_refused or not isinstance(error, OperationalError))
-            left_s = end - time.monotonic()
-            if is_final or left_s <= 0:
-                raise
-            time.sleep(min(pause_s, left_s))
-            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
-        else:
-            return
+    pause = wait_exponential(multiplier=FIRST_PAUSE_S, max=LONGEST_PAUSE_S)
+    attempts = Retrying(
+        retry=retry_if_exception(_may_pass),
+        wait=lambda state: min(pause(state), wait_s - (state.seconds_since_start or 0)),
+        stop=stop_after_delay(wait_s),
+        reraise=True,
+    )
+    for attempt in attempts:
+        with attempt, engine.connect() as connection:
+            connection.execute(sa.text("SELECT 1"))
+
+
+def _may_pass(error: BaseException) -> bool:
+    """Return whether a server that answers with this error may be ready a moment later."""
+    said = str(error.orig) if isinstance(error, DBAPIError) else ""
+    if any(words in said for words in PASSING_STATES):
+        return True
+    is_final = any(words in said for words in FINAL_ANSWERS)
+    return isinstance(error, OperationalError) and not is_final
 
 
 def _parse_address(url: str | None, home: Path) -> URL:

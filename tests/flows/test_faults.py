@@ -787,7 +787,8 @@ def test_a_server_that_comes_up_meanwhile_is_reached(
             postgres.start()
 
     waiting = SimpleNamespace(sleep=wait, monotonic=time.monotonic)
-    monkeypatch.setattr("storage.database.time", waiting)
+    monkeypatch.setattr("tenacity.time", waiting)
+    monkeypatch.setattr("tenacity.nap.time", waiting)
     postgres.stop("fast")
     engine = connect(postgres.address, tmp_path, wait_s=60)
     assert pauses == [0.5, 1, 2]
@@ -801,7 +802,8 @@ def test_a_password_that_a_server_does_not_take_is_not_waited_for(
 ) -> None:
     postgres.ask_for_password("stranger", "right")
     waiting = SimpleNamespace(sleep=pytest.fail, monotonic=time.monotonic)
-    monkeypatch.setattr("storage.database.time", waiting)
+    monkeypatch.setattr("tenacity.time", waiting)
+    monkeypatch.setattr("tenacity.nap.time", waiting)
     address = make_url(postgres.address).set(username="stranger")
 
     def reach(password: str) -> Engine:
@@ -820,7 +822,8 @@ def test_a_command_waits_for_its_database_as_long_as_it_is_told_and_ends_with_4(
     pauses: list[float] = []
     now = iter(range(1_000))
     waiting = SimpleNamespace(sleep=pauses.append, monotonic=lambda: next(now))
-    monkeypatch.setattr("storage.database.time", waiting)
+    monkeypatch.setattr("tenacity.time", waiting)
+    monkeypatch.setattr("tenacity.nap.time", waiting)
     monkeypatch.setenv("NOCTULE_DATABASE_URL", "postgresql://u:secret@127.0.0.1:1/x")
     monkeypatch.setenv("NOCTULE_DATABASE_WAIT_S", "3")  # of a clock that a look takes a second
     ended = noctule("run")
