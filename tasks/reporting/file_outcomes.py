@@ -1,7 +1,7 @@
-"""The outcome of one file, made from what the stages returned.
+"""Make the outcome of one file from the results of its stages.
 
-Belongs here: one function for each way in which a batch ends; all are pure. Does not belong here:
-the class (``tasks.reporting.outcomes``), or how an outcome is shown (``tasks.reporting.night``).
+Belongs here: one pure function for each way in which a batch can end. Does not belong here: the
+class (``tasks.reporting.outcomes``), or how an outcome is shown (``tasks.reporting.night``).
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ from tasks.wording import plural
 def make_unchanged_outcome(
     known: BatchRecord, arrival: Arrival, *, is_busy: bool, is_open: bool
 ) -> FileOutcome:
-    """Return the outcome where there is nothing to do.
+    """Return the outcome of a file whose content is known or busy: there is nothing to do.
 
     Content that was rejected before fails again, with the same reason, until somebody deals with
     the rejection. Its rows were counted the first time, and are not counted again.
@@ -55,7 +55,7 @@ def make_unchanged_outcome(
 def make_rejected_outcome(
     job: BatchJob, arrival: Arrival, refused: Refusal, costs: Mapping[str, Cost]
 ) -> FileOutcome:
-    """Return the outcome of a file that was refused whole."""
+    """Return the outcome of a rejected file."""
     return FileOutcome(
         file_name=arrival.name,
         batch_date=arrival.record.batch_date,
@@ -74,7 +74,7 @@ def make_rejected_outcome(
 def make_known_outcome(
     job: BatchJob, arrival: Arrival, ingested: IngestSummary, costs: Mapping[str, Cost]
 ) -> FileOutcome:
-    """Return the outcome of a new file of which other batches account for every row."""
+    """Return the outcome of a new file whose rows are all in other batches."""
     return FileOutcome(
         file_name=arrival.name,
         batch_date=arrival.record.batch_date,

@@ -1,4 +1,4 @@
-"""A browser to look with: Debian's Chromium, driven by Playwright."""
+"""A browser for the tests: Debian's Chromium, driven by Playwright."""
 
 import os
 import shutil
@@ -23,7 +23,7 @@ Launch = Callable[[], AbstractContextManager[Browser]]
 
 @pytest.fixture(scope="session")
 def launch() -> Launch:
-    """Start a browser; while it runs, no flow may run on this thread."""
+    """Return a context manager that starts a browser; no flow may run on the thread meanwhile."""
 
     @contextmanager
     def start() -> Iterator[Browser]:

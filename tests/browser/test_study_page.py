@@ -1,4 +1,4 @@
-"""What a person sees of a study: one page with every plot drawn, without a network."""
+"""The study's page in a browser: every plot is drawn without a network."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,18 +17,18 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.fixture
-def seen(studied: "Studied", launch: "Launch", tmp_path: Path) -> Iterator[dict[str, object]]:
-    """Open the page offline; say what it asked for, complained of, and drew."""
+def opened(studied: "Studied", launch: "Launch", tmp_path: Path) -> Iterator[dict[str, object]]:
+    """Open the page offline; return its requests, its errors, and the plots it drew."""
     with launch() as browser:
         context = browser.new_context(offline=True, viewport={"width": 1400, "height": 1000})
         page = context.new_page()
-        asked: list[str] = []
-        troubles: list[str] = []
-        page.on("request", lambda request: asked.append(request.url))
-        page.on("pageerror", lambda error: troubles.append(str(error)))
+        requested: list[str] = []
+        errors: list[str] = []
+        page.on("request", lambda request: requested.append(request.url))
+        page.on("pageerror", lambda error: errors.append(str(error)))
         page.on(
             "console",
-            lambda line: troubles.append(line.text) if line.type == "error" else None,
+            lambda line: errors.append(line.text) if line.type == "error" else None,
         )
         page.goto(studied.page.as_uri())
         page.wait_for_function("document.body.dataset.drawn !== undefined")
@@ -38,11 +38,12 @@ def seen(studied: "Studied", launch: "Launch", tmp_path: Path) -> Iterator[dict[
         outliers = page.locator("#boxes .points path").count()
         cells = page.locator("#cells tbody tr").count()
         page.set_viewport_size({"width": 400, "height": 800})
-        page.wait_for_function("document.documentElement.scrollWidth <= 400")  # nothing hangs over
+        # The page does not scroll sideways.
+        page.wait_for_function("document.documentElement.scrollWidth <= 400")
         page.screenshot(path=tmp_path / "page.png")
         yield {
-            "asked": [url for url in asked if not url.startswith(("data:", "blob:"))],
-            "troubles": troubles,
+            "requested": [url for url in requested if not url.startswith(("data:", "blob:"))],
+            "errors": errors,
             "drawn": set(drawn),
             "outliers": outliers,
             "cells": cells,
@@ -51,11 +52,13 @@ def seen(studied: "Studied", launch: "Launch", tmp_path: Path) -> Iterator[dict[
         context.close()
 
 
-def test_every_plot_is_drawn_without_a_network(studied: "Studied", seen: dict[str, object]) -> None:
+def test_every_plot_is_drawn_without_a_network(
+    studied: "Studied", opened: dict[str, object]
+) -> None:
     report = StudyReport.model_validate_json(studied.data.read_bytes())
-    assert seen["asked"] == [seen["address"]]
-    assert [one for one in seen["troubles"] if "WebGL" not in str(one)] == []  # type: ignore[attr-defined]  # a list
-    assert seen["drawn"] == set(draw(report))
-    assert isinstance(seen["outliers"], int)
-    assert seen["outliers"] > 0
-    assert seen["cells"] == 2
+    assert opened["requested"] == [opened["address"]]
+    assert [one for one in opened["errors"] if "WebGL" not in str(one)] == []  # type: ignore[attr-defined]  # a list
+    assert opened["drawn"] == set(draw(report))
+    assert isinstance(opened["outliers"], int)
+    assert opened["outliers"] > 0
+    assert opened["cells"] == 2

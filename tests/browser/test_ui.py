@@ -1,4 +1,4 @@
-"""What a person sees in a browser: the night in Prefect's UI, and our reports without a network."""
+"""A night in Prefect's UI, and our reports without a network, in a browser."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -23,14 +23,14 @@ SHOWN_WITHIN_MS = 30_000
 
 @pytest.fixture(scope="module")
 def browser(night: "Night", launch: "Launch") -> Iterator[Browser]:
-    """Start Debian's Chromium, once the night is over: its flows need the thread to themselves."""
+    """Start Debian's Chromium after the night: no flow may run on the thread meanwhile."""
     with launch() as started:
         yield started
 
 
 @pytest.fixture
 def page(browser: Browser, tmp_path: Path) -> Iterator[Page]:
-    """Open a page; what it looked like in the end is left in the test's folder."""
+    """Open a page; leave its last screenshot in the test's folder."""
     opened = browser.new_page(viewport={"width": 1400, "height": 1000})
     opened.set_default_timeout(SHOWN_WITHIN_MS)
     expect.set_options(timeout=SHOWN_WITHIN_MS)
@@ -41,12 +41,12 @@ def page(browser: Browser, tmp_path: Path) -> Iterator[Page]:
 
 @pytest.fixture
 def offline(browser: Browser, tmp_path: Path) -> Iterator[tuple[Page, list[str]]]:
-    """Open a page without any network, and the addresses it asked for."""
+    """Open a page without a network; yield it with the addresses that it requests."""
     context = browser.new_context(offline=True, viewport={"width": 1400, "height": 1000})
     opened = context.new_page()
-    asked: list[str] = []
-    opened.on("request", lambda request: asked.append(request.url))
-    yield opened, asked
+    requested: list[str] = []
+    opened.on("request", lambda request: requested.append(request.url))
+    yield opened, requested
     opened.screenshot(path=tmp_path / "page.png")
     context.close()
 
@@ -58,7 +58,7 @@ def ui(prefect_server: str) -> str:
 
 @pytest.fixture
 def run_page(night: "Night", ui: str) -> Callable[..., str]:
-    """Give the address of a flow run's page: of a batch, or of the night."""
+    """Return a function that gives the address of a flow run's page: of a batch or the night."""
 
     def address(kind: str, file_name: str | None = None) -> str:
         chosen = sa.select(run.c.flow_run_id).where(run.c.kind == kind)
@@ -72,7 +72,7 @@ def run_page(night: "Night", ui: str) -> Callable[..., str]:
 
 @pytest.fixture
 def artifact_page(prefect_server: str, ui: str) -> Callable[[str], str]:
-    """Give the address of an artifact's page by its key."""
+    """Return a function that gives the address of an artifact's page by its key."""
 
     def address(key: str) -> str:
         chosen = {"key": {"any_": [key]}}
@@ -82,7 +82,7 @@ def artifact_page(prefect_server: str, ui: str) -> Callable[[str], str]:
     return address
 
 
-def test_the_night_shows_its_name_its_state_and_the_files_that_need_someone(
+def test_the_night_shows_its_name_its_state_and_the_files_that_need_attention(
     page: Page, run_page: Callable[..., str], night: "Night"
 ) -> None:
     page.goto(run_page("nightly"))
@@ -104,7 +104,7 @@ def test_a_rejected_batch_shows_its_reason(page: Page, run_page: Callable[..., s
     expect(page.get_by_text(reason).first).to_be_visible()
 
 
-def test_the_summary_of_a_batch_is_an_artifact_to_read(
+def test_the_summary_of_a_batch_is_an_artifact(
     page: Page, artifact_page: Callable[[str], str], night: "Night"
 ) -> None:
     cells = night.batch("cells-2026-11-05.csv")
@@ -131,9 +131,7 @@ def test_flagged_connections_are_a_table_with_reasons(
     ).to_be_visible()
 
 
-def test_artifacts_are_listed_with_the_files_they_are_of(
-    page: Page, ui: str, night: "Night"
-) -> None:
+def test_artifacts_are_listed_with_their_files(page: Page, ui: str, night: "Night") -> None:
     page.goto(f"{ui}/artifacts")
     short = night.batch("foreign-2026-11-05.csv")["batch_id"][:12]
     page.get_by_placeholder("Search artifacts").fill(short)
@@ -141,7 +139,7 @@ def test_artifacts_are_listed_with_the_files_they_are_of(
     expect(page.get_by_text("foreign-2026-11-05.csv, 2026-11-05: 60 of 60 rows")).to_be_visible()
 
 
-def test_a_night_lists_the_artifact_that_sums_it_up(
+def test_a_night_lists_the_artifact_with_its_summary(
     page: Page, run_page: Callable[..., str]
 ) -> None:
     page.goto(run_page("nightly"))
@@ -149,10 +147,10 @@ def test_a_night_lists_the_artifact_that_sums_it_up(
     expect(page.get_by_text("13 files: 5 scored, 1 known, 6 rejected").first).to_be_visible()
 
 
-def test_the_validation_page_shows_what_failed_without_any_network(
+def test_the_validation_page_shows_failures_without_a_network(
     offline: tuple[Page, list[str]], night: "Night"
 ) -> None:
-    page, asked = offline
+    page, requested = offline
     report = reports(night, "cells-2026-11-05.csv") / "validate" / "validation.html"
     page.goto(report.as_uri())
     expect(page.get_by_role("heading", name="cells-2026-11-05.csv")).to_be_visible()
@@ -161,20 +159,20 @@ def test_the_validation_page_shows_what_failed_without_any_network(
     expect(failed).to_contain_text("quarantined")
     expect(page.get_by_text("duration: 'soon' is not an integer")).to_be_visible()
     expect(page.get_by_text(re.compile("^soon,tcp,http,SF,"))).to_be_visible()
-    assert asked == [report.as_uri()]
+    assert requested == [report.as_uri()]
     width = page.evaluate("document.documentElement.scrollWidth")
-    assert width <= 1400, "nothing needs scrolling sideways"
+    assert width <= 1400, "the page scrolls sideways"
 
 
-def test_the_drift_report_draws_its_plots_without_any_network(
+def test_the_drift_report_draws_its_plots_without_a_network(
     offline: tuple[Page, list[str]], night: "Night"
 ) -> None:
-    page, asked = offline
+    page, requested = offline
     (report,) = (night.home / "lake").rglob("drift.html")
     page.goto(report.as_uri())
     expect(page.get_by_text("Drift in column 'anomaly_score'")).to_be_visible()
     expect(page.locator("svg.main-svg").first).to_be_visible()
-    assert {address.partition(":")[0] for address in asked} <= {"file", "data", "blob"}
+    assert {address.partition(":")[0] for address in requested} <= {"file", "data", "blob"}
 
 
 def reports(night: "Night", file_name: str) -> Path:

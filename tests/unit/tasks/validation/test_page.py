@@ -109,7 +109,7 @@ def test_result_and_ignored_columns_are_shown() -> None:
 def test_a_page_without_failures_says_so() -> None:
     page = render(outcome("count"))
     assert "expectations are met" in page
-    assert "Not met" not in page
+    assert "Expectations not met" not in page
 
 
 def test_a_rejection_shows_its_reason_escaped() -> None:
