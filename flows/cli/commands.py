@@ -29,9 +29,6 @@ from flows.cli.printing import print_json, say
 from flows.cli.streams import prepare_streams
 from flows.signals import stopped_in_words
 
-INTERRUPTED = 130
-"""The exit code of a command that was interrupted at its terminal, as shells have it."""
-
 
 class Commands(TyperGroup):
     """The commands, which a signal stops with a line of ours in place of Typer's."""
@@ -61,8 +58,6 @@ def main() -> None:
             app()
         finally:
             sys.stdout.flush()  # what is held back shows now whether it can be written
-    except KeyboardInterrupt:  # before there is work to be stopped
-        sys.exit(INTERRUPTED)
     except Exception as error:  # noqa: BLE001 - the last to see it
         sys.exit(end_with(error))
 
@@ -140,8 +135,8 @@ def run(
 ) -> None:
     """Run the nightly flow: validate, score, explain, measure drift, store."""
     settings = settings_of_flows()
-    from flows.cli.run import run_night
-    from flows.cli.tables import show_night
+    from flows.cli.flow_runs import run_night
+    from flows.cli.outcomes import show_night
 
     outcome = run_night(settings, files, date_of(night))
     if as_json:
@@ -167,8 +162,8 @@ def replay(
 ) -> None:
     """Put the quarantined rows of a batch, or a rejected batch, through again."""
     settings = settings_of_flows()
-    from flows.cli.run import run_replay
-    from flows.cli.tables import show_night
+    from flows.cli.flow_runs import run_replay
+    from flows.cli.outcomes import show_night
 
     outcome = run_replay(settings, batch, corrected)
     if as_json:

@@ -10,9 +10,10 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from expectations.errors import UsageError
+from flows.cli.flow_runs import run_night, run_training
+from flows.cli.outcomes import show_night, show_training
 from flows.cli.printing import say
-from flows.cli.run import run_night, run_training
-from flows.cli.tables import show_heading, show_night, show_rows, show_training
+from flows.cli.tables import show_heading, show_rows
 from flows.clock import utc_now
 from flows.places import open_database
 from flows.prefect_api import prefect_api

@@ -90,8 +90,8 @@ def train(  # noqa: PLR0913 - each is an option of the command
     found = require_files(list_labelled(settings, files), files)  # before all that takes time
     find_labels(settings, found.files, asked, is_unlabelled=unlabelled)
     settings_of_flows()
-    from flows.cli.run import run_training
-    from flows.cli.tables import show_training
+    from flows.cli.flow_runs import run_training
+    from flows.cli.outcomes import show_training
 
     outcome = run_training(
         settings,
@@ -114,8 +114,8 @@ def retrain(*, label: Label = None, normal: Normal = None, as_json: AsJson = Fal
     """Fit challengers on labelled batches, weigh them, and promote one that is surely better."""
     asked = _ask_labels(label, normal)
     settings = settings_of_flows()
-    from flows.cli.run import run_retraining
-    from flows.cli.tables import show_retraining
+    from flows.cli.flow_runs import run_retraining
+    from flows.cli.outcomes import show_retraining
 
     outcome = run_retraining(settings, asked)
     if as_json:
@@ -139,7 +139,7 @@ def evaluate(
     asked = _ask_labels(label, normal)
     settings = settings_of_flows()
     from flows.cli.evaluate import run_evaluation
-    from flows.cli.tables import show_evaluation
+    from flows.cli.evaluations import show_evaluation
 
     evaluation = run_evaluation(settings, file, model, asked)
     if as_json:

@@ -1,7 +1,7 @@
 """The outcome of a night: of each file, of each file left for next time, and of all files together.
 
 Belongs here: outcomes as values, and the sentences about them. Does not belong here: how they look
-in a browser (``tasks.reporting.markdown``) or on a terminal (``flows.cli.tables``).
+in a browser (``tasks.reporting.markdown``) or on a terminal (``flows.cli.outcomes``).
 """
 
 from collections.abc import Mapping

@@ -33,7 +33,7 @@ def undisturbed(
     source: Path, trained_home: Path, prefect_server: str, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, list[str]]:
     """What a run that nobody kills stores, in SQLite."""
-    from flows.cli.run import run_night
+    from flows.cli.flow_runs import run_night
     from flows.settings import load_settings
 
     home = tmp_path_factory.mktemp("undisturbed") / "home"

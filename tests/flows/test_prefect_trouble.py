@@ -23,7 +23,7 @@ from prefect.logging.handlers import APILogWorker
 
 from expectations.errors import ServiceUnavailableError
 from flows import batch
-from flows.cli.run import run_night
+from flows.cli.flow_runs import run_night
 from flows.prefect_api import prefect_api, without_password
 from flows.private_server import prefect_told
 from flows.settings import load_settings

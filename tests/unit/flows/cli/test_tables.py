@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from flows.cli.tables import show_evaluation, show_night, show_rows
+from flows.cli.evaluations import show_evaluation
+from flows.cli.outcomes import show_night
+from flows.cli.tables import show_rows
 from flows.settings import Settings
 from tasks.evaluation.evaluate import Evaluation
 from tasks.evaluation.metrics import FlagMetrics

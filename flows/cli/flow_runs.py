@@ -1,0 +1,164 @@
+"""A flow that a command runs: with a Prefect API around it, and its outcome returned.
+
+Belongs here: what is looked up before a flow is started, and running it. Does not belong here: the
+flows themselves, or how an outcome is printed (``flows.cli.outcomes``).
+"""
+
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any, TypeVar
+
+from prefect import tags
+from prefect.client.schemas.objects import State
+
+from expectations.errors import NoctuleError
+from flows.cli.options import require_names
+from flows.cli.printing import say
+from flows.cli.progress import shown_progress
+from flows.nightly import nightly
+from flows.places import open_database
+from flows.prefect_api import prefect_api
+from flows.replay import choose_target, replay_batch
+from flows.retrain import retrain
+from flows.run_records import outcome_of
+from flows.settings import Settings
+from flows.shadow import find_trouble
+from flows.train import train
+from storage.model_store import champion
+from tasks.detectors.names import ClassifierName, OneClassName
+from tasks.features.names import SelectionName
+from tasks.intake.labelling import LabelReading
+from tasks.reporting.outcomes import FileOutcome, NightOutcome
+from tasks.retraining.decide import RetrainOutcome
+from tasks.training.register import TrainingOutcome
+
+R = TypeVar("R")
+
+
+def run_night(settings: Settings, files: list[Path] | None, night: date | None) -> NightOutcome:
+    """Run the nightly flow once and return its outcome.
+
+    Args:
+        settings: where things are.
+        files: files or folders; the inbox if None or empty.
+        night: the night that they belong to; None to find it out file by file.
+
+    Raises:
+        NoctuleError: the night could not begin: no database, no model, no inbox.
+    """
+    require_names(files or [])
+    with open_database(settings) as engine:  # fails before a server is started
+        champion(engine, settings.contract)
+        trouble = find_trouble(settings, engine)
+    if trouble is not None:
+        say(f"noctule: {trouble}", is_error=True)
+    return _run(settings, nightly, NightOutcome, files or None, night)
+
+
+def run_replay(settings: Settings, batch: str, corrected: Path | None) -> NightOutcome:
+    """Run the replay flow once and return its outcome, as a night of one file.
+
+    Args:
+        settings: where things are.
+        batch: the batch's id, or a unique beginning of it.
+        corrected: a file of the corrected rows; None to read them as they were.
+
+    Raises:
+        NoctuleError: nothing can be replayed, or there is no database or model.
+    """
+    require_names([corrected] if corrected is not None else [])
+    with open_database(settings) as engine:  # fails before a server is started
+        champion(engine, settings.contract)
+        choose_target(settings, engine, batch)
+    return NightOutcome(files=(_run(settings, replay_batch, FileOutcome, batch, corrected),))
+
+
+def run_training(
+    settings: Settings,
+    files: list[Path],
+    selection: SelectionName = "none",
+    top_k: int | None = None,
+    classifier: ClassifierName = "lightgbm",
+    one_class: OneClassName = "autoencoder",
+    asked: LabelReading | None = None,
+    *,
+    is_unlabelled: bool = False,
+) -> TrainingOutcome:
+    """Run the training flow once and return its outcome.
+
+    Args:
+        settings: where things are.
+        files: labelled files, or folders of them.
+        selection: what the classifier reads instead of all features.
+        top_k: number of columns that the selection gives; the selection's own default if None.
+        classifier: the supervised detector.
+        one_class: the detector that is fitted on normal traffic only.
+        asked: how the user says that labels are read; None for the contract's own way.
+        is_unlabelled: whether every connection counts as normal.
+
+    Raises:
+        NoctuleError: no model could be fitted on these files, or the database is unreachable.
+    """
+    with open_database(settings):  # fails before a server is started
+        pass
+    labels = asked or LabelReading()
+    return _run(
+        settings,
+        train,
+        TrainingOutcome,
+        files,
+        selection,
+        top_k,
+        classifier,
+        one_class,
+        label=labels.column,
+        normal=list(labels.normal),
+        unlabelled=is_unlabelled,
+    )
+
+
+def run_retraining(settings: Settings, asked: LabelReading) -> RetrainOutcome:
+    """Run the retraining flow once and return its outcome.
+
+    Args:
+        settings: where things are.
+        asked: how the user says that labels in the training folder are read.
+
+    Raises:
+        NoctuleError: it could not begin, or nothing could be fitted on: the champion is unchanged.
+    """
+    with open_database(settings) as engine:  # fails before a server is started
+        champion(engine, settings.contract)
+    return _run(settings, retrain, RetrainOutcome, asked.column, list(asked.normal))
+
+
+def _run(
+    settings: Settings,
+    flow: Callable[..., State[R]],
+    kind: type[R],
+    *arguments: object,
+    **options: object,
+) -> R:
+    """Run a flow with a Prefect API around it; return its outcome, or raise its error.
+
+    Args:
+        settings: the home of a private server, and the contract, with which runs are tagged.
+        flow: the flow.
+        kind: the class of its outcomes.
+        arguments: of the flow, by position.
+        options: of the flow, by name.
+    """
+    with (
+        shown_progress("starting Prefect"),
+        prefect_api(settings.home),
+        tags("noctule", settings.contract),
+    ):
+        state: State[Any] = flow(*arguments, **options, return_state=True)
+        outcome = outcome_of(state)
+        if isinstance(outcome, NoctuleError):
+            raise outcome
+        if isinstance(outcome, BaseException):
+            raise RuntimeError(state.message) from outcome  # noqa: TRY004 - an error as a value
+    assert isinstance(outcome, kind)  # noqa: S101 - the flow returns nothing else
+    return outcome
