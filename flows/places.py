@@ -23,6 +23,26 @@ guess."""
 
 
 @contextmanager
+def connect_database(settings: Settings, wait_s: float | None = None) -> Iterator[Engine]:
+    """Connect to the configured database, and yield its engine; its schema is not looked at.
+
+    Args:
+        settings: where the database is.
+        wait_s: seconds to wait for a server that does not answer; the settings' if None.
+
+    Raises:
+        ServiceUnavailableError: it cannot be reached.
+        UsageError: its address cannot be used.
+    """
+    wait_s = settings.database_wait_s if wait_s is None else wait_s
+    engine = connect(settings.database_address, settings.home, wait_s)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+@contextmanager
 def open_database(settings: Settings) -> Iterator[Engine]:
     """Open the configured database and yield its engine; an empty database gets its tables.
 
@@ -31,13 +51,10 @@ def open_database(settings: Settings) -> Iterator[Engine]:
         UsageError: its schema is older or newer than this version of Noctule, or it holds only
             tables of another program.
     """
-    engine = connect(settings.database_address, settings.home, settings.database_wait_s)
-    try:
+    with connect_database(settings) as engine:
         found = status(engine)
         require_schema(upgrade(engine) if found.is_empty else found)
         yield engine
-    finally:
-        engine.dispose()
 
 
 def open_folder(settings: Settings, name: Literal["inbox", "training"]) -> Path:

@@ -1,14 +1,15 @@
-"""The ``noctule`` command: what each subcommand is called and takes, and how errors end it.
+"""The ``noctule`` commands about nights and stored results, and how an error ends a command.
 
-Belongs here: arguments, and one call into the flows or the stored results. Does not belong here:
-the work itself, or how tables look (``flows.cli.tables``). Nothing heavy is imported at the top, so
-that ``noctule --help`` answers at once.
+Belongs here: arguments, and one call of the function that does the work. Does not belong here: the
+commands about models (``flows.cli.model_commands``), or the work itself. Nothing heavy is imported
+at the top, so that ``noctule --help`` answers at once.
 """
 
 import sys
 import traceback
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from typer.core import TyperGroup
@@ -18,6 +19,7 @@ from flows.cli.options import (
     AsCsv,
     AsJson,
     Batch,
+    BatchId,
     Limit,
     Night,
     date_of,
@@ -29,9 +31,13 @@ from flows.cli.printing import print_json, say
 from flows.cli.streams import prepare_streams
 from flows.signals import stopped_in_words
 
+if TYPE_CHECKING:
+    from flows.settings import Settings
+    from tasks.reporting.outcomes import NightOutcome
+
 
 class Commands(TyperGroup):
-    """The commands, which a signal stops with a line of ours in place of Typer's."""
+    """The group of all commands. A signal ends a command with Noctule's message, not Typer's."""
 
     def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]  # a private base
         """Run a command."""
@@ -51,19 +57,19 @@ app.add_typer(model_commands)
 
 
 def main() -> None:
-    """Run the command line: what cannot be done ends in one sentence and an exit code."""
+    """Run the command line. An error ends it with one sentence and an exit code."""
     prepare_streams()
     try:
         try:
             app()
         finally:
-            sys.stdout.flush()  # what is held back shows now whether it can be written
-    except Exception as error:  # noqa: BLE001 - the last to see it
+            sys.stdout.flush()  # raises here if the buffered output cannot be written
+    except Exception as error:  # noqa: BLE001 - nothing above handles it
         sys.exit(end_with(error))
 
 
 def end_with(error: Exception) -> int:
-    """Say what went wrong, and return the exit code: a bug is shown with its traceback."""
+    """Print the error, and return the exit code. A bug is printed with its traceback."""
     from expectations.errors import NoctuleError
 
     if not isinstance(error, NoctuleError):
@@ -83,7 +89,7 @@ def end_with(error: Exception) -> int:
 
 @app.command()
 def demo() -> None:
-    """Show the whole story on simulated traffic, from nothing."""
+    """Train a model on simulated traffic, score three nights, and show what is flagged."""
     settings = settings_of_flows()
     from flows.cli.demo import run_demo
 
@@ -94,21 +100,22 @@ def demo() -> None:
 def simulate(
     out: Annotated[Path, typer.Argument(help="File to write: .csv, .csv.gz, .csv.zst, .parquet.")],
     *,
-    rows: Annotated[int, typer.Option(help="Connections.")] = 100_000,
-    seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
+    rows: Annotated[int, typer.Option(help="Number of connections.")] = 100_000,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 0,
     night: Night = None,
     scenario: Annotated[
         Literal["ordinary", "drift", "bad_rows"],
-        typer.Option(help="bad_rows spoils some lines; drift changes the site's own traffic."),
+        typer.Option(help="bad_rows damages some lines; drift changes the normal traffic."),
     ] = "ordinary",
     labelled: Annotated[
-        bool, typer.Option("--labelled", help="With class and attack, to train or evaluate on.")
+        bool,
+        typer.Option(
+            "--labelled", help="Add columns class and attack, for training or evaluation."
+        ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write a night of simulated traffic."""
-    from datetime import UTC, datetime
-
+    """Write a file with one night of simulated traffic."""
     from tasks.simulation.simulate import simulate_night
 
     day = date_of(night) or datetime.now(UTC).date()
@@ -127,7 +134,7 @@ def simulate(
 @app.command()
 def run(
     files: Annotated[
-        list[Path] | None, typer.Argument(help="Files or folders; the inbox if none is given.")
+        list[Path] | None, typer.Argument(help="Files or folders. Default: the inbox.")
     ] = None,
     *,
     night: Night = None,
@@ -136,36 +143,34 @@ def run(
     """Run the nightly flow: validate, score, explain, measure drift, store."""
     settings = settings_of_flows()
     from flows.cli.flow_runs import run_night
-    from flows.cli.outcomes import show_night
 
-    outcome = run_night(settings, files, date_of(night))
-    if as_json:
-        print_json({**outcome.model_dump(mode="json"), "message": outcome.message})
-    else:
-        show_night(outcome, settings)
-    if outcome.exit_code:
-        raise typer.Exit(outcome.exit_code)
+    _end_with_night(run_night(settings, files, date_of(night)), settings, as_json=as_json)
 
 
 @app.command()
 def replay(
-    batch: Annotated[str, typer.Argument(help="Batch id, or as much of it as is unique.")],
+    batch: BatchId,
     corrected: Annotated[
         Path | None,
         typer.Argument(
             metavar="[FILE]",
-            help="The rows as they should have been: those that are open, or the whole file.",
+            help="Corrected rows: those that are open, or the whole file. Default: as they were.",
         ),
     ] = None,
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Put the quarantined rows of a batch, or a rejected batch, through again."""
+    """Process the quarantined rows of a batch, or a rejected batch, again."""
     settings = settings_of_flows()
     from flows.cli.flow_runs import run_replay
+
+    _end_with_night(run_replay(settings, batch, corrected), settings, as_json=as_json)
+
+
+def _end_with_night(outcome: "NightOutcome", settings: "Settings", *, as_json: bool) -> None:
+    """Print the outcome of a night, and end the command with its exit code."""
     from flows.cli.outcomes import show_night
 
-    outcome = run_replay(settings, batch, corrected)
     if as_json:
         print_json({**outcome.model_dump(mode="json"), "message": outcome.message})
     else:
@@ -176,12 +181,12 @@ def replay(
 
 @app.command()
 def dismiss(
-    batch: Annotated[str, typer.Argument(help="Batch id, or as much of it as is unique.")],
-    reason: Annotated[str, typer.Option("--reason", help="Why; kept in batch_summary.")],
+    batch: BatchId,
+    reason: Annotated[str, typer.Option("--reason", help="The reason; kept in batch_summary.")],
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Settle a rejected batch that nobody is going to deliver anew or replay."""
+    """Close a rejected batch that nobody will deliver again or replay."""
     from flows.cli.decisions import dismiss_batch
 
     dismiss_batch(quiet_settings(), batch, reason, as_json=as_json)
@@ -189,11 +194,11 @@ def dismiss(
 
 @app.command("replay-check")
 def replay_check(
-    batch: Annotated[str, typer.Argument(help="Batch id, or as much of it as is unique.")],
+    batch: BatchId,
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Score a stored batch again by the model that scored it, and compare every score."""
+    """Score a stored batch again with the model that scored it, and compare every score."""
     settings = settings_of_flows()
     from flows.cli.replay_check import show_replay_check
 
@@ -203,8 +208,8 @@ def replay_check(
 
 @app.command()
 def serve() -> None:
-    """Register the deployments with the Prefect server and run what it schedules."""
-    settings = settings_of_flows(console_level="INFO")  # its terminal is the service's log
+    """Register the deployments with the Prefect server, and run what is scheduled."""
+    settings = settings_of_flows(console_level="INFO")  # the terminal is the log of the service
     from flows.cli.serve import serve_deployments
 
     raise typer.Exit(serve_deployments(settings))
@@ -220,20 +225,15 @@ def flagged(
     as_csv: AsCsv = False,
 ) -> None:
     """Show flagged connections, highest score first, with their reasons."""
-    from flows.cli.views import show_flagged
-
-    form = form_of(as_json=as_json, as_csv=as_csv)
-    show_flagged(quiet_settings(), batch, date_of(night, batch), limit, form)
+    _show_view("flagged", batch, night, limit, as_json=as_json, as_csv=as_csv)
 
 
 @app.command()
 def batches(
     *, night: Night = None, limit: Limit = 20, as_json: AsJson = False, as_csv: AsCsv = False
 ) -> None:
-    """Show batches, latest night first, with their accounting."""
-    from flows.cli.views import show_batches
-
-    show_batches(quiet_settings(), date_of(night), limit, form_of(as_json=as_json, as_csv=as_csv))
+    """Show batches, latest night first, with their row counts."""
+    _show_view("batches", None, night, limit, as_json=as_json, as_csv=as_csv)
 
 
 @app.command()
@@ -245,11 +245,8 @@ def quarantine(
     as_json: AsJson = False,
     as_csv: AsCsv = False,
 ) -> None:
-    """Show rows that could not be scored, and why."""
-    from flows.cli.views import show_quarantine
-
-    form = form_of(as_json=as_json, as_csv=as_csv)
-    show_quarantine(quiet_settings(), batch, date_of(night, batch), limit, form)
+    """Show rows that could not be scored, with the reasons."""
+    _show_view("quarantine", batch, night, limit, as_json=as_json, as_csv=as_csv)
 
 
 @app.command()
@@ -261,11 +258,8 @@ def drift(
     as_json: AsJson = False,
     as_csv: AsCsv = False,
 ) -> None:
-    """Show how far each column has moved from what the champion was trained on."""
-    from flows.cli.views import show_drift
-
-    form = form_of(as_json=as_json, as_csv=as_csv)
-    show_drift(quiet_settings(), batch, date_of(night, batch), limit, form)
+    """Show how much each column differs from the champion's training rows."""
+    _show_view("drift", batch, night, limit, as_json=as_json, as_csv=as_csv)
 
 
 @app.command()
@@ -277,16 +271,29 @@ def shadow(
     as_json: AsJson = False,
     as_csv: AsCsv = False,
 ) -> None:
-    """Show how a challenger that scored beside the champion differs from it."""
-    from flows.cli.views import show_shadow
+    """Show how the flags of a shadow differ from the champion's."""
+    _show_view("shadow", batch, night, limit, as_json=as_json, as_csv=as_csv)
 
-    form = form_of(as_json=as_json, as_csv=as_csv)
-    show_shadow(quiet_settings(), batch, date_of(night, batch), limit, form)
+
+def _show_view(
+    name: str,
+    batch: str | None,
+    night: datetime | None,
+    limit: int,
+    *,
+    as_json: bool,
+    as_csv: bool,
+) -> None:
+    """Print the rows of a view, in the form that the options ask for."""
+    form, day = form_of(as_json=as_json, as_csv=as_csv), date_of(night, batch)
+    from flows.cli.views import show_view
+
+    show_view(quiet_settings(), name, batch, day, limit, form)
 
 
 @database_commands.command("upgrade")
 def db_upgrade() -> None:
-    """Bring the database to this version's schema."""
+    """Upgrade the database to the schema of this version."""
     from flows.cli.database import upgrade_database
 
     say(upgrade_database(quiet_settings()))
@@ -294,7 +301,7 @@ def db_upgrade() -> None:
 
 @database_commands.command("status")
 def db_status(*, as_json: AsJson = False) -> None:
-    """Say which schema the database has, and whether it is this version's."""
+    """Show the database's schema, and whether this version can use it."""
     from flows.cli.database import show_status
 
     show_status(quiet_settings(), as_json=as_json)
@@ -302,7 +309,7 @@ def db_status(*, as_json: AsJson = False) -> None:
 
 @database_commands.command("check")
 def db_check(*, as_json: AsJson = False) -> None:
-    """Check that all that is stored adds up, and that models and lake are as they were left."""
+    """Check that the tables are consistent, and that models and lake are unchanged."""
     from flows.cli.database import show_check
 
     if not show_check(quiet_settings(), as_json=as_json):

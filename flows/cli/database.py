@@ -1,21 +1,21 @@
 """``noctule db``: the database's schema, and a check of everything that is stored.
 
-Belongs here: what is checked in which order, and how it is shown. Does not belong here: revisions
-(``storage.revisions``) or the checks (``storage.check``).
+Belongs here: the order of the checks, and how their results are printed. Does not belong here: the
+checks (``storage.check``), or revisions of the schema (``storage.revisions``).
 """
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import asdict
 
 from flows.cli.printing import print_json, say
 from flows.cli.tables import show_rows
+from flows.places import connect_database
 from flows.settings import Settings
 from storage.check.files import check_lake, check_models
 from storage.check.problem import Problem
 from storage.check.tables import check_tables, is_damaged
 from storage.check.work import check_work
-from storage.database import connect, name_database
+from storage.database import name_database
 from storage.revisions import require_schema, status, upgrade
 from tasks.wording import plural
 
@@ -23,66 +23,55 @@ COLUMNS = ("severity", "subject", "problem", "advice")
 
 
 def check_all(settings: Settings) -> list[Problem]:
-    """Check the database, the models and the lake; what is wrong comes first.
+    """Check the database, the models and the lake, and return the problems, errors first.
 
     Raises:
         ServiceUnavailableError: the database cannot be reached.
-        UsageError: its schema is not this version's.
+        UsageError: its schema is not the schema of this version.
     """
-    engine = connect(settings.database_address, settings.home, settings.database_wait_s)
-    try:
-        require_schema(status(engine))  # one that holds nothing is the wrong one, and not sound
+    with connect_database(settings) as engine:
+        require_schema(status(engine))  # an empty database is probably the wrong one
         found = list(check_tables(engine))
         if not is_damaged(found):
             found += check_models(engine, settings.models)
             found += check_lake(engine, settings.lake)
             found += check_work(engine, settings.lake)
-    finally:
-        engine.dispose()
-    return sorted(found, key=lambda finding: finding.severity)
+    return sorted(found, key=lambda problem: problem.severity)
 
 
 def show_check(settings: Settings, *, as_json: bool) -> bool:
-    """Check, print what was found, and return whether all that is stored can be relied on."""
+    """Check everything that is stored, print the problems, and return whether it is sound."""
     found = check_all(settings)
-    counts: Counter[str] = Counter(finding.severity for finding in found)
+    counts: Counter[str] = Counter(problem.severity for problem in found)
     if as_json:
         print_json({"is_sound": not counts["error"], "findings": list(map(asdict, found))})
     else:
         place = name_database(settings.database_address, settings.home)
-        verdict = _verdict(found, counts)
         if found:
-            show_rows([asdict(finding) for finding in found], COLUMNS, empty="")
-        say(f"{place}: {verdict}")
+            show_rows(list(map(asdict, found)), COLUMNS, empty="")
+        say(f"{place}: {_summarise(counts)}")
     return not counts["error"]
 
 
-def _verdict(found: Sequence[Problem], counts: Counter[str]) -> str:
-    """Say in a few words what a check came to."""
-    if not found:
-        return "everything adds up: tables, models, lake"
+def _summarise(counts: Counter[str]) -> str:
+    """Return the result of a check in a few words, from the number of problems by severity."""
+    notes = plural(counts["note"], "note")
     if counts["error"]:
-        return f"{plural(counts['error'], 'error')}, {plural(counts['note'], 'note')}"
-    return f"everything adds up; {plural(counts['note'], 'note')}"
+        return f"{plural(counts['error'], 'error')}, {notes}"
+    return f"everything adds up{f'; {notes}' if counts['note'] else ': tables, models, lake'}"
 
 
 def upgrade_database(settings: Settings) -> str:
-    """Bring the database to this version's schema; return what to say."""
-    engine = connect(settings.database_address, settings.home)
-    try:
+    """Upgrade the database to the schema of this version, and return the command's message."""
+    with connect_database(settings, wait_s=0) as engine:
         done = upgrade(engine)
-    finally:
-        engine.dispose()
     return f"{done.address} has schema {done.revision}"
 
 
 def show_status(settings: Settings, *, as_json: bool) -> None:
-    """Print which schema the database has."""
-    engine = connect(settings.database_address, settings.home)
-    try:
+    """Print which schema the database has, and what to do where it is another version's."""
+    with connect_database(settings, wait_s=0) as engine:
         found = status(engine)
-    finally:
-        engine.dispose()
     facts = {
         "address": found.address,
         "revision": found.revision,

@@ -1,6 +1,6 @@
-"""The commands by which a person decides: promote, roll back, dismiss.
+"""The commands that record a person's decision: promote, roll back, dismiss.
 
-Belongs here: who decides, and what is said of it. Does not belong here: what a decision changes
+Belongs here: who decides, and what is printed. Does not belong here: what a decision changes
 (``storage.model_store``, ``storage.dismissals``).
 """
 
@@ -18,14 +18,14 @@ from tasks.wording import ID_DIGITS, plural
 
 
 def promote_version(settings: Settings, version: str, reason: str) -> str:
-    """Make a version the champion; return what to say."""
+    """Make a version the champion, and return the command's message."""
     with open_database(settings) as engine:
         promote(engine, settings.models, version, who=_user(), reason=reason, now=utc_now())
     return f"{version} scores from now on"
 
 
 def roll_back(settings: Settings, reason: str) -> str:
-    """Make the previous champion champion again; return what to say."""
+    """Make the previous champion champion again, and return the command's message."""
     with open_database(settings) as engine:
         version = rollback(
             engine,
@@ -39,7 +39,7 @@ def roll_back(settings: Settings, reason: str) -> str:
 
 
 def dismiss_batch(settings: Settings, batch: str, reason: str, *, as_json: bool) -> None:
-    """Settle the rejection of a batch, and say of which files it was."""
+    """Dismiss the rejection of a batch, and print the names of its files."""
     now = utc_now()
     with open_database(settings) as engine:
         batch_id = queries.resolve_batch(engine, batch)
@@ -53,8 +53,8 @@ def dismiss_batch(settings: Settings, batch: str, reason: str, *, as_json: bool)
 
 
 def _user() -> str:
-    """Name the system user, by number where it has no name, as in many a container."""
+    """Return the system user's name, or its number where it has no name, as in containers."""
     try:
         return getpass.getuser()
-    except (KeyError, OSError):  # the latter from Python 3.13 on
+    except (KeyError, OSError):  # OSError from Python 3.13 on
         return f"uid {os.getuid()}"

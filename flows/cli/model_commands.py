@@ -31,13 +31,13 @@ model_commands = typer.Typer()
 Label = Annotated[
     str | None,
     typer.Option(
-        help="Column that says which connections are attacks.", show_default="class or attack"
+        help="Column that tells attacks from normal connections.", show_default="class or attack"
     ),
 ]
 Normal = Annotated[
     list[str] | None,
     typer.Option(
-        help="Value of that column that means normal; may be given more than once.",
+        help="Value of that column that means normal. Repeat it for several values.",
         show_default="normal",
     ),
 ]
@@ -54,32 +54,34 @@ def train(  # noqa: PLR0913 - each is an option of the command
     top_k: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Columns that the selection gives.", show_default="50; of autoencoder 25"
+            min=1, help="Columns that --select gives.", show_default="50; for autoencoder 25"
         ),
     ] = None,
     classifier: Annotated[
-        ClassifierName, typer.Option(help="The detector that learns attacks and normals.")
+        ClassifierName,
+        typer.Option(help="The detector that is fitted on all classes."),
     ] = "lightgbm",
     one_class: Annotated[
-        OneClassName, typer.Option(help="The detector that learns normals only.")
+        OneClassName, typer.Option(help="The detector that is fitted on normal traffic.")
     ] = "autoencoder",
     label: Label = None,
     normal: Normal = None,
     unlabelled: Annotated[
         bool,
         typer.Option(
-            "--unlabelled", help="Take every connection of files without labels for normal."
+            "--unlabelled", help="Treat every connection of files without labels as normal."
         ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Fit, evaluate and register a model; the first one becomes champion."""
+    """Fit, evaluate and register a model. The first one becomes champion."""
     from expectations.errors import UsageError
 
     if top_k is not None and selection in {"none", "uncorrelated"}:
         message = (
-            f"Cannot use --top-k {top_k} with --select {selection}: it is how many columns "
-            "--select forest, rfe, pca or autoencoder gives. Add one of them, or leave out --top-k"
+            f"Cannot use --top-k {top_k} with --select {selection}: it is the number of columns"
+            " that --select forest, rfe, pca or autoencoder gives. Add one of these, or leave out"
+            " --top-k"
         )
         raise UsageError(message)
     asked = _ask_labels(label, normal, is_unlabelled=unlabelled)
@@ -87,7 +89,7 @@ def train(  # noqa: PLR0913 - each is an option of the command
     from flows.training_files import find_labels, list_labelled, require_files
 
     require_names(files)
-    found = require_files(list_labelled(settings, files), files)  # before all that takes time
+    found = require_files(list_labelled(settings, files), files)  # fails before slow work begins
     find_labels(settings, found.files, asked, is_unlabelled=unlabelled)
     settings_of_flows()
     from flows.cli.flow_runs import run_training
@@ -111,7 +113,7 @@ def train(  # noqa: PLR0913 - each is an option of the command
 
 @model_commands.command()
 def retrain(*, label: Label = None, normal: Normal = None, as_json: AsJson = False) -> None:
-    """Fit challengers on labelled batches, weigh them, and promote one that is surely better."""
+    """Fit challengers on labelled batches, and promote one that is surely better."""
     asked = _ask_labels(label, normal)
     settings = settings_of_flows()
     from flows.cli.flow_runs import run_retraining
@@ -129,13 +131,13 @@ def evaluate(
     file: Annotated[Path, typer.Argument(help="A labelled file.")],
     *,
     model: Annotated[
-        str | None, typer.Option("--model", "-m", help="Model version; the champion by default.")
+        str | None, typer.Option("--model", "-m", help="Model version. Default: the champion.")
     ] = None,
     label: Label = None,
     normal: Normal = None,
     as_json: AsJson = False,
 ) -> None:
-    """Score a labelled file and report how good the scores are; store nothing."""
+    """Score a labelled file, and show how good the scores are. Nothing is stored."""
     asked = _ask_labels(label, normal)
     settings = settings_of_flows()
     from flows.cli.evaluate import run_evaluation
@@ -152,12 +154,12 @@ def evaluate(
 def thresholds(
     *,
     model: Annotated[
-        str | None, typer.Option("--model", "-m", help="Model version; the champion by default.")
+        str | None, typer.Option("--model", "-m", help="Model version. Default: the champion.")
     ] = None,
-    nights: Annotated[int, typer.Option(min=1, help="Latest nights that are counted.")] = 14,
+    nights: Annotated[int, typer.Option(min=1, help="Number of latest nights to count.")] = 14,
     as_json: AsJson = False,
 ) -> None:
-    """Show how many alerts a night each operating point and rate would give."""
+    """Show how many alerts per night each operating point and rate would give."""
     settings = settings_of_flows()
     from flows.cli.threshold_preview import show_thresholds
 
@@ -170,17 +172,17 @@ def study(
     *,
     out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path(),
     beside: Annotated[
-        Path | None, typer.Option(help="Another file, whose columns are compared with its.")
+        Path | None, typer.Option(help="Another file, whose columns are compared with FILE's.")
     ] = None,
     jobs: Annotated[
         int | None,
-        typer.Option(min=1, help="Processes that fit at once.", show_default="one a core"),
+        typer.Option(min=1, help="Processes that fit at once.", show_default="one per core"),
     ] = None,
     label: Label = None,
     normal: Normal = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare every selection and detector on a labelled file; write a page and its data."""
+    """Compare all selections and detectors on a labelled file; write a page and its data."""
     asked = _ask_labels(label, normal)
     settings = settings_of_flows()
     from flows.cli.study import run_study, show_study
@@ -194,7 +196,7 @@ def study(
 
 @model_commands.command()
 def models(*, limit: Limit = 20, as_json: AsJson = False) -> None:
-    """Show model versions, and who was champion when."""
+    """Show model versions, and when each was champion."""
     from flows.cli.views import show_models
 
     show_models(quiet_settings(), limit, as_json=as_json)
@@ -202,7 +204,7 @@ def models(*, limit: Limit = 20, as_json: AsJson = False) -> None:
 
 @model_commands.command()
 def promote(
-    version: Annotated[str, typer.Argument(help="The model version that scores from now on.")],
+    version: Annotated[str, typer.Argument(help="Model version that scores from now on.")],
     reason: Reason,
 ) -> None:
     """Make a model version the champion."""
@@ -213,7 +215,7 @@ def promote(
 
 @model_commands.command()
 def rollback(reason: Reason) -> None:
-    """Make the champion before this one champion again."""
+    """Make the previous champion champion again."""
     from flows.cli.decisions import roll_back
 
     say(roll_back(quiet_settings(), reason))
@@ -222,7 +224,7 @@ def rollback(reason: Reason) -> None:
 def _ask_labels(
     label: str | None, normal: list[str] | None, *, is_unlabelled: bool = False
 ) -> "LabelReading":
-    """Return what the options say of the labels, before any settings are read."""
+    """Return how the options say that labels are read."""
     from tasks.evaluation.label_columns import ask_labels
 
     return ask_labels(label, normal, is_unlabelled=is_unlabelled)

@@ -16,25 +16,29 @@ if TYPE_CHECKING:
     from flows.cli.views import Form
     from flows.settings import Settings
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a machine to read.")]
+BATCH_HELP = "Batch id, or a unique beginning of it."
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for a program.")]
 AsCsv = Annotated[
-    bool, typer.Option("--csv", help="Print CSV for a spreadsheet or a script: every column.")
+    bool, typer.Option("--csv", help="Print CSV with every column, for a spreadsheet or a program.")
 ]
-Limit = Annotated[int, typer.Option("--limit", "-n", min=1, help="Most rows shown.")]
-Batch = Annotated[
-    str | None, typer.Option("--batch", "-b", help="Batch id, or as much of it as is unique.")
-]
+Limit = Annotated[int, typer.Option("--limit", "-n", min=1, help="Most rows that are shown.")]
+BatchId = Annotated[str, typer.Argument(help=BATCH_HELP)]
+Batch = Annotated[str | None, typer.Option("--batch", "-b", help=BATCH_HELP)]
 Night = Annotated[
     datetime | None,
     typer.Option("--date", "-d", formats=["%Y-%m-%d"], help="The night (UTC), YYYY-MM-DD."),
 ]
-Reason = Annotated[str, typer.Option("--reason", help="Why; kept in model_history.")]
+Reason = Annotated[str, typer.Option("--reason", help="The reason; kept in model_history.")]
 
 
 def quiet_settings(console_level: str = "CRITICAL") -> "Settings":
-    """Read the settings, and quieten the libraries that a command is about to import.
+    """Read the settings, and silence the libraries that a command is about to import.
 
-    Prefect and others read their environment when they are imported: this comes first.
+    Prefect and others read environment variables when they are imported: call this first.
+
+    Args:
+        console_level: lowest level of Prefect's log that reaches the terminal.
     """
     from flows.prefect_api import quiet_libraries
     from flows.settings import load_settings
@@ -46,12 +50,12 @@ def quiet_settings(console_level: str = "CRITICAL") -> "Settings":
 
 
 def give_home(home: Path) -> None:
-    """Give a user who has no home one, as in a container that runs under any number.
+    """Set ``HOME`` for a user who has no home folder, as in a container with any user number.
 
-    Prefect asks for it as it is imported, and others make folders there.
+    Prefect reads it when it is imported, and other libraries make folders there.
 
     Args:
-        home: ``NOCTULE_HOME``.
+        home: ``NOCTULE_HOME``, which becomes the home folder.
     """
     try:
         Path.home()
@@ -60,7 +64,7 @@ def give_home(home: Path) -> None:
 
 
 def settings_of_flows(console_level: str = "CRITICAL") -> "Settings":
-    """Read the settings for a command that imports Prefect, and Prefect's own."""
+    """Read the settings for a command that imports Prefect, and import Prefect with its own."""
     settings = quiet_settings(console_level)
     from flows.prefect_api import load_prefect
 
@@ -69,21 +73,21 @@ def settings_of_flows(console_level: str = "CRITICAL") -> "Settings":
 
 
 def date_of(night: datetime | None, batch: str | None = None) -> date | None:
-    """Return the date of an option.
+    """Return the date of the option ``--date``.
 
     Raises:
-        UsageError: there is a batch too, which is of one night whatever the date says.
+        UsageError: ``--batch`` is given too; a batch already belongs to one night.
     """
     if night is not None and batch is not None:
         from expectations.errors import UsageError
 
-        message = "Cannot look for a batch and a night at once: give --batch or --date."
+        message = "Cannot use --batch and --date together. Give one of them."
         raise UsageError(message)
     return night.date() if night is not None else None
 
 
 def form_of(*, as_json: bool, as_csv: bool) -> "Form":
-    """Return the form of two options.
+    """Return the form that the options ``--json`` and ``--csv`` ask for; a table by default.
 
     Raises:
         UsageError: both are given.
@@ -91,19 +95,23 @@ def form_of(*, as_json: bool, as_csv: bool) -> "Form":
     if as_json and as_csv:
         from expectations.errors import UsageError
 
-        message = "Cannot print JSON and CSV at once: give --json or --csv."
+        message = "Cannot use --json and --csv together. Give one of them."
         raise UsageError(message)
     return "json" if as_json else "csv" if as_csv else "table"
 
 
 def require_names(files: "list[Path]") -> None:
-    """Refuse a path that Prefect's records cannot hold, by the rule for names in the inbox."""
+    """Refuse a path that Prefect's records cannot hold; the inbox follows the same rule.
+
+    Raises:
+        UsageError: a path has a character that cannot be printed.
+    """
     from expectations.errors import UsageError
 
     for file in files:
         if not str(file).isprintable():
             message = (
-                f"Cannot work on {file}: its name holds characters that cannot be shown. Rename it"
-                " and run it again."
+                f"Cannot work on {file}: its path has characters that cannot be printed. Rename it"
+                " and run the command again."
             )
             raise UsageError(message)

@@ -1,12 +1,13 @@
-"""The commands that show what is stored: one function a command, a query and its printing.
+"""The commands that show what is stored: a query, and its rows as a table, JSON or CSV.
 
-Belongs here: which columns a table shows, and what is said where there are no rows. Does not belong
-here: options (``flows.cli.commands``) or SQL (``storage.queries``).
+Belongs here: which columns a table shows, and what is printed where there are no rows. Does not
+belong here: options (``flows.cli.commands``) or SQL (``storage.queries``).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import date
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from sqlalchemy import Engine, TableClause
 
@@ -19,108 +20,112 @@ from tasks.wording import DRIFT, FLAGGED, HISTORY, plural, reason_text
 
 Rows = list[dict[str, Any]]
 Form = Literal["table", "json", "csv"]
-"""What rows are printed as: a table shows the columns named below, the others have all."""
+"""How rows are printed. A table shows some of a view's columns; JSON and CSV have all of them."""
 
-FLAGGED_SHOWN = ["connection_id", "batch_date", "file_name", *FLAGGED]
-BATCHES_SHOWN = ["batch_id", "batch_date", "file_name", "status", "rows_read", "rows_scored",
-                 "rows_quarantined", "rows_rejected", "rows_flagged", "flag_rate",
-                 "target_flag_rate", "false_positive_rate", "model_version",
-                 "finished_at", "rejection"]  # fmt: skip
-QUARANTINE_SHOWN = ["batch_id", "file_name", "line_number", "stage", "reasons", "raw_text"]
-DRIFT_SHOWN = ["batch_id", "batch_date", *DRIFT]
-SHADOW_SHOWN = ["batch_id", "batch_date", "shadow_version", "rows_compared", "rows_flagged",
-                "rows_flagged_by_shadow", "rows_flagged_by_both", "rank_correlation",
-                "false_positive_rate", "false_positive_rate_of_shadow"]  # fmt: skip
+
+@dataclass(frozen=True)
+class PrintedView:
+    """A view of the database, and how it is printed."""
+
+    read: Callable[..., Rows]
+    """Takes the engine, a limit and, where they are given, a batch and a night."""
+    source: TableClause
+    """The view that is read: CSV has its columns."""
+    shown: Sequence[str]
+    """The columns of a table."""
+    if_empty: str
+    """What a table of no rows says; the batches that were looked at are added."""
+    join: Callable[[Sequence[Any]], str] | None = None
+    """Makes one text of a row's ``reasons``, for a table."""
+
+
+PRINTED_VIEWS: Final = {
+    "flagged": PrintedView(
+        queries.flagged_rows,
+        queries.flagged_connections,
+        ("connection_id", "batch_date", "file_name", *FLAGGED),
+        "Nothing is flagged",
+        reason_text,
+    ),
+    "quarantine": PrintedView(
+        queries.quarantine_rows,
+        queries.quarantined_rows,
+        ("batch_id", "file_name", "line_number", "stage", "reasons", "raw_text"),
+        "No row is quarantined",
+        "; ".join,
+    ),
+    "drift": PrintedView(
+        queries.drift_rows,
+        queries.drift_summary,
+        ("batch_id", "batch_date", *DRIFT),
+        "No drift was measured",
+    ),
+    "shadow": PrintedView(
+        queries.shadow_rows,
+        queries.shadow_comparison,
+        ("batch_id", "batch_date", "shadow_version", "rows_compared", "rows_flagged",
+         "rows_flagged_by_shadow", "rows_flagged_by_both", "rank_correlation",
+         "false_positive_rate", "false_positive_rate_of_shadow"),
+        "No shadow scored",
+    ),
+    "batches": PrintedView(
+        queries.batch_rows,
+        queries.batch_summary,
+        ("batch_id", "batch_date", "file_name", "status", "rows_read", "rows_scored",
+         "rows_quarantined", "rows_rejected", "rows_flagged", "flag_rate", "target_flag_rate",
+         "false_positive_rate", "model_version", "finished_at", "rejection"),
+        "No batch has arrived",
+    ),
+}  # fmt: skip
+"""By the name of the command that shows it."""
+
 MODELS_SHOWN = ["model_version", "is_champion", "registered_at", "rows_trained", "roc_auc",
                 "false_positive_rate", "recall"]  # fmt: skip
 DECISIONS_SHOWN = ["decided_at", "decision", "recipe", "challenger", "champion", "reason"]
 
 
-def show_flagged(
-    settings: Settings, batch: str | None, night: date | None, limit: int, form: Form
+def show_view(
+    settings: Settings, name: str, batch: str | None, night: date | None, limit: int, form: Form
 ) -> None:
-    """Print flagged connections, highest score first."""
+    """Print the rows of a view.
+
+    Args:
+        settings: where the database is.
+        name: of the view, in ``PRINTED_VIEWS``.
+        batch: a batch's id or a unique beginning of it; None for the batches of a night.
+        night: None for the latest night, or, of ``batches``, for every night.
+        limit: most rows that are printed.
+        form: how they are printed.
+    """
+    view = PRINTED_VIEWS[name]
+    asked = {"night": night} if batch is None else {"batch": batch}
     with open_database(settings) as engine:
-        rows = queries.flagged_rows(engine, batch=batch, night=night, limit=limit + 1)
-        empty = "" if rows else f"Nothing is flagged {_of(engine, batch, night)}."
-    view = queries.flagged_connections
-    _print(rows, view, form, FLAGGED_SHOWN, empty, limit, reason_text)
-
-
-def show_batches(settings: Settings, night: date | None, limit: int, form: Form) -> None:
-    """Print batches, latest night first."""
-    with open_database(settings) as engine:
-        rows = queries.batch_rows(engine, night=night, limit=limit + 1)
-    empty = "No batch has arrived."
-    if form == "table":
-        for row in rows:
-            row["status"] += ", open" if row["is_open"] else ""
-            row["status"] += ", dismissed" if row["dismissed_at"] and not row["is_open"] else ""
-    _print(rows, queries.batch_summary, form, BATCHES_SHOWN, empty, limit)
-
-
-def show_quarantine(
-    settings: Settings, batch: str | None, night: date | None, limit: int, form: Form
-) -> None:
-    """Print quarantined rows in the order of their files."""
-    with open_database(settings) as engine:
-        rows = queries.quarantine_rows(engine, batch=batch, night=night, limit=limit + 1)
-        empty = "" if rows else f"No row is quarantined {_of(engine, batch, night)}."
-    view = queries.quarantined_rows
-    _print(rows, view, form, QUARANTINE_SHOWN, empty, limit, "; ".join)
-
-
-def show_drift(
-    settings: Settings, batch: str | None, night: date | None, limit: int, form: Form
-) -> None:
-    """Print columns by how far they moved."""
-    with open_database(settings) as engine:
-        rows = queries.drift_rows(engine, batch=batch, night=night, limit=limit + 1)
-        empty = "" if rows else f"No drift was measured {_of(engine, batch, night)}."
-    _print(rows, queries.drift_summary, form, DRIFT_SHOWN, empty, limit)
-
-
-def show_shadow(
-    settings: Settings, batch: str | None, night: date | None, limit: int, form: Form
-) -> None:
-    """Print how a shadow's flags differ from the live ones, a batch each."""
-    with open_database(settings) as engine:
-        rows = queries.shadow_rows(engine, batch=batch, night=night, limit=limit + 1)
-        empty = "" if rows else f"No shadow scored {_of(engine, batch, night)}."
-    _print(rows, queries.shadow_comparison, form, SHADOW_SHOWN, empty, limit)
-    if form == "table":
-        for role in ("model", "shadow"):
-            known = sum(bool(row[f"is_{role}_fitted_on_it"]) for row in rows[:limit])
-            if known:
-                say(
-                    f"the {'champion' if role == 'model' else role} was fitted on"
-                    f" {plural(known, 'file')} of these: its rates there flatter it"
-                )
-
-
-def show_models(settings: Settings, limit: int, *, as_json: bool) -> None:
-    """Print model versions with their held-out figures, and the champions' history."""
-    with open_database(settings) as engine:
-        versions = queries.model_rows(engine, contract=settings.contract, limit=limit)
-        history = queries.history_rows(engine, contract=settings.contract, limit=limit)
-        decisions = queries.decision_rows(engine, contract=settings.contract, limit=limit)
-    if as_json:
-        print_json({"models": versions, "history": history, "decisions": decisions})
+        rows = view.read(engine, **asked, limit=limit + 1)
+        empty = "" if rows else f"{view.if_empty} {_describe_asked(engine, batch, night)}."
+    shown = rows[:limit]
+    more = f"the first {plural(limit, 'row')}; --limit shows more" if len(rows) > limit else ""
+    if form == "json":
+        print_json(shown)
         return
-    for row in versions:
-        known = row["metrics"]["known"] or {}  # nothing, of a model fitted without labels
-        default = known.get("operating_points", {}).get("default", {})
-        row |= {"roc_auc": known.get("roc_auc")}
-        row |= {name: default.get(name) for name in MODELS_SHOWN[-2:]}
-    show_rows(versions, MODELS_SHOWN, empty="No model was trained yet: noctule train FILE")
-    if history:
-        show_rows(history, HISTORY, empty="", title="Champions, latest first")
-    if decisions:
-        show_rows(decisions, DECISIONS_SHOWN, empty="", title="Challengers weighed, latest first")
+    if form == "csv":
+        print_csv(shown, view.source.c.keys())
+        if more:
+            say(more, is_error=True)
+        return
+    if view.join is not None:
+        shown = [{**row, "reasons": view.join(row["reasons"])} for row in shown]
+    if name == "batches":
+        shown = [{**row, "status": _describe_status(row)} for row in shown]
+    show_rows(shown, view.shown, empty=empty)
+    if more:
+        say(more)
+    if name == "shadow":
+        for note in _warn_of_fitted(shown):
+            say(note)
 
 
-def _of(engine: Engine, batch: str | None, night: date | None) -> str:
-    """Say which batches a read command looked at."""
+def _describe_asked(engine: Engine, batch: str | None, night: date | None) -> str:
+    """Say which batches a command looked at."""
     if batch is not None:
         return f"in batch {batch}"
     if night is not None:
@@ -129,38 +134,40 @@ def _of(engine: Engine, batch: str | None, night: date | None) -> str:
     return f"on the latest night, {latest}" if latest is not None else "yet"
 
 
-def _print(
-    rows: Rows,
-    view: TableClause,
-    form: Form,
-    columns: Sequence[str],
-    empty: str,
-    limit: int,
-    join: Callable[[list[Any]], str] | None = None,
-) -> None:
-    """Print up to ``limit`` rows.
+def _describe_status(row: dict[str, Any]) -> str:
+    """Return a batch's status, and whether its rejection is open or was dismissed."""
+    if row["is_open"]:
+        return f"{row['status']}, open"
+    return f"{row['status']}, dismissed" if row["dismissed_at"] else str(row["status"])
 
-    Args:
-        rows: one more than are printed, where there are more.
-        view: what they were read from.
-        form: what they are printed as.
-        columns: those a table shows.
-        empty: what a table of no rows says.
-        limit: most rows that are printed.
-        join: makes one text of a row's reasons for a person.
-    """
-    shown = rows[:limit]
-    more = f"the first {plural(limit, 'row')}; --limit shows more" if len(rows) > limit else ""
-    if form == "json":
-        print_json(shown)
+
+def _warn_of_fitted(rows: Rows) -> Iterator[str]:
+    """Say of which files a comparison's rates are too good: a model was fitted on them."""
+    for model, name in (("model", "champion"), ("shadow", "shadow")):
+        fitted = sum(bool(row[f"is_{model}_fitted_on_it"]) for row in rows)
+        if fitted:
+            yield (
+                f"the {name} was fitted on {plural(fitted, 'file')} of these: its rates there are"
+                " too good"
+            )
+
+
+def show_models(settings: Settings, limit: int, *, as_json: bool) -> None:
+    """Print model versions with their held-out figures, past champions, and decisions."""
+    with open_database(settings) as engine:
+        versions = queries.model_rows(engine, contract=settings.contract, limit=limit)
+        history = queries.history_rows(engine, contract=settings.contract, limit=limit)
+        decisions = queries.decision_rows(engine, contract=settings.contract, limit=limit)
+    if as_json:
+        print_json({"models": versions, "history": history, "decisions": decisions})
         return
-    if form == "csv":
-        print_csv(shown, view.c.keys())
-        if more:
-            say(more, is_error=True)
-        return
-    if join is not None:
-        shown = [{**row, "reasons": join(row["reasons"])} for row in shown]
-    show_rows(shown, columns, empty=empty)
-    if more:
-        say(more)
+    for row in versions:
+        known = row["metrics"]["known"] or {}  # empty: the model was fitted without labels
+        default = known.get("operating_points", {}).get("default", {})
+        row |= {"roc_auc": known.get("roc_auc")}
+        row |= {name: default.get(name) for name in MODELS_SHOWN[-2:]}
+    show_rows(versions, MODELS_SHOWN, empty="No model was trained yet: noctule train FILE")
+    if history:
+        show_rows(history, HISTORY, empty="", title="Champions, latest first")
+    if decisions:
+        show_rows(decisions, DECISIONS_SHOWN, empty="", title="Decisions, latest first")

@@ -518,7 +518,7 @@ def test_an_export_of_nothing_has_its_columns(
 def test_json_and_csv_at_once_end_with_2(noctule: "Callable[..., Ended]", command: str) -> None:
     ended = noctule(command, "--json", "--csv")
     assert (ended.code, ended.out) == (2, "")
-    assert ended.err == ("noctule: Cannot print JSON and CSV at once: give --json or --csv.\n")
+    assert ended.err == ("noctule: Cannot use --json and --csv together. Give one of them.\n")
 
 
 # And after all that

@@ -22,8 +22,8 @@ def test_a_file_whose_name_cannot_be_shown_is_refused_before_anything_is_done(
     ended = noctule(command, file)
     assert ended.code == 2
     assert ended.err == (
-        rf"noctule: Cannot work on {tmp_path}/n\xff\x1b[2J.csv: its name holds characters that"
-        " cannot be shown. Rename it and run it again.\n"
+        rf"noctule: Cannot work on {tmp_path}/n\xff\x1b[2J.csv: its path has characters that"
+        " cannot be printed. Rename it and run the command again.\n"
     )
 
 
