@@ -15,9 +15,9 @@ from storage.database import name_database
 from tasks.reporting.outcomes import NightOutcome
 from tasks.retraining.decide import RetrainOutcome
 from tasks.retraining.gate import GateResult
-from tasks.training.assessment import HeldOutGroupMetrics
 from tasks.training.register import TrainingOutcome
 from tasks.training.threshold_choice import NOVEL_SHARE
+from tasks.training.training_metrics import HeldOutGroupMetrics
 from tasks.wording import plural
 
 
