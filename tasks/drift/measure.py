@@ -9,7 +9,7 @@ quantiles of the training data, and its threshold depends on the sample sizes. E
 a sample adds a page to look at.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -151,35 +151,20 @@ def measure_drift(
     names = [bins.column for bins in reference.columns]
     rows = sum(part.rows for part in parts)
     chosen = _choose_rows(rows, options.sample_rows, options.seed)
-    counts: dict[str, Counts] = {
-        bins.column: np.zeros(len(bins.counts), dtype=np.int64) for bins in reference.columns
-    }
-    gathered = []
-    first = 0
-    for frame in _read_parts(folder, parts, scores, names):
-        for bins in reference.columns:
-            counts[bins.column] += bins.count(frame[bins.column])
-        begin, end = np.searchsorted(chosen, (first, first + frame.height))
-        gathered.append(frame[chosen[begin:end] - first])
-        first += frame.height
+    counts, current = _count_and_sample(
+        _read_parts(folder, parts, scores, names), reference, chosen
+    )
     statistics = _compare(reference, counts, rows, options)
-    notes: tuple[str, ...] = ()
-    report = None
+    drifted = statistics.filter("is_drifted")["column"]
     kept = pl.read_parquet(model_folder / "reference" / SAMPLE_FILE)
     sample = kept[_choose_rows(kept.height, options.sample_rows, options.seed)]
-    smaller = min(sample.height, len(chosen))
-    if smaller < MIN_ROWS:
-        note = (
-            f"Evidently was not run: its thresholds need {MIN_ROWS:,} rows, the sample of the "
-            f"batch has {len(chosen):,} and that of the reference {sample.height:,}"
-        )
-        notes = (note,)
-    else:
+    has_report = min(sample.height, len(chosen)) >= MIN_ROWS
+    if has_report:
         # The page shows the columns with the most drift first.
         by_drift = statistics.sort("statistic", descending=True)["column"].to_list()
         report = write_report(
             sample.select(by_drift),
-            pl.concat(gathered),
+            pl.concat(current),
             out / "drift.html",
             out / "drift.json",
             linear={SCORE},
@@ -187,19 +172,41 @@ def measure_drift(
         unseen = [name for name in names if name not in set(report["column"])]
         notes = (f"Evidently found no value of {', '.join(unseen)}",) if unseen else ()
         statistics = pl.concat([statistics, report])
+    else:
+        note = (
+            f"Evidently was not run: its thresholds need {MIN_ROWS:,} rows, the sample of the "
+            f"batch has {len(chosen):,} and that of the reference {sample.height:,}"
+        )
+        notes = (note,)
     statistics.write_parquet(out / "statistics.parquet", compression="zstd")
-    drifted = statistics.filter(pl.col("is_drifted") & (pl.col("method") == METHOD))["column"]
-    features = tuple(name for name in drifted if name != SCORE)
     return DriftSummary(
         rows_reference=reference.rows,
         rows_current=rows,
-        columns_drifted=features,
+        columns_drifted=tuple(name for name in drifted if name != SCORE),
         is_score_drifted=SCORE in drifted,
         statistics=f"{out.name}/statistics.parquet",
-        report_html=None if report is None else f"{out.name}/drift.html",
-        report_json=None if report is None else f"{out.name}/drift.json",
+        report_html=f"{out.name}/drift.html" if has_report else None,
+        report_json=f"{out.name}/drift.json" if has_report else None,
         notes=notes,
     )
+
+
+def _count_and_sample(
+    frames: Iterable[pl.DataFrame], reference: Reference, chosen: NDArray[np.int64]
+) -> tuple[dict[str, Counts], list[pl.DataFrame]]:
+    """Return the rows of each bin of each column, and the chosen rows of each frame."""
+    counts: dict[str, Counts] = {
+        bins.column: np.zeros(len(bins.counts), dtype=np.int64) for bins in reference.columns
+    }
+    sampled = []
+    first = 0
+    for frame in frames:
+        for bins in reference.columns:
+            counts[bins.column] += bins.count(frame[bins.column])
+        begin, end = np.searchsorted(chosen, (first, first + frame.height))
+        sampled.append(frame[chosen[begin:end] - first])
+        first += frame.height
+    return counts, sampled
 
 
 def _choose_rows(rows: int, sample_rows: int, seed: int) -> NDArray[np.int64]:

@@ -25,7 +25,7 @@ from tasks.wording import reason_text
 DIGITS_SHOWN: Final = 5
 """Significant digits of figures in table artifacts; SQL has them all."""
 
-# Renderers link a bare address even where a backslash stands in it (GitHub's extension looks for it
+# Renderers link a bare address even if it contains a backslash (GitHub's extension looks for it
 # after it resolves escapes). So it is written as analysts write one: http[:]//, www[.], a[@]b.
 _ADDRESS = re.compile(r"(:)(?=//)|(?<=www)(\.)|(?<=[\w.+-])(@)(?=[\w-])", re.IGNORECASE)
 

@@ -101,7 +101,7 @@ def _urgency(outcome: "ExpectationOutcome") -> tuple[bool, bool, int]:
 def _meanings(contract: Contract) -> dict[str, str]:
     """Return the meaning of each column and statistic by name.
 
-    A row rule has no meaning here: its expectation says it.
+    Row rules are left out: their expectation is their meaning.
     """
     return {column.name: column.meaning for column in contract.columns} | {
         bound.name: bound.meaning for bound in contract.profile

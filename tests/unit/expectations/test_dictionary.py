@@ -1,4 +1,4 @@
-"""The data dictionary follows from the contracts, and the page in docs/ is not behind them."""
+"""The data dictionary shows the contracts, and the page in docs/ is up to date."""
 
 from pathlib import Path
 
@@ -58,7 +58,7 @@ def test_the_command_writes_what_is_rendered(tmp_path: Path) -> None:
     assert written == render_dictionary(CONTRACTS.values())
 
 
-def test_columns_rules_and_bounds_are_told_with_what_a_violation_does() -> None:
+def test_columns_rules_and_bounds_have_the_result_of_a_violation() -> None:
     page = render_dictionary([PARCELS]).splitlines()
     assert (
         "| `weight` | Float64 | kg | 0.000001 | at least 0 | quarantined | feature | Its weight. |"

@@ -204,8 +204,8 @@ def test_a_category_is_plain_text_in_the_json(folder: Path, summary: DriftSummar
 
 
 def test_different_categories_have_different_labels() -> None:
-    alike = ["a<b", r"a\x3cb", "a&b", "", " ", "\x00", r"\x00", LONG, LONG + "y", "größe"]
-    labels = [_label(name) for name in alike]
-    assert len(set(labels)) == len(alike)
+    categories = ["a<b", r"a\x3cb", "a&b", "", " ", "\x00", r"\x00", LONG, LONG + "y", "größe"]
+    labels = [_label(name) for name in categories]
+    assert len(set(labels)) == len(categories)
     assert labels[-1] == "größe"
     assert all(label.isprintable() and len(label) < 80 for label in labels)

@@ -37,7 +37,7 @@ def test_a_value_that_fills_a_bin_alone_has_a_bin_of_exactly_that_value() -> Non
     assert counted[:2].tolist() == [1, 2]
     assert counted[2:].sum() == 2
     assert bins.counts[:2] == (0, 80)
-    assert max(bins.counts[2:]) <= 3  # the other twenty values are still told apart
+    assert max(bins.counts[2:]) <= 3  # the other twenty values are still separate
 
 
 def test_equal_values_are_never_split_between_bins() -> None:

@@ -221,7 +221,7 @@ def test_the_ending_of_the_name_decides_the_format(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "request_", "told"),
+    ("name", "request_", "message"),
     [
         ("night.csv", {"rows": 999}, "expected at least 1,000"),
         ("night.csv", {"seed": -1}, "expected 0 or a larger number"),
@@ -231,9 +231,9 @@ def test_the_ending_of_the_name_decides_the_format(tmp_path: Path) -> None:
     ],
 )
 def test_an_invalid_request_is_refused_and_leaves_no_file(
-    tmp_path: Path, name: str, request_: dict[str, object], told: str
+    tmp_path: Path, name: str, request_: dict[str, object], message: str
 ) -> None:
-    with pytest.raises(UsageError, match=told):
+    with pytest.raises(UsageError, match=message):
         bytes_of(tmp_path, name, **request_)
 
     assert list(tmp_path.iterdir()) == []

@@ -69,7 +69,7 @@ def test_connections_at_the_same_instant_count_in_stream_order() -> None:
     assert features["count"].to_list() == [1, 2]
 
 
-def test_a_rate_that_lies_between_two_decimals_is_rounded_up() -> None:
+def test_a_rate_halfway_between_two_decimals_is_rounded_up() -> None:
     rows = [(0.1 * row, "pc", "web", "http", "S0" if row == 0 else "SF") for row in range(8)]
 
     assert last(connections(*rows))["serror_rate"] == 0.13  # 1/8
