@@ -1,10 +1,10 @@
-"""Deliveries and batches: what arrived, and what became of it, in one transaction each.
+"""Batches: finding one, and committing or rejecting it in one transaction.
 
-Belongs here: recording a delivery, finding a batch, committing or rejecting it. Does not belong
-here: who may commit (see ``claims``) and the rows below a scoring (see ``scorings``).
+Belongs here: those, and the rows of a batch that no scoring owns. Does not belong here: deliveries
+(``deliveries``), the right to commit (``claims``) and the rows of a scoring (``scorings``).
 
-Whatever is stored of a batch is what the last commit said, wholly: a commit that is repeated
-changes nothing, one that fails leaves what was there.
+A commit replaces everything that is stored about a batch. Repeating it changes nothing; if it
+fails, the database stays as it was.
 """
 
 from collections.abc import Sequence
@@ -34,36 +34,36 @@ REJECTED: Final = "rejected"
 
 @dataclass(frozen=True, kw_only=True)
 class BatchRecord:
-    """What the database knows of a batch."""
+    """A batch as the database has it."""
 
     batch_id: str
     contract: str
     batch_date: date
     file_name: str
-    """The name it first came under."""
+    """The name under which it first arrived."""
     status: str
     """``received``, ``scored`` or ``rejected``."""
     rejection: str | None
     rows_read: int | None
-    """This and the other counts are None until the batch is finished."""
+    """None until the batch is finished, as are the other counts."""
     rows_scored: int | None
     rows_quarantined: int | None
     rows_rejected: int | None
     rows_known: int | None
     replayed_batch_id: str | None
-    """The batch whose rows it puts through again; None if it is no replay."""
+    """The batch that it replays; None if it is not a replay."""
     field_names: list[str] | None
-    """What the fields of its lines are called, in order; None where that was never found out."""
+    """The names of the fields of a line, in order; None if they are not known."""
 
     @property
     def is_finished(self) -> bool:
-        """Whether nothing is left to do for it."""
+        """Whether the batch is scored or rejected."""
         return self.status != RECEIVED
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExpectationResult:
-    """The outcome of one expectation on one batch."""
+    """The result of one expectation on one batch."""
 
     suite: str
     expectation: str
@@ -78,7 +78,7 @@ class ExpectationResult:
 
 @dataclass(frozen=True, kw_only=True)
 class BatchResult:
-    """A scored batch: the accounting, and the files that hold its rows."""
+    """A scored batch: its row counts and the files that hold its rows."""
 
     rows_read: int
     rows_scored: int
@@ -86,17 +86,17 @@ class BatchResult:
     rows_known: int = 0
     """Rows that the batch of the claim's ``known`` accounts for."""
     scoring: ScoringResult | None
-    """None where no row was left to be scored: all are known."""
+    """None if all rows are known, so that none had to be scored."""
     quarantine: tuple[Path, ...]
     """Grain: one quarantined row. ``row_number``, ``line_number``, ``stage``, ``reasons`` (list of
     texts), ``raw`` (bytes)."""
     quarantine_limit: int | None = None
-    """Most of them that the database keeps; None for all."""
+    """How many of them the database keeps at most; None for all."""
     field_names: tuple[str, ...] = ()
-    """What the fields of the file's lines are called, in order."""
+    """The names of the fields of a line, in order."""
     corrections: Path | None = None
-    """Of a replay, grain: one row. ``row_number``, ``corrected_row_number``: which quarantined row
-    of the replayed batch it is; None where that batch was rejected whole, or this is no replay."""
+    """Only for a replay of quarantined rows. Grain: one row. ``row_number``, and
+    ``corrected_row_number``, which is its number in the replayed batch."""
     validation: tuple[ExpectationResult, ...]
     events: tuple[OutboxEvent, ...] = ()
     started_at: datetime
@@ -105,16 +105,16 @@ class BatchResult:
 
 @dataclass(frozen=True, kw_only=True)
 class BatchRejection:
-    """A batch that was refused whole."""
+    """A batch that was rejected."""
 
     reason: str
     """One sentence for the operator."""
     rows_read: int
-    """All but the known ones are rejected; 0 where the file could not be read."""
+    """All of them but the known ones are rejected; 0 if the file could not be read."""
     rows_known: int = 0
     """Rows that the batch of the claim's ``known`` accounts for."""
     field_names: tuple[str, ...] = ()
-    """What the fields of the file's lines are called, as far as it was read."""
+    """The names of the fields of a line, as far as the file could be read."""
     validation: tuple[ExpectationResult, ...] = ()
     events: tuple[OutboxEvent, ...] = ()
     started_at: datetime
@@ -147,18 +147,18 @@ def find_record(connection: Connection, batch_id: str) -> BatchRecord | None:
 
 
 def commit_batch(engine: Engine, held: Claim, result: BatchResult) -> None:
-    """Store a scored batch in one transaction: all of it, or nothing.
+    """Store a scored batch in one transaction.
 
-    The scoring of a shadow is no part of it: see ``storage.shadows.commit_shadow``.
+    Shadow scorings are stored separately: see ``storage.shadows.commit_shadow``.
 
     Args:
         engine: the database.
         held: the claim under which the result was made.
-        result: facts, and Parquet files that are read slice by slice.
+        result: counts, and Parquet files, which are read slice by slice.
 
     Raises:
         ClaimLostError: another run has claimed the batch since.
-        NoctuleError: the files do not hold what the result says.
+        NoctuleError: the files do not have as many rows as the result says.
         ServiceUnavailableError: the database went away.
     """
     with write(engine) as connection:
@@ -166,30 +166,23 @@ def commit_batch(engine: Engine, held: Claim, result: BatchResult) -> None:
         rows_scored = 0
         if result.scoring is not None:
             place = (connection, held.batch_id, row["batch_date"])
-            remove_shadow_scoring(*place)  # it was compared with the scores that are replaced
+            remove_shadow_scoring(*place)  # its comparison is with the scores that are replaced
             replace_live_scoring(*place, result.scoring)
             rows_scored = result.scoring.rows_scored
-        require_equal("rows in its account", said=result.rows_scored, found=rows_scored)
+        require_equal("scored rows of the batch", said=result.rows_scored, found=rows_scored)
         _clear(connection, held.batch_id)
         _insert_quarantine(connection, held.batch_id, result)
         _insert_validation(connection, held.batch_id, result.validation)
-        connection.execute(
-            sa.update(batch)
-            .where(batch.c.batch_id == held.batch_id)
-            .values(
-                status=SCORED,
-                rejection=None,
-                rows_read=result.rows_read,
-                rows_scored=result.rows_scored,
-                rows_quarantined=result.rows_quarantined,
-                rows_rejected=0,
-                rows_known=result.rows_known,
-                known_batch_id=_accountant(held, result.rows_known),
-                field_names=list(result.field_names) or sa.null(),
-                quarantine_limit=result.quarantine_limit,
-                started_at=result.started_at,
-                finished_at=result.finished_at,
-            )
+        _finish(
+            connection,
+            held,
+            result,
+            status=SCORED,
+            rejection=None,
+            rows_scored=result.rows_scored,
+            rows_quarantined=result.rows_quarantined,
+            rows_rejected=0,
+            quarantine_limit=result.quarantine_limit,
         )
         if row["replayed_batch_id"] is not None:
             insert_corrections(
@@ -200,11 +193,11 @@ def commit_batch(engine: Engine, held: Claim, result: BatchResult) -> None:
 
 
 def reject_batch(engine: Engine, held: Claim, rejection: BatchRejection) -> None:
-    """Store, in one transaction, that a batch was refused whole.
+    """Store in one transaction that a batch was rejected.
 
     Raises:
         ClaimLostError: another run has claimed the batch since.
-        UsageError: the batch is scored already.
+        UsageError: the batch is already scored.
         ServiceUnavailableError: the database went away.
     """
     with write(engine) as connection:
@@ -217,33 +210,41 @@ def reject_batch(engine: Engine, held: Claim, rejection: BatchRejection) -> None
             raise UsageError(message)
         _clear(connection, held.batch_id)
         _insert_validation(connection, held.batch_id, rejection.validation)
-        connection.execute(
-            sa.update(batch)
-            .where(batch.c.batch_id == held.batch_id)
-            .values(
-                status=REJECTED,
-                rejection=rejection.reason,
-                rows_read=rejection.rows_read,
-                rows_scored=0,
-                rows_quarantined=0,
-                rows_rejected=rejection.rows_read - rejection.rows_known,
-                rows_known=rejection.rows_known,
-                known_batch_id=_accountant(held, rejection.rows_known),
-                field_names=list(rejection.field_names) or sa.null(),
-                started_at=rejection.started_at,
-                finished_at=rejection.finished_at,
-            )
+        _finish(
+            connection,
+            held,
+            rejection,
+            status=REJECTED,
+            rejection=rejection.reason,
+            rows_scored=0,
+            rows_quarantined=0,
+            rows_rejected=rejection.rows_read - rejection.rows_known,
         )
         announce(connection, rejection.events, rejection.finished_at)
 
 
-def _accountant(held: Claim, rows_known: int) -> str | None:
-    """Name the batch that accounts for the known rows; None where there are none."""
-    return held.known.batch_id if held.known is not None and rows_known else None
+def _finish(
+    connection: Connection, held: Claim, result: BatchResult | BatchRejection, **values: object
+) -> None:
+    """Update the batch's own row with its result."""
+    known_batch_id = held.known.batch_id if held.known is not None and result.rows_known else None
+    connection.execute(
+        sa.update(batch)
+        .where(batch.c.batch_id == held.batch_id)
+        .values(
+            rows_read=result.rows_read,
+            rows_known=result.rows_known,
+            known_batch_id=known_batch_id,
+            field_names=list(result.field_names) or sa.null(),
+            started_at=result.started_at,
+            finished_at=result.finished_at,
+            **values,
+        )
+    )
 
 
 def _insert_quarantine(connection: Connection, batch_id: str, result: BatchResult) -> None:
-    """Insert the quarantined rows, up to the limit of what is kept; all of them are counted."""
+    """Insert the quarantined rows up to the limit, and check the count of all of them."""
     found = kept = 0
 
     def shape(frame: pl.DataFrame) -> pl.DataFrame:
@@ -259,13 +260,13 @@ def _insert_quarantine(connection: Connection, batch_id: str, result: BatchResul
 
 
 def _clear(connection: Connection, batch_id: str) -> None:
-    """Delete the batch's own rows, so that those of this commit replace them."""
+    """Delete the batch's own rows, which this commit replaces."""
     for table in (quarantined_row, validation_result):
         connection.execute(sa.delete(table).where(table.c.batch_id == batch_id))
 
 
 def _quarantined(frame: pl.DataFrame, batch_id: str) -> pl.DataFrame:
-    """Shape quarantined rows for their table: reasons as JSON, bytes also as escaped text."""
+    """Convert quarantined rows to the columns of their table."""
     return frame.select(
         pl.lit(batch_id).alias("batch_id"),
         "row_number",
@@ -278,13 +279,11 @@ def _quarantined(frame: pl.DataFrame, batch_id: str) -> pl.DataFrame:
 
 
 def _insert_validation(
-    connection: Connection, batch_id: str, facts: Sequence[ExpectationResult]
+    connection: Connection, batch_id: str, results: Sequence[ExpectationResult]
 ) -> None:
-    """Insert the outcomes of a batch's expectations, in their order."""
-    rows = []
-    for ordinal, fact in enumerate(facts, start=1):
-        row = asdict(fact)
+    """Insert the results of a batch's expectations, in their order."""
+    rows = [{"batch_id": batch_id, "ordinal": n, **asdict(one)} for n, one in enumerate(results, 1)]
+    for row in rows:
         row["column_name"] = row.pop("column")
-        rows.append({"batch_id": batch_id, "ordinal": ordinal, **row})
     if rows:
         connection.execute(sa.insert(validation_result), rows)

@@ -1,10 +1,10 @@
-"""Bulk writes: a frame into a table, inside the caller's transaction, as fast as each driver can.
+"""Bulk writes: inserts whole frames into a table, inside the caller's transaction.
 
-Belongs here: moving whole frames into a table and streaming Parquet towards it. Does not belong
-here: which rows go where (see ``batches``).
+Belongs here: inserting a frame the fastest way each driver has, and reading Parquet in slices. Does
+not belong here: which rows go into which table (``batches``, ``scorings``).
 
-Both ways store the same values: text without NUL (see ``storage.text``), and NaN as null, because
-SQLite has no NaN; a column that may not be null refuses it in both.
+Both databases store the same values: text has no NUL (``storage.text``), and NaN becomes null,
+because SQLite has no NaN. A column that may not be null refuses it on both.
 """
 
 from collections.abc import Iterator
@@ -19,30 +19,30 @@ from sqlalchemy import JSON, Connection, Table
 from storage.text import ESCAPED_NUL, NUL, storable_json
 
 SLICE_ROWS: Final = 50_000
-"""Rows read at a time, and handed to COPY: it is fastest from here on (measured). Files written
-with row groups of this size are decoded once each, others once for every slice."""
+"""Rows read at a time, and passed to COPY at a time. Larger values are not faster (measured). A
+file whose row groups have this size is decoded once, any other once for each slice."""
 
 TUPLE_ROWS: Final = 10_000
-"""Rows that are Python tuples at a time. Measured: a tenth faster than 50,000, and flagged records
-of 900 bytes take 12 MB instead of 60."""
+"""Rows converted to Python tuples at a time. Measured: a tenth faster than 50,000, and flagged
+records of 900 bytes take 12 MB instead of 60."""
 
 STATEMENT_ROWS: Final = 50
-"""Rows of one INSERT on SQLite. Measured on a million predictions: 2.2 CPU s with one row a
+"""Rows of one INSERT on SQLite. Measured on a million predictions: 2.2 CPU s with one row per
 statement, 1.15 with 20 to 500."""
 
 
 def read_slices(path: Path, rows: int = SLICE_ROWS) -> Iterator[pl.DataFrame]:
-    """Read a Parquet file in slices, in order, without ever holding it whole.
+    """Read a Parquet file in slices, in order, so that it is never in memory as a whole.
 
     Args:
         path: the file.
-        rows: at most so many rows a slice.
+        rows: the most rows of a slice.
 
     Yields:
-        Frames of the file's columns; none for a file without rows.
+        Frames with the file's columns; none for a file without rows.
     """
     # Measured on 2.7 M records of 900 bytes: 260 MB with slices of a scan, 1,170 MB and growing
-    # with polars' own batches of one.
+    # with polars' own batches.
     scan = pl.scan_parquet(path, glob=False)
     for offset in count(0, rows):
         frame = scan.slice(offset, rows).collect()
@@ -54,15 +54,15 @@ def read_slices(path: Path, rows: int = SLICE_ROWS) -> Iterator[pl.DataFrame]:
 def insert_frame(connection: Connection, table: Table, frame: pl.DataFrame) -> int:
     """Insert a frame's rows into a table.
 
-    ``executemany`` of the driver on SQLite, ``COPY`` through psycopg on PostgreSQL; both belong
-    to the connection's transaction and end with it. After an error part of the frame is in the
-    transaction: the caller must roll all of it back.
+    It uses the driver's ``executemany`` on SQLite and ``COPY`` through psycopg on PostgreSQL, both
+    within the connection's transaction. After an error, part of the frame is in the transaction, so
+    the caller must roll it back.
 
     Args:
-        connection: with a transaction begun.
-        table: where to.
-        frame: columns named as the table's, any subset that the table accepts. A JSON column is
-            given as JSON text; a date as Date.
+        connection: in a transaction.
+        table: the table.
+        frame: columns named as in the table, any subset that the table accepts. A JSON column holds
+            JSON text, a date column Date.
 
     Returns:
         The number of rows inserted.
@@ -78,7 +78,7 @@ def insert_frame(connection: Connection, table: Table, frame: pl.DataFrame) -> i
 
 
 def _storable(frame: pl.DataFrame, table: Table) -> pl.DataFrame:
-    """Make every value one that both databases take."""
+    """Convert values that one of the databases would refuse."""
     columns: list[pl.Expr] = []
     for name, dtype in frame.schema.items():
         column = pl.col(name)
@@ -94,7 +94,7 @@ def _storable(frame: pl.DataFrame, table: Table) -> pl.DataFrame:
 
 
 def _execute_many(connection: Connection, table: Table, frame: pl.DataFrame) -> None:
-    """Insert through the driver's executemany, many rows a statement."""
+    """Insert through the driver's ``executemany``, with many rows in each statement."""
     names = ", ".join(f'"{name}"' for name in frame.columns)
     places = f"({', '.join('?' * frame.width)})"
     dates = frame.with_columns(pl.selectors.date().dt.to_string("%Y-%m-%d"))
@@ -103,8 +103,8 @@ def _execute_many(connection: Connection, table: Table, frame: pl.DataFrame) -> 
         whole = len(rows) - len(rows) % STATEMENT_ROWS
         for many, group in ((STATEMENT_ROWS, rows[:whole]), (1, rows[whole:])):
             values = ", ".join([places] * many)
-            # An error ends the transaction, so no journal is needed to undo half a statement (a
-            # third of the time, measured). Names are the schema's own; every value is bound.
+            # An error ends the transaction, so OR FAIL spares the journal that undoes half a
+            # statement (a third of the time, measured). Names are of our schema; values are bound.
             statement = f'INSERT OR FAIL INTO "{table.name}" ({names}) VALUES {values}'  # noqa: S608 - see above
             flat = [
                 tuple(chain.from_iterable(group[first : first + many]))
@@ -115,7 +115,7 @@ def _execute_many(connection: Connection, table: Table, frame: pl.DataFrame) -> 
 
 
 def _copy(connection: Connection, table: Table, frame: pl.DataFrame) -> None:
-    """Insert through COPY, as CSV: empty text is quoted and so stays apart from null."""
+    """Insert through ``COPY`` as CSV, in which quotes tell empty text from null."""
     driver = cast("psycopg.Connection[Any]", connection.connection.driver_connection)
     names = psycopg.sql.SQL(", ").join(map(psycopg.sql.Identifier, frame.columns))
     statement = psycopg.sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(

@@ -1,12 +1,12 @@
-"""Claims: one run at a time works on a batch, and only the newest may commit it.
+"""Claims: one run at a time works on a batch, and only the newest claim may commit it.
 
-Belongs here: the lock that dies with its owner, and the fencing token it comes with. Does not
-belong here: what is done with the batch meanwhile (see ``batches``).
+Belongs here: the lock of a batch, which ends with its process, and its fencing token. Does not
+belong here: the work on the batch (``batches``).
 
-The lock keeps two runs from doing the same work: ``flock`` on the batch's folder with the embedded
-database, which is used from one host; a session advisory lock on PostgreSQL. Either is gone when
-its process is. The token keeps an owner that lost its lock without noticing from committing: each
-claim of an unfinished batch takes the next number, and a commit checks it in its own transaction.
+The lock keeps two runs from doing the same work. It is ``flock`` on the batch's folder with SQLite,
+which is used from one host, and a session advisory lock on PostgreSQL. The fencing token stops a
+run that lost its lock without noticing from committing: each claim of an unfinished batch takes the
+next number, and a commit checks the number in its own transaction.
 """
 
 import fcntl
@@ -28,11 +28,11 @@ from storage.schema import batch
 
 
 class ClaimLostError(ServiceUnavailableError):
-    """Another run has claimed the batch since; the database was away from this one for a while."""
+    """Another run claimed the batch after this one, which lost its connection for a while."""
 
 
 class OvertakenError(ServiceUnavailableError):
-    """Another run has stored some of the same rows since, as part of another file."""
+    """Another run stored some of the same rows meanwhile, as part of another file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,28 +42,28 @@ class Claim:
     batch_id: str
     token: int
     status: str
-    """The batch's when it was claimed: ``received``, or ``scored`` or ``rejected`` already."""
+    """The status of the batch at the claim: ``received``, ``scored`` or ``rejected``."""
     known: KnownRows | None = None
-    """The rows that another batch accounts for; the commit makes sure that it still does."""
+    """The rows that another batch accounts for; the commit checks that it still does."""
 
     @property
     def is_finished(self) -> bool:
-        """Whether nothing is left to do for the batch."""
+        """Whether the batch was already scored or rejected at the claim."""
         return self.status != "received"
 
 
 @contextmanager
 def claim(engine: Engine, folder: Path, batch_id: str) -> Iterator[Claim | None]:
-    """Hold a batch for as long as the block runs, or learn that another run holds it.
+    """Claim a batch for the duration of the block, unless another run holds it.
 
     Args:
         engine: the database.
-        folder: the batch's folder in the lake; made if absent.
-        batch_id: of a batch whose delivery is recorded.
+        folder: the batch's folder in the lake; created if it does not exist.
+        batch_id: a batch whose delivery is recorded.
 
     Yields:
-        The claim, or None where another process or thread has the batch. Claiming a finished
-        batch changes nothing.
+        The claim, or None if another process or thread holds the batch. Claiming a finished batch
+        changes nothing.
 
     Raises:
         LookupError: no delivery of this batch is recorded.
@@ -75,7 +75,7 @@ def claim(engine: Engine, folder: Path, batch_id: str) -> Iterator[Claim | None]
 
 
 def is_held(engine: Engine, folder: Path, batch_id: str) -> bool:
-    """Tell whether a run is working on a batch at this moment; nothing is made or changed."""
+    """Return whether a run is working on a batch now; create and change nothing."""
     if engine.dialect.name == "sqlite":
         return is_locked(folder)
     with lock_key(engine, batch_id) as is_free:
@@ -83,7 +83,7 @@ def is_held(engine: Engine, folder: Path, batch_id: str) -> bool:
 
 
 def is_locked(folder: Path) -> bool:
-    """Tell whether somebody holds the lock of a folder; one that is not there is free."""
+    """Return whether another opening of a folder has locked it; False if there is no folder."""
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     except OSError:
@@ -99,12 +99,12 @@ def is_locked(folder: Path) -> bool:
 
 @contextmanager
 def lock_folder(folder: Path) -> Iterator[bool]:
-    """Lock a folder, made if absent, against other openings of it, here or in another process.
+    """Lock a folder, created if it does not exist, against threads and other processes.
 
-    The folder may be removed by whoever holds its lock; others may be locking it meanwhile.
+    The holder of the lock may remove the folder, even while others try to lock it.
 
     Yields:
-        Whether it is ours; the lock is gone when the block ends or its process does.
+        Whether this call has the lock. It ends with the block, or with the process.
     """
     descriptor = _open_locked(folder)
     try:
@@ -115,8 +115,8 @@ def lock_folder(folder: Path) -> Iterator[bool]:
 
 
 def _open_locked(folder: Path) -> int | None:
-    """Open a folder, made if absent, and lock it; None where another opening of it has the lock."""
-    while True:  # one more turn for each time that it is removed under our hands
+    """Return a locked descriptor of a folder, created if absent; None if another has the lock."""
+    while True:  # again each time that somebody removes the folder meanwhile
         descriptor = _open_made(folder)
         is_ours = False
         try:
@@ -132,7 +132,7 @@ def _open_locked(folder: Path) -> int | None:
 
 
 def _open_made(folder: Path) -> int:
-    """Open a folder, made as often as it is absent."""
+    """Open a folder; create it whenever it does not exist."""
     with room_on_disk(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
     while True:
@@ -141,12 +141,12 @@ def _open_made(folder: Path) -> int:
         try:
             return os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         except FileNotFoundError:
-            if folder.is_symlink():  # not removed: it leads nowhere
+            if folder.is_symlink():  # a link without a target: nobody removed the folder
                 raise
 
 
 def _is_at(folder: Path, descriptor: int) -> bool:
-    """Tell whether what was opened is still what lies there, and not a folder removed since."""
+    """Return whether the opened folder is still at its path, and was not removed since."""
     try:
         return os.path.samestat(folder.stat(), os.fstat(descriptor))
     except FileNotFoundError:
@@ -155,14 +155,14 @@ def _is_at(folder: Path, descriptor: int) -> bool:
 
 @contextmanager
 def lock_key(engine: Engine, name: str) -> Iterator[bool]:
-    """Take one of PostgreSQL's advisory locks, in a session of its own.
+    """Take one of PostgreSQL's advisory locks, in a session opened for it.
 
     Args:
         engine: the database.
-        name: of what is locked.
+        name: the name of the lock.
 
     Yields:
-        Whether it is ours; the lock is gone when the block ends or its process does.
+        Whether this call has the lock. It ends with the block, or with the process.
     """
     key = lock_name(name)
     with available(engine):
@@ -175,18 +175,18 @@ def lock_key(engine: Engine, name: str) -> Iterator[bool]:
             yield is_held
         finally:
             if is_held:
-                # A session that is lost has given up its lock; the token guards the commit.
+                # If the session is lost, so is its lock; the token guards the commit.
                 with suppress(DBAPIError):
                     connection.execute(sa.select(sa.func.pg_advisory_unlock(key)))
     except BaseException:
-        connection.invalidate()  # ends the session, and so the lock
+        connection.invalidate()  # ends the session and with it the lock
         raise
     finally:
         connection.close()
 
 
 def _take_token(engine: Engine, batch_id: str) -> Claim:
-    """Take the next token of an unfinished batch; a finished one keeps its last."""
+    """Take the next token of an unfinished batch; a finished batch keeps its last token."""
     with write(engine) as connection:
         connection.execute(
             sa.update(batch)
@@ -206,15 +206,15 @@ def _take_token(engine: Engine, batch_id: str) -> Claim:
 def check_fence(connection: Connection, held: Claim) -> RowMapping:
     """Lock a batch's row for this transaction, if the claim is still the newest.
 
-    The rows of the batches that it has content in common with are locked as well, all in one
-    order, so that of two that hold the same rows the second to commit sees the first.
+    It also locks the rows of all batches that share content with it, always in the same order. So
+    of two batches that hold the same rows, the second to commit sees the first.
 
     Returns:
         The batch's row.
 
     Raises:
         ClaimLostError: a later claim was made.
-        OvertakenError: what is known of the batch is no longer what it was at the claim.
+        OvertakenError: other rows of the batch are known now than at the claim.
     """
     locked = (
         connection.execute(
@@ -230,16 +230,16 @@ def check_fence(connection: Connection, held: Claim) -> RowMapping:
     if row["claim_token"] != held.token:
         message = (
             f"Cannot store batch {held.batch_id[:16]}: this run holds claim {held.token}, but"
-            f" claim {row['claim_token']} was made since by a run that found it free. Nothing was"
-            " stored by this run; the other one finishes the batch."
+            f" another run has made claim {row['claim_token']} since. This run stored nothing; the"
+            " other one finishes the batch."
         )
         raise ClaimLostError(message)
-    is_unfinished = row["status"] == "received"  # else this very claim has committed already
+    is_unfinished = row["status"] == "received"  # otherwise this claim has already committed
     if is_unfinished and find_known(connection, held.batch_id) != held.known:
         message = (
-            f"Cannot store batch {held.batch_id[:16]}: a run that finished meanwhile has stored"
-            " some of its rows as part of another file. Nothing was stored by this run; run it"
-            " again, and it scores just the others."
+            f"Cannot store batch {held.batch_id[:16]}: another run has meanwhile stored some of its"
+            " rows as part of another file. This run stored nothing. Run it again: it scores only"
+            " the other rows."
         )
         raise OvertakenError(message)
     return row

@@ -1,6 +1,6 @@
-"""Column types that SQLite and PostgreSQL need to be told apart, and those named once for both.
+"""Column types that SQLite and PostgreSQL store differently, and names for types used often.
 
-Belongs here: how one value is stored. Does not belong here: which columns there are (``schema``).
+Belongs here: how one value is stored. Does not belong here: the columns (``schema``).
 """
 
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ from storage.text import storable
 
 
 class UtcTime(TypeDecorator[datetime]):
-    """A moment in UTC: ``timestamptz`` on PostgreSQL, ISO text without zone on SQLite."""
+    """A time in UTC: ``timestamptz`` on PostgreSQL, ISO text without zone on SQLite."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -23,11 +23,11 @@ class UtcTime(TypeDecorator[datetime]):
         value: datetime | None,
         dialect: Dialect,  # noqa: ARG002 - SQLAlchemy's signature
     ) -> datetime | None:
-        """Refuse a time without zone, and convert the others to UTC."""
+        """Convert a time to UTC; refuse one without a zone."""
         if value is None:
             return None
         if value.tzinfo is None:
-            message = f"A stored time needs a time zone, {value.isoformat()} has none."
+            message = f"A stored time needs a time zone, but {value.isoformat()} has none."
             raise ValueError(message)
         return value.astimezone(UTC)
 
@@ -36,14 +36,14 @@ class UtcTime(TypeDecorator[datetime]):
         value: datetime | None,
         dialect: Dialect,  # noqa: ARG002 - SQLAlchemy's signature
     ) -> datetime | None:
-        """Give the zone back where the database does not keep it."""
+        """Return the time in UTC; SQLite does not keep the zone."""
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 class PlainText(TypeDecorator[str]):
-    """Text from outside, such as file names and messages: what cannot be stored is escaped."""
+    """Text from outside, such as file names; characters that cannot be stored are escaped."""
 
     impl = Text
     cache_ok = True
@@ -53,7 +53,7 @@ class PlainText(TypeDecorator[str]):
         value: str | None,
         dialect: Dialect,  # noqa: ARG002 - SQLAlchemy's signature
     ) -> str | None:
-        """Write out NUL and lone surrogates."""
+        """Escape NUL and lone surrogates."""
         return None if value is None else storable(value)
 
 
@@ -62,5 +62,5 @@ RecordJson: Final = JSON().with_variant(JSONB(), "postgresql")
 
 RowCount: Final = BigInteger
 
-# Eight bytes on PostgreSQL; on SQLite only the word INTEGER makes a key the row's own number.
+# Eight bytes on PostgreSQL. On SQLite only the type INTEGER makes a key the row id.
 SurrogateKey: Final = BigInteger().with_variant(Integer(), "sqlite")

@@ -1,4 +1,7 @@
-"""What a piece of work used: wall time, CPU time and peak memory, kept in its receipt."""
+"""The cost of a stage: wall time, CPU time and peak memory, which its receipt keeps.
+
+Belongs here: measuring a block of code. Does not belong here: receipts (``storage.lake``).
+"""
 
 import resource
 import time
@@ -9,27 +12,26 @@ from pathlib import Path
 from pydantic import BaseModel
 
 RESET_PEAK = "5"
-"""Written to ``/proc/self/clear_refs`` it resets the peak resident memory (proc(5))."""
+"""Writing this to ``/proc/self/clear_refs`` resets the peak resident memory (proc(5))."""
 
 
 class Cost(BaseModel):
-    """The cost of one stage; filled in when the work ends."""
+    """The cost of one stage, filled in when its work ends."""
 
     wall_s: float = 0.0
     cpu_s: float = 0.0
-    """CPU time of the process, all threads, in seconds."""
+    """CPU time of all threads of the process, in seconds."""
     own_peak_mb: float | None = None
-    """The most resident memory that the stage had beyond what the process held when it began, in
-    10^6 bytes. None where the system cannot reset its peak (other than Linux)."""
+    """Peak resident memory of the stage beyond what the process held when it began, in 10^6 bytes.
+    None if the system cannot reset the peak (only Linux can)."""
     peak_mb: float = 0.0
-    """Peak resident memory of the whole process while the stage ran, in 10^6 bytes: libraries and
-    what earlier stages left are among it. Where the system cannot reset its peak, the peak since
-    the process began."""
+    """Peak resident memory of the whole process while the stage ran, in 10^6 bytes, with libraries
+    and what earlier stages left. If the system cannot reset the peak: since the process started."""
 
 
 @contextmanager
 def measured() -> Iterator[Cost]:
-    """Measure the work in the block; the cost is complete when the block ends."""
+    """Measure the block; the yielded cost is complete when the block ends."""
     cost = Cost()
     held = _reset_peak()
     wall, cpu = time.perf_counter(), time.process_time()
@@ -45,10 +47,10 @@ def measured() -> Iterator[Cost]:
 
 
 def _reset_peak() -> int | None:
-    """Reset the peak resident memory of this process to what it holds, and return that in bytes.
+    """Reset this process's peak resident memory, and return what it holds now, in bytes.
 
     Returns:
-        None where the system does not allow it: a peak is then that of earlier work too.
+        None if the system does not allow it; a peak then includes earlier work.
     """
     try:
         Path("/proc/self/clear_refs").write_text(RESET_PEAK)
@@ -58,7 +60,7 @@ def _reset_peak() -> int | None:
 
 
 def _peak_bytes() -> int:
-    """Return the peak resident memory of this process."""
+    """Return the peak resident memory of this process, in bytes."""
     with suppress(OSError):
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("VmHWM:"):

@@ -1,11 +1,11 @@
-"""The database: how it is reached, and what a transaction on it is.
+"""The database: connecting to it, and opening transactions.
 
-Belongs here: addresses, connections, transactions. Does not belong here: what a PostgreSQL session
-must be (``sessions``), what is said of a refusal (``refusals``), which schema the database has
-(``revisions``), what the tables are (``schema``) or what is written into them.
+Belongs here: addresses, connections, transactions. Does not belong here: the requirements for a
+PostgreSQL session (``sessions``), the messages about refusals (``refusals``), the revision of the
+schema (``revisions``) or the tables (``schema``).
 
-SQLite in the home folder is the embedded default; a PostgreSQL address replaces it. Everything
-above this module speaks to both through one code path.
+The default is a SQLite file in the home folder; a PostgreSQL address replaces it. All code above
+this module is the same for both.
 """
 
 import sqlite3
@@ -29,22 +29,23 @@ from storage.text import dump_json
 DATABASE_FILE: Final = "noctule.db"
 
 BUSY_TIMEOUT_S: Final = 120.0
-"""How long a SQLite writer waits for another. Six times the longest commit measured: a million
-predictions and 450,000 flagged records on a busy machine, 20 s."""
+"""How long a SQLite writer waits for another. It is six times the longest commit measured: 20 s,
+for a million predictions and 450,000 flagged records on a busy machine."""
 
 FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 8.0
-"""Waits between two attempts to reach a server, doubled from one to the next. A guess."""
+"""The pause between two attempts to reach a server doubles from the first to the longest.
+Guesses."""
 
 PASSING_STATES: Final = (
     "starting up", "shutting down", "in recovery", "not yet accepting", "too many clients",
 )  # fmt: skip
-"""What a server that answers says of itself where it will soon be ready."""
+"""Words in the answer of a server that will soon be ready."""
 
 FINAL_ANSWERS: Final = (
     "FATAL", "no password supplied", "does not support SSL", "invalid ", "definition of service",
 )  # fmt: skip
-"""What else is an answer, by the server or by the driver in its name: waiting changes nothing."""
+"""Words in other answers of a server or its driver; waiting does not change these."""
 
 SQLITE_CACHE_KIB: Final = 16_384
 """Page cache of a SQLite connection. Measured on 450,000 flagged records: 3.8 CPU s with the
@@ -55,7 +56,7 @@ SQLITE_PAGE_BYTES: Final = 16_384
 bytes: 6.0 CPU s with the default of 4 KiB, 4.9 with this."""
 
 SQLITE_LOG_LIMIT_BYTES: Final = 67_108_864
-"""What the write-ahead log is cut back to after a large commit. A guess."""
+"""The size to which SQLite truncates its write-ahead log after a large commit. A guess."""
 
 POSTGRESQL_NAMES: Final = frozenset({"postgresql", "postgres", "postgresql+psycopg"})
 
@@ -64,26 +65,25 @@ WRITE_BEGIN: Final = "BEGIN IMMEDIATE"
 
 
 def connect(url: str | None, home: Path, wait_s: float = 0) -> Engine:
-    """Reach the database, and prove it with one query.
+    """Connect to the database, and run one query to see that it answers.
 
-    The schema is not looked at: see ``status``, ``upgrade`` and ``require_schema``.
+    This does not look at the schema: see ``revisions``.
 
     Args:
         url: ``postgresql://...`` or ``postgres://...``, or ``sqlite:///file``; None for the
             embedded database in the home.
-        home: the folder of the embedded database; made if absent.
-        wait_s: how long to go on asking a PostgreSQL server that does not answer, or is starting
-            or shutting down, in seconds.
+        home: the folder of the embedded database; created if it does not exist.
+        wait_s: how long to wait for a PostgreSQL server that does not answer, or is starting or
+            shutting down, in seconds.
 
     Returns:
         An engine whose messages show neither the password nor any row.
 
     Raises:
-        UsageError: the address has a scheme we do not know, or is no address; the database stores
-            text in another encoding, or is behind a pooler that shares its sessions, or does not
-            do what the user's options ask for.
-        ServiceUnavailableError: nothing answers there; the message has the address without its
-            password.
+        UsageError: the address is not valid or has an unknown scheme; the database does not store
+            text as UTF-8; a pooler that shares its sessions is in front of it; or the options of
+            the user have no effect there.
+        ServiceUnavailableError: nothing answers. The message has the address without its password.
     """
     address = _parse_address(url, home)
     engine = _sqlite_engine(address) if _is_sqlite(address) else _postgresql_engine(address)
@@ -131,15 +131,15 @@ def _may_pass(error: BaseException) -> bool:
 
 
 def _parse_address(url: str | None, home: Path) -> URL:
-    """Turn what the user gave into an address with the driver we use."""
+    """Return the user's address with the driver that we use."""
     if url is None:
         return URL.create("sqlite", database=str(home / DATABASE_FILE))
     try:
         address = make_url(url)
         if "@" in (address.host or ""):
-            raise ValueError  # noqa: TRY301 - the password's own, behind which all is taken as host
+            raise ValueError  # noqa: TRY301 - an @ in the password makes its rest part of the host
     except (ArgumentError, ValueError):
-        # Nothing of the address or of the error is shown: either may hold part of the password.
+        # The message shows neither address nor error: both may contain part of the password.
         message = (
             "Cannot read the database address: expected postgresql://user:password@host:port/name,"
             " with special characters of the password percent-encoded. Correct"
@@ -163,16 +163,16 @@ def _is_sqlite(address: URL) -> bool:
 
 
 def name_database(url: str | None, home: Path) -> str:
-    """Name the database that ``connect`` would reach, without its password.
+    """Return the address that ``connect`` would use, without its password.
 
     Raises:
-        UsageError: the address has a scheme we do not know, or is no address.
+        UsageError: the address is not valid or has an unknown scheme.
     """
     return show_address(_parse_address(url, home))
 
 
 def show_address(address: URL) -> str:
-    """Name a database without its password, which may also stand in the query."""
+    """Return an address without its password, which may also be in the query."""
     if _is_sqlite(address):
         return str(address.database)
     query = {name: value for name, value in address.query.items() if name in {"host", "port"}}
@@ -181,7 +181,7 @@ def show_address(address: URL) -> str:
 
 
 def _refused(engine: Engine, error: Exception) -> NoctuleError | None:
-    """Say what a database refuses; None where the error is a bug."""
+    """Return the error to raise for a refusal of the database; None if the error is a bug."""
     address = engine.url
     password = str(address.password) if address.password else None
     user = address.username or libpq_user()
@@ -198,11 +198,11 @@ def _sqlite_engine(address: URL) -> Engine:
 
     @sa.event.listens_for(engine, "connect")
     def _prepare(connection: sqlite3.Connection, _record: object) -> None:
-        # The driver's own habit of opening transactions late would let two readers turn writers
-        # and one of them fail; we begin them ourselves, see below.
+        # We begin transactions ourselves, see below. The driver begins them late, so two readers
+        # could both turn into writers, and one of them would fail.
         connection.isolation_level = None
         for pragma in (
-            f"page_size = {SQLITE_PAGE_BYTES}",  # of a new file; an older one keeps its own
+            f"page_size = {SQLITE_PAGE_BYTES}",  # for a new file; an existing one keeps its own
             "journal_mode = WAL",
             f"journal_size_limit = {SQLITE_LOG_LIMIT_BYTES}",
             f"cache_size = -{SQLITE_CACHE_KIB}",
@@ -228,12 +228,12 @@ def _postgresql_engine(address: URL) -> Engine:
 
 @contextmanager
 def write(engine: Engine) -> Iterator[Connection]:
-    """Open one transaction that writes: all of it is stored at the end, or nothing.
+    """Open a transaction that writes. The end of the block commits it, an error rolls it back.
 
-    On SQLite it takes the write lock at once, so that what it reads stays true until it commits.
+    On SQLite it takes the write lock at once, so that what it reads stays valid until the commit.
 
     Raises:
-        ServiceUnavailableError: the database went away, or stayed locked by another writer.
+        ServiceUnavailableError: the connection broke, or another writer kept the lock too long.
     """
     with (
         available(engine),
@@ -245,10 +245,10 @@ def write(engine: Engine) -> Iterator[Connection]:
 
 @contextmanager
 def read(engine: Engine) -> Iterator[Connection]:
-    """Open one transaction that only reads.
+    """Open a transaction that only reads.
 
     Raises:
-        ServiceUnavailableError: the database went away.
+        ServiceUnavailableError: the connection broke.
     """
     with available(engine), engine.connect() as connection:
         yield connection
@@ -256,18 +256,18 @@ def read(engine: Engine) -> Iterator[Connection]:
 
 @contextmanager
 def available(engine: Engine) -> Iterator[None]:
-    """Turn the errors of a database that refuses, is away, locked or full into one that says so.
+    """Convert errors of a database that refuses, is unreachable, locked or full to our own.
 
-    Any other error goes on as it is, without the row that PostgreSQL quotes below its message:
-    messages end in logs, in the run table and in Prefect, where no row belongs.
+    Any other error passes, but without the row that PostgreSQL quotes below its message: messages
+    go to logs, to the run table and to Prefect, which must not contain rows.
 
     Raises:
-        ServiceUnavailableError: it is out of service, or takes no writes.
-        UsageError: this user may not do that, or what the installation needs is not there.
+        ServiceUnavailableError: the database is out of service, or accepts no writes.
+        UsageError: the user lacks a privilege, or the installation lacks something.
     """
     try:
         yield
-    except (DBAPIError, engine.dialect.loaded_dbapi.Error) as error:  # COPY asks the driver itself
+    except (DBAPIError, engine.dialect.loaded_dbapi.Error) as error:  # COPY uses the driver
         refused = _refused(engine, error)
         if refused is not None:
             raise refused from None
@@ -276,28 +276,28 @@ def available(engine: Engine) -> Iterator[None]:
 
 
 def lock_name(name: str) -> sa.ColumnElement[int]:
-    """Return the key of PostgreSQL's advisory locks that stands for a name, in this schema.
+    """Return the key of a PostgreSQL advisory lock, from its name and the current schema.
 
-    A database has one set of keys for all its schemas, and each may be a Noctule's own. Two names
-    share a key only if 64 bits of their hashes are equal.
+    The schemas of a database share one set of keys, and each schema may hold another Noctule. Two
+    names share a key only if 64 bits of their hashes are equal.
     """
     return sa.func.hashtextextended(sa.func.concat_ws(":", sa.func.current_schema(), name), 0)
 
 
 def serialise(connection: Connection, name: str) -> None:
-    """Let one transaction at a time past this point, for one name.
+    """Wait until no other transaction that serialised on this name is open.
 
-    A transaction of ``write`` on SQLite is alone already; PostgreSQL takes an advisory lock that
-    ends with the transaction.
+    On SQLite a transaction of ``write`` excludes all others anyway. On PostgreSQL this takes an
+    advisory lock that ends with the transaction.
     """
     if connection.dialect.name == "postgresql":
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(lock_name(name))))
 
 
 def keep_to_schema(connection: Connection) -> None:
-    """Let names mean what is in the one schema where our tables are, until the transaction ends.
+    """Restrict the search path to the schema of our tables, until the transaction ends.
 
-    A search path may name others, where another Noctule has tables of the same names.
+    Another schema of the search path may hold the tables of another Noctule.
     """
     if connection.dialect.name == "postgresql":
         schema = sa.func.quote_ident(sa.func.current_schema())
@@ -305,10 +305,10 @@ def keep_to_schema(connection: Connection) -> None:
 
 
 def refresh_statistics(connection: Connection, *tables: Table) -> None:
-    """Let PostgreSQL's planner see the rows just written; SQLite plans the same without.
+    """Update PostgreSQL's statistics of tables just written; SQLite needs none.
 
-    Measured on a batch of 450,000 flagged rows: its 100 highest take 440 ms before and 2 ms after;
-    autovacuum would see to it a minute later.
+    Measured on a batch of 450,000 flagged rows: reading its 100 highest takes 440 ms before and 2
+    ms after. Autovacuum would do it a minute later.
     """
     if connection.dialect.name == "postgresql":
         for table in tables:
@@ -316,7 +316,7 @@ def refresh_statistics(connection: Connection, *tables: Table) -> None:
 
 
 def insert_or_update(connection: Connection, table: Table) -> "sqlite.Insert | postgresql.Insert":
-    """Start an INSERT that can say what to do on conflict, in the database's dialect."""
+    """Return an INSERT of the database's dialect, which supports ``ON CONFLICT``."""
     if connection.dialect.name == "sqlite":
         return sqlite.insert(table)
     return postgresql.insert(table)

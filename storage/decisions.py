@@ -1,7 +1,7 @@
-"""Decisions of a retraining: each challenger that was weighed, and the promotion that may follow.
+"""Decisions of a retraining: one for each challenger, and the promotion that may follow.
 
-Belongs here: storing both in one step. Does not belong here: the decision
-(``tasks.retraining.gate``), or changes of champion that a person makes (``model_store``).
+Belongs here: storing both in one transaction. Does not belong here: making the decision
+(``tasks.retraining.gate``), or promotions by a person (``model_store``).
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,11 +21,11 @@ from storage.schema import promotion_decision
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """What became of one challenger."""
+    """The decision about one challenger."""
 
     recipe: str
     challenger: str | None
-    """The registered version; None where its fit failed."""
+    """The registered version; None if its fit failed."""
     decision: Literal["promoted", "refused", "failed"]
     reason: str
     evidence: Mapping[str, object]
@@ -42,22 +42,22 @@ def store_decisions(
     who: str,
     now: datetime,
 ) -> tuple[Decision, ...]:
-    """Store what became of each challenger, and promote the one that is to be.
+    """Store the decisions of a retraining, and carry out the promotion, in one transaction.
 
-    All in one transaction. Where the promotion cannot be, because another model became champion
-    meanwhile or the challenger's files were altered, it is stored as refused, with that reason.
+    If the promotion is impossible, because another model became champion meanwhile or the
+    challenger's files were altered, the decision is stored as refused, with that reason.
 
     Args:
         engine: the database.
         models: the model store's folder.
-        contract: of the models.
-        champion: the one they were compared with.
-        decisions: at most one of them is to promote.
-        who: whose name the history shows.
-        now: when.
+        contract: the contract of the models.
+        champion: the version that the challengers were compared with.
+        decisions: at most one of them is a promotion.
+        who: the name that the history shows.
+        now: the time of the decision.
 
     Returns:
-        The decisions as they are stored.
+        The decisions as stored.
     """
     with write(engine) as connection:
         stored = tuple(
@@ -88,7 +88,7 @@ def _carry_out(
     who: str,
     now: datetime,
 ) -> Decision:
-    """Promote a challenger that is to be; nothing is written where it cannot be."""
+    """Promote the challenger if that is the decision; return the decision as it then stands."""
     if one.decision != "promoted" or one.challenger is None:
         return one
     try:

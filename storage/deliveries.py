@@ -18,7 +18,7 @@ from storage.schema import batch, delivery
 
 
 class NewPrefixError(Exception):
-    """A content was recorded while another was hashed that may begin with it: look again."""
+    """A possible prefix of a file was recorded while the file was hashed: compare again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,35 +29,35 @@ class Delivery:
     """SHA-256 of its decompressed bytes, hexadecimal."""
     contract: str
     batch_date: date
-    """The night it belongs to, UTC."""
+    """The night that it belongs to."""
     source: Path
-    """Where it lies, absolute; its last part is the file name."""
+    """Absolute path; its last part is the file name."""
     size_bytes: int
-    """Of the file as it came."""
+    """Of the file as it arrived, perhaps compressed."""
     content_bytes: int
     """Of the decompressed content."""
     modified_at: datetime
-    """The file's time of change."""
+    """The file's modification time."""
     arrived_at: datetime
     """When it was first seen."""
     prefixes: tuple[str, ...] = ()
-    """Batches whose content is the beginning of this one."""
+    """Ids of the batches whose content is a prefix of this one."""
     considered: frozenset[int] | None = None
-    """The sizes of the contents that were considered for it; None if nobody looked."""
+    """The sizes in bytes of all contents compared as prefixes; None if none were compared."""
 
 
 def record_delivery(engine: Engine, arrived: Delivery) -> BatchRecord:
-    """Record that a file arrived, and with it the batch it holds.
+    """Record that a file arrived, and the batch that it holds.
 
-    The same file, unchanged, is one delivery however often it is recorded. Another name or another
-    time of change with the same content is another delivery of the same batch. A later delivery
-    may correct the date or the contract of a batch for as long as it is not finished.
+    An unchanged file is one delivery, however often it is recorded. The same content under another
+    name or with another modification time is another delivery of the same batch. A later delivery
+    may correct the date or the contract of a batch until the batch is finished.
 
     Returns:
-        The batch, as it is now.
+        The batch as it is now.
 
     Raises:
-        NewPrefixError: a content that this one may begin with was recorded meanwhile.
+        NewPrefixError: a possible prefix of this content was recorded meanwhile.
     """
     with write(engine) as connection:
         if arrived.considered is not None and has_new_prefix(
@@ -105,9 +105,9 @@ def record_delivery(engine: Engine, arrived: Delivery) -> BatchRecord:
 def find_delivery(
     engine: Engine, source: Path, size_bytes: int, modified_at: datetime
 ) -> BatchRecord | None:
-    """Return the batch that a file held when it was last seen, if it has not changed since.
+    """Return the batch of a file that was seen before and has not changed; None for any other.
 
-    It spares the hashing of files that stay in the inbox. None: never seen, or changed.
+    So files that stay in the inbox are not hashed again.
     """
     with read(engine) as connection:
         batch_id: str | None = connection.scalar(

@@ -1,10 +1,10 @@
-"""Dismissals: a person's word that a rejected file is settled, though nothing of it was scored.
+"""Dismissals: a person declares a rejected file settled, although none of it was scored.
 
 Belongs here: dismissing. Does not belong here: which rejections are open (the view
-``open_rejections`` says that, and ``storage.queries`` reads it), or rejecting (see ``batches``).
+``open_rejections``, which ``storage.queries`` reads), or rejecting a batch (``batches``).
 
-A dismissal is of the deliveries that came until then. The same content, delivered once more, is
-rejected anew, and open again.
+A dismissal applies to the deliveries until then. If the same content is delivered once more, it is
+rejected and open again.
 """
 
 from datetime import datetime
@@ -22,20 +22,20 @@ from storage.schema import batch, delivery, dismissal
 def dismiss(
     engine: Engine, batch_id: str, *, who: str, reason: str, now: datetime
 ) -> tuple[str, ...]:
-    """Settle the rejection of a batch: no night says it again.
+    """Dismiss the rejection of a batch, so that no later night reports it.
 
     Args:
         engine: the database.
-        batch_id: of a batch that there is; a rejected replay stands for the file it is of.
+        batch_id: an existing batch; for a rejected replay, the batch that it replays is dismissed.
         who: the system user.
-        reason: why nothing more is to be done.
-        now: the present.
+        reason: why nothing more needs to be done.
+        now: the current time.
 
     Returns:
-        The names of the files that were open, in the order they came.
+        The names of the files that were open, in the order of their arrival.
 
     Raises:
-        UsageError: there is no reason, the batch is not rejected, or nothing of it is open.
+        UsageError: the reason is empty, the batch is not rejected, or none of its files is open.
     """
     what = f"batch {batch_id[:16]}"
     require_reason("dismiss", what, reason)
@@ -48,8 +48,8 @@ def dismiss(
         if row.status != "rejected":
             is_not = "is not finished" if row.status == "received" else f"is {row.status}"
             message = (
-                f"Cannot dismiss {what}: it {is_not}, and only a rejected file is dismissed."
-                " `noctule batches` shows what became of each. Nothing was changed."
+                f"Cannot dismiss {what}: it {is_not}, and only a rejected file can be dismissed."
+                " `noctule batches` shows the status of each. Nothing was changed."
             )
             raise UsageError(message)
         names = connection.scalars(
@@ -74,7 +74,7 @@ def dismiss(
 
 
 def _settled(connection: Connection, batch_id: str) -> str:
-    """Say why nothing of a rejected batch is open."""
+    """Return the reason why no file of a rejected batch is open."""
     last = connection.execute(
         sa.select(dismissal)
         .join(delivery, delivery.c.delivery_id == dismissal.c.delivery_id)
@@ -83,8 +83,8 @@ def _settled(connection: Connection, batch_id: str) -> str:
         .limit(1)
     ).one_or_none()
     if last is None:
-        return "it is not open: its rows were scored since, by a replay or a later delivery"
+        return "it is not open: a replay or a later delivery has scored its rows since"
     return (
-        f"it is dismissed already, on {last.dismissed_at:%Y-%m-%d} by {last.dismissed_by}:"
+        f"{last.dismissed_by} already dismissed it on {last.dismissed_at:%Y-%m-%d}:"
         f" {last.reason[:200]}"
     )

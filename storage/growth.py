@@ -1,12 +1,11 @@
-"""Growing files: which rows of a batch an earlier delivery of the same file accounts for already.
+"""Growing files: which rows of a batch are known, because another batch accounts for them.
 
-Belongs here: the question what is known, answered from what the database holds. Does not belong
-here: how one content is found to begin with another (``tasks.intake.receive``), or what is done
-with the rows that are new.
+Belongs here: recording which content is a prefix of which, and finding known rows. Does not belong
+here: comparing contents (``tasks.intake.receive``), or processing the rows that are new.
 
-A log that is appended to arrives again with more rows. Its content is new, and so is its batch; but
-its beginning, byte by byte, is a batch that came before. The rows of that beginning are *known*:
-they were scored or quarantined there, and are only counted here.
+A log that grows arrives again with more rows. Its content is new, so it is a new batch; but its
+first bytes are the content of an earlier batch. The rows of that prefix are *known*: they were
+scored or quarantined there, and are only counted here.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -20,36 +19,36 @@ from storage.database import insert_or_update, read, serialise
 from storage.schema import batch, batch_prefix
 
 SHORTEST_PREFIX_BYTES: Final = 16_384
-"""A shorter content is taken for a beginning only under the same file name: two files may begin
-with the same few connections by chance. A guess: a hundred rows of NSL-KDD."""
+"""A shorter content counts as a prefix only if the file names are equal: two files may start with
+the same few connections by chance. A guess: a hundred rows of NSL-KDD."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class KnownRows:
-    """The rows of a batch that another one accounts for."""
+    """The rows of a batch that another batch accounts for."""
 
     batch_id: str
-    """The batch that does."""
+    """The other batch."""
     size_bytes: int
-    """How much of the content they are: its beginning, or all of it."""
+    """The size of these rows: they are the first bytes of the content, or all of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PossiblePrefix:
-    """A content that another may begin with."""
+    """A content that may be a prefix of another."""
 
     batch_id: str
     sha256: str
-    """Of the content."""
+    """The hash of the content."""
     file_name: str
 
 
 def find_possible_prefixes(
     engine: Engine, contract: str
 ) -> Mapping[int, tuple[PossiblePrefix, ...]]:
-    """List the contents that a file of a contract may begin with, by their size in bytes.
+    """Return the contents that may be prefixes of a file of a contract, by size in bytes.
 
-    Replays of some rows are not among them: these are no file's content.
+    Replays of quarantined rows are not among them, since they are not the content of a file.
     """
     query = sa.select(
         batch.c.size_bytes,
@@ -68,9 +67,9 @@ def find_possible_prefixes(
 def has_new_prefix(
     connection: Connection, contract: str, size_bytes: int, considered: Collection[int]
 ) -> bool:
-    """Tell whether a shorter content was recorded since those of some sizes were considered.
+    """Return whether there is a shorter content of a size that was not considered.
 
-    No other content is recorded from here to the end of the transaction.
+    No other content is recorded from now to the end of the transaction.
     """
     serialise(connection, f"contents of {contract}")
     sizes = connection.scalars(
@@ -80,7 +79,7 @@ def has_new_prefix(
 
 
 def _is_file(contract: str) -> sa.ColumnElement[bool]:
-    """Whether a batch has the content of a file, and one that another may begin with."""
+    """Return the condition that a batch of the contract has the content of a non-empty file."""
     return sa.and_(
         batch.c.contract == contract,
         batch.c.size_bytes > 0,
@@ -89,12 +88,12 @@ def _is_file(contract: str) -> sa.ColumnElement[bool]:
 
 
 def record_prefixes(connection: Connection, batch_id: str, prefixes: tuple[str, ...]) -> None:
-    """Note which batches are the beginning of one, within the transaction that records it."""
+    """Record which batches are prefixes of one, in the transaction that records that one."""
     _relate(connection, [(batch_id, prefix) for prefix in prefixes])
 
 
 def record_replays_of_file(connection: Connection, batch_id: str) -> None:
-    """Note which replays hold just what a file holds, within the transaction that records it."""
+    """Record which replays have the content of a batch, in the transaction that records it."""
     found = connection.scalars(
         sa.select(batch.c.batch_id).where(
             batch.c.content_sha256 == batch_id, batch.c.replayed_batch_id != batch_id
@@ -104,7 +103,7 @@ def record_replays_of_file(connection: Connection, batch_id: str) -> None:
 
 
 def record_file_of_replay(connection: Connection, batch_id: str) -> None:
-    """Note which batch came as the very file that a replay reads, if one did."""
+    """Record which batch has the content that a replay reads, if there is one."""
     row = connection.execute(
         sa.select(batch.c.content_sha256, batch.c.replayed_batch_id).where(
             batch.c.batch_id == batch_id
@@ -117,8 +116,8 @@ def record_file_of_replay(connection: Connection, batch_id: str) -> None:
 
 
 def _relate(connection: Connection, pairs: Sequence[tuple[str, str]]) -> None:
-    """Insert pairs of a batch and its beginning; those known stay as they are."""
-    for batch_id, prefix in sorted(pairs):  # in the order in which a commit locks them
+    """Insert pairs of a batch and its prefix; existing pairs stay as they are."""
+    for batch_id, prefix in sorted(pairs):  # the order in which a commit locks them
         connection.execute(
             insert_or_update(connection, batch_prefix)
             .values(batch_id=batch_id, prefix_batch_id=prefix)
@@ -127,14 +126,13 @@ def _relate(connection: Connection, pairs: Sequence[tuple[str, str]]) -> None:
 
 
 def find_known(connection: Connection, batch_id: str) -> KnownRows | None:
-    """Find the rows of a batch that need not be scored again.
+    """Return the rows of a batch that need not be scored again; None if there are none.
 
-    A longer file that was scored meanwhile accounts for all of them. Else the longest beginning
-    whose rows are done with does for its own: one that was scored, or was rejected and scored when
-    it was replayed.
+    If a longer file was scored meanwhile, it accounts for all of them. Otherwise the longest prefix
+    accounts for its own rows, if it was scored, or was rejected and then scored by a replay.
 
     Args:
-        connection: with a transaction begun; what it sees decides.
+        connection: in a transaction, whose view of the database decides.
         batch_id: a batch whose delivery is recorded.
     """
     whole = find_longer(connection, batch_id)
@@ -163,7 +161,7 @@ def find_known(connection: Connection, batch_id: str) -> KnownRows | None:
 
 
 def find_longer(connection: Connection, batch_id: str, other_than: str = "") -> str | None:
-    """Find a file that was scored and begins with all of a batch; the shortest there is."""
+    """Return the shortest scored batch that has all of a batch as its prefix; None if none."""
     longer = (
         sa.select(batch.c.batch_id)
         .join(batch_prefix, batch_prefix.c.batch_id == batch.c.batch_id)
@@ -180,7 +178,7 @@ def find_longer(connection: Connection, batch_id: str, other_than: str = "") -> 
 
 
 def relatives(batch_id: str) -> sa.CompoundSelect[tuple[str]]:
-    """Select the ids of the batches whose fate decides what of one is known, and its own."""
+    """Select the ids of a batch and of all batches that decide which of its rows are known."""
     return sa.union(
         sa.select(sa.literal(batch_id, sa.Text())),
         sa.select(batch_prefix.c.prefix_batch_id).where(batch_prefix.c.batch_id == batch_id),

@@ -1,11 +1,11 @@
-"""The lake: where a batch's files lie, and how they come to be there whole or not at all.
+"""The lake: the folders of batches, and the stages that write into them.
 
 Belongs here: paths, atomic writes, receipts. Does not belong here: what the files contain.
 
-A stage owns one folder of the batch. It writes into a temporary sibling; when its work is done the
-receipt goes in last, everything is synced, and one rename makes the folder visible. So a stage
-folder that exists is complete; its receipt says what it was made from, and has the SHA-256 of every
-file in it.
+A stage owns one folder of the batch. It writes into a temporary folder; when its work is done, it
+adds the receipt, syncs everything and renames the folder. So a stage folder that exists is
+complete. Its receipt has a key, everything that the result depends on, and the SHA-256 of every
+file.
 """
 
 import hashlib
@@ -27,16 +27,16 @@ from storage.refusals import refused_in_folder
 
 RECEIPT: Final = "receipt.json"
 VALIDATE: Final = "validate"
-"""The stage whose summary names, as ``parts``, the files that hold a batch's accepted rows."""
+"""The stage whose summary lists, as ``parts``, the files of a batch's accepted rows."""
 
 ATTEMPT: Final = ".attempt-"
-"""What the name of a folder begins with in which a stage is at work."""
+"""The start of the name of a folder in which a stage is working."""
 
 S = TypeVar("S", bound=BaseModel)
 
 
 def batch_folder(lake: Path, contract: str, batch_id: str) -> Path:
-    """Name the folder that holds all stages of one batch."""
+    """Return the folder of one batch, which holds all its stages."""
     return lake / contract / batch_id
 
 
@@ -47,22 +47,21 @@ def run_stage(
     summary_type: type[S],
     work: Callable[[Path], S],
 ) -> S:
-    """Do a stage's work once, or return the summary of the time it was done.
+    """Run a stage, or return its stored summary if it was already run with the same key.
 
     Args:
-        folder: the batch's folder; made if absent.
-        stage: the stage's folder name, such as ``ingest``.
-        key: everything the result depends on (hash of input, contract, model, settings, code
-            version). A receipt with another key, or whose files are not as it left them, is stale
-            and the stage is redone.
-        summary_type: the model the summary is read back with.
-        work: fills the folder it is given, which is named like the stage, and returns its summary.
+        folder: the batch's folder; created if it does not exist.
+        stage: the name of the stage and of its folder, such as ``ingest``.
+        key: everything that the result depends on (hash of input, contract, model, settings,
+            code). If the receipt has another key, or a file was altered, the stage runs again.
+        summary_type: the class of the summary.
+        work: fills the folder that it is given, which has the stage's name; returns the summary.
 
     Returns:
         The summary, from the work or from the receipt.
 
     Raises:
-        ServiceUnavailableError: the disk is full.
+        ServiceUnavailableError: the disk is full, or this user may not write there.
     """
     kept = _read_receipt(folder / stage, key, summary_type)
     if kept is not None:
@@ -79,7 +78,7 @@ def run_stage(
 def _do_stage(
     folder: Path, workshop: Path, stage: str, key: Mapping[str, str], work: Callable[[Path], S]
 ) -> S:
-    """Do a stage's work in a folder of its own, and make it the stage's when it is whole."""
+    """Run a stage in a temporary folder, and rename that folder when it is complete."""
     attempt, done = workshop / stage, folder / stage
     attempt.mkdir(parents=True)
     with measured() as cost:
@@ -103,11 +102,11 @@ def _do_stage(
 
 @contextmanager
 def room_on_disk(folder: Path) -> Iterator[None]:
-    """Tell a disk that is full, or may not be written, from a bug, whoever met it first.
+    """Convert an error about a full or write-protected disk in the block to our own.
 
     Raises:
-        ServiceUnavailableError: the disk, or the user's share of it, was full, or this user may
-            not write there.
+        ServiceUnavailableError: the disk or the user's quota is full, or this user may not write
+            there.
     """
     try:
         yield
@@ -119,13 +118,13 @@ def room_on_disk(folder: Path) -> Iterator[None]:
 
 
 def read_costs(folder: Path, since: datetime) -> dict[str, Cost]:
-    """Return what the stages that were done since a time cost, by stage, in the order they ended.
+    """Return the cost of each stage that ended since a time, in the order in which they ended.
 
-    A stage that was found done is not among them, nor is one of another model.
+    A stage whose receipt was already there is not among them.
 
     Args:
         folder: the batch's folder.
-        since: when the run began that asks, by this host's clock.
+        since: the start of the run that asks, by this host's clock.
     """
     receipts = {
         receipt: receipt.stat().st_mtime
@@ -139,25 +138,25 @@ def read_costs(folder: Path, since: datetime) -> dict[str, Cost]:
 
 
 def discard_attempts(folder: Path) -> None:
-    """Remove what a killed run left unfinished in a batch's folder; only for who holds it alone.
+    """Remove the unfinished stages of killed runs from a folder that the caller has locked.
 
-    A run that lost its lock without noticing may still be writing there. So each is renamed first:
-    the other then fails at its next step, and cannot make a stage of what is left of its files.
+    A run that lost its lock without noticing may still write there. So each folder is renamed
+    first: that run then fails at its next step, and cannot turn the remaining files into a stage.
     """
     for attempt in folder.glob(f"{ATTEMPT}*"):
         doomed = attempt.with_name(f"{ATTEMPT}{uuid4().hex[:12]}")
-        with suppress(OSError):  # the other one has just finished, or has removed it itself
+        with suppress(OSError):  # the other run has just finished, or has removed it itself
             attempt.rename(doomed)
         shutil.rmtree(doomed, ignore_errors=True)
 
 
 def is_attempt(entry: Path) -> bool:
-    """Tell what a run writes, or wrote when it was killed, from a finished stage."""
+    """Return whether a folder is an unfinished stage of a run, which may have been killed."""
     return entry.name.startswith(ATTEMPT)
 
 
 def find_fault(done: Path) -> str | None:
-    """Say what is wrong with a stage's folder, by its receipt; None if nothing is."""
+    """Return how a stage's folder differs from its receipt; None if it does not."""
     try:
         files: dict[str, str | int] = json.loads((done / RECEIPT).read_bytes())["files"]
         return find_altered(done, files, RECEIPT, "the stage was done")
@@ -168,14 +167,14 @@ def find_fault(done: Path) -> str | None:
 def find_altered(
     folder: Path, files: Mapping[str, str | int], listing: str, since: str
 ) -> str | None:
-    """Say what is wrong with the first file of a folder that is not as it was; None if all are.
+    """Return how a folder differs from a listing of its files; None if it does not.
 
     Args:
-        folder: where they lie.
-        files: name -> SHA-256, hexadecimal, of every file there was but the listing itself; or its
-            size in bytes, which is what the first receipts kept.
-        listing: the name of the file that keeps this list.
-        since: when it was made, in words.
+        folder: the folder.
+        files: name -> SHA-256 in hexadecimal, of every file except the listing; or its size in
+            bytes, which the first receipts kept.
+        listing: the name of the file that has this listing.
+        since: the event at which the listing was made, in words.
     """
     for name in sorted({*files, *list_files(folder)} - {listing}):
         path = folder / name
@@ -190,7 +189,7 @@ def find_altered(
 
 
 def list_files(folder: Path) -> list[str]:
-    """List what lies in a folder, however deep, by relative name in order; not the folders."""
+    """Return the relative names of all files below a folder, sorted."""
     return sorted(
         path.relative_to(folder).as_posix()
         for path in folder.rglob("*")
@@ -199,23 +198,23 @@ def list_files(folder: Path) -> list[str]:
 
 
 def hash_file(path: Path) -> str:
-    """Return a file's SHA-256, in hexadecimal."""
+    """Return the SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _read_receipt(done: Path, key: Mapping[str, str], summary_type: type[S]) -> S | None:
-    """Return the stored summary if the receipt is for this key and its files are as they were."""
+    """Return the stored summary if the receipt has this key and no file was altered."""
     try:
         receipt = json.loads((done / RECEIPT).read_bytes())
         is_as_left = receipt["key"] == dict(key) and find_fault(done) is None
         return summary_type.model_validate(receipt["summary"]) if is_as_left else None
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
-        return None  # missing, torn, or of another version: the stage is redone
+        return None  # missing, incomplete, or of another version: the stage runs again
 
 
 def read_summary(done: Path, summary_type: type[S]) -> S:
-    """Return what a stage came to, whatever it was made from, if its files are as it left them.
+    """Return a stage's stored summary, whatever its key.
 
     Raises:
         UsageError: the folder is missing, or a file of it was altered.
@@ -226,17 +225,17 @@ def read_summary(done: Path, summary_type: type[S]) -> S:
 
 
 def read_accepted(folder: Path, summary_type: type[S]) -> S:
-    """Return what validation came to, if all rows that it accepted are as they were left.
+    """Return the summary of validation, after checking every file with accepted rows.
 
-    A part of which every row was accepted lies where ingest wrote it, any other in validation's own
-    folder: the receipts of both must hold.
+    If all rows of a part were accepted, it is still in the folder of ingest; otherwise it is in
+    that of validation. The receipts of both folders must match their files.
 
     Args:
         folder: the batch's folder.
-        summary_type: of validation.
+        summary_type: the class of validation's summary.
 
     Raises:
-        UsageError: a folder that has accepted rows is missing, or a file of it was altered.
+        UsageError: a folder with accepted rows is missing, or a file of it was altered.
     """
     summary = read_summary(folder / VALIDATE, summary_type)
     for stage, names in list_accepted(folder).items():
@@ -246,9 +245,9 @@ def read_accepted(folder: Path, summary_type: type[S]) -> S:
 
 
 def list_accepted(folder: Path) -> dict[str, list[str]]:
-    """List the files that hold a batch's accepted rows: stage -> names in its folder.
+    """Return the files with a batch's accepted rows: stage -> names in its folder.
 
-    None where validation left no receipt that can be read.
+    It is empty if validation left no readable receipt.
     """
     found: dict[str, list[str]] = {}
     try:
@@ -262,28 +261,28 @@ def list_accepted(folder: Path) -> dict[str, list[str]]:
 
 
 def find_lost(done: Path, names: Iterable[str]) -> str | None:
-    """Say which of some files a stage's folder has not; None if it has all."""
+    """Return a message about the first of these files that is missing; None if all exist."""
     lost = (name for name in names if not (done / name).is_file())
     return next((f"{name}, which has accepted rows, is missing" for name in lost), None)
 
 
 def _require_as_left(done: Path, names: Iterable[str] = ()) -> None:
-    """Refuse a stage's folder that is not as the stage left it, or has not some files.
+    """Check that a stage's folder matches its receipt and has some files.
 
     Raises:
-        UsageError: it is so.
+        UsageError: it does not.
     """
     fault = find_fault(done) or find_lost(done, names) if done.is_dir() else "it is missing"
     if fault is not None:
         message = (
-            f"Cannot read what {done.name} left in {done}: {fault}. Restore the batch's folder from"
-            " a backup; the database has all that was stored."
+            f"Cannot read the files of the stage {done.name} in {done}: {fault}. Restore the"
+            " batch's folder from a backup; the database still has all results."
         )
         raise UsageError(message)
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file by temporary name, fsync and rename."""
+    """Write a file under a temporary name, sync it and rename it."""
     partial = path.with_name(f".{path.name}-{uuid4().hex[:12]}")
     try:
         with partial.open("wb") as file:
@@ -307,5 +306,5 @@ def sync(path: Path) -> None:
 
 
 def hash_text(*parts: str) -> str:
-    """Return one SHA-256, in hexadecimal, of several texts."""
+    """Return one SHA-256 of several texts, in hexadecimal."""
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()

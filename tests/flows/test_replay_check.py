@@ -149,13 +149,13 @@ def test_what_cannot_be_checked_is_refused_in_words(
 
 def lose(folder: Path) -> str:
     shutil.rmtree(folder)
-    return f"Cannot read what ingest left in {folder}: it is missing."
+    return f"Cannot read the files of the stage ingest in {folder}: it is missing."
 
 
 def shorten(folder: Path) -> str:
     part = folder / "connections-00001.parquet"
     pl.read_parquet(part).head(100).write_parquet(part)
-    return f"Cannot read what ingest left in {folder}: {part.name} was altered since"
+    return f"Cannot read the files of the stage ingest in {folder}: {part.name} was altered since"
 
 
 @pytest.mark.parametrize("damage", [lose, shorten])

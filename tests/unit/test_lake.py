@@ -184,7 +184,7 @@ def test_accepted_rows_are_refused_where_any_folder_of_theirs_is_damaged(
     batch: Path, stage: str, damage: Callable[[Path], object], fault: str
 ) -> None:
     damage(batch / stage)
-    said = f"Cannot read what {stage} left in {batch / stage}: {fault}.*Restore the batch's folder"
+    said = f"the files of the stage {stage} in {batch / stage}: {fault}.*Restore the batch's folder"
     with pytest.raises(UsageError, match=said):
         read_accepted(batch, Accepted)
 

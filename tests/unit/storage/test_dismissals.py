@@ -168,12 +168,14 @@ def test_what_is_not_open_is_not_dismissed_and_the_refusal_says_why(
     with pytest.raises(UsageError) as refused:
         settle(rejected)
     assert str(refused.value) == (
-        "Cannot dismiss batch abababababababab: it is dismissed already, on 2026-11-21 by ada:"
+        "Cannot dismiss batch abababababababab: ada already dismissed it on 2026-11-21:"
         " a test file. Nothing was changed."
     )
     rejected.deliver(OTHER, source=Path("/inbox/other.csv"), content_bytes=500)
     for says in ("is not finished", "is scored"):
-        with pytest.raises(UsageError, match=f"it {says}, and only a rejected file is dismissed"):
+        with pytest.raises(
+            UsageError, match=f"it {says}, and only a rejected file can be dismissed"
+        ):
             dismiss(rejected.engine, OTHER, who="ada", reason="why", now=NOW)
         rejected.commit(OTHER, events=())
 
@@ -193,5 +195,5 @@ def test_a_batch_whose_replay_is_scored_needs_no_dismissal(rejected: SimpleNames
     assert target is not None
     record_replay(rejected.engine, THIRD, target, "night.csv", NOW)
     rejected.commit(THIRD, events=())
-    with pytest.raises(UsageError, match="it is not open: its rows were scored since"):
+    with pytest.raises(UsageError, match="it is not open: a replay or a later delivery has scored"):
         settle(rejected)

@@ -131,7 +131,7 @@ def test_of_two_files_with_the_same_rows_the_second_to_commit_is_refused_and_sco
     with example.claim(mine) as held:
         commit(example, other)
         before = example.read_all()
-        with pytest.raises(OvertakenError, match="run it again, and it scores just the others"):
+        with pytest.raises(OvertakenError, match="it scores only the other rows"):
             commit_batch(example.engine, held, example.result())
         assert example.read_all() == before
     with example.claim(mine) as again:
