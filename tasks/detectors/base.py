@@ -15,7 +15,7 @@ from typing import Protocol
 
 import numpy as np
 import polars as pl
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from tasks.arrays import Floats, Matrix, Positions
 
@@ -24,10 +24,8 @@ LEAST_DOUBT = 1e-9
 a forest agree."""
 
 
-class DetectorOptions(BaseModel):
+class DetectorOptions(BaseModel, frozen=True, extra="forbid"):
     """The base of each detector's options; ``kind`` names the detector."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Detector(Protocol):

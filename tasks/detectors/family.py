@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from tasks.arrays import Floats, Matrix
 from tasks.detectors.base import write_json
@@ -44,10 +44,8 @@ FAMILY_SCHEMA = pl.Schema(
 """The columns that name a flagged connection's family; all null where there is no family model."""
 
 
-class FamilyCard(BaseModel):
+class FamilyCard(BaseModel, frozen=True):
     """What ``category.json`` holds."""
-
-    model_config = ConfigDict(frozen=True)
 
     families: tuple[str, ...] = Field(min_length=2)
     """In the order of the trees' outputs."""

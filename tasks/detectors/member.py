@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from tasks.arrays import Floats, Matrix, Positions
 from tasks.detectors.autoencoder import Autoencoder
@@ -26,10 +26,8 @@ one-class detector on normals alone."""
 MEMBER_NAMES: tuple[MemberName, ...] = get_args(MemberName)
 
 
-class MemberCard(BaseModel):
+class MemberCard(BaseModel, frozen=True):
     """The entry of a member in ``model.json``."""
-
-    model_config = ConfigDict(frozen=True)
 
     kind: str
     """Kind of the detector; see ``tasks.detectors.registry``."""

@@ -7,7 +7,7 @@ model itself (``model``), or the manifest and the register of versions (``storag
 import json
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from expectations.errors import ModelRefusedError
 from tasks.detectors.member import MemberCard, MemberName
@@ -24,10 +24,8 @@ raises it; a new optional field that older versions may ignore does not. Format 
 its models are LightGBM on all features and an autoencoder."""
 
 
-class ModelCard(BaseModel):
+class ModelCard(BaseModel, frozen=True):
     """What ``model.json`` holds."""
-
-    model_config = ConfigDict(frozen=True)
 
     format: int = FORMAT
     contract: str

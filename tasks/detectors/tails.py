@@ -8,7 +8,7 @@ from typing import Annotated
 
 import numpy as np
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from tasks.arrays import Floats
 
@@ -28,7 +28,7 @@ LOG_FLOOR = 1e-12
 """Smallest raw score on a logarithmic scale: smaller float32 errors are noise."""
 
 
-class Tail(BaseModel):
+class Tail(BaseModel, frozen=True):
     """The decades of surprise, ``-log10 P(a normal scores at least this)``, of raw scores.
 
     Piecewise linear through the held-out normals, then exponential: beyond their last 2 % the
@@ -37,8 +37,6 @@ class Tail(BaseModel):
     everywhere. It consists of additions, products and one division, so that a value does not depend
     on how rows were chunked.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     is_logarithmic: bool
     """Whether the tail uses the logarithm of raw scores: for errors, whose tail is a power law."""

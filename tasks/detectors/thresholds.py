@@ -11,7 +11,7 @@ from typing import Literal, get_args
 
 import numpy as np
 import polars as pl
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from expectations.errors import UsageError
 from tasks.arrays import Floats
@@ -31,10 +31,8 @@ KEPT_SHARE, MOST_KEPT = 0.05, 5_000
 rates from. A guess: nobody asks for more than one alert in twenty normals."""
 
 
-class Thresholds(BaseModel):
+class Thresholds(BaseModel, frozen=True):
     """Scores above which a connection is flagged, in decades of surprise."""
-
-    model_config = ConfigDict(frozen=True)
 
     default: float
     """The threshold with the best expected F1, attacks of new kinds included."""

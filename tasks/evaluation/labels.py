@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from expectations.contract import Contract
 from storage.text import printable
@@ -129,10 +129,8 @@ def find_unclear(
     )
 
 
-class LabelledCounts(BaseModel):
+class LabelledCounts(BaseModel, frozen=True):
     """What became of rows that came with a label. Labels are read after the scores are made."""
-
-    model_config = ConfigDict(frozen=True)
 
     normal: int = 0
     attack: int = 0

@@ -11,7 +11,7 @@ The counts of a million flags take 2 MB and 2 ms, and may be of no rows; those o
 
 import numpy as np
 import polars as pl
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from tasks.arrays import Floats, Mask
 from tasks.detectors.base import probability
@@ -27,10 +27,8 @@ ALERT_BASE = 10_000
 """Number of connections among which alerts are counted: few sites think in rates."""
 
 
-class FlagMetrics(BaseModel):
+class FlagMetrics(BaseModel, frozen=True):
     """The metrics of one operating point. One that would divide by no rows is None."""
-
-    model_config = ConfigDict(frozen=True)
 
     threshold: float
     """Of ``anomaly_score``; for ``p50``, of the classifier's log-odds."""
@@ -47,10 +45,8 @@ class FlagMetrics(BaseModel):
     """Flagged connections among 10,000 like these."""
 
 
-class CalibrationBin(BaseModel):
+class CalibrationBin(BaseModel, frozen=True):
     """The rows whose probability of an attack lies in one range."""
-
-    model_config = ConfigDict(frozen=True)
 
     lowest: float
     highest: float
@@ -60,10 +56,8 @@ class CalibrationBin(BaseModel):
     """Share of the rows that are attacks; equal to the mean probability if that is calibrated."""
 
 
-class ProbabilityCalibration(BaseModel):
+class ProbabilityCalibration(BaseModel, frozen=True):
     """How far the classifier's probabilities are from the observed shares of attacks."""
-
-    model_config = ConfigDict(frozen=True)
 
     brier: float
     """Mean squared difference of probability and outcome; 0 is perfect (Brier 1950)."""

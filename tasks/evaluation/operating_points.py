@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from math import sqrt
 from statistics import median
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from tasks.detectors.model_card import ModelCard
 from tasks.evaluation.labels import LabelledCounts
@@ -35,10 +35,8 @@ MOST = 0.5
 """Highest rate that a budget is turned into: beyond it, it is no limit at all."""
 
 
-class ThresholdChoice(BaseModel):
+class ThresholdChoice(BaseModel, frozen=True):
     """The threshold of a night, and what it was chosen for."""
-
-    model_config = ConfigDict(frozen=True)
 
     threshold: float
     """Of ``anomaly_score``; a connection above is flagged."""

@@ -1,12 +1,11 @@
-"""From typed connections to the two matrices the models read, and back to natural units.
+"""The encoder: it turns typed connections into the two matrices that models read, and back.
 
-Belongs here: what is learned from training rows to encode others (centres, scales, category names)
-and its JSON form. Does not belong here: choosing among the encoded columns (see ``selection``) or
-any model.
+Belongs here: the parameters learned from training rows (centres, scales, category values) and their
+JSON form. Does not belong here: the choice among encoded columns (``selection``), or any model.
 
-Trees read ordinal codes and quantities as they are; the neural model reads ``log1p`` values,
-standardised and clipped, beside one-hot categories. Everything is computed element by element, so
-a row's encoding does not depend on the rows beside it, bit for bit.
+Trees read ordinal codes, and quantities as they are. Neural models read ``log1p`` values,
+standardised and clipped, and one-hot categories. Each element is computed by itself, so that a
+row's encoding does not depend on other rows, bit for bit.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +16,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from expectations.contract import Column
 from expectations.errors import InputRejectedError
@@ -26,51 +25,47 @@ from tasks.arrays import Floats, Mask, Matrix
 Value: TypeAlias = float | str
 
 CLIP = 5.0
-"""Largest distance from the centre, in scales, that the neural model sees. Without it one transfer
-of 380 MB outweighs every other row. Measured by cross-validation within the training file
+"""Largest distance from the centre, in scales, that neural models read. Without a limit one
+transfer of 380 MB outweighs every other row. Measured by cross-validation within the training file
 (``benchmarks.choices``), as ROC AUC of the autoencoder alone: .986 to .988 with 5 and with 10, .985
 to .987 without."""
 
 UNSEEN_CODE = -1.0
-"""Ordinal code of a category that training never met, and of a missing one."""
+"""Ordinal code of a category that is not in the training rows, and of a missing one."""
 
 UNSEEN = "(unseen)"
-"""How the place for unseen categories is called in column names and explanations."""
+"""Name of unseen categories in column names and explanations."""
 
 THOUSANDS_FROM = 1_000
-"""From here on a rendered quantity is rounded to a whole number: more digits help nobody."""
+"""From this size on, a rendered quantity is rounded to a whole number."""
 
 
-class Quantity(BaseModel):
-    """What was learned of one numeric feature, in ``sign(x) * log1p(|x|)`` units."""
-
-    model_config = ConfigDict(frozen=True)
+class Quantity(BaseModel, frozen=True):
+    """The parameters of one numeric feature, in ``sign(x) * log1p(|x|)`` units."""
 
     name: str
     center: float
     """Mean over the normal training rows."""
     scale: float
     """Standard deviation over the normal training rows; 1 where the column is constant there, so
-    that a first departure from the constant still shows."""
+    that a departure from the constant still counts."""
     minimum: float
-    """Smallest training value, natural units: reconstructions are not shown below it."""
+    """Smallest training value, natural units: the lower limit of shown reconstructions."""
     maximum: float
-    """Largest training value, natural units."""
+    """Largest training value, natural units: their upper limit."""
 
 
-class Category(BaseModel):
-    """What was learned of one categorical feature."""
-
-    model_config = ConfigDict(frozen=True)
+class Category(BaseModel, frozen=True):
+    """The parameters of one categorical feature."""
 
     name: str
     values: tuple[str, ...]
-    """The names met in training, sorted; a value's position is its ordinal code."""
+    """The categories in the training rows, sorted; a value's position is its ordinal code."""
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """The rows of one frame, as the models read them; one row per connection."""
+    """The encoded rows of one frame; one row per connection."""
 
     ordinal: Matrix
     """(n_rows, n_features), declared order: quantities as they are, categories as codes."""
@@ -82,10 +77,8 @@ class Encoded:
         return Encoded(self.ordinal[keep], self.neural[keep])
 
 
-class Encoder(BaseModel):
-    """Encodes connections the way the training rows taught it."""
-
-    model_config = ConfigDict(frozen=True)
+class Encoder(BaseModel, frozen=True):
+    """Encodes connections by parameters learned from training rows."""
 
     features: tuple[str, ...]
     """Every feature, in declared order."""
@@ -94,18 +87,15 @@ class Encoder(BaseModel):
 
     @classmethod
     def fit(cls, frame: pl.DataFrame, columns: Sequence[Column], is_normal: Mask) -> "Encoder":
-        """Learn centres, scales and category names from training rows.
+        """Learn centres, scales and categories from training rows.
 
-        Centres and scales come from the normal rows alone: they say what is usual, and the
-        autoencoder, which is trained on those rows, owes nothing to the attacks at hand.
+        Centres and scales come from the normal rows alone, which define normal traffic. So the
+        autoencoder, which is trained on those rows, does not depend on known attacks.
 
         Args:
             frame: one row per training connection, with every feature.
             columns: the contract's features, in declared order.
             is_normal: which rows are normal traffic; at least one.
-
-        Returns:
-            The fitted encoder.
         """
         numeric = [column.name for column in columns if not column.is_categorical]
         named = [column.name for column in columns if column.is_categorical]
@@ -146,14 +136,14 @@ class Encoder(BaseModel):
         return np.array([position[name] for name, _ in self.columns], dtype=np.intp)
 
     def encode(self, frame: pl.DataFrame) -> Encoded:
-        """Encode connections for both kinds of model.
+        """Return both matrices of connections.
 
         Args:
-            frame: one row per connection, with every feature; other columns are not looked at.
+            frame: one row per connection, with every feature; other columns are ignored.
 
         Returns:
-            Both matrices. A category never met in training has code -1 and its block's last
-            column set; a missing quantity is NaN for trees and the centre for the neural model.
+            A category that is not in the training rows has code -1, and 1 in its block's last
+            column. A missing quantity is NaN for trees and the centre for neural models.
 
         Raises:
             InputRejectedError: a feature is absent.
@@ -187,20 +177,20 @@ class Encoder(BaseModel):
         return Encoded(np.ascontiguousarray(ordinal, dtype=np.float32), neural)
 
     def deviations(self, frame: pl.DataFrame) -> Matrix:
-        """Return how far each quantity of some connections lies from what is usual.
+        """Return the distance of each quantity from its centre among normal connections.
 
         Args:
             frame: one row per connection, with every feature.
 
         Returns:
-            (n_rows, n_quantities), in scales of the normal training rows, clipped as the neural
-            model reads them; 0 where the value is missing.
+            (n_rows, n_quantities), in scales of the normal training rows, clipped as in the
+            neural matrix; 0 where the value is missing.
         """
         scaled = frame.select(_standardise(quantity) for quantity in self.quantities)
         return scaled.to_numpy(order="c")
 
-    def unseen(self, frame: pl.DataFrame) -> dict[str, pl.DataFrame]:
-        """Count the categories of a frame that training never met.
+    def count_unseen(self, frame: pl.DataFrame) -> dict[str, pl.DataFrame]:
+        """Count the categories of a frame that are not in the training rows.
 
         Args:
             frame: one row per connection, with every feature.
@@ -217,14 +207,14 @@ class Encoder(BaseModel):
         }
 
     def decode(self, neural: Matrix) -> Floats:
-        """Bring neural rows, such as reconstructions, back to natural units.
+        """Return neural rows, such as reconstructions, in natural units.
 
         Args:
             neural: (n_rows, width).
 
         Returns:
-            (n_rows, n_features) in the form of ``Encoded.ordinal``: quantities within the range
-            met in training, categories as the code with the largest value in their block.
+            (n_rows, n_features) in the form of ``Encoded.ordinal``: quantities within the range of
+            the training rows, categories as the code with the largest value in their block.
         """
         position = {name: index for index, name in enumerate(self.features)}
         decoded = np.empty((len(neural), len(self.features)))
@@ -242,7 +232,7 @@ class Encoder(BaseModel):
         return decoded
 
     def find_typical(self, normal: pl.DataFrame) -> dict[str, Value]:
-        """Return the median of each quantity and the commonest name of each category.
+        """Return the median of each quantity and the commonest value of each category.
 
         Args:
             normal: normal training rows, at least one, with every feature.
@@ -261,7 +251,7 @@ class Encoder(BaseModel):
         return typical
 
     def make_frame(self, values: Mapping[str, Value]) -> pl.DataFrame:
-        """Make one row of a value for each feature."""
+        """Return a frame of one row from a value for each feature."""
         return pl.DataFrame(
             {name: [values[name]] for name in self.features},
             schema={
@@ -270,7 +260,7 @@ class Encoder(BaseModel):
         )
 
     def name_values(self, ordinal: Sequence[float]) -> dict[str, Value]:
-        """Name the categories of one row in the form of ``Encoded.ordinal``."""
+        """Return one row in the form of ``Encoded.ordinal`` with the names of its categories."""
         return {
             name: value
             if name not in self._names
@@ -279,7 +269,7 @@ class Encoder(BaseModel):
         }
 
     def render(self, feature: str, value: float) -> str:
-        """Write a decoded value for people: a category's name, or a short number."""
+        """Return a decoded value as text: a category's name, or a short number."""
         names = self._names.get(feature)
         if names is None:
             return render_value(value)
@@ -291,9 +281,10 @@ class Encoder(BaseModel):
 
 
 def render_value(value: Value | None) -> str:
-    """Write an observed or expected value for people.
+    """Return an observed or expected value as text.
 
-    Whole numbers in full with thousands separated, other numbers with three significant digits.
+    Whole numbers are written in full with thousands separators, others with three significant
+    digits.
     """
     if value is None:
         return "(missing)"
@@ -315,8 +306,8 @@ def _learn_quantity(every: pl.Series, normal: pl.Series) -> Quantity:
     return Quantity(
         name=every.name,
         center=float(logs.mean() or 0.0),  # type: ignore[arg-type]  # a Float64 series
-        # A rounding residue of a constant column is not a scale: 1e-9 in log units is below any
-        # difference between two float32 values of the data.
+        # A constant column has a rounding residue, which is no scale: 1e-9 in log units is below
+        # any difference between two float32 values of the data.
         scale=scale if scale > 1e-9 else 1.0,  # noqa: PLR2004  # explained above
         minimum=0.0 if low is None else float(low),  # type: ignore[arg-type]  # a Float64 series
         maximum=0.0 if high is None else float(high),  # type: ignore[arg-type]  # likewise
@@ -324,7 +315,7 @@ def _learn_quantity(every: pl.Series, normal: pl.Series) -> Quantity:
 
 
 def _log(name: str) -> pl.Expr:
-    """Compress a quantity on both sides of zero; counts and sizes simply become ``log1p``."""
+    """Compress a quantity on both sides of zero; counts and sizes become ``log1p``."""
     value = pl.col(name).cast(pl.Float64)
     return value.sign() * value.abs().log1p()
 
@@ -335,6 +326,6 @@ def _standardise(quantity: Quantity) -> pl.Expr:
 
 
 def _code(category: Category) -> pl.Expr:
-    """Position of each value among the known ones; null where it is not among them."""
+    """Return the position of each value among the categories; null where it is not one of them."""
     known = pl.col(category.name).cast(pl.Enum(list(category.values)), strict=False)
     return known.to_physical().cast(pl.Int64)

@@ -1,7 +1,7 @@
-"""Which rows a model was fitted on, as one number a row: to tell copies of them in another file.
+"""The keys of the rows a model was fitted on, one number a row, to find copies in another file.
 
-Belongs here: the number of a row, and keeping and asking them. Does not belong here: what is done
-with rows that are known.
+Belongs here: the key of a row, and storing and matching keys. Does not belong here: what becomes of
+rows that match.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,8 @@ import polars as pl
 ROW_KEYS_FILE = "row_keys.parquet"
 
 KEY_BYTES = 8
-"""Of a key: that any of a million rows has the key of another of a million has a chance of 5e-8."""
+"""Bytes of a key. The chance that any of a million rows has the key of another row of a million is
+5e-8."""
 
 SEPARATOR = "\x1f"
 ABSENT = "\x00"
@@ -26,33 +27,33 @@ class RowKeys:
     """The keys of some connections."""
 
     features: tuple[str, ...]
-    """What a key is made of, in order."""
+    """The features that a key is made of, in order."""
     keys: npt.NDArray[np.uint64]
-    """Sorted, each once."""
+    """(n_keys,), sorted, each once."""
 
     @classmethod
     def of(cls, features: pl.DataFrame) -> "RowKeys":
-        """Keep the keys of connections, of which a frame has the features alone."""
+        """Return the keys of connections, from a frame of their features alone."""
         return cls(tuple(features.columns), np.unique(hash_rows(features)))
 
-    def contain(self, frame: pl.DataFrame) -> pl.Series:
-        """Tell which connections have the features of one that is kept, Boolean (n_rows,).
+    def match(self, frame: pl.DataFrame) -> pl.Series:
+        """Return which connections have a stored key, Boolean (n_rows,).
 
         Args:
             frame: one row per connection, with every feature.
         """
-        asked = hash_rows(frame.select(self.features))
-        return pl.Series("is_seen", np.isin(asked, self.keys))
+        found = hash_rows(frame.select(self.features))
+        return pl.Series("is_seen", np.isin(found, self.keys))
 
     def save(self, folder: Path) -> None:
-        """Write them beside a model."""
+        """Write the keys into a model folder."""
         pl.DataFrame({SEPARATOR.join(self.features): self.keys}).write_parquet(
             folder / ROW_KEYS_FILE
         )
 
 
 def read_row_keys(folder: Path) -> RowKeys | None:
-    """Read the keys that are kept with a model; None where none are, as by earlier versions."""
+    """Read the keys stored with a model; None where an earlier version stored none."""
     path = folder / ROW_KEYS_FILE
     if not path.exists():
         return None
@@ -61,7 +62,7 @@ def read_row_keys(folder: Path) -> RowKeys | None:
 
 
 def hash_rows(features: pl.DataFrame) -> npt.NDArray[np.uint64]:
-    """Return a number for each row, (n_rows,), the same for equal features on every machine."""
+    """Return the key of each row, (n_rows,), the same for equal features on every machine."""
     text = features.select(
         pl.concat_str(
             [_text(name, kind).fill_null(ABSENT) for name, kind in features.schema.items()],

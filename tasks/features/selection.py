@@ -1,70 +1,67 @@
-"""What a detector reads of the encoded columns, when it does not read all of them as they are.
+"""Selections: the columns that a detector reads where it does not read all encoded columns.
 
-Belongs here: the choices that have a name, and their stored form. Does not belong here: the
-encoding itself, or the detector that reads the result.
+Belongs here: the selections that have a name, and their stored form. Does not belong here: the
+encoding, or the detector that reads the result.
 
-Some choices keep columns (``forest``, ``rfe``, ``uncorrelated``), others make new ones of all
-(``pca``, ``autoencoder``). Either way a row's inputs depend on that row alone.
+``forest``, ``rfe`` and ``uncorrelated`` keep some columns; ``pca`` and ``autoencoder`` project all
+columns on new ones. In both cases a row's inputs depend on that row alone.
 """
 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from expectations.errors import UsageError
-from tasks.arrays import Floats, Mask, Matrix
+from tasks.arrays import Floats, Mask, Matrix, Positions
 from tasks.features.names import SelectionName
 from tasks.networks.graphs import DenseGraph, join_layers
 
 SIZES: dict[str, int] = {"forest": 50, "rfe": 50, "pca": 50, "autoencoder": 25}
-"""How many columns each gives unless told otherwise: as many as for the method's figures. The
-others give as many as there are."""
+"""Default number of columns of a selection: as in the figures of its method. The other selections
+have no fixed number."""
 
 FOREST_TREES = 100
-"""Trees of the ranking forest: scikit-learn's default, and what the method's figures used."""
+"""Trees of the ranking forest: scikit-learn's default, and as in the figures of the method."""
 
 RFE_STEP = 0.1
-"""Share of all columns that each round of elimination removes. A guess: a dozen forests, where one
-column at a time would take as many as there are columns."""
+"""Share of all columns that each round of elimination removes. A guess: that takes a dozen forests;
+to remove one column at a time would take a forest for each column."""
 
 MAX_CORRELATION = 0.95
-"""Columns whose correlation with an earlier one is stronger are removed, whatever its sign. A
-guess: such a pair tells a tree nothing twice."""
+"""Largest correlation, of either sign, of two kept columns. A guess: the second column of a
+stronger pair tells a tree nothing new."""
 
 CODE_LAYERS = (100, 50)
-"""Widths of the encoder before the codes, as for the method's figures."""
+"""Widths of the encoder before the codes, as in the figures of the method."""
 
 CODE_EPOCHS, CODE_BATCH_ROWS, CODE_STEPS = 100, 1_024, 2_500
-"""Training of the codes: as for the method's figures, and no more steps than these on large files,
-a guess."""
-
-Positions: TypeAlias = npt.NDArray[np.intp]
+"""Training of the codes: as in the figures of the method. The limit of steps, for large files, is a
+guess."""
 
 
 class Selection(Protocol):
-    """What a detector reads of encoded rows."""
+    """Makes a detector's inputs of encoded rows."""
 
     @property
     def method(self) -> SelectionName:
-        """Its name."""
+        """Its name, such as ``pca``."""
         ...
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What its columns are called, in order."""
+        """The names of its columns, in order."""
         ...
 
     def transform(self, inputs: Matrix) -> Matrix:
-        """Make its columns of encoded rows, (n_rows, width) to (n_rows, n_selected)."""
+        """Return its columns of encoded rows, (n_rows, width) to (n_rows, n_selected)."""
         ...
 
     def save(self, folder: Path, stem: str) -> None:
-        """Write ``<stem>.json``, and ``<stem>.onnx`` where new columns are made."""
+        """Write ``<stem>.json``, and ``<stem>.onnx`` for a projection."""
         ...
 
 
@@ -74,18 +71,18 @@ class ColumnSubset:
 
     method: SelectionName
     positions: Positions
-    """(n_selected,), of each among the encoded columns."""
+    """(n_selected,), the position of each among the encoded columns."""
     names: tuple[str, ...]
-    """Such as ``src_bytes`` or ``service=http``, the most important first where that was asked."""
+    """Such as ``src_bytes`` or ``service=http``; the most important first for ``forest``."""
     importances: tuple[float, ...] = ()
     """Mean decrease in impurity of each; all columns of the encoding would sum to 1."""
 
     def transform(self, inputs: Matrix) -> Matrix:
-        """Take the columns."""
+        """Return the columns."""
         return np.ascontiguousarray(inputs[:, self.positions])
 
     def save(self, folder: Path, stem: str) -> None:
-        """Write the choice as JSON."""
+        """Write the columns as JSON."""
         state = {
             "method": self.method,
             "positions": self.positions.tolist(),
@@ -97,12 +94,12 @@ class ColumnSubset:
 
 @dataclass(frozen=True)
 class ColumnProjection:
-    """New columns, made of all encoded ones by a graph."""
+    """New columns, which a graph makes of all encoded ones."""
 
     method: SelectionName
     graph: DenseGraph
     shares: tuple[float, ...] = ()
-    """Of principal components: the share of the variance that each explains."""
+    """The share of the variance that each principal component explains."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -142,22 +139,24 @@ def fit_selection(
     size: int | None = None,
     threads: int = 1,
 ) -> Selection:
-    """Choose what a detector reads.
+    """Fit a selection on training rows.
 
     Args:
         method: any but ``none``.
         inputs: (n_rows, width), of training rows only.
         is_attack: (n_rows,), both values present; only ``forest`` and ``rfe`` look at it.
-        names: (width,), what the columns are called.
+        names: (width,), of the columns.
         seed: of forests and networks.
-        size: how many columns to give, all where there are fewer; see ``SIZES``.
+        size: number of columns, at most ``width``; see ``SIZES``.
         threads: used to fit; does not change the result.
 
     Raises:
-        UsageError: a size where the method has none of its own.
+        UsageError: the method finds its size by itself.
     """
     if size is not None and method not in SIZES:
-        message = f"Cannot select {size} columns by {method!r}: it finds out how many to keep"
+        message = (
+            f"Cannot select {size} columns by {method!r}: it finds its number of columns itself"
+        )
         raise UsageError(message)
     count = min(size or SIZES.get(method, 0), inputs.shape[1])
     if method == "pca":
@@ -192,10 +191,8 @@ def _grow(inputs: Matrix, is_attack: Mask, seed: int, threads: int) -> Floats:
     return importances
 
 
-def _eliminate(
-    inputs: Matrix, is_attack: Mask, count: int, seed: int, threads: int
-) -> npt.NDArray[np.intp]:
-    """Remove the least important columns round by round; return those left, in their order.
+def _eliminate(inputs: Matrix, is_attack: Mask, count: int, seed: int, threads: int) -> Positions:
+    """Return the columns left when the least important are removed round by round, in order.
 
     Source: Guyon et al. 2002, section 4, with a random forest's importances as the ranking.
     """
@@ -207,14 +204,14 @@ def _eliminate(
     return np.flatnonzero(chosen.support_)
 
 
-def _drop_correlated(inputs: Matrix) -> npt.NDArray[np.intp]:
-    """Keep the columns that vary and that no earlier one kept is strongly correlated with."""
+def _drop_correlated(inputs: Matrix) -> Positions:
+    """Return the columns that vary and do not strongly correlate with an earlier kept one."""
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     values = inputs.astype(np.float64)
     spread = values.std(axis=0)
     scaled = (values - values.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
-    with threadpool_limits(1):  # sums over threads would differ from run to run
+    with threadpool_limits(1):  # sums over several threads differ from run to run
         correlation = np.abs(scaled.T @ scaled) / len(values)
     kept: list[int] = []
     for column in np.flatnonzero(spread > 0):
@@ -241,8 +238,8 @@ def _fit_components(inputs: Matrix, count: int) -> ColumnProjection:
 def _fit_codes(inputs: Matrix, count: int, seed: int, threads: int) -> ColumnProjection:
     """Train an autoencoder on all rows, attacks among them, and keep its encoder.
 
-    Batch normalisation after each hidden layer, mean squared error, Adam. The output is linear:
-    the encoding is not confined to [0, 1].
+    Batch normalisation after each hidden layer, mean squared error, Adam. The output is linear,
+    because encoded values are not limited to [0, 1].
     """
     from tasks.networks.training import fold_network, import_keras
 

@@ -162,7 +162,7 @@ def read_test_rows(
         if keys is None:
             without_keys.append(folder.name)
         else:
-            seen |= keys.contain(every).to_numpy()
+            seen |= keys.match(every).to_numpy()
     rows = every.filter(pl.Series(~seen))
     families = contract.families or {}
     return LabelledTestRows(

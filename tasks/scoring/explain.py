@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from expectations.contract import Contract
 from expectations.registry import get_contract
@@ -48,10 +48,8 @@ Where those are all 0, a 1 is .69 from them (see ``Quantity.scale``), and is to 
 402 are 415."""
 
 
-class ExplainOptions(BaseModel):
+class ExplainOptions(BaseModel, frozen=True, extra="forbid"):
     """How many connections are explained, and how far."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     top_k: int = Field(default=500, ge=0)
     """Most connections that are explained; see ``choose_rows``. The trees' attributions cost about
@@ -62,10 +60,8 @@ class ExplainOptions(BaseModel):
     """Used by the detectors; does not change a reason."""
 
 
-class ExplainSummary(BaseModel):
+class ExplainSummary(BaseModel, frozen=True):
     """What explaining a batch came to."""
-
-    model_config = ConfigDict(frozen=True)
 
     rows_flagged: int
     rows_explained: int

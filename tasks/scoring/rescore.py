@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from tasks.detectors.model import load_model
 from tasks.detectors.thresholds import flag
@@ -26,10 +26,8 @@ ReadStored = Callable[[int, int], pl.DataFrame]
 """Gives the stored predictions between two row numbers, both included."""
 
 
-class ScoreChange(BaseModel):
+class ScoreChange(BaseModel, frozen=True):
     """A row whose scores are not what they were."""
-
-    model_config = ConfigDict(frozen=True)
 
     row_number: int
     column: str
@@ -39,10 +37,8 @@ class ScoreChange(BaseModel):
     """None where the row is not among those accepted."""
 
 
-class Rescored(BaseModel):
+class Rescored(BaseModel, frozen=True):
     """What scoring a batch again came to."""
-
-    model_config = ConfigDict(frozen=True)
 
     rows: int
     """Accepted rows that were scored again."""

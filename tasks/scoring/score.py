@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from expectations.registry import get_contract
 from storage.bulk import SLICE_ROWS
@@ -31,10 +31,8 @@ HELD = 10_000
 """Unseen categories whose counts are held. A guess: memory stays bounded when each row has one."""
 
 
-class ScoreOptions(BaseModel):
+class ScoreOptions(BaseModel, frozen=True, extra="forbid"):
     """How a batch is scored."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     operating_point: OperatingPointName = "default"
     """Whose threshold decides ``is_flagged``."""
@@ -47,10 +45,8 @@ class ScoreOptions(BaseModel):
     """Used by the detectors; does not change a score."""
 
 
-class UnseenValues(BaseModel):
+class UnseenValues(BaseModel, frozen=True):
     """Categories of one feature that training never met; they are scored all the same."""
-
-    model_config = ConfigDict(frozen=True)
 
     feature: str
     rows: int
@@ -58,10 +54,8 @@ class UnseenValues(BaseModel):
     """The most frequent ones, at most ``EXAMPLES``."""
 
 
-class ScoreSummary(BaseModel):
+class ScoreSummary(BaseModel, frozen=True):
     """What scoring a batch came to."""
-
-    model_config = ConfigDict(frozen=True)
 
     parts: tuple[str, ...]
     """A file of scores for each accepted part, in order, relative to the batch's folder. Grain:
@@ -151,7 +145,7 @@ def score_batch(
         frame = pl.read_parquet(
             folder / part.path, columns=[name for name in wanted if name in present]
         )
-        for name, counts in model.encoder.unseen(frame).items():
+        for name, counts in model.encoder.count_unseen(frame).items():
             unseen[name].add(counts)
         scores = model.score(frame)
         scores = scores.with_columns(flag(scores, options.operating_point, threshold))

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from storage.scorings import LabelledRows, ScoringResult
 from storage.shadows import ScoringComparison, ShadowResult
@@ -22,10 +22,8 @@ RANKED_ROWS = 100_000
 and the standard error of a correlation of so many is below .004."""
 
 
-class ShadowSummary(BaseModel):
+class ShadowSummary(BaseModel, frozen=True):
     """What a shadow made of a batch, beside the live scoring."""
-
-    model_config = ConfigDict(frozen=True)
 
     model_version: str
     scored: ScoreSummary

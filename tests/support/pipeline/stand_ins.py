@@ -113,7 +113,7 @@ class PlainEncoder:
         numbers = [column.name for column in NSL_KDD.features if not column.is_categorical]
         return frame.select(pl.col(numbers).cast(pl.Float64)).to_numpy()
 
-    def unseen(self, frame: pl.DataFrame) -> Mapping[str, pl.DataFrame]:  # noqa: ARG002
+    def count_unseen(self, frame: pl.DataFrame) -> Mapping[str, pl.DataFrame]:  # noqa: ARG002
         """Have seen every category."""
         return {}
 

@@ -23,9 +23,9 @@ def test_a_row_is_found_by_its_features_alone(tmp_path: Path) -> None:
     keys = read_row_keys(tmp_path)
     assert keys is not None
     asked = FRAME.reverse().with_columns(a=pl.Series([None, 2, 1]), other=pl.lit("z"))
-    assert keys.contain(asked).to_list() == [True, True, True]
-    assert keys.contain(FRAME.with_columns(c=pl.col("c") + 1e-12)).to_list() == [False] * 3
-    assert keys.contain(FRAME.with_columns(b=pl.lit("y"))).to_list() == [False, True, False]
+    assert keys.match(asked).to_list() == [True, True, True]
+    assert keys.match(FRAME.with_columns(c=pl.col("c") + 1e-12)).to_list() == [False] * 3
+    assert keys.match(FRAME.with_columns(b=pl.lit("y"))).to_list() == [False, True, False]
     assert read_row_keys(tmp_path / "none") is None
 
 
@@ -43,6 +43,6 @@ def test_values_do_not_run_into_each_other() -> None:
 def test_every_training_row_is_known(make_connections: Callable[..., pl.DataFrame]) -> None:
     features = make_connections(500, seed=3).drop("row_number", "line_number", "class", "attack")
     keys = RowKeys.of(features)
-    assert keys.contain(features).all()
-    assert not keys.contain(make_connections(500, seed=4)).any()
+    assert keys.match(features).all()
+    assert not keys.match(make_connections(500, seed=4)).any()
     assert len(keys.keys) == len(np.unique(hash_rows(features)))

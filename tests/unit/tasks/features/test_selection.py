@@ -130,7 +130,7 @@ def test_of_columns_that_say_the_same_the_first_is_kept() -> None:
 
 def test_a_size_is_refused_where_the_method_finds_its_own(neural: Matrix) -> None:
     is_attack = np.arange(len(neural)) % 2 == 0
-    with pytest.raises(UsageError, match="it finds out how many to keep"):
+    with pytest.raises(UsageError, match="it finds its number of columns itself"):
         fit_selection("uncorrelated", neural, is_attack, ["x"] * neural.shape[1], 0, size=3)
 
 
