@@ -1,7 +1,7 @@
-"""Rows laid out for the eye, in two and three dimensions.
+"""A t-SNE embedding of some rows, in two and three dimensions.
 
-Belongs here: the layout of a sample. Does not belong here: drawing it, or any judgement: distances
-in such a picture mean little.
+Belongs here: the embedding of a sample. Does not belong here: drawing it (``figures``), or any
+conclusion: distances in such a picture mean little.
 """
 
 import numpy as np
@@ -11,11 +11,11 @@ from tasks.arrays import Mask, Matrix
 from tasks.study.split import SEED
 
 SAMPLE_ROWS = 2_000
-"""Rows laid out: so many take some ten seconds for each picture."""
+"""Rows of the sample; each embedding of so many takes about ten seconds."""
 
 
 class Embedding(BaseModel):
-    """Some rows of the training part."""
+    """Some rows of the training part, in two (``flat``) and three (``deep``) dimensions."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -25,7 +25,7 @@ class Embedding(BaseModel):
 
 
 def embed(inputs: Matrix, is_attack: Mask) -> Embedding:
-    """Lay a sample out so that near rows stay near.
+    """Embed a sample so that near rows stay near.
 
     Args:
         inputs: (n_rows, width), scaled alike.

@@ -1,8 +1,8 @@
-"""The data at a glance: what a file holds, before anything is fitted to it.
+"""An overview of a labelled file, before any model is fitted to it.
 
-Belongs here: columns, types, nulls, distinct values, ranges, duplicates, and what the plots of them
-need. Does not belong here: any judgement; outliers and zeros are shown and kept, as both works
-argue: a huge transfer or a count of nothing may be the attack.
+Belongs here: columns, types, nulls, distinct values, ranges, duplicates, and the values that the
+figures of them need. Does not belong here: removing rows. Outliers and zeros are kept, as in both
+works: a huge transfer or a count of zero may be the attack.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,10 +15,10 @@ from expectations.contract import Contract
 from tasks.arrays import Mask
 
 MOST_OUTLIERS = 40
-"""Drawn of each side of a box. A guess: more are one blot."""
+"""Outliers drawn on each side of a box. A guess: more would merge."""
 
 WHISKER = 1.5
-"""Interquartile ranges that a whisker reaches at most, by Tukey 1977."""
+"""Longest whisker, in interquartile ranges (Tukey 1977)."""
 
 
 class ColumnOverview(BaseModel):
@@ -31,15 +31,15 @@ class ColumnOverview(BaseModel):
     nulls: int
     distinct: int
     zeros: int | None
-    """None of text."""
+    """None for text."""
     minimum: float | None
     maximum: float | None
     commonest: str | None
-    """Of text."""
+    """Most frequent value of a text column; None for numbers."""
 
 
 class Box(BaseModel):
-    """How a quantity is spread, in one class; on the scale ``sign(x) * log10(1 + |x|)``."""
+    """The distribution of a quantity in one class, on the scale ``sign(x) * log10(1 + |x|)``."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -51,22 +51,22 @@ class Box(BaseModel):
     outliers: int
     """Rows beyond the whiskers."""
     drawn: tuple[float, ...]
-    """Some of them."""
+    """Values of some of them."""
 
 
 class Correlations(BaseModel):
-    """How quantities go together, over all rows."""
+    """Correlations of quantities, over all rows."""
 
     model_config = ConfigDict(frozen=True)
 
     names: tuple[str, ...]
-    """Those that vary."""
+    """The quantities that vary."""
     coefficients: tuple[tuple[float, ...], ...]
-    """Pearson's, rounded to two digits."""
+    """Pearson's, rounded to two decimals."""
 
 
 class DataOverview(BaseModel):
-    """A file."""
+    """A labelled file."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -74,16 +74,16 @@ class DataOverview(BaseModel):
     classes: dict[str, int]
     columns: tuple[ColumnOverview, ...]
     duplicates: int
-    """Rows whose features another row before has as well."""
+    """Rows that have the features of an earlier row."""
     conflicts: int
-    """Rows whose features occur as normal and as anomaly."""
+    """Rows whose features occur both as normal and as anomaly."""
     boxes: dict[str, dict[str, Box]]
-    """Quantity, then class."""
+    """By quantity, then by class."""
     correlations: Correlations
     only_here: tuple[str, ...] = ()
-    """Columns that the other file has not."""
+    """Columns that the other file does not have."""
     only_there: tuple[str, ...] = ()
-    """Columns of the other file that this one has not."""
+    """Columns of the other file that this file does not have."""
     other_file: str | None = None
 
 
@@ -100,8 +100,8 @@ def describe_data(
         features: its rows, with every feature.
         is_attack: (n_rows,).
         contract: declares them.
-        columns: what the file has, labels among them.
-        other: name and columns of a file to compare with.
+        columns: of the file, labels included.
+        other: name and columns of a file to compare columns with.
     """
     quantities = [column.name for column in contract.features if not column.is_categorical]
     groups = features.with_columns(is_attack=pl.Series(is_attack)).group_by(contract.feature_names)
@@ -148,7 +148,7 @@ def _describe(column: pl.Series) -> ColumnOverview:
 
 
 def draw_box(values: np.ndarray) -> Box:
-    """Describe how values are spread, on a logarithmic scale on both sides of zero."""
+    """Compute the box of some values, on a logarithmic scale on both sides of zero."""
     known = values[~np.isnan(values.astype(np.float64))].astype(np.float64)
     known = known if len(known) else np.zeros(1)
     scaled = np.sort(np.sign(known) * np.log10(1 + np.abs(known)))
@@ -169,7 +169,7 @@ def draw_box(values: np.ndarray) -> Box:
 
 
 def _thin(values: np.ndarray) -> np.ndarray:
-    """Keep some of sorted values, both ends among them."""
+    """Keep at most ``MOST_OUTLIERS`` of sorted values, both ends among them."""
     if len(values) <= MOST_OUTLIERS:
         return values
     kept: np.ndarray = values[np.linspace(0, len(values) - 1, MOST_OUTLIERS).round().astype(int)]

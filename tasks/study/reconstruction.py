@@ -1,4 +1,4 @@
-"""The autoencoder of the second work: normal traffic rebuilt, and what cannot be is anomalous.
+"""The autoencoder of the second work: rows that it reconstructs badly are anomalous.
 
 Belongs here: both recipes, their errors, and two thresholds. Does not belong here: the network
 (``tasks.detectors.autoencoder_training``).
@@ -14,31 +14,31 @@ from tasks.detectors.autoencoder import Autoencoder
 from tasks.detectors.autoencoder_training import AutoencoderOptions, build_network, fit_autoencoder
 from tasks.evaluation.metrics import roc_auc
 from tasks.features.encoding import Encoder
-from tasks.study.comparison import ClassificationReport, report_flags
 from tasks.study.curves import Curve, trace_precision, trace_roc
+from tasks.study.results import ClassificationReport, report_flags
 from tasks.study.split import SEED, Split
 
 PERCENTILES = (95, 98)
-"""Of the errors of normal training rows: the thresholds of the second work."""
+"""The thresholds of the second work: percentiles of the errors of normal training rows."""
 
 BINS = 60
-"""Of a histogram. A guess."""
+"""Of the histogram of errors. A guess."""
 
 AS_DESCRIBED = AutoencoderOptions(
     recipe="as_described", epochs=50, batch_rows=256, learning_rate=1e-3, max_steps=5_000
 )
-"""The second work names layers, dropout, optimiser and loss; the rest is a guess, of its time's
-defaults. Of its scaling and its error it says no more than their names: quantities are standardised
-by the normal rows it is trained on, and the error is the mean absolute one, the reading that comes
-nearest to its ROC AUC of .99. By the mean squared error it is .965."""
+"""The second work names layers, dropout, optimiser and loss; the other options are a guess from the
+defaults of its time. It does not define its scaling and its error. Here quantities are standardised
+by the normal rows of the fit, and the error is the mean absolute error, which comes nearest to its
+ROC AUC of .99. The mean squared error gives .965."""
 
 DEFAULT = AutoencoderOptions(batch_rows=256, max_steps=5_000)
-"""What trains by default, at half its batch: on files of 25,192 rows that does slightly better
+"""The default of training with half its batch, which is slightly better on files of 25,192 rows
 (``benchmarks.choices``)."""
 
 
 class PercentileThreshold(BaseModel):
-    """What a threshold does."""
+    """A threshold at a percentile of the errors, and its report on the test part."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -48,7 +48,7 @@ class PercentileThreshold(BaseModel):
 
 
 class Histogram(BaseModel):
-    """How errors are spread, on a logarithmic axis."""
+    """A histogram of errors, on a logarithmic axis."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -59,15 +59,15 @@ class Histogram(BaseModel):
 
 
 class Reconstruction(BaseModel):
-    """One recipe."""
+    """An autoencoder of one recipe, and its errors."""
 
     model_config = ConfigDict(frozen=True)
 
     recipe: str
     inputs: str
-    """How rows were encoded for it."""
+    """How its rows were encoded, in words."""
     layers: tuple[tuple[str, str, int], ...]
-    """Of the network: name, output shape and parameters."""
+    """Name, output shape and parameters of each layer."""
     history: tuple[dict[str, float], ...]
     """For each epoch ``loss`` and ``held_out_loss``."""
     roc_auc: float | None
@@ -84,7 +84,7 @@ class Reconstruction(BaseModel):
 def evaluate_autoencoders(
     features: pl.DataFrame, contract: Contract, split: Split
 ) -> tuple[Reconstruction, ...]:
-    """Train both recipes on the normal rows of the training part and judge them on the test part.
+    """Train both recipes on normal rows of the training part; evaluate them on the test part.
 
     Args:
         features: the file's rows, with every feature.
@@ -92,24 +92,27 @@ def evaluate_autoencoders(
         split: which rows are of which part.
 
     Returns:
-        As described, on standardised and one-hot columns; then the default, on logarithms,
-        standardised and clipped, beside the same one-hot columns.
+        The recipe as described, on standardised and one-hot columns. Then the default recipe, on
+        standardised and clipped logarithms, and the same one-hot columns.
     """
     parts = features[split.train_rows], features[split.test_rows]
     encoder = Encoder.fit(parts[0], contract.features, ~split.train_is_attack)
-    sane = [encoder.encode(part).neural for part in parts]
+    encoded = [encoder.encode(part).neural for part in parts]
     normal = parts[0].filter(~split.train_is_attack)
-    plain = [_standardise(encoder, normal, part, sane[at]) for at, part in enumerate(parts)]
+    standardised = [
+        _standardise(encoder, normal, part, neural)
+        for part, neural in zip(parts, encoded, strict=True)
+    ]
     return (
-        _judge("as_described", "standardised, one-hot", plain, split, AS_DESCRIBED),
-        _judge("default", "log1p, standardised, clipped at 5, one-hot", sane, split, DEFAULT),
+        _evaluate("as_described", "standardised, one-hot", standardised, split, AS_DESCRIBED),
+        _evaluate("default", "log1p, standardised, clipped at 5, one-hot", encoded, split, DEFAULT),
     )
 
 
 def _standardise(
     encoder: Encoder, normal: pl.DataFrame, rows: pl.DataFrame, neural: Matrix
 ) -> Matrix:
-    """Standardise quantities as they are, by the normal rows, beside the one-hot columns."""
+    """Return quantities standardised by the normal rows, then the one-hot columns."""
     names = [quantity.name for quantity in encoder.quantities]
     known = normal.select(names).to_numpy().astype(np.float64)
     spread = known.std(axis=0)
@@ -118,7 +121,7 @@ def _standardise(
     return np.hstack([scaled.astype(np.float32), neural[:, len(names) :]])
 
 
-def _judge(
+def _evaluate(
     recipe: str,
     inputs: str,
     parts: list[Matrix],
@@ -143,7 +146,7 @@ def _judge(
         roc_auc=roc_auc(truth, errors),
         roc=trace_roc(truth, errors),
         precision_recall=trace_precision(truth, errors),
-        histogram=_count(truth, errors),
+        histogram=_make_histogram(truth, errors),
         thresholds=tuple(
             PercentileThreshold(
                 percentile=at, threshold=threshold, test=report_flags(truth, errors > threshold)
@@ -158,7 +161,7 @@ def _absolute_errors(fitted: Autoencoder, inputs: Matrix) -> Floats:
     return errors
 
 
-def _count(truth: Mask, errors: Floats) -> Histogram:
+def _make_histogram(truth: Mask, errors: Floats) -> Histogram:
     logs = np.log10(np.maximum(errors, 1e-12))
     edges = np.histogram_bin_edges(logs, BINS)
     return Histogram(

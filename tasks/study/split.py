@@ -1,11 +1,11 @@
-"""Labelled rows, encoded and split the way the first of the two works did it.
+"""Labelled rows, encoded and split as in the notebook of the first work.
 
 Belongs here: one-hot columns, the stratified split, min-max scaling. Does not belong here: the
-encoding that serves (``tasks.features.encoding``), which scales otherwise.
+encoding that serves (``tasks.features.encoding``), which scales differently.
 
-The notebook one-hot encodes the whole file, drops the first name of each category, splits it 80:20
-stratified by the label as text, and scales each column to the range of the training part. Figures
-are only comparable if all of that is so, down to the order of the classes.
+The notebook one-hot encodes the whole file, drops the first value of each category column, splits
+the rows 80:20 stratified by the label as text, and scales each column to the range of the training
+part. Metrics are comparable only if all of this is the same, even the order of the classes.
 """
 
 from collections.abc import Sequence
@@ -19,18 +19,18 @@ from expectations.contract import Column
 from tasks.arrays import Mask, Matrix
 
 TEST_SHARE = 0.2
-"""Of the rows, as in the notebook."""
+"""Share of the rows, as in the notebook."""
 
 SEED = 42
 """Of the notebook's own split."""
 
 FURTHER_SEEDS = (1, 2, 3, 4, 5)
-"""Of the splits on which what the first one suggests is judged: fixed before any was looked at."""
+"""Of the further splits; fixed before any result was known."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """A file's rows, in two parts."""
+    """A file's rows in two parts."""
 
     seed: int
     train: Matrix
@@ -43,27 +43,27 @@ class Split:
     """(n_train,), their positions in the file."""
     test_rows: npt.NDArray[np.intp]
     names: tuple[str, ...]
-    """(width,), of the columns: ``src_bytes``, ``service=http``."""
+    """(width,), of the columns, such as ``src_bytes`` and ``service=http``."""
 
 
 def encode_rows(
     features: pl.DataFrame, columns: Sequence[Column]
 ) -> tuple[npt.NDArray[np.float64], tuple[str, ...]]:
-    """Encode rows as the notebook did: quantities first, then one-hot columns.
+    """Encode rows as in the notebook: quantities first, then one-hot columns.
 
     Args:
         features: one row per connection, with every feature.
         columns: their declarations, in the file's order.
 
     Returns:
-        (n_rows, width), and the names of the columns.
+        The matrix, (n_rows, width), and the names of its columns.
     """
     quantities = [column.name for column in columns if not column.is_categorical]
     blocks = [features.select(quantities).to_numpy().astype(np.float64)]
     names = list(quantities)
     for name in sorted(column.name for column in columns if column.is_categorical):
         values = features[name].drop_nulls().unique().sort().to_list()[1:]
-        if not values:  # one value in every row tells nothing
+        if not values:  # a constant column
             continue
         cells = features[name].to_numpy()
         blocks.append(np.column_stack([cells == value for value in values]).astype(np.float64))
@@ -77,14 +77,14 @@ def split_rows(
     """Split encoded rows 80:20, stratified, and scale them.
 
     Args:
-        encoded: (n_rows, width), as ``encode_rows`` gives it.
+        encoded: (n_rows, width), from ``encode_rows``.
         names: (width,), of its columns.
         is_attack: (n_rows,), both values present.
         seed: of the shuffle.
     """
     from sklearn.model_selection import train_test_split
 
-    labels = np.where(is_attack, "anomaly", "normal")  # in this order, as the notebook had them
+    labels = np.where(is_attack, "anomaly", "normal")  # in this order, as in the notebook
     train, test = train_test_split(
         np.arange(len(labels)), test_size=TEST_SHARE, random_state=seed, stratify=labels
     )

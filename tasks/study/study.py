@@ -1,15 +1,12 @@
-"""The study as a whole: a labelled file in, a report out, to be printed, kept and drawn.
+"""The study as a whole: labelled rows in, a report out.
 
-Belongs here: the order of its parts, and what the report holds. Does not belong here: how any part
-works, or the page (``tasks.study.page``).
+Belongs here: the order of its parts, and what the report holds. Does not belong here: how a part
+works, or the page (``page``).
 """
 
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
-import polars as pl
 from pydantic import BaseModel, ConfigDict
 
 from expectations.contract import Contract
@@ -17,23 +14,25 @@ from expectations.errors import TrainingDataError
 from tasks.detectors.names import CLASSIFIER_NAMES, ClassifierName
 from tasks.features.names import SELECTIONS, SelectionName
 from tasks.features.selection import ColumnSubset, fit_selection
-from tasks.study.comparison import ClassifierComparison, compare_classifiers
+from tasks.study.comparison import compare_classifiers
 from tasks.study.embedding import Embedding, embed
 from tasks.study.overview import DataOverview, describe_data
 from tasks.study.reconstruction import Reconstruction, evaluate_autoencoders
+from tasks.study.results import ClassifierComparison
 from tasks.study.split import FURTHER_SEEDS, SEED, TEST_SHARE, encode_rows, split_rows
 from tasks.study.unsupervised import Agreement, evaluate_unsupervised
 from tasks.training.rows import TrainingRows
+from tasks.training.steps import StepTimer
 
 IMPORTANCES = 20
-"""Columns whose importance is shown. A guess: one screen."""
+"""Columns whose importance is reported. A guess: one screen."""
 
 MIN_CLASS_ROWS = 20
-"""Fewest rows of each class: a fifth of them are judged, and three folds of the rest stack."""
+"""Fewest rows of each class: a fifth of them are test rows, and stacking needs three folds."""
 
 
 class Importance(BaseModel):
-    """A column and how much a random forest makes of it."""
+    """A column and its importance to a random forest."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -42,7 +41,7 @@ class Importance(BaseModel):
 
 
 class StudyReport(BaseModel):
-    """All that a study found."""
+    """All results of a study."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -72,7 +71,7 @@ class StudySource(BaseModel):
     name: str
     content_sha256: str
     columns: tuple[str, ...]
-    """What it has, labels among them."""
+    """Of the file, labels included."""
     rows_quarantined: int
     advisories: tuple[str, ...]
     other: tuple[str, tuple[str, ...]] | None = None
@@ -89,28 +88,28 @@ def study_rows(
     selections: Sequence[SelectionName] = SELECTIONS,
     classifiers: Sequence[ClassifierName] = CLASSIFIER_NAMES,
 ) -> StudyReport:
-    """Repeat both works on labelled rows, and go beyond them.
+    """Repeat both works on labelled rows, with further classifiers and splits.
 
     Args:
         rows: the file's labelled rows.
         contract: declares their features.
-        source: what the report says of the file.
+        source: what the report says about the file.
         workshop: an empty folder.
         jobs: processes that fit at once.
-        progress: told what is done.
+        progress: told each step.
         selections: rows of the table.
         classifiers: columns of the table.
 
     Raises:
-        TrainingDataError: a class has too few rows to be split.
+        TrainingDataError: a class has too few rows.
     """
     require_both_classes(rows, source.name)
-    clock = _Clock(progress)
-    clock.begin("looking at the data")
-    glance = describe_data(rows.features, rows.is_attack, contract, source.columns, source.other)
+    steps = StepTimer(progress)
+    steps.begin("looking at the data")
+    overview = describe_data(rows.features, rows.is_attack, contract, source.columns, source.other)
     encoded, names = encode_rows(rows.features, contract.features)
     split = split_rows(encoded, names, rows.is_attack, SEED)
-    clock.begin("comparing selections and classifiers")
+    steps.begin("comparing selections and classifiers")
     comparison = compare_classifiers(
         lambda seed: split_rows(encoded, names, rows.is_attack, seed),
         workshop,
@@ -119,19 +118,19 @@ def study_rows(
         selections,
         classifiers,
     )
-    clock.begin("running the unsupervised three")
+    steps.begin("running the unsupervised three")
     unsupervised = evaluate_unsupervised(split)
-    clock.begin("training autoencoders")
+    steps.begin("training autoencoders")
     reconstructions = evaluate_autoencoders(rows.features, contract, split)
-    clock.begin("ranking columns")
+    steps.begin("ranking columns")
     ranked = fit_selection("forest", split.train, split.train_is_attack, names, SEED, IMPORTANCES)
-    clock.begin("laying out a sample by t-SNE")
+    steps.begin("laying out a sample by t-SNE")
     embedding = embed(split.train, split.train_is_attack)
     return StudyReport(
         file_name=source.name,
         content_sha256=source.content_sha256,
         contract=contract.name,
-        glance=glance,
+        glance=overview,
         comparison=comparison,
         unsupervised=unsupervised,
         reconstructions=reconstructions,
@@ -146,7 +145,7 @@ def study_rows(
         embedding=embedding,
         rows_quarantined=source.rows_quarantined,
         advisories=source.advisories,
-        seconds=clock.end(),
+        seconds={name: round(seconds, 2) for name, seconds in steps.end().items()},
     )
 
 
@@ -154,7 +153,7 @@ def require_both_classes(rows: TrainingRows, name: str) -> None:
     """Refuse rows that cannot be split.
 
     Raises:
-        TrainingDataError: a class has too few.
+        TrainingDataError: a class has too few rows.
     """
     attacks = int(rows.is_attack.sum())
     for kind, count in (("attack", attacks), ("normal", rows.count - attacks)):
@@ -164,30 +163,3 @@ def require_both_classes(rows: TrainingRows, name: str) -> None:
                 f"{count} of {rows.count}. Give a file with both."
             )
             raise TrainingDataError(message)
-
-
-def columns_of(parts: Sequence[Path]) -> tuple[str, ...]:
-    """List the columns of accepted parts but those that ingest adds."""
-    names = pl.read_parquet_schema(parts[0]).keys()
-    return tuple(name for name in names if name not in {"row_number", "line_number"})
-
-
-class _Clock:
-    """Tells what is begun, and how long each part took."""
-
-    def __init__(self, progress: Callable[[str], None]) -> None:
-        self._progress = progress
-        self._seconds: dict[str, float] = {}
-        self._current: tuple[str, float] | None = None
-
-    def begin(self, name: str) -> None:
-        self.end()
-        self._current = (name, time.perf_counter())
-        self._progress(name)
-
-    def end(self) -> dict[str, float]:
-        if self._current is not None:
-            name, began = self._current
-            self._seconds[name] = float(np.round(time.perf_counter() - began, 2))
-            self._current = None
-        return self._seconds

@@ -3,14 +3,18 @@
 Belongs here: isolation forest, local outlier factor and DBSCAN on all columns, and how well what
 they find agrees with the labels. Does not belong here: detectors that serve (``tasks.detectors``).
 
-The local outlier factor and DBSCAN label just the rows they are given: each part of the split is
-fitted by itself, and the labels of the test part say nothing about a next night.
+The local outlier factor and DBSCAN label only the rows they are given. Each part of the split is
+fitted separately, and the labels of the test part predict nothing about another night.
 """
 
+from collections.abc import Callable
+
 import numpy as np
+import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
 from expectations.errors import UsageError
+from tasks.arrays import Matrix
 from tasks.detectors.clustering import find_clusters, find_outliers
 from tasks.study.split import SEED, Split
 
@@ -24,81 +28,52 @@ class Agreement(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     method: str
-    ari_train: float | None
+    ari_train: float | None = None
     """Adjusted Rand index: 1 for the labels themselves, about 0 for chance."""
-    ari_test: float | None
-    flagged_train: int | None
-    """Rows taken for outliers, or in no cluster."""
-    flagged_test: int | None
+    ari_test: float | None = None
+    flagged_train: int | None = None
+    """Rows that are outliers, or in no cluster."""
+    flagged_test: int | None = None
     clusters_train: int | None = None
-    """That were found; None where the method finds none."""
+    """Clusters found; None where the method finds none."""
     refused: str | None = None
     """Why it was not run."""
 
 
 def evaluate_unsupervised(split: Split) -> tuple[Agreement, ...]:
-    """Run the three on a split.
+    """Run the three detectors on a split.
 
     Source: Hubert & Arabie 1985 for the adjusted Rand index.
     """
-    return (_judge_isolation(split), _judge_outliers(split), _judge_clusters(split))
-
-
-def _judge_isolation(split: Split) -> Agreement:
     from sklearn.ensemble import IsolationForest
 
     forest = IsolationForest(n_estimators=ISOLATION_TREES, random_state=SEED).fit(split.train)
-    train, test = (forest.predict(part) == -1 for part in (split.train, split.test))
-    return Agreement(
-        method="isolation forest",
-        ari_train=_ari(split.train_is_attack, train),
-        ari_test=_ari(split.test_is_attack, test),
-        flagged_train=int(train.sum()),
-        flagged_test=int(test.sum()),
+    return (
+        _evaluate("isolation forest", forest.predict, split),
+        _evaluate("local outlier factor", lambda part: -1 * find_outliers(part), split),
+        _evaluate("DBSCAN", find_clusters, split, has_clusters=True),
     )
 
 
-def _judge_outliers(split: Split) -> Agreement:
-    try:
-        train, test = find_outliers(split.train), find_outliers(split.test)
-    except UsageError as refusal:
-        return _refused("local outlier factor", refusal)
-    return Agreement(
-        method="local outlier factor",
-        ari_train=_ari(split.train_is_attack, train),
-        ari_test=_ari(split.test_is_attack, test),
-        flagged_train=int(train.sum()),
-        flagged_test=int(test.sum()),
-    )
-
-
-def _judge_clusters(split: Split) -> Agreement:
-    try:
-        train, test = find_clusters(split.train), find_clusters(split.test)
-    except UsageError as refusal:
-        return _refused("DBSCAN", refusal)
-    return Agreement(
-        method="DBSCAN",
-        ari_train=_ari(split.train_is_attack, train),
-        ari_test=_ari(split.test_is_attack, test),
-        flagged_train=int((train == -1).sum()),
-        flagged_test=int((test == -1).sum()),
-        clusters_train=int(train.max()) + 1,
-    )
-
-
-def _refused(method: str, refusal: UsageError) -> Agreement:
-    return Agreement(
-        method=method,
-        ari_train=None,
-        ari_test=None,
-        flagged_train=None,
-        flagged_test=None,
-        refused=str(refusal),
-    )
-
-
-def _ari(truth: np.ndarray, found: np.ndarray) -> float:
+def _evaluate(
+    method: str,
+    label: Callable[[Matrix], npt.NDArray[np.integer]],
+    split: Split,
+    *,
+    has_clusters: bool = False,
+) -> Agreement:
+    """Compare the labels of a method with those of the file; -1 is an outlier."""
     from sklearn.metrics import adjusted_rand_score
 
-    return float(adjusted_rand_score(truth, found))
+    try:
+        train, test = label(split.train), label(split.test)
+    except UsageError as refusal:
+        return Agreement(method=method, refused=str(refusal))
+    return Agreement(
+        method=method,
+        ari_train=float(adjusted_rand_score(split.train_is_attack, train)),
+        ari_test=float(adjusted_rand_score(split.test_is_attack, test)),
+        flagged_train=int((train == -1).sum()),
+        flagged_test=int((test == -1).sum()),
+        clusters_train=int(train.max()) + 1 if has_clusters else None,
+    )

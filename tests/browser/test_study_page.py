@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tasks.study.page import draw
+from tasks.study.figures import draw_figures
 from tasks.study.study import StudyReport
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def test_every_plot_is_drawn_without_a_network(
     report = StudyReport.model_validate_json(studied.data.read_bytes())
     assert opened["requested"] == [opened["address"]]
     assert [one for one in opened["errors"] if "WebGL" not in str(one)] == []  # type: ignore[attr-defined]  # a list
-    assert opened["drawn"] == set(draw(report))
+    assert opened["drawn"] == set(draw_figures(report))
     assert isinstance(opened["outliers"], int)
     assert opened["outliers"] > 0
     assert opened["cells"] == 2

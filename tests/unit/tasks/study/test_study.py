@@ -1,4 +1,4 @@
-"""The study repeats the notebooks to the letter, and judges by what had no part in a choice."""
+"""The study repeats the notebooks exactly, and decides by splits that had no part in a choice."""
 
 import json
 import os
@@ -14,19 +14,12 @@ from sklearn.preprocessing import MinMaxScaler
 
 from expectations.errors import ServiceUnavailableError, TrainingDataError
 from expectations.nsl_kdd import NSL_KDD
-from tasks.study.comparison import (
-    NOTEBOOK_CELLS,
-    ClassificationReport,
-    ClassifierResult,
-    ClassScores,
-    _summarise,
-    _workers,
-    choose_finalists,
-    report_flags,
-)
+from tasks.study.comparison import NOTEBOOK_CELLS, _summarise, _workers, choose_finalists
 from tasks.study.curves import Curve, trace_precision, trace_roc
+from tasks.study.figures import draw_figures
 from tasks.study.overview import describe_data, draw_box
-from tasks.study.page import draw, render_study
+from tasks.study.page import render_study
+from tasks.study.results import ClassificationReport, ClassifierResult, ClassScores, report_flags
 from tasks.study.split import encode_rows, split_rows
 from tasks.study.study import StudyReport, StudySource, study_rows
 from tasks.training.rows import TrainingRows, read_training_rows
@@ -99,12 +92,12 @@ def test_a_split_is_stratified_and_takes_every_row_once(rows: TrainingRows) -> N
     )
 
 
-# What is judged, and by what
+# The comparison of classifiers
 
 
 def cell(selection: str, classifier: str, accuracy: float, auc: float = 0.9) -> ClassifierResult:
     none = ClassScores(precision=None, recall=None, f1=None, rows=0)
-    judged = ClassificationReport(
+    reported = ClassificationReport(
         accuracy=accuracy, anomaly=none, normal=none, confusion=((0, 0), (0, 0))
     )
     curve = Curve(x=(0.0, 1.0), y=(0.0, 1.0))
@@ -113,8 +106,8 @@ def cell(selection: str, classifier: str, accuracy: float, auc: float = 0.9) -> 
             "selection": selection,
             "classifier": classifier,
             "columns": 1,
-            "train": judged,
-            "test": judged,
+            "train": reported,
+            "test": reported,
             "roc_auc": auc,
             "roc": curve,
             "precision_recall": curve,
@@ -123,7 +116,7 @@ def cell(selection: str, classifier: str, accuracy: float, auc: float = 0.9) -> 
     )
 
 
-def test_finalists_are_the_most_accurate_that_the_first_work_had_not() -> None:
+def test_finalists_are_the_most_accurate_cells_beside_those_of_the_first_work() -> None:
     cells = [
         cell("forest", "random_forest", 0.999),
         cell("none", "adaboost", 0.5),
@@ -143,31 +136,31 @@ def test_a_column_of_one_category_is_left_out(
     assert not [name for name in names if name.startswith("protocol_type")]
 
 
-def test_a_process_that_is_killed_ends_the_study_in_words() -> None:
+def test_a_process_that_is_killed_ends_the_study_with_a_message() -> None:
     with pytest.raises(ServiceUnavailableError, match="a lower --jobs"), _workers(1) as pool:  # noqa: PT012 - a block of a pool
         assert pool.submit(os._exit, 9).exception() is not None
         pool.submit(os.getpid)
 
 
-def test_gains_over_a_cell_that_failed_are_not_known() -> None:
+def test_gains_over_a_reference_that_failed_are_undefined() -> None:
     nothing = [float("nan"), 0.99]
     made = _summarise(("none", "voting"), [0.98, 0.99], [0.1, 0.3], nothing, is_finalist=True)
     assert (made.gain_mean, made.gain_sd, made.splits_better) == (None, None, 0)
     assert made.false_positive_rate == pytest.approx(0.2)
 
 
-def test_flags_are_judged_by_class() -> None:
+def test_flags_are_reported_by_class() -> None:
     truth = np.array([True, True, True, False, False])
-    judged = report_flags(truth, np.array([True, True, False, True, False]))
-    assert judged.confusion == ((1, 1), (1, 2))
-    assert judged.accuracy == 0.6
-    assert judged.anomaly == ClassScores(precision=2 / 3, recall=2 / 3, f1=2 / 3, rows=3)
-    assert judged.normal == ClassScores(precision=0.5, recall=0.5, f1=0.5, rows=2)
+    reported = report_flags(truth, np.array([True, True, False, True, False]))
+    assert reported.confusion == ((1, 1), (1, 2))
+    assert reported.accuracy == 0.6
+    assert reported.anomaly == ClassScores(precision=2 / 3, recall=2 / 3, f1=2 / 3, rows=3)
+    assert reported.normal == ClassScores(precision=0.5, recall=0.5, f1=0.5, rows=2)
     nothing = report_flags(truth, np.zeros(5, dtype=np.bool_))
     assert nothing.anomaly.precision is None
 
 
-def test_every_cell_is_judged_once_and_those_that_matter_five_times_more(
+def test_every_cell_is_evaluated_once_and_finalists_five_times_more(
     report: StudyReport,
 ) -> None:
     cells = report.comparison.cells
@@ -212,7 +205,7 @@ def test_curves_run_from_corner_to_corner() -> None:
     assert precision.y == (1.0, 1.0, 0.66667, 0.5)
 
 
-# The data at a glance
+# The overview of the data
 
 
 def test_the_data_is_described_and_compared() -> None:
@@ -257,11 +250,11 @@ def test_the_page_is_whole_and_escapes_what_comes_from_the_file(report: StudyRep
     assert "<i>thing</i>" not in page
     without_library = re.sub(r"<script>.*?</script>", "", page, flags=re.DOTALL)
     assert not re.search(r"(src|href)=", without_library), "it fetches nothing"
-    for place in draw(report):
+    for place in draw_figures(report):
         assert page.count(f'id="{place}"') == 1
     data = re.search(r'type="application/json">(.*?)</script>', page, flags=re.DOTALL)
     assert data is not None
-    assert json.loads(data[1]).keys() == draw(report).keys()
+    assert json.loads(data[1]).keys() == draw_figures(report).keys()
 
 
 def test_the_report_survives_its_own_json(report: StudyReport) -> None:

@@ -1,0 +1,131 @@
+"""The results of a study's classifiers: reports by class, and the table of all of them.
+
+Belongs here: what a result holds, and the report of flags. Does not belong here: fitting the
+classifiers (``comparison``), or what the page shows (``page``).
+"""
+
+from typing import TypeAlias
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from tasks.arrays import Mask
+from tasks.detectors.names import ClassifierName
+from tasks.features.names import SelectionName
+from tasks.study.curves import Curve
+
+CellName: TypeAlias = tuple[SelectionName, ClassifierName]
+"""A cell of the table: a selection, and a classifier that reads what it gives."""
+
+
+class ClassScores(BaseModel):
+    """How well one class is told from the other. A figure is None where it is not defined."""
+
+    model_config = ConfigDict(frozen=True)
+
+    precision: float | None
+    recall: float | None
+    f1: float | None
+    rows: int
+
+
+class ClassificationReport(BaseModel):
+    """How well some flags agree with the labels."""
+
+    model_config = ConfigDict(frozen=True)
+
+    accuracy: float
+    anomaly: ClassScores
+    normal: ClassScores
+    confusion: tuple[tuple[int, int], tuple[int, int]]
+    """Rows by their label (normal, anomaly), then by their flag."""
+
+    @property
+    def false_positive_rate(self) -> float:
+        """The share of normal rows that are flagged; NaN without any normal row."""
+        rests, alarms = self.confusion[0]
+        return alarms / (rests + alarms) if rests + alarms else float("nan")
+
+
+class ClassifierResult(BaseModel):
+    """One classifier on one selection of the first split."""
+
+    model_config = ConfigDict(frozen=True)
+
+    selection: SelectionName
+    classifier: ClassifierName
+    columns: int
+    """Number of columns that it reads."""
+    train: ClassificationReport
+    test: ClassificationReport
+    roc_auc: float | None
+    roc: Curve
+    """False-positive rate and recall, on the test part."""
+    precision_recall: Curve
+    """Recall and precision, on the test part."""
+    fit_s: float
+    """Wall time of the classifier's fit, without the selection's."""
+
+
+class RepeatedResult(BaseModel):
+    """One classifier on one selection of the further splits."""
+
+    model_config = ConfigDict(frozen=True)
+
+    selection: SelectionName
+    classifier: ClassifierName
+    is_finalist: bool
+    accuracies: tuple[float, ...]
+    """On the test part of each split."""
+    false_positive_rate: float
+    """The mean over the test parts."""
+    mean: float
+    sd: float
+    gain_mean: float | None
+    """Accuracy less that of the reference cell on the same split; None if the reference could not
+    be fitted on each split."""
+    gain_sd: float | None
+    splits_better: int
+    """Splits on which it is more accurate than the reference cell."""
+
+
+class ClassifierComparison(BaseModel):
+    """All cells on the first split, and some of them on the further splits."""
+
+    model_config = ConfigDict(frozen=True)
+
+    cells: tuple[ClassifierResult, ...]
+    repeated: tuple[RepeatedResult, ...]
+    """By mean accuracy, the highest first."""
+    failed: dict[str, str] = {}
+    """Cells that could not be fitted, ``selection/classifier`` -> why."""
+
+
+def report_flags(truth: Mask, flags: Mask) -> ClassificationReport:
+    """Compare flags with labels.
+
+    Args:
+        truth: (n_rows,), whether a row is an attack.
+        flags: (n_rows,).
+    """
+    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
+    classes = [False, True]
+    (rests, alarms), (misses, hits) = confusion_matrix(truth, flags, labels=classes).tolist()
+    scores = precision_recall_fscore_support(truth, flags, labels=classes, zero_division=np.nan)
+    normal, anomaly = (
+        ClassScores(
+            **{
+                name: None if np.isnan(value) else float(value)
+                for name, value in zip(("precision", "recall", "f1"), shares, strict=True)
+            },
+            rows=int(rows),
+        )
+        for *shares, rows in zip(*scores, strict=True)
+    )
+    return ClassificationReport(
+        accuracy=(hits + rests) / len(truth),
+        anomaly=anomaly,
+        normal=normal,
+        confusion=((rests, alarms), (misses, hits)),
+    )
