@@ -17,7 +17,7 @@ README = ROOT / "README.md"
 QUERIES = ROOT / "docs" / "queries.md"
 PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
 
-SQL = re.compile(r"^```sql\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+QUERY = re.compile(r"^```sql\n(.*?)^```$(?:\n\n\| (.*?) \|$)?", re.MULTILINE | re.DOTALL)
 SHELL = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"`([^`\n]+)`")
 TYPED = re.compile(r"(?:^|[\s/])noctule +([a-z].*)")
@@ -25,9 +25,9 @@ LINK = re.compile(r"\]\((?!https?:)([^)]+)\)")
 SETTING = re.compile(r"NOCTULE_[A-Z][A-Z_]*")
 
 STATEMENTS = [
-    pytest.param(statement, id=f"{page.stem}-{place}")
+    pytest.param(statement, header, id=f"{page.stem}-{place}")
     for page in (README, QUERIES)
-    for place, statement in enumerate(SQL.findall(page.read_text("utf-8")), start=1)
+    for place, (statement, header) in enumerate(QUERY.findall(page.read_text("utf-8")), start=1)
 ]
 
 
@@ -49,7 +49,7 @@ def test_the_readme_shows_the_two_commands_a_newcomer_types() -> None:
 def test_the_readme_is_short_and_has_five_queries() -> None:
     text = README.read_text("utf-8")
     assert len(text.splitlines()) <= 250
-    assert len(SQL.findall(text)) == 5
+    assert len(QUERY.findall(text)) == 5
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -95,7 +95,15 @@ def test_an_invented_command_would_be_seen() -> None:
     ]
 
 
-@pytest.mark.parametrize("statement", STATEMENTS)
-def test_every_query_runs_on_an_empty_database(engine: Engine, statement: str) -> None:
+@pytest.mark.parametrize(("statement", "header"), STATEMENTS)
+def test_a_query_runs_and_its_result_has_the_columns_shown(
+    engine: Engine, statement: str, header: str
+) -> None:
     with engine.connect().execution_options(no_parameters=True) as connection:
-        assert connection.exec_driver_sql(statement).all() == []
+        result = connection.exec_driver_sql(statement)
+        assert result.all() == []
+        assert not header or header.split(" | ") == list(result.keys())
+
+
+def test_queries_of_the_readme_show_a_result() -> None:
+    assert all(header for _, header in QUERY.findall(README.read_text("utf-8")))
