@@ -26,10 +26,11 @@ from benchmarks.data import SEED, resample
 from expectations.nsl_kdd import NSL_KDD
 from storage.cost import Cost, measured
 from tasks.intake.content import hash_content, read_content
-from tasks.intake.csv_blocks import number_lines, parse_lines
+from tasks.intake.csv_blocks import parse_lines
 from tasks.intake.ingest import ingest_file
 from tasks.intake.layout import read_head, recognise_layout
 from tasks.intake.lines import cut_blocks
+from tasks.intake.numbered_lines import number_lines
 from tasks.simulation.corruption import CORRUPTIONS
 
 TIMES = 15

@@ -11,7 +11,6 @@ depends on its bytes alone, so it does not matter where the blocks were cut.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,16 +21,16 @@ from expectations.errors import InputRejectedError
 from tasks.intake.cells import (
     BLANK_BEGINNINGS,
     cast_cells,
-    find_bad_cells,
     is_blank,
     may_be_empty,
     round_to_resolution,
 )
-from tasks.intake.header import fold, is_number, split_fields
 from tasks.intake.layout import Layout
-from tasks.intake.lines import BYTE_ORDER_MARK, LINE_BYTES, describe_long_line
+from tasks.intake.lines import BYTE_ORDER_MARK, LINE_BYTES
+from tasks.intake.numbered_lines import FEW, NumberedLines, TextLines
 from tasks.intake.parts import ParsedRows
 from tasks.intake.quarantine import QUARANTINE_SCHEMA
+from tasks.intake.single_lines import OTHER_HEADER, read_one_by_one
 
 if TYPE_CHECKING:
     from polars._typing import PolarsDataType
@@ -42,100 +41,12 @@ MIN_QUOTES_PER_LINE = 0.01
 """Fewer quotes than this, a quoted field in every two hundredth line, and their lines are read one
 by one. Measured on blocks of 74,000 lines: removing quotes costs .03 CPU s however many there are,
 one by one .035 with a quoted field in every hundredth line and 1.4 with one in each."""
-FEW = 5_000
-"""Bytes that are looked for one by one. Measured on a block: .4 ms for a hundred of them, 1.5 with
-numpy however many there are."""
 MOST_LACKING = 0.02
 """Where more lines than this share lack a number, columns are read again. Measured on blocks of
 52,000 lines: reading some again takes .034 CPU s, about as long as 2,000 lines one by one."""
-HEADER_AGAIN = "the header again, not a connection"
-OTHER_HEADER = "a header of another order"
 _MISTAKEN_STARTS = (b"x", BYTE_ORDER_MARK)
 """polars takes text that begins with ``x^`` for a zlib stream, and leaves out a byte order mark,
 which within a file is part of its line (both seen in 2.1)."""
-
-
-class _Lines:
-    """A text and where its lines are. Every line ends with a line feed."""
-
-    def __init__(self, text: bytes) -> None:
-        self.text = text
-        self.content = np.frombuffer(text, np.uint8)
-        self.ends = np.flatnonzero(self.content == ord("\n"))
-        self.starts = np.concatenate([np.zeros(1, self.ends.dtype), self.ends[:-1] + 1])
-
-    def count(self, byte: bytes) -> NDArray[np.int32]:
-        """Count a byte in each line."""
-        is_byte = (self.content == ord(byte)).view(np.uint8)
-        # Sums of one byte are five times as fast, and none of up to 255 bytes overflows.
-        long = np.flatnonzero(self.ends - self.starts > np.iinfo(np.uint8).max)
-        if len(long) > FEW:
-            return np.add.reduceat(is_byte, self.starts, dtype=np.int32)
-        counts = np.add.reduceat(is_byte, self.starts, dtype=np.uint8).astype(np.int32)
-        for line in long:
-            counts[line] = self.text.count(byte, self.starts[line], self.ends[line])
-        return counts
-
-    def find(self, byte: bytes) -> NDArray[np.int64]:
-        """Find a byte, fastest where it is rare."""
-        found: list[int] = []
-        position = self.text.find(byte)
-        while position >= 0 and len(found) < FEW:
-            found.append(position)
-            position = self.text.find(byte, position + 1)
-        if position >= 0:
-            return np.flatnonzero(self.content == ord(byte))
-        return np.array(found, np.int64)
-
-    def at(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Find the line of each position."""
-        return np.searchsorted(self.ends, positions)
-
-
-@dataclass(frozen=True)
-class NumberedLines:
-    """A block of whole lines, and which rows of the file they are."""
-
-    lines: _Lines
-    line_numbers: NDArray[np.int64]
-    """(n_lines,), from 1: physical."""
-    is_row: NDArray[np.bool_]
-    """(n_lines,): neither blank nor at or above the header."""
-    row_numbers: NDArray[np.int64]
-    """(n_lines,): of a line that is no row, the number of the last before it."""
-    blank_lines: int
-
-    @property
-    def next_line(self) -> int:
-        """The number of the line that follows."""
-        return int(self.line_numbers[-1]) + 1
-
-    @property
-    def next_row(self) -> int:
-        """The number of the row that follows."""
-        return int(self.row_numbers[-1]) + 1
-
-
-def number_lines(block: bytes, layout: Layout, first_line: int, first_row: int) -> NumberedLines:
-    """Find the lines of a block, and number its rows.
-
-    Args:
-        block: at least one line, each with its line end (LF or CRLF).
-        layout: where the header is.
-        first_line: physical line number of the block's first line.
-        first_row: row number its first row gets.
-    """
-    lines = _Lines(block.replace(b"\r\n", b"\n") if b"\r" in block else block)
-    line_numbers = np.arange(first_line, first_line + len(lines.ends))
-    is_data = line_numbers > layout.header_line
-    is_row = (lines.ends > lines.starts) & is_data
-    return NumberedLines(
-        lines=lines,
-        line_numbers=line_numbers,
-        is_row=is_row,
-        row_numbers=first_row - 1 + np.cumsum(is_row),
-        blank_lines=int(np.count_nonzero(is_data & ~is_row)),
-    )
 
 
 def parse_lines(
@@ -169,7 +80,7 @@ def parse_lines(
     reasons: dict[int, list[str]] = {}
     is_sorted = True
     if raw:
-        late, late_index, reasons = _read_one_by_one(raw, layout, line_bytes)
+        late, late_index, reasons = read_one_by_one(raw, layout, line_bytes)
         is_sorted = late.is_empty()
         if not is_sorted:
             frame, read = pl.concat([frame, late]), np.concatenate([read, left[late_index]])
@@ -218,7 +129,7 @@ def _as_lists(texts: Sequence[Sequence[str]]) -> pl.Series:
     return flat.group_by("owner", maintain_order=True).agg("text")["text"]
 
 
-def _remove_plain_quotes(lines: _Lines) -> _Lines:
+def _remove_plain_quotes(lines: TextLines) -> TextLines:
     """Remove the quotes of lines whose every quote opens or closes a whole field of plain text.
 
     Files that quote all their texts are common, and one by one their lines cost twenty times as
@@ -241,10 +152,10 @@ def _remove_plain_quotes(lines: _Lines) -> _Lines:
     is_plain_line[line[~is_plain]] = False
     is_kept = np.ones(len(lines.content), bool)
     is_kept[quotes[is_plain_line[line]]] = False
-    return _Lines(lines.content[is_kept].tobytes())
+    return TextLines(lines.content[is_kept].tobytes())
 
 
-def _find_suspects(lines: _Lines, width: int) -> NDArray[np.bool_]:
+def _find_suspects(lines: TextLines, width: int) -> NDArray[np.bool_]:
     """Mark the lines that the fast reader must not be given.
 
     Returns:
@@ -258,7 +169,7 @@ def _find_suspects(lines: _Lines, width: int) -> NDArray[np.bool_]:
     return is_suspect
 
 
-def _find_broken(lines: _Lines) -> list[int]:
+def _find_broken(lines: TextLines) -> list[int]:
     """Find the lines that are not UTF-8, or that hold more than ASCII beside one that is not."""
     others = np.flatnonzero(lines.content >= _NON_ASCII)
     if len(others) > FEW and _decode(lines.text) is not None:
@@ -280,7 +191,7 @@ def _decode(text: bytes) -> str | None:
 
 
 def _read_clean(
-    lines: _Lines, is_clean: NDArray[np.bool_], layout: Layout
+    lines: TextLines, is_clean: NDArray[np.bool_], layout: Layout
 ) -> tuple[pl.DataFrame, NDArray[np.bool_]]:
     """Read the lines that are beyond suspicion with the fast reader.
 
@@ -355,83 +266,3 @@ def _read_columns(
         quote_char=None,
         ignore_errors=True,
     ).rename(names)
-
-
-def _read_one_by_one(
-    raw: Sequence[bytes], layout: Layout, line_bytes: int
-) -> tuple[pl.DataFrame, NDArray[np.int64], dict[int, list[str]]]:
-    """Read lines that need care.
-
-    Returns:
-        The rows that could be read, in the layout's columns; the index in ``raw`` of each of
-        them; and index -> reasons of the others, ascending.
-    """
-    reasons: dict[int, list[str]] = {}
-    rows: list[list[str]] = []
-    at: list[int] = []
-    for index, line in enumerate(raw):
-        fields, faults = _read_line(line, layout, line_bytes)
-        if faults:
-            reasons[index] = faults
-        else:
-            rows.append(fields)
-            at.append(index)
-    by_field = list(zip(*rows, strict=True)) or [()] * layout.width
-    cells = pl.DataFrame(
-        [
-            pl.Series(column.name, by_field[position], dtype=pl.String)
-            for position, column in zip(layout.positions, layout.columns, strict=True)
-        ]
-    )
-    values = cast_cells(cells, layout.columns, "the file")
-    bad = find_bad_cells(cells, values, layout.columns)
-    is_good = np.ones(len(rows), bool)
-    is_good[list(bad)] = False
-    reasons |= {at[row]: words for row, words in bad.items()}
-    return values.filter(is_good), np.array(at, np.int64)[is_good], dict(sorted(reasons.items()))
-
-
-def _read_line(line: bytes, layout: Layout, line_bytes: int) -> tuple[list[str], list[str]]:
-    """Split one line into its fields, or say what forbids it.
-
-    Returns:
-        The fields and no faults, or no fields and the faults.
-    """
-    if len(line) > line_bytes:
-        return [], [describe_long_line(line_bytes)]
-    faults = []
-    if b"\0" in line:
-        faults.append(f"byte {line.index(0) + 1} is NUL")
-    if b"\r" in line:
-        faults.append(f"byte {line.index(13) + 1} is a carriage return inside the line")
-    try:
-        text = line.decode()
-    except UnicodeDecodeError as error:
-        faults.append(f"byte {error.start + 1} (0x{line[error.start]:02x}) is not UTF-8")
-    if faults:
-        return [], faults
-    fields = split_fields(text)
-    if fields is None:
-        return [], ["a quote is not closed, or stands inside an unquoted field"]
-    if len(fields) != layout.width:
-        return [], [f"expected {layout.width} fields, found {len(fields)}"]
-    if header := _find_header_again(fields, layout):
-        return [], [header]
-    return fields, []
-
-
-def _find_header_again(fields: Sequence[str], layout: Layout) -> str | None:
-    """Return what kind of header a line is, the file's own or another; None where it is none.
-
-    Below another one, every column would be read from the wrong field.
-    """
-    first = layout.first_number
-    if first is not None and is_number(fields[first]):
-        return None
-    expected = [layout.place_of.get(fold(field)) for field in fields]
-    named = sum(place is not None for place in expected)
-    if not named or 2 * named < min(layout.width, len(layout.columns)):
-        return None
-    if any(place is not None and place != found for found, place in enumerate(expected)):
-        return OTHER_HEADER
-    return HEADER_AGAIN if layout.header_line else "a header, not a connection"

@@ -27,7 +27,7 @@ from tasks.intake.content import (
     is_parquet,
     read_content,
 )
-from tasks.intake.csv_blocks import number_lines, parse_lines
+from tasks.intake.csv_blocks import parse_lines
 from tasks.intake.first_rows import FirstRows, read_first_lines, read_first_records
 from tasks.intake.header import find_header
 from tasks.intake.labelling import LabelReading, arrange_label
@@ -41,6 +41,7 @@ from tasks.intake.lines import (
     find_lines,
     pass_lines,
 )
+from tasks.intake.numbered_lines import number_lines
 from tasks.intake.parquet_files import read_footer
 from tasks.intake.parquet_records import parse_records, read_layout, read_rendered
 from tasks.intake.parts import ParsedRows

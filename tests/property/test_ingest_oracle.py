@@ -18,10 +18,11 @@ from hypothesis import strategies as st
 
 from expectations.contract import Column, Contract
 from tasks.intake.content import hash_content
-from tasks.intake.csv_blocks import number_lines, parse_lines
+from tasks.intake.csv_blocks import parse_lines
 from tasks.intake.ingest import ingest_file
 from tasks.intake.layout import Layout
 from tasks.intake.lines import cut_blocks
+from tasks.intake.numbered_lines import number_lines
 from tasks.intake.sources import IngestOptions, open_source
 
 SMALL = Contract(

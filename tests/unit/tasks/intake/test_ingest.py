@@ -18,12 +18,13 @@ from expectations.errors import InputRejectedError
 from expectations.nsl_kdd import NSL_KDD
 from storage.cost import measured
 from tasks.intake.content import hash_content
-from tasks.intake.csv_blocks import number_lines, parse_lines
+from tasks.intake.csv_blocks import parse_lines
 from tasks.intake.ingest import (
     IngestSummary,
     ingest_file,
 )
 from tasks.intake.layout import Layout
+from tasks.intake.numbered_lines import number_lines
 from tasks.intake.quarantine import QUARANTINE_SCHEMA
 from tasks.intake.sources import IngestOptions, open_source
 from tasks.simulation.simulate import simulate_night

@@ -7,9 +7,11 @@ import pytest
 
 from expectations.errors import InputRejectedError
 from expectations.nsl_kdd import NSL_KDD
-from tasks.intake.csv_blocks import ParsedRows, number_lines, parse_lines
+from tasks.intake.csv_blocks import parse_lines
 from tasks.intake.header import find_header
 from tasks.intake.layout import Layout, read_head, recognise_layout
+from tasks.intake.numbered_lines import number_lines
+from tasks.intake.parts import ParsedRows
 
 NAMES = list(NSL_KDD.feature_names)
 SWAPPED = [*NAMES[:4], "dst_bytes", "src_bytes", *NAMES[6:]]
