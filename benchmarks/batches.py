@@ -24,6 +24,7 @@ from storage.batches import BatchResult
 from storage.bulk import SLICE_ROWS
 from storage.claims import Claim, claim
 from storage.deliveries import Delivery, record_delivery
+from storage.row_counts import RowCounts
 from storage.scorings import ScoringResult
 from tasks.intake.sources import IngestOptions
 from tasks.scoring.explain import REASONS_FILE, REASONS_SCHEMA, ExplainOptions, record_of
@@ -131,9 +132,7 @@ def make_scoring(folder: Path, night: Night) -> ScoringResult:
 def make_result(scoring: ScoringResult) -> BatchResult:
     """Say what became of a batch of which every row was scored."""
     return BatchResult(
-        rows_read=scoring.rows_scored,
-        rows_scored=scoring.rows_scored,
-        rows_quarantined=0,
+        rows=RowCounts(rows_read=scoring.rows_scored, rows_scored=scoring.rows_scored),
         scoring=scoring,
         quarantine=(),
         validation=(),

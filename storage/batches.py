@@ -22,6 +22,7 @@ from storage.claims import Claim, check_fence
 from storage.database import read, refresh_statistics, write
 from storage.outbox import OutboxEvent, announce
 from storage.replays import insert_corrections
+from storage.row_counts import RowCounts
 from storage.schema import batch, quarantined_row, validation_result
 from storage.scorings import ScoringResult, insert_files, replace_live_scoring, require_equal
 from storage.shadows import remove_shadow_scoring
@@ -80,11 +81,8 @@ class ExpectationResult:
 class BatchResult:
     """A scored batch: its row counts and the files that hold its rows."""
 
-    rows_read: int
-    rows_scored: int
-    rows_quarantined: int
-    rows_known: int = 0
-    """Rows that the batch of the claim's ``known`` accounts for."""
+    rows: RowCounts
+    """The batch of the claim's ``known`` accounts for the known ones."""
     scoring: ScoringResult | None
     """None if all rows are known, so that none had to be scored."""
     quarantine: tuple[Path, ...]
@@ -109,10 +107,9 @@ class BatchRejection:
 
     reason: str
     """One sentence for the operator."""
-    rows_read: int
-    """All of them but the known ones are rejected; 0 if the file could not be read."""
-    rows_known: int = 0
-    """Rows that the batch of the claim's ``known`` accounts for."""
+    rows: RowCounts
+    """No row where the file could not be read. The batch of the claim's ``known`` accounts for the
+    known ones."""
     field_names: tuple[str, ...] = ()
     """The names of the fields of a line, as far as the file could be read."""
     validation: tuple[ExpectationResult, ...] = ()
@@ -169,7 +166,7 @@ def commit_batch(engine: Engine, held: Claim, result: BatchResult) -> None:
             remove_shadow_scoring(*place)  # its comparison is with the scores that are replaced
             replace_live_scoring(*place, result.scoring)
             rows_scored = result.scoring.rows_scored
-        require_equal("scored rows of the batch", said=result.rows_scored, found=rows_scored)
+        require_equal("scored rows of the batch", said=result.rows.rows_scored, found=rows_scored)
         _clear(connection, held.batch_id)
         _insert_quarantine(connection, held.batch_id, result)
         _insert_validation(connection, held.batch_id, result.validation)
@@ -179,9 +176,6 @@ def commit_batch(engine: Engine, held: Claim, result: BatchResult) -> None:
             result,
             status=SCORED,
             rejection=None,
-            rows_scored=result.rows_scored,
-            rows_quarantined=result.rows_quarantined,
-            rows_rejected=0,
             quarantine_limit=result.quarantine_limit,
         )
         if row["replayed_batch_id"] is not None:
@@ -210,16 +204,7 @@ def reject_batch(engine: Engine, held: Claim, rejection: BatchRejection) -> None
             raise UsageError(message)
         _clear(connection, held.batch_id)
         _insert_validation(connection, held.batch_id, rejection.validation)
-        _finish(
-            connection,
-            held,
-            rejection,
-            status=REJECTED,
-            rejection=rejection.reason,
-            rows_scored=0,
-            rows_quarantined=0,
-            rows_rejected=rejection.rows_read - rejection.rows_known,
-        )
+        _finish(connection, held, rejection, status=REJECTED, rejection=rejection.reason)
         announce(connection, rejection.events, rejection.finished_at)
 
 
@@ -227,14 +212,13 @@ def _finish(
     connection: Connection, held: Claim, result: BatchResult | BatchRejection, **values: object
 ) -> None:
     """Update the batch's own row with its result."""
-    known_batch_id = held.known.batch_id if held.known is not None and result.rows_known else None
+    known = held.known if result.rows.rows_known else None
     connection.execute(
         sa.update(batch)
         .where(batch.c.batch_id == held.batch_id)
         .values(
-            rows_read=result.rows_read,
-            rows_known=result.rows_known,
-            known_batch_id=known_batch_id,
+            **result.rows.model_dump(),
+            known_batch_id=None if known is None else known.batch_id,
             field_names=list(result.field_names) or sa.null(),
             started_at=result.started_at,
             finished_at=result.finished_at,
@@ -256,7 +240,7 @@ def _insert_quarantine(connection: Connection, batch_id: str, result: BatchResul
         return _quarantined(frame, batch_id)
 
     insert_files(connection, quarantined_row, result.quarantine, shape)
-    require_equal("quarantined rows", said=result.rows_quarantined, found=found)
+    require_equal("quarantined rows", said=result.rows.rows_quarantined, found=found)
 
 
 def _clear(connection: Connection, batch_id: str) -> None:

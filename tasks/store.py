@@ -21,6 +21,7 @@ from storage.batches import (
 )
 from storage.claims import Claim, ClaimLostError, OvertakenError
 from storage.outbox import OutboxEvent
+from storage.row_counts import RowCounts
 from storage.scorings import ScoringResult
 from storage.shadows import commit_shadow
 from tasks.drift.measure import DriftSummary
@@ -54,6 +55,16 @@ class StageSummaries:
     explained: ExplainSummary
     drifted: DriftSummary | None
     """None where drift was not measured."""
+
+    @property
+    def rows(self) -> RowCounts:
+        """What happened to the rows of the batch."""
+        return RowCounts(
+            rows_read=self.ingested.rows_read,
+            rows_scored=self.scored.rows_scored,
+            rows_quarantined=self.ingested.rows_unparsed + self.validated.rows_quarantined,
+            rows_known=self.ingested.rows_known,
+        )
 
     @property
     def columns_drifted(self) -> tuple[str, ...]:
@@ -93,17 +104,11 @@ def store_scored(
         started_at=started_at,
         finished_at=finished_at,
     )
-    rows = {
-        "rows_read": stages.ingested.rows_read,
-        "rows_scored": stages.scored.rows_scored,
-        "rows_quarantined": stages.ingested.rows_unparsed + stages.validated.rows_quarantined,
-        "rows_known": stages.ingested.rows_known,
-    }
     commit_batch(
         engine,
         held,
         BatchResult(
-            **rows,
+            rows=stages.rows,
             scoring=scoring,
             quarantine=tuple(folder / name for name in quarantines if name is not None),
             quarantine_limit=job.max_quarantined_rows,
@@ -116,12 +121,10 @@ def store_scored(
                     event=SCORED_EVENT,
                     payload={
                         **_names(arrival),
-                        **rows,
+                        **stages.rows.model_dump(exclude={"rows_rejected"}),
                         "rows_flagged": stages.scored.rows_flagged,
                         "model_version": job.model_version,
-                        "columns_drifted": list(
-                            stages.drifted.columns_drifted if stages.drifted else ()
-                        ),
+                        "columns_drifted": list(stages.columns_drifted),
                     },
                 ),
             ),
@@ -176,8 +179,7 @@ def store_rejected(
         held,
         BatchRejection(
             reason=refused.reason,
-            rows_read=refused.rows_read,
-            rows_known=refused.rows_known,
+            rows=refused.rows,
             field_names=refused.field_names,
             validation=_facts(refused.results),
             events=(
@@ -187,7 +189,7 @@ def store_rejected(
                     payload={
                         **_names(arrival),
                         "reason": refused.reason,
-                        "rows_rejected": refused.rows_read - refused.rows_known,
+                        "rows_rejected": refused.rows.rows_rejected,
                     },
                 ),
             ),
@@ -215,10 +217,7 @@ def store_known(
         engine,
         held,
         BatchResult(
-            rows_read=ingested.rows_read,
-            rows_scored=0,
-            rows_quarantined=0,
-            rows_known=ingested.rows_known,
+            rows=RowCounts(rows_read=ingested.rows_read, rows_known=ingested.rows_known),
             scoring=None,
             quarantine=(),
             field_names=ingested.field_names,

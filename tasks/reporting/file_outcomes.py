@@ -63,9 +63,7 @@ def make_rejected_outcome(
         message=refused.reason,
         exit_code=InputRejectedError.exit_code,
         batch_id=job.batch_id,
-        rows_read=refused.rows_read,
-        rows_rejected=refused.rows_read - refused.rows_known,
-        rows_known=refused.rows_known,
+        **refused.rows.model_dump(),
         reports=() if refused.report is None else (job.folder / refused.report,),
         costs=costs,
     )
@@ -107,7 +105,7 @@ def make_scored_outcome(
         shadow_note: what a reader should know of the shadow's scores; None if there is nothing.
         costs: of each stage that this run did.
     """
-    ingested, validated, scored = stages.ingested, stages.validated, stages.scored
+    scored = stages.scored
     connections = plural(scored.rows_scored, "connection")
     return FileOutcome(
         file_name=arrival.name,
@@ -115,10 +113,7 @@ def make_scored_outcome(
         status="scored",
         message=f"scored {connections}, flagged {scored.rows_flagged:,}",
         batch_id=job.batch_id,
-        rows_read=ingested.rows_read,
-        rows_scored=scored.rows_scored,
-        rows_quarantined=ingested.rows_unparsed + validated.rows_quarantined,
-        rows_known=ingested.rows_known,
+        **stages.rows.model_dump(),
         rows_flagged=scored.rows_flagged,
         model_version=job.model_version,
         operating_point=scored.operating_point,

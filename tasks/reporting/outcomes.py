@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from expectations.errors import InputRejectedError
 from storage.cost import Cost
+from storage.row_counts import RowCounts
 from storage.text import printable
 from tasks.wording import ID_DIGITS, OutsideText, plural
 
@@ -22,7 +23,7 @@ REASON_CHARACTERS: Final = 200
 """Most characters of a rejection's reason in that list. A guess; SQL has the whole reason."""
 
 
-class FileOutcome(BaseModel):
+class FileOutcome(RowCounts):
     """The outcome of one delivered file."""
 
     model_config = ConfigDict(frozen=True)
@@ -35,11 +36,6 @@ class FileOutcome(BaseModel):
     message: OutsideText
     exit_code: int = 0
     batch_id: str | None = None
-    rows_read: int = 0
-    rows_scored: int = 0
-    rows_quarantined: int = 0
-    rows_rejected: int = 0
-    rows_known: int = 0
     rows_flagged: int | None = None
     """None where this run scored nothing."""
     model_version: str | None = None

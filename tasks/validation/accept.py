@@ -13,6 +13,7 @@ from typing import TypeAlias
 from pydantic import BaseModel, ConfigDict
 
 from expectations.errors import InputRejectedError
+from storage.row_counts import RowCounts
 from storage.text import printable
 from tasks.fingerprint import code_fingerprint
 from tasks.intake.content import (
@@ -36,9 +37,8 @@ class Refusal(BaseModel):
 
     reason: str
     """One sentence for the operator."""
-    rows_read: int
-    rows_known: int = 0
-    """Rows that another batch accounts for; the others are rejected."""
+    rows: RowCounts
+    """Every new row is rejected; no row is counted where the content could not be read."""
     field_names: tuple[str, ...] = ()
     """The names of the file's fields; empty where ingest refused the file."""
     results: tuple[ExpectationOutcome, ...] = ()
@@ -102,7 +102,7 @@ def ingest(job: FileJob, damage: str | None) -> IngestSummary | Refusal:
         SourceChangedError: the file no longer holds the content that was received.
     """
     if damage is not None:
-        return Refusal(reason=damage, rows_read=0)
+        return Refusal(reason=damage, rows=RowCounts())
     options = _ingest_options(job)
     try:
         return once(
@@ -115,9 +115,8 @@ def ingest(job: FileJob, damage: str | None) -> IngestSummary | Refusal:
     except (SourceChangedError, SourceUnavailableError):
         raise
     except InputRejectedError as error:
-        refusal = Refusal(
-            reason=str(error), rows_read=open_source(job.source, job.declared).count_rows()
-        )
+        rows_read = open_source(job.source, job.declared).count_rows()
+        refusal = Refusal(reason=str(error), rows=RowCounts.of_rejected(rows_read))
         if not _is_as_received(job):
             # The error is about other content than was received: the batch must stay open.
             raise SourceChangedError.of(job.source) from error
@@ -146,8 +145,7 @@ def validate(job: FileJob, ingested: IngestSummary) -> ValidationSummary | Refus
         return validated
     return Refusal(
         reason=validated.rejection,
-        rows_read=ingested.rows_read,
-        rows_known=ingested.rows_known,
+        rows=RowCounts.of_rejected(ingested.rows_read, ingested.rows_known),
         field_names=ingested.field_names,
         results=validated.results,
         report=validated.report,

@@ -19,6 +19,7 @@ from storage.database import connect
 from storage.deliveries import Delivery, record_delivery
 from storage.lake import batch_folder
 from storage.queries import batch_rows, flagged_rows, quarantine_rows
+from storage.row_counts import RowCounts
 from storage.schema import outbox, prediction, run, scoring
 from storage.text import printable
 from tasks.intake.content import hash_content
@@ -397,7 +398,9 @@ def test_a_batch_that_another_run_rejected_before_the_claim_fails_with_its_reaso
 ) -> None:
     file, receive = put("e.csv", slice(80, 100)), batch.receive_task
     now = datetime.now(UTC)
-    faults = BatchRejection(reason="all is noise", rows_read=20, started_at=now, finished_at=now)
+    faults = BatchRejection(
+        reason="all is noise", rows=RowCounts.of_rejected(20), started_at=now, finished_at=now
+    )
 
     def receive_slowly(*arguments: Any) -> Arrival:  # noqa: ANN401 - those of the task
         arrival = receive(*arguments)

@@ -20,6 +20,7 @@ from storage.batches import BatchRejection, BatchResult, ExpectationResult
 from storage.deliveries import Delivery
 from storage.lake import hash_text
 from storage.outbox import OutboxEvent
+from storage.row_counts import RowCounts
 from storage.scorings import ScoringResult
 
 CONTRACT: Final = "nsl_kdd"
@@ -254,10 +255,12 @@ def result_of(
         finished_at=times[1],
     )
     return BatchResult(
-        rows_read=example.rows,
-        rows_scored=len(scored),
-        rows_quarantined=len(new) - len(scored),
-        rows_known=example.rows - len(new),
+        rows=RowCounts(
+            rows_read=example.rows,
+            rows_scored=len(scored),
+            rows_quarantined=len(new) - len(scored),
+            rows_known=example.rows - len(new),
+        ),
         scoring=scoring if new else None,
         quarantine=tuple(files[name] for name in (QUARANTINE,) if name in files),
         validation=_facts(example),
@@ -277,7 +280,7 @@ def rejection_of(example: ExampleBatch, times: tuple[datetime, datetime]) -> Bat
     """Put the rejection of a batch together."""
     return BatchRejection(
         reason="every row is of another protocol",
-        rows_read=example.rows,
+        rows=RowCounts.of_rejected(example.rows),
         validation=_facts(example),
         events=(
             OutboxEvent(

@@ -16,6 +16,7 @@ from storage.claims import claim
 from storage.deliveries import Delivery, record_delivery
 from storage.model_store import ModelVersion, register_model
 from storage.outbox import OutboxEvent
+from storage.row_counts import RowCounts
 from storage.schema import metadata
 from storage.scorings import ScoringResult
 
@@ -170,8 +171,6 @@ def example_result(folder: Path, **changes: object) -> BatchResult:
     }
     names = set(scoring)
     facts = {
-        "rows_read": 4,
-        "rows_quarantined": 2,
         "quarantine": (ingested, validated),
         "validation": (
             ExpectationResult(
@@ -191,8 +190,11 @@ def example_result(folder: Path, **changes: object) -> BatchResult:
     both = {name: changes[name] for name in names & changes.keys()}
     rest = {name: value for name, value in changes.items() if name not in names}
     made = ScoringResult(**{**scoring, **both})
-    times = {"started_at": NOW, "finished_at": LATER, "rows_scored": made.rows_scored}
-    return BatchResult(**{**facts, **times, "scoring": made, **rest})
+    counts = {"rows_read": 4, "rows_scored": made.rows_scored, "rows_quarantined": 2}
+    counts |= {name: rest.pop(name) for name in RowCounts.model_fields if name in rest}
+    rows = RowCounts.model_construct(**counts)  # unchecked: the database must refuse false ones
+    times = {"started_at": NOW, "finished_at": LATER}
+    return BatchResult(**{**facts, **times, "rows": rows, "scoring": made, **rest})
 
 
 @pytest.fixture

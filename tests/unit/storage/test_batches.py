@@ -15,6 +15,7 @@ from storage.batches import BatchRecord, BatchRejection, commit_batch, find_batc
 from storage.claims import ClaimLostError
 from storage.deliveries import find_delivery, record_delivery
 from storage.outbox import OutboxEvent
+from storage.row_counts import RowCounts
 
 DATABASES = ("sqlite", "postgresql", "postgresql15")
 NOW = datetime(2026, 11, 21, 4, 30, tzinfo=UTC)
@@ -32,7 +33,8 @@ EMPTY_BEFORE_COMMIT = (
 
 
 def rejection(**changes: object) -> BatchRejection:
-    facts = {"reason": "no column dst_bytes", "rows_read": 7, "started_at": NOW, "finished_at": NOW}
+    rows = RowCounts.of_rejected(7)
+    facts = {"reason": "no column dst_bytes", "rows": rows, "started_at": NOW, "finished_at": NOW}
     return BatchRejection(**{**facts, **changes})
 
 

@@ -12,6 +12,7 @@ from storage.check.tables import check_tables
 from storage.dismissals import dismiss
 from storage.queries import batch_rows, open_rejection_rows
 from storage.replays import find_target, record_replay
+from storage.row_counts import RowCounts
 from tests.unit.storage.conftest import BATCH_ID, LATER, NOW
 
 OTHER, THIRD = "cd" * 32, "ef" * 32
@@ -21,7 +22,9 @@ PATH = Path("/inbox/night.csv")
 def reject(example: SimpleNamespace, batch_id: str = BATCH_ID) -> None:
     with example.claim(batch_id) as held:
         assert held is not None
-        why = BatchRejection(reason="no usable row", rows_read=4, started_at=NOW, finished_at=LATER)
+        why = BatchRejection(
+            reason="no usable row", rows=RowCounts.of_rejected(4), started_at=NOW, finished_at=LATER
+        )
         reject_batch(example.engine, held, why)
 
 

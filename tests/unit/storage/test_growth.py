@@ -12,6 +12,7 @@ from storage.database import read
 from storage.deliveries import NewPrefixError
 from storage.growth import KnownRows, PossiblePrefix, find_known, find_possible_prefixes
 from storage.replays import find_target, record_replay
+from storage.row_counts import RowCounts
 from storage.schema import batch
 from tests.unit.storage.conftest import LATER, NOW
 
@@ -47,7 +48,9 @@ def commit(example: SimpleNamespace, batch_id: str, rows_known: int = 0) -> None
 
 def reject(example: SimpleNamespace, batch_id: str) -> None:
     with example.claim(batch_id) as held:
-        faults = BatchRejection(reason="noise", rows_read=4, started_at=NOW, finished_at=LATER)
+        faults = BatchRejection(
+            reason="noise", rows=RowCounts.of_rejected(4), started_at=NOW, finished_at=LATER
+        )
         reject_batch(example.engine, held, faults)
 
 

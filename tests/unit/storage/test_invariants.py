@@ -23,6 +23,7 @@ from storage.dismissals import dismiss
 from storage.model_store import promote, rollback
 from storage.replays import find_target, record_replay
 from storage.revisions import upgrade
+from storage.row_counts import RowCounts
 from tests.support.postgresql import fresh_database
 from tests.unit.storage.breaks import (
     BREAKS,
@@ -118,7 +119,9 @@ def _fill_replays(engine: Engine, folder: Path) -> None:
 def _reject(engine: Engine, folder: Path, batch_id: str) -> None:
     with claim(engine, folder / batch_id, batch_id) as held:
         assert held is not None
-        faults = BatchRejection(reason="noise", rows_read=4, started_at=NOW, finished_at=LATER)
+        faults = BatchRejection(
+            reason="noise", rows=RowCounts.of_rejected(4), started_at=NOW, finished_at=LATER
+        )
         reject_batch(engine, held, faults)
 
 

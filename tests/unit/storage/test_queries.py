@@ -18,6 +18,7 @@ from storage.queries import (
     quarantine_rows,
     validation_rows,
 )
+from storage.row_counts import RowCounts
 
 OLD, NEW = "ab" * 32, "ac" * 32
 NIGHT, NEXT = date(2026, 11, 20), date(2026, 11, 21)
@@ -35,7 +36,9 @@ def nights(example: SimpleNamespace) -> SimpleNamespace:
         reject_batch(
             example.engine,
             held,
-            BatchRejection(reason="empty", rows_read=0, started_at=NOW, finished_at=NOW),
+            BatchRejection(
+                reason="empty", rows=RowCounts.of_rejected(0), started_at=NOW, finished_at=NOW
+            ),
         )
     example.deliver("ee" * 32, batch_date=date(2026, 11, 22))
     return example

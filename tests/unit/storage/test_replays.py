@@ -11,6 +11,7 @@ from storage.claims import OvertakenError
 from storage.growth import KnownRows
 from storage.queries import batch_rows, quarantine_rows
 from storage.replays import find_target, read_open_rows, record_replay
+from storage.row_counts import RowCounts
 from storage.schema import correction
 from tests.unit.storage.conftest import BATCH_ID, LATER, NOW
 
@@ -33,7 +34,9 @@ def rejected(example: SimpleNamespace) -> SimpleNamespace:
 
 def reject(example: SimpleNamespace, batch_id: str) -> None:
     with example.claim(batch_id) as held:
-        faults = BatchRejection(reason="noise", rows_read=4, started_at=NOW, finished_at=LATER)
+        faults = BatchRejection(
+            reason="noise", rows=RowCounts.of_rejected(4), started_at=NOW, finished_at=LATER
+        )
         reject_batch(example.engine, held, faults)
 
 

@@ -192,7 +192,7 @@ def test_a_file_of_another_shape_is_refused_with_its_rows_counted(job: FileJob) 
     refused = ingest(job.model_copy(update={"batch_id": content}), None)
     assert isinstance(refused, Refusal)
     assert "missing: protocol_type" in refused.reason
-    assert refused.rows_read == 2
+    assert refused.rows.rows_read == 2
 
 
 def test_a_refused_parquet_file_has_its_rows_counted(job: FileJob) -> None:
@@ -200,4 +200,4 @@ def test_a_refused_parquet_file_has_its_rows_counted(job: FileJob) -> None:
     content = hash_content(job.source).sha256
     refused = ingest(job.model_copy(update={"batch_id": content}), None)
     assert isinstance(refused, Refusal)
-    assert refused.rows_read == 3
+    assert refused.rows.rows_read == 3
