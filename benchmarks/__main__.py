@@ -1,11 +1,11 @@
 """Prints the figures of ``docs/benchmarks.md``: ``make bench``, or ``python -m benchmarks PART``.
 
-Belongs here: which parts there are, and those about whole nights. The parts about storing, asking
-and bad lines have modules of their own, which say what is on either side.
+Belongs here: the list of the parts, and the parts about whole nights. Does not belong here: the
+other parts, which are modules of this package.
 
-Each figure is a median over several runs, of one each with ``--quick``; what is compared is run in
-turn, so that a ratio survives a machine whose speed drifts. CPU time of a night counts the command
-and its children; the Prefect server runs beside it and is not counted, as in production.
+Each figure is the median of several runs; with ``--quick``, of one. The sides of a comparison run
+in turn, so that a slow drift of the machine's speed does not change a ratio. The CPU time of a
+night is that of the command and its children. The Prefect server is not counted, as in production.
 """
 
 import json
@@ -21,7 +21,7 @@ from rich.table import Table
 
 from benchmarks.asking import bench_ask
 from benchmarks.bad_lines import bench_ingest
-from benchmarks.bench import Bench, console, judge
+from benchmarks.bench import Bench, check_bound, console
 from benchmarks.data import TRAIN, resample
 from benchmarks.measure import Usage, middle
 from benchmarks.modelling import bench_model
@@ -30,23 +30,23 @@ from flows.prefect_api import quiet_libraries
 
 QUICK = "--quick"
 SIZES = (250_000, 1_000_000, 3_000_000)
-"""Connections of a night."""
+"""Connections of each measured night."""
 TIMES = 3
-"""How often each size is run: the median of three leaves out one run that was disturbed."""
+"""Runs of each size: the median of three ignores one disturbed run."""
 PLAIN_ROWS = 250_000
-"""Connections the plain stack is given: it needs minutes, and memory that grows with the file."""
+"""Connections for the plain stack, whose time and memory grow with the file."""
 MAX_RATIO = 1.8
 MAX_FIXED_S = 45.0
 MAX_PEAK_MB = 1_800.0
 MAX_GROWTH = 1.15
 MAX_HELP_S = 0.5
-"""The bounds a night must keep, set when the design was agreed."""
+"""The bounds of a night, set when the design was agreed."""
 
 
 def main() -> None:
     """Run the benchmarks named on the command line, or all."""
     quiet_libraries()
-    # Those that need no Prefect server come first, before there is one.
+    # Parts that need no Prefect server come first, before one is started.
     known: dict[str, Callable[[Bench], list[str]]] = {
         "ingest": bench_ingest,
         "store": bench_store,
@@ -60,7 +60,7 @@ def main() -> None:
     if unknown := set(words) - set(known):
         sys.exit(f"No benchmark {', '.join(sorted(unknown))}; there are {', '.join(known)}")
     if not TRAIN.exists():
-        sys.exit(f"The benchmarks resample {TRAIN}, which is not there")
+        sys.exit(f"The benchmarks resample {TRAIN}, which does not exist")
     with tempfile.TemporaryDirectory(prefix="noctule-bench-") as folder, ExitStack() as stack:
         bench = Bench(Path(folder), is_quick=QUICK in sys.argv, open=stack)
         missed = [line for name in words or known for line in known[name](bench)]
@@ -71,7 +71,7 @@ def main() -> None:
 def bench_help(bench: Bench) -> list[str]:
     """Measure ``noctule --help``."""
     usage = middle([bench.run_noctule(bench.folder, "--help") for _ in range(5)])
-    return judge(f"noctule --help: {usage.cpu_s:.2f} CPU s", usage.cpu_s, MAX_HELP_S)
+    return check_bound(f"noctule --help: {usage.cpu_s:.2f} CPU s", usage.cpu_s, MAX_HELP_S)
 
 
 def bench_night(bench: Bench) -> list[str]:
@@ -86,7 +86,7 @@ def bench_night(bench: Bench) -> list[str]:
 
 
 def bench_plain(bench: Bench) -> list[str]:
-    """Measure the plain stack, part by part, with and without drift, beside a night as large."""
+    """Measure the parts of the plain stack, with and without drift, and a night of that size."""
     train = resample(bench.folder, 25_000, labelled=True)
     source = resample(bench.folder, PLAIN_ROWS)
     nights, _ = bench.nights_and_floors(PLAIN_ROWS, TIMES)
@@ -117,7 +117,7 @@ def bench_plain(bench: Bench) -> list[str]:
 
 
 def _figure(value: float | None) -> str:
-    """Write a figure with two digits at least; a dash where there is none."""
+    """Format a figure with at least two digits; a dash for None."""
     if value is None:
         return "-"
     return f"{value:.2f}" if value < 1 else f"{value:.1f}"
@@ -155,7 +155,7 @@ def _show_stages(rows: int, runs: Sequence[Usage]) -> None:
 
 
 def _show_night(nights: dict[int, Usage], floors: dict[int, Usage]) -> list[str]:
-    """Print the totals and the fit, and return the bounds that were missed."""
+    """Print the totals and the linear fit, and return the missed bounds."""
     table = Table("connections", title="A night and the bare floor, medians")
     for column in ("night wall s", "CPU s", "peak MB", "floor wall s", "CPU s", "peak MB"):
         table.add_column(column, justify="right")
@@ -184,7 +184,7 @@ def _show_night(nights: dict[int, Usage], floors: dict[int, Usage]) -> list[str]
         (f"peak memory at 1 M {million:.0f} MB", million, MAX_PEAK_MB),
         (f"peak memory at 3 M {largest / million:.2f} times that", largest / million, MAX_GROWTH),
     ]
-    return [line for bound in bounds for line in judge(*bound)]
+    return [line for bound in bounds for line in check_bound(*bound)]
 
 
 def _fit(usages: dict[int, Usage]) -> tuple[float, float]:

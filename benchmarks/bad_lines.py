@@ -1,14 +1,13 @@
-"""A million lines of which one in a hundred is bad: ingest beside ``polars.read_csv``.
+"""A million lines of which one in a hundred is bad: ingest compared with ``polars.read_csv``.
 
-Noctule's side is ``tasks.intake.ingest.ingest_file``, as a night calls it: the text is hashed, cut
-into blocks, parsed, the bad lines found and quarantined with their reasons, and all rows written as
-Parquet. Beside it stands parsing alone: blocks cut and parsed, nothing hashed, nothing kept. The
-other side is ``polars.read_csv`` with the contract's types, of the same file without the bad lines,
-the whole in one frame.
+Three sides are measured. ``ingest`` is ``tasks.intake.ingest.ingest_file`` as a night calls it: it
+hashes the text, cuts it into blocks, parses them, quarantines the bad lines with their reasons, and
+writes all rows as Parquet. ``parse`` only cuts and parses the blocks. ``read_csv`` is
+``polars.read_csv`` with the contract's types, of the same file without the bad lines, in one frame.
 
-Each run is a process of its own, whose imports are not counted: so each side pays for its memory,
-as it does in a night. Both use as many threads as polars takes by default, one a core. The file
-is in the system's cache. Run as a module, it measures one side: see ``main``.
+Each run is a process, so that each side pays for its memory as in a night; imports are not counted.
+All sides use the default threads of polars, one for each core. The file is in the system's cache.
+Run as a module, this file measures one side: see ``main``.
 """
 
 import sys
@@ -21,7 +20,7 @@ import numpy as np
 import polars as pl
 from rich.table import Table
 
-from benchmarks.bench import Bench, console, judge, ratios, spread
+from benchmarks.bench import Bench, check_bound, console, ratios, spread
 from benchmarks.data import SEED, resample
 from expectations.nsl_kdd import NSL_KDD
 from storage.cost import Cost, measured
@@ -34,12 +33,11 @@ from tasks.intake.numbered_lines import number_lines
 from tasks.simulation.corruption import CORRUPTIONS
 
 TIMES = 15
-"""How often each side is run: the wall time of ``read_csv`` varies by a third with the system's
-supply of memory."""
+"""Runs of each side: the wall time of ``read_csv`` varies by a third with the free memory."""
 ROWS = 1_000_000
 BAD_RATIO = 0.01
 MAX_RATIO = 2.5
-"""Of CPU and of wall time, set when the work was agreed."""
+"""Bound of the CPU time and of the wall time, set when the work was agreed."""
 
 SPOILT = (
     "too few fields",
@@ -49,8 +47,8 @@ SPOILT = (
     "a NUL byte",
     "not UTF-8",
 )
-"""Of the corruptions of a line, those that keep it from being parsed; a quote left open is another.
-The others are for validation to find."""
+"""The corruptions of a line that keep it from being parsed; an open quote is one more. Validation
+finds the others."""
 
 
 def bench_ingest(bench: Bench) -> list[str]:
@@ -83,12 +81,12 @@ def bench_ingest(bench: Bench) -> list[str]:
     console.print(table)
     for kind, ratio in found.items():
         line = f"ingest takes {median(ratio):.2f} times the {kind} time of read_csv"
-        missed += judge(line, median(ratio), MAX_RATIO)
+        missed += check_bound(line, median(ratio), MAX_RATIO)
     return missed
 
 
 def spoil(folder: Path, rows: int) -> tuple[Path, Path]:
-    """Write a file of which one line in a hundred is bad, each way in turn, and the rest of it.
+    """Write a file of which one line in a hundred is bad, each way in turn.
 
     Returns:
         The file, and the same without the bad lines.
@@ -113,12 +111,12 @@ def spoil(folder: Path, rows: int) -> tuple[Path, Path]:
 
 
 def read_plainly(source: Path) -> tuple[int, int]:
-    """Read a file whole; return its rows, and no bad ones."""
+    """Read a whole file; return the number of its rows, and 0 for bad ones."""
     return pl.read_csv(source, schema_overrides=dict(NSL_KDD.schema)).height, 0
 
 
 def parse(source: Path) -> tuple[int, int]:
-    """Cut a file into blocks and parse each; return its rows, and its bad ones."""
+    """Cut a file into blocks and parse them; return the number of its rows, and of bad ones."""
     head, pieces = read_head(read_content(source))
     layout = recognise_layout(head, NSL_KDD, source)
     line, good, bad = 1, 0, 0
@@ -138,9 +136,9 @@ def main(side: str, source: Path) -> None:
         source: the file.
 
     Raises:
-        SystemExit: it did not find the rows that ``spoil`` wrote.
+        SystemExit: it found another number of bad lines than ``spoil`` wrote.
     """
-    batch = hash_content(source).sha256  # a night knows it since the file was received
+    batch = hash_content(source).sha256  # a night knows it before ingest
     with TemporaryDirectory(dir=source.parent) as folder:
 
         def ingest(source: Path) -> tuple[int, int]:

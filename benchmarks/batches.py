@@ -1,9 +1,9 @@
-"""Made batches: the Parquet files that the stages of a night leave, ready to be committed.
+"""Made batches: the Parquet files that the stages of a night write, ready to be committed.
 
-Belongs here: scored rows by the million without the models that would score them. Does not belong
-here: what is measured on them. Scores are drawn at random, with the digits and the spread of real
-ones; records are those of the training file; the files have the columns, the compression and the
-row groups that ``tasks.scoring.score`` and ``tasks.scoring.explain`` give them.
+Belongs here: millions of scored rows without a model. Does not belong here: what is measured on
+them. Scores are drawn at random, with the digits and the spread of real ones. Records are those of
+the training file. The files have the columns, the compression and the row groups of
+``tasks.scoring.score`` and ``tasks.scoring.explain``.
 """
 
 import hashlib
@@ -31,33 +31,33 @@ from tasks.scoring.explain import REASONS_FILE, REASONS_SCHEMA, ExplainOptions, 
 
 FIRST_NIGHT = date(2026, 11, 1)
 RAW_SCORES = {"classifier_score": (-6.0, 3.0), "one_class_score": (0.002, 0.002)}
-"""Mean and standard deviation of what the detectors give: guesses, of no weight in any figure."""
+"""Mean and standard deviation of each detector's scores. Guesses: no figure depends on them."""
 
 
 @dataclass(frozen=True)
-class Night:
-    """One batch to be made."""
+class MadeBatch:
+    """A batch to be made."""
 
     number: int
-    """From 0: decides its date, its id and the draws."""
+    """From 0: decides the date, the id and the draws."""
     rows: int
     flag_ratio: float
     """Share of its rows, in [0, 1], that is flagged."""
 
     @property
     def batch_id(self) -> str:
-        """An id as good as any."""
+        """The id: a hash of the number."""
         return hashlib.sha256(f"night {self.number}".encode()).hexdigest()
 
     @property
     def day(self) -> date:
-        """The night it belongs to."""
+        """The night of the batch."""
         return FIRST_NIGHT + timedelta(days=self.number)
 
 
 @contextmanager
-def claimed(engine: Engine, folder: Path, night: Night) -> Iterator[Claim]:
-    """Record a made batch's delivery and hold its claim."""
+def claimed(engine: Engine, folder: Path, night: MadeBatch) -> Iterator[Claim]:
+    """Record the delivery of a made batch, claim the batch and yield the claim."""
     arrived = Delivery(
         batch_id=night.batch_id,
         contract=NSL_KDD.name,
@@ -70,15 +70,15 @@ def claimed(engine: Engine, folder: Path, night: Night) -> Iterator[Claim]:
     )
     record_delivery(engine, arrived)
     with claim(engine, folder / "claims" / night.batch_id, night.batch_id) as held:
-        assert held is not None, "nobody else works on this database"  # noqa: S101 - our own mistake
+        assert held is not None, "no other process works on this database"  # noqa: S101 - our own mistake
         yield held
 
 
-def make_scoring(folder: Path, night: Night) -> ScoringResult:
-    """Write the files of a batch and say what is in them.
+def make_scoring(folder: Path, night: MadeBatch) -> ScoringResult:
+    """Write the files of a batch, and return the result of its scoring.
 
     Args:
-        folder: gets the files, in place of those of the batch before.
+        folder: gets the files; those of an earlier batch are replaced.
         night: the batch.
     """
     folder.mkdir(exist_ok=True)
@@ -130,7 +130,7 @@ def make_scoring(folder: Path, night: Night) -> ScoringResult:
 
 
 def make_result(scoring: ScoringResult) -> BatchResult:
-    """Say what became of a batch of which every row was scored."""
+    """Return the result of a batch whose rows were all scored."""
     return BatchResult(
         rows=RowCounts(rows_read=scoring.rows_scored, rows_scored=scoring.rows_scored),
         scoring=scoring,
@@ -141,7 +141,7 @@ def make_result(scoring: ScoringResult) -> BatchResult:
     )
 
 
-def draw_scores(rng: np.random.Generator, night: Night) -> pl.DataFrame:
+def draw_scores(rng: np.random.Generator, night: MadeBatch) -> pl.DataFrame:
     """Draw the scores of a batch; the highest are flagged.
 
     Returns:
@@ -165,7 +165,7 @@ def draw_scores(rng: np.random.Generator, night: Night) -> pl.DataFrame:
 
 
 def draw_reasons(rng: np.random.Generator, rows: pl.Series) -> pl.DataFrame:
-    """Draw as many reasons as an explanation gives for each row; columns of ``REASONS_SCHEMA``."""
+    """Draw as many reasons for each row as an explanation has; columns of ``REASONS_SCHEMA``."""
     each = ExplainOptions().reasons
     count = rows.len() * each
     names = pl.Series(NSL_KDD.feature_names)

@@ -1,6 +1,6 @@
-"""What the benchmarks share: a folder, how often to run, a trained home, and the form of a bound.
+"""What the benchmarks share: a folder, a trained home, measured runs, and the check of a bound.
 
-Belongs here: whatever more than one part asks for. Does not belong here: what a part measures.
+Belongs here: code that more than one part uses. Does not belong here: what a part measures.
 """
 
 import shutil
@@ -26,47 +26,47 @@ console = Console(width=110)
 
 @dataclass
 class Bench:
-    """What the benchmarks share: a trained home, a Prefect server, and runs already measured."""
+    """A folder with a trained home, a Prefect server, and the runs that were measured."""
 
     folder: Path
     is_quick: bool
-    """Whether each thing is run once, and on fewer rows where filling a database takes minutes."""
+    """Whether each side runs only once, and on fewer rows where filling a database takes long."""
     open: ExitStack
-    """Ends what was started here."""
+    """Stops what was started here."""
     measured: dict[int, tuple[list[Usage], list[Usage]]] = field(default_factory=dict)
 
     @cached_property
     def address(self) -> str:
-        """Of the Prefect API, on a server that is started when it is first asked for."""
+        """The address of a Prefect API; the first access starts its server."""
         return self.open.enter_context(private_server(self.folder / "prefect"))
 
     @cached_property
     def trained(self) -> Path:
-        """A home whose champion was trained on the whole training file."""
+        """A home with a champion that was trained on the whole training file."""
         home = self.folder / "trained"
         self.run_noctule(home, "train", TRAIN)
         return home
 
     @cached_property
     def model(self) -> Path:
-        """The champion's folder."""
+        """The folder of the champion."""
         return next(path for path in (self.trained / "models").iterdir() if path.is_dir())
 
     def repeat(self, times: int) -> range:
-        """Count runs: so many, or one where it must be quick."""
+        """Return the range of the runs: one if the benchmark is quick."""
         return range(1 if self.is_quick else times)
 
     def run_noctule(self, home: Path, *arguments: object) -> Usage:
-        """Run a command on a home."""
+        """Run ``noctule`` on a home."""
         environment = {"PREFECT_API_URL": self.address, "NOCTULE_HOME": str(home)}
         return run([NOCTULE, *map(str, arguments)], environment)
 
     def run_module(self, name: str, *arguments: object) -> Usage:
-        """Run another module of the benchmarks."""
+        """Run a module of this package in its own process."""
         return run([PYTHON, "-m", f"benchmarks.{name}", *map(str, arguments)], {})
 
     def nights_and_floors(self, rows: int, times: int) -> tuple[list[Usage], list[Usage]]:
-        """Run a night and the floor in turn, each into a fresh database."""
+        """Run a night and the floor in turn, each into a new database."""
         if rows not in self.measured:
             source = resample(self.folder, rows)
             nights, floors = [], []
@@ -83,18 +83,18 @@ class Bench:
         return self.measured[rows]
 
 
-def judge(line: str, value: float, limit: float) -> list[str]:
-    """Print a figure, its bound and whether it holds; return the line if it does not."""
+def check_bound(line: str, value: float, limit: float) -> list[str]:
+    """Print a figure and its bound; return the line in a list if the bound is missed."""
     holds = value <= limit
     console.print(f"{line} (at most {limit:g}: {'holds' if holds else 'missed'})")
     return [] if holds else [line]
 
 
 def spread(values: Sequence[float], digits: int = 2) -> str:
-    """Write the median of several runs, and the least and the most of them."""
+    """Format the median of several runs, with their minimum and maximum."""
     return f"{median(values):.{digits}f} ({min(values):.{digits}f}-{max(values):.{digits}f})"
 
 
 def ratios(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
-    """Return the ratio of each run to the run of the other side just before it."""
+    """Return the ratio of each of our runs to the other side's run of the same turn."""
     return [one / other for one, other in zip(ours, theirs, strict=True)]

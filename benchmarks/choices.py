@@ -1,7 +1,7 @@
-"""What the models' options were chosen by: ``python -m benchmarks.choices``, some ten minutes.
+"""Compares options of the models, to choose the defaults: ``python -m benchmarks.choices``.
 
-Everything happens inside the training file: each row is scored by models fitted on the folds it is
-not in. Rows that any published figure is judged on take no part.
+It takes some ten minutes and uses only the training file: each row is scored by models that were
+fitted on the other folds. The test rows of published figures take no part.
 """
 
 import sys
@@ -27,15 +27,15 @@ from tasks.training.options import TrainingOptions
 from tasks.training.rows import TrainingRows, assign_folds, read_training_rows
 
 SEEDS = (42, 43, 44)
-"""Each a dealing of the rows into folds, and the start of every fit."""
+"""Each seed decides the folds and the start of every fit."""
 
 console = Console(width=110)
 
 
 def main() -> None:
-    """Print how each option does, a line a value and a column a seed."""
+    """Print a table of the figures: one line for each option, one column for each seed."""
     if not TRAIN.exists():
-        sys.exit(f"The options are compared on {TRAIN}, which is not there")
+        sys.exit(f"The options are compared on {TRAIN}, which does not exist")
     with tempfile.TemporaryDirectory(prefix="noctule-choices-") as folder:
         part = Path(folder) / "rows.parquet"
         pl.read_csv(TRAIN, schema_overrides=dict(NSL_KDD.schema)).write_parquet(part)
@@ -59,7 +59,7 @@ def main() -> None:
     show(
         "ROC AUC of the autoencoder alone",
         {
-            name: [judge_network(rows, seed, batch_rows, clip) for seed in SEEDS]
+            name: [measure_network(rows, seed, batch_rows, clip) for seed in SEEDS]
             for name, (batch_rows, clip) in networks.items()
         },
         digits=4,
@@ -67,38 +67,38 @@ def main() -> None:
 
 
 def folds_of(rows: TrainingRows, options: TrainingOptions) -> Iterator[Mask]:
-    """Yield which rows each fold judges, bool (n_rows,)."""
+    """Yield the held-out rows of each fold: bool, (n_rows,)."""
     fold = assign_folds(rows, options.folds, options.seed)
     for number in range(options.folds):
         yield fold == number
 
 
 def count_errors(rows: TrainingRows, options: TrainingOptions) -> float:
-    """Count the rows that a classifier fitted on the other folds takes for the other class."""
+    """Count the held-out rows that a classifier puts into the wrong class."""
     errors = 0
-    for judged in folds_of(rows, options):
-        model = fit_supervised(rows, ~judged, options)
-        scores = model.score(model.encoder.encode(rows.features.filter(judged)))
-        errors += int(((scores > 0) != rows.is_attack[judged]).sum())
+    for held_out in folds_of(rows, options):
+        model = fit_supervised(rows, ~held_out, options)
+        scores = model.score(model.encoder.encode(rows.features.filter(held_out)))
+        errors += int(((scores > 0) != rows.is_attack[held_out]).sum())
     return errors
 
 
-def judge_network(rows: TrainingRows, seed: int, batch_rows: int, clip: float) -> float:
-    """Return the mean ROC AUC over the folds of a network fitted on the normals of the others."""
+def measure_network(rows: TrainingRows, seed: int, batch_rows: int, clip: float) -> float:
+    """Return the mean held-out ROC AUC of a network that is fitted on normal rows only."""
     options = TrainingOptions(seed=seed, one_class=AutoencoderOptions(batch_rows=batch_rows))
     found = []
     with clipped_at(clip):
-        for judged in folds_of(rows, options):
-            encoder = fit_encoder(rows, ~judged)
-            served = fit_unsupervised(rows, ~judged, encoder, options)
-            scores = served.score(encoder.encode(rows.features.filter(judged)))
-            found.append(roc_auc_score(rows.is_attack[judged], scores))
+        for held_out in folds_of(rows, options):
+            encoder = fit_encoder(rows, ~held_out)
+            served = fit_unsupervised(rows, ~held_out, encoder, options)
+            scores = served.score(encoder.encode(rows.features.filter(held_out)))
+            found.append(roc_auc_score(rows.is_attack[held_out], scores))
     return float(np.mean(found))
 
 
 @contextmanager
 def clipped_at(clip: float) -> Iterator[None]:
-    """Encode with another clip for a while."""
+    """Encode with another clip within the block."""
     chosen = tasks.features.encoding.CLIP
     tasks.features.encoding.CLIP = clip
     try:
@@ -108,7 +108,7 @@ def clipped_at(clip: float) -> Iterator[None]:
 
 
 def show(title: str, figures: dict[str, Sequence[float]], digits: int) -> None:
-    """Print a table of figures by seed."""
+    """Print a table: one line for each option, one column for each seed."""
     table = Table("option", title=title)
     for seed in SEEDS:
         table.add_column(f"seed {seed}", justify="right")

@@ -1,4 +1,4 @@
-"""The files that are measured: seeded resamples of the real training file."""
+"""The measured files: seeded resamples of the real training file."""
 
 from pathlib import Path
 
@@ -11,12 +11,12 @@ SEED = 7
 
 
 def resample(out: Path, rows: int, *, labelled: bool = False) -> Path:
-    """Write ``rows`` lines drawn with replacement from the training file, header first.
+    """Write the header and ``rows`` lines that are drawn with replacement from the training file.
 
     Args:
-        out: the folder the file is kept in; an existing file is used again.
+        out: the folder of the file; an existing file is used again.
         rows: data lines.
-        labelled: keep the ``class`` column, which an ordinary night does not have.
+        labelled: whether to keep the ``class`` column, which a night usually lacks.
 
     Returns:
         The CSV file.

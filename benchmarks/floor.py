@@ -1,7 +1,7 @@
-"""The bare floor of a night: read, encode, the same models, bulk insert, in one process.
+"""The floor of a night: read, encode, score with the same models and insert, in one process.
 
-No validation, no quarantine, no line numbers, no reasons, no drift, no server, nothing to resume:
-what scoring a file costs when nothing may go wrong. A night is measured against it.
+It has no validation, quarantine, line numbers, reasons, drift, server or resuming. A night is
+compared with it.
 """
 
 import sqlite3
@@ -18,7 +18,7 @@ from tasks.detectors.model import load_model
 SLICE_ROWS = 10_000
 """Rows handed to SQLite at a time."""
 STATEMENT_ROWS = 50
-"""Rows of one INSERT: the fastest here, as for a night."""
+"""Rows of one INSERT: the fastest number, here as in a night."""
 
 
 def score_file(source: Path, model_folder: Path, database: Path) -> None:

@@ -1,4 +1,4 @@
-"""Runs a command and reads what the operating system says it used."""
+"""Runs a command and measures its time and memory."""
 
 import os
 import subprocess
@@ -12,12 +12,12 @@ from statistics import median
 import psutil
 
 POLL_S = 0.05
-"""How often memory is looked at: stages last seconds."""
+"""Between two looks at the memory: stages last seconds."""
 
 
 @dataclass(frozen=True)
 class Usage:
-    """What one run of a command used, its children included."""
+    """The time and memory of one run of a command and its children."""
 
     wall_s: float
     cpu_s: float
@@ -30,7 +30,7 @@ def run(command: Sequence[str], environment: dict[str, str]) -> Usage:
     """Run a command to its end.
 
     Raises:
-        SystemExit: it failed; its last words are the message.
+        SystemExit: the command failed; the message is the end of its standard error.
     """
     before = os.times()
     started = time.perf_counter()

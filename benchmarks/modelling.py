@@ -1,6 +1,6 @@
-"""Fitting the default champion, and scoring with it: wall time of one, CPU time a row of the other.
+"""Wall time of fitting the default champion, and CPU time per row of scoring with it.
 
-Belongs here: models by themselves. Does not belong here: whole nights (see ``__main__``).
+Belongs here: models alone. Does not belong here: whole nights (see ``__main__``).
 """
 
 import shutil
@@ -9,16 +9,16 @@ from pathlib import Path
 
 import polars as pl
 
-from benchmarks.bench import Bench, console, judge, spread
+from benchmarks.bench import Bench, check_bound, console, spread
 from benchmarks.data import WHOLE
 from expectations.nsl_kdd import NSL_KDD
 from tasks.scoring.score import ScoreOptions, score_batch
 from tasks.validation.summary import PartFile
 
 MAX_FIT_S = 360.0
-"""On two cores, attacks held out by family and by name and all other held-out fits included."""
+"""Bound on two cores, with all held-out fits: by fold, by family and by attack."""
 MIN_ROWS_PER_CPU_S = 45_000
-"""The bounds a model must keep, set when the issue was agreed."""
+"""The bounds of a model, set when the work was agreed."""
 PART_ROWS = 250_000
 TIMES = 5
 
@@ -26,7 +26,7 @@ TIMES = 5
 def bench_model(bench: Bench) -> list[str]:
     """Measure the fit of the default champion on 125,973 rows, and scoring by one thread."""
     if not WHOLE.exists():
-        console.print(f"The fit is measured on {WHOLE}, which is not there")
+        console.print(f"The fit is measured on {WHOLE}, which does not exist")
         return []
     fits = []
     for _ in bench.repeat(3):
@@ -34,7 +34,7 @@ def bench_model(bench: Bench) -> list[str]:
         shutil.rmtree(home, ignore_errors=True)
         fits.append(bench.run_noctule(home, "train", WHOLE).wall_s)
     model = next(path for path in (home / "models").iterdir() if path.is_dir())
-    missed = judge(
+    missed = check_bound(
         f"training on 125,973 connections: {spread(fits, 0)} s",
         sorted(fits)[len(fits) // 2],
         MAX_FIT_S,
@@ -43,11 +43,11 @@ def bench_model(bench: Bench) -> list[str]:
     middle = sorted(speeds)[len(speeds) // 2]
     line = f"scoring: {spread(speeds, 0)} connections per CPU second"
     bound = 1e6 / MIN_ROWS_PER_CPU_S
-    return missed + judge(f"{line}; CPU s a million {1e6 / middle:.1f}", 1e6 / middle, bound)
+    return missed + check_bound(f"{line}; CPU s a million {1e6 / middle:.1f}", 1e6 / middle, bound)
 
 
 def _score(folder: Path, model: Path) -> float:
-    """Score one part with one thread; return connections per CPU second, reading and writing in."""
+    """Score one part with one thread; return connections per CPU second, file access included."""
     rows = pl.read_csv(
         WHOLE, has_header=False, new_columns=[*NSL_KDD.headerless[2]], infer_schema_length=None
     ).select(pl.col(column.name).cast(column.dtype) for column in NSL_KDD.features)

@@ -1,7 +1,7 @@
-"""The plain stack that a user would write first, part by part: no chunk, no care for memory.
+"""The plain stack that a user would write first, without chunks or care for memory.
 
-pandas, a random forest of 100 trees, an autoencoder through ``keras predict`` as it comes, a
-full-size Evidently report, ``to_sql``. Its parts are what a night's stages are compared with.
+Its parts are pandas, a random forest of 100 trees, an autoencoder through ``keras predict``, an
+Evidently report on all rows, and ``to_sql``. The stages of a night are compared with them.
 """
 
 import os
@@ -14,7 +14,7 @@ os.environ.setdefault("DO_NOT_TRACK", "1")
 
 
 def run(train: Path, night: Path, database: Path, *, has_drift: bool) -> None:
-    """Fit on one file, score the other, and print the CPU seconds of each part of the scoring."""
+    """Fit on one file, score the other, and print the CPU seconds of each part of scoring."""
     parts: dict[str, float] = {}
     clock = time.process_time()
     import keras

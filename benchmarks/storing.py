@@ -1,17 +1,17 @@
-"""One million predictions into PostgreSQL: Noctule's commit beside a bare COPY.
+"""One million predictions into PostgreSQL: Noctule's commit compared with a bare COPY.
 
-Noctule's side is ``storage.batches.commit_batch``, from its BEGIN to its COMMIT, for a quiet night
-of a million scored rows of which one in a thousand is flagged: four Parquet parts of scores read
-and turned into CSV, a thousand flagged connections with their records, 2,500 reasons, the
-scoring, the accounting, the fence, the checks of every count and the planner's statistics. Taking
-the claim, which is done when the night begins, is not in it.
+Noctule's side is ``storage.batches.commit_batch``, from BEGIN to COMMIT, for a million scored rows
+of which one in a thousand is flagged. It reads four Parquet parts of scores and turns them into
+CSV; it stores a thousand flagged connections with their records, 2,500 reasons, the scoring and the
+row counts; it checks the fencing token and every count, and updates the planner's statistics. The
+claim, which is taken when a night begins, is not measured.
 
-The bare side is ``cursor.copy`` of psycopg, from BEGIN to COMMIT, of the same million predictions
-into a table of the same columns and the same primary key. Its CSV is in memory, made beforehand by
-polars in chunks of as many rows as Noctule hands over; it reads and checks nothing.
+The bare side is ``cursor.copy`` of psycopg, from BEGIN to COMMIT, of the same predictions into a
+table with the same columns and primary key. Polars makes its CSV in memory beforehand, in chunks of
+as many rows as Noctule's. It reads and checks nothing.
 
-Both tables are emptied and the server's buffers flushed before each run, outside the clock. The
-server is durable: fsync is on, as in production. CPU time is the client's alone.
+Before each run both tables are emptied and the server's buffers are flushed; that is not measured.
+The server is durable: fsync is on, as in production. CPU time is that of the client only.
 """
 
 from statistics import median
@@ -20,8 +20,8 @@ import polars as pl
 import psycopg
 from rich.table import Table
 
-from benchmarks.batches import Night, claimed, make_result, make_scoring
-from benchmarks.bench import Bench, console, judge, ratios, spread
+from benchmarks.batches import MadeBatch, claimed, make_result, make_scoring
+from benchmarks.bench import Bench, check_bound, console, ratios, spread
 from benchmarks.databases import postgres_server, prepared
 from storage.batches import commit_batch
 from storage.bulk import SLICE_ROWS
@@ -30,12 +30,12 @@ from storage.schema import prediction
 from storage.scorings import PREDICTION_COLUMNS, ScoringResult
 
 TIMES = 5
-"""How often each side is run."""
+"""Runs of each side."""
 ROWS = 1_000_000
 FLAG_RATIO = 0.001
-"""Of a quiet night: what is measured are predictions."""
+"""Share of flagged rows: few, because predictions are measured."""
 MAX_RATIO = 1.6
-"""Of wall time, set when the work was agreed."""
+"""Bound of the wall time, set when the work was agreed."""
 
 
 def bench_store(bench: Bench) -> list[str]:
@@ -49,7 +49,7 @@ def bench_store(bench: Bench) -> list[str]:
     ):
         server.execute("CREATE TABLE bare (LIKE prediction INCLUDING ALL)")
         for number in bench.repeat(TIMES):
-            night = Night(number, ROWS, FLAG_RATIO)
+            night = MadeBatch(number, ROWS, FLAG_RATIO)
             scoring = make_scoring(bench.folder / "storing-batch", night)
             text = render_predictions(scoring, night)
             empty_tables(server)
@@ -64,8 +64,8 @@ def bench_store(bench: Bench) -> list[str]:
     return _show(commits, copies)
 
 
-def render_predictions(scoring: ScoringResult, night: Night) -> list[bytes]:
-    """Write a batch's predictions as CSV, in chunks."""
+def render_predictions(scoring: ScoringResult, night: MadeBatch) -> list[bytes]:
+    """Return the predictions of a batch as CSV, in chunks."""
     day, key = pl.lit(night.day).alias("batch_date"), pl.lit(1).alias("scoring_id")
     rows = pl.concat(map(pl.read_parquet, scoring.scores))
     predictions = rows.select(day, key, *PREDICTION_COLUMNS).select(prediction.columns.keys())
@@ -76,13 +76,13 @@ def render_predictions(scoring: ScoringResult, night: Night) -> list[bytes]:
 
 
 def empty_tables(server: "psycopg.Connection[tuple[object, ...]]") -> None:
-    """Empty both tables, and leave the server nothing to write for runs before."""
+    """Empty both tables, and let the server write what earlier runs have left."""
     server.execute("TRUNCATE prediction, bare")
     server.execute("CHECKPOINT")
 
 
 def copy_bare(server: "psycopg.Connection[tuple[object, ...]]", text: list[bytes]) -> Cost:
-    """Measure a COPY in a transaction of its own."""
+    """Measure a COPY in its own transaction."""
     with (
         measured() as cost,
         server.transaction(),
@@ -95,7 +95,7 @@ def copy_bare(server: "psycopg.Connection[tuple[object, ...]]", text: list[bytes
 
 
 def _show(commits: list[Cost], copies: list[Cost]) -> list[str]:
-    """Print both sides, and judge the ratio of their wall times."""
+    """Print both sides, and check the bound of the ratio of their wall times."""
     table = Table("1 M predictions, PostgreSQL", title="A commit and a bare COPY: medians (spread)")
     for column in ("wall s", "client's CPU s"):
         table.add_column(column, justify="right")
@@ -104,4 +104,6 @@ def _show(commits: list[Cost], copies: list[Cost]) -> list[str]:
         table.add_row(name, spread(walls), spread(cpus))
     console.print(table)
     found = ratios([one.wall_s for one in commits], [one.wall_s for one in copies])
-    return judge(f"a commit takes {spread(found)} times a bare COPY", median(found), MAX_RATIO)
+    return check_bound(
+        f"a commit takes {spread(found)} times a bare COPY", median(found), MAX_RATIO
+    )

@@ -1,7 +1,7 @@
-"""Runs the trials: ``make fuzz``, or ``python -m fuzz schedules --seed 12 --database sqlite``.
+"""Runs the fuzzing: ``make fuzz``, or ``python -m fuzz schedules --seed 12 --database sqlite``.
 
-Belongs here: which parts there are, for how long, and what is printed. Does not belong here: what
-a part does; each is a module with a ``run``, and is imported when its turn comes.
+Belongs here: the parts, their times and the printing. Does not belong here: what a part does. Each
+part is a module with a function ``run``, which is imported when its turn comes.
 """
 
 import argparse
@@ -18,12 +18,12 @@ from fuzz.results import PartResult
 
 @dataclass(frozen=True)
 class Part:
-    """One of the trials."""
+    """One part of the fuzzing."""
 
     seconds: float
-    """For how long, unless the command says."""
+    """How long it runs, unless the command says otherwise."""
     takes_database: bool = False
-    """Whether it can be held to one database."""
+    """Whether the option ``--database`` applies to it."""
 
 
 PARTS: Final[Mapping[str, Part]] = {
@@ -37,12 +37,12 @@ def main() -> None:
     """Run the parts named on the command line, or all."""
     parser = argparse.ArgumentParser(prog="python -m fuzz", description=main.__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
-    parser.add_argument("--seconds", type=float, help="for how long, each part")
-    parser.add_argument("--seed", type=int, default=0, help="the first; the next ones follow")
+    parser.add_argument("--seconds", type=float, help="how long each part runs")
+    parser.add_argument("--seed", type=int, default=0, help="the first seed; the next ones follow")
     parser.add_argument("--database", choices=("sqlite", "postgresql", "postgresql15"))
     asked = parser.parse_args()
     if unknown := set(asked.parts) - set(PARTS):
-        parser.error(f"there is no {', '.join(sorted(unknown))}, but {', '.join(PARTS)}")
+        parser.error(f"no part {', '.join(sorted(unknown))}; the parts are {', '.join(PARTS)}")
     failures = 0
     for name, part in PARTS.items():
         if asked.parts and name not in asked.parts:
@@ -59,7 +59,7 @@ def main() -> None:
 
 
 def show(name: str, result: PartResult, seconds: float) -> None:
-    """Print what a part did."""
+    """Print the counts and the failures of a part."""
     print(f"{name}, {seconds:,.0f} s")
     width = max(map(len, result.counts), default=0)
     for what, count in result.counts.items():

@@ -1,11 +1,8 @@
-"""Kills: a real ``noctule run``, ended by SIGKILL at some point of its work, and run again.
+"""The long run of kills: a real ``noctule run``, killed at each point and run again.
 
-Belongs here: the points, the kill, and the comparison with a run that nobody disturbed. Does not
-belong here: crashes within a transaction or a file operation, which ``schedules`` has all of.
-
-Nothing of the command is replaced: it is a process of its own, with its libraries, its model and
-its database. What it has come to is told from outside, by the folders of the lake and the rows of
-the database.
+Belongs here: the rounds over all points and both databases, and the comparison with an undisturbed
+run. Does not belong here: one kill (see ``tests.support.killed_runs``), or crashes within a
+transaction or a file operation (see ``schedules``).
 """
 
 import shutil
@@ -27,7 +24,7 @@ from tests.support.trained_homes import move_to_postgres, train_home
 
 
 def run(seconds: float, seed: int) -> PartResult:
-    """Kill a run at every point, on both databases, and again for as long as there is time."""
+    """Kill a run at every point, on both databases; repeat until the time is over."""
     from flows.private_server import private_server
     from tasks.simulation.simulate import simulate_night
 
@@ -64,7 +61,7 @@ def run(seconds: float, seed: int) -> PartResult:
 
 @contextmanager
 def _make_place(trained: Path, server: str | None, prefect_api: str) -> Iterator[Place]:
-    """Copy the trained home for one trial; with a server, to a fresh database of it."""
+    """Copy the trained home; with a server, register its model in a new database there."""
     with TemporaryDirectory(prefix="noctule-kill-") as folder, ExitStack() as stack:
         home = Path(folder) / "home"
         shutil.copytree(trained, home)
@@ -76,10 +73,10 @@ def _make_place(trained: Path, server: str | None, prefect_api: str) -> Iterator
 
 
 def _finish(place: Place, source: Path) -> dict[str, list[str]]:
-    """Run ``noctule run`` to its end, and read what is stored.
+    """Run ``noctule run`` to its end, and return the stored rows.
 
     Raises:
-        CalledProcessError: it did not end well.
+        CalledProcessError: the command failed.
     """
     process = place.start(source)
     code = process.wait(LATEST_S)

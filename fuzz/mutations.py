@@ -28,8 +28,9 @@ from hypothesis.errors import Flaky
 from fuzz.results import PartResult
 from tests.support.damaged_files.cases import Case, cases
 from tests.support.damaged_files.originals import Original, read_real, simulate
+from tests.support.memory import memory_folder
 from tests.support.pipeline.file_requirements import process_case
-from tests.support.pipeline.pipeline import Pipeline, memory_folder, open_pipeline
+from tests.support.pipeline.pipeline import Pipeline, open_pipeline
 from tests.support.pipeline.stored_requirements import BrokenRequirementError
 
 SLICE_FILES: Final = 250

@@ -1,8 +1,4 @@
-"""What a part of the fuzzing did: its counts, and its failures with their seeds.
-
-Belongs here: what every part hands back. Does not belong here: how it is printed (see
-``__main__``), or what any one part does.
-"""
+"""The result of one part of the fuzzing, which ``fuzz.__main__`` prints."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,9 +6,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class PartResult:
-    """What one part did in its seconds."""
+    """What one part did."""
 
     counts: Mapping[str, int]
-    """How often each thing was done, by its name in the plural, in the order to print."""
+    """How often each thing was done, by its name in the plural, in the order of printing."""
     failures: tuple[str, ...]
-    """One text each, with the seed that brings it back; empty where every promise held."""
+    """One text for each failure, with the seed that repeats it."""

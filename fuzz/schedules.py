@@ -17,19 +17,19 @@ from tests.support.workers.schedule import Schedule, ScheduleResult, describe_fa
 from tests.support.workers.shared_stores import available_databases, open_store
 
 MOST_FAILURES: Final = 3
-"""Of one database; more of them are seldom of another kind. A guess."""
+"""Failures after which a database is left: more of them are seldom of another kind. A guess."""
 
 
 def run(seconds: float, seed: int, databases: Sequence[str] = ()) -> PartResult:
-    """Try schedules for a time, on each database as long as on the others.
+    """Run schedules for a time, equally long on each database.
 
     Args:
-        seconds: for how long; one schedule each is tried in any case.
-        seed: of the first schedule; the next ones follow.
-        databases: their names; all there are if none is named.
+        seconds: the time; each database gets at least one schedule.
+        seed: the seed of the first schedule; the next ones follow.
+        databases: their names; all that this machine has if empty.
 
     Returns:
-        What they did. A database is left after ``MOST_FAILURES``.
+        The counts and the failures, at most ``MOST_FAILURES`` for each database.
     """
     chosen = databases or available_databases()
     counts = Counter({f"schedules on {database}": 0 for database in chosen})
@@ -51,7 +51,7 @@ def run(seconds: float, seed: int, databases: Sequence[str] = ()) -> PartResult:
 
 
 def count_events(database: str, result: ScheduleResult) -> dict[str, int]:
-    """Count what one schedule did."""
+    """Return what one schedule adds to the counts."""
     return {
         f"schedules on {database}": 1,
         "steps": result.steps,

@@ -11,7 +11,7 @@ from tasks.study.study import StudyReport
 
 if TYPE_CHECKING:
     from tests.browser.conftest import Launch
-    from tests.conftest import Studied
+    from tests.support.small_study import Studied
 
 pytestmark = pytest.mark.browser
 

@@ -10,11 +10,11 @@ import sqlalchemy as sa
 from playwright.sync_api import Browser, Page, expect
 
 from storage.schema import run
-from tests.flows.conftest import Server
+from tests.support.prefect_servers import Server
 
 if TYPE_CHECKING:
     from tests.browser.conftest import Launch
-    from tests.conftest import Night
+    from tests.support.bad_files_night import Night
 
 pytestmark = pytest.mark.browser
 

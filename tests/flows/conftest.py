@@ -10,26 +10,19 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import httpx
 import pytest
 import sqlalchemy as sa
 
 from storage.database import connect
 from storage.schema import metadata
-
-Records = list[dict[str, Any]]
+from tests.support.pipeline.stand_ins import stand_in_suites
+from tests.support.prefect_servers import POLL_S, Server
+from tests.support.trained_homes import quick_options
 
 CAPABILITY_VERSION = 0x20080522
 OVERRIDES_MODES = 1 << 1 | 1 << 2
 """Linux's third version of capabilities, and those by which root reads and writes what no mode
 lets it: CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH (``linux/capability.h``)."""
-
-ANSWER_S = 150
-"""For a Prefect server to answer: on SQLite two of its own writers may block each other, and both
-wait for 60 s, by its own setting (seen)."""
-
-POLL_S = 0.2
-"""Between two looks at something that will be there soon."""
 
 
 class Ended(NamedTuple):
@@ -38,45 +31,6 @@ class Ended(NamedTuple):
     code: int
     out: str
     err: str
-
-
-class Server:
-    """What a Prefect server has recorded."""
-
-    def __init__(self, address: str) -> None:
-        self.address = address
-
-    def read(self, kind: str, **filters: object) -> Records:
-        """Return its records of a kind, such as ``flow_runs``."""
-        address = f"{self.address}/{kind}/filter"
-        while True:
-            response = httpx.post(address, json=filters, timeout=ANSWER_S)
-            if response.status_code != httpx.codes.SERVICE_UNAVAILABLE:  # its database is busy
-                break
-            time.sleep(POLL_S)
-        records: Records = response.raise_for_status().json()
-        return records
-
-    def flow_run(self, flow_run_id: str) -> dict[str, Any]:
-        """Return one flow run."""
-        (found,) = self.read("flow_runs", flow_runs={"id": {"any_": [flow_run_id]}})
-        return found
-
-    def latest(self, flow: str) -> dict[str, Any]:
-        """Return the run of a flow that ended last."""
-        ended = {"state": {"type": {"any_": ["COMPLETED", "FAILED", "CRASHED"]}}}
-        chosen = {"flows": {"name": {"any_": [flow]}}, "flow_runs": ended}
-        return self.read("flow_runs", **chosen, sort="END_TIME_DESC", limit=1)[0]
-
-    def children(self, flow_run_id: str) -> Records:
-        """Return the runs a flow run started, in the order they began."""
-        chosen = {"parent_flow_run_id": {"any_": [flow_run_id]}}
-        return self.read("flow_runs", flow_runs=chosen, sort="START_TIME_ASC")
-
-    def artifacts(self, flow_run_id: str) -> dict[str, dict[str, Any]]:
-        """Return a flow run's artifacts by the part of their key before the batch."""
-        found = self.read("artifacts", flow_runs={"id": {"any_": [flow_run_id]}})
-        return {one["key"].partition("-")[0]: one for one in found if one["key"]}
 
 
 @contextmanager
@@ -132,16 +86,28 @@ def settled(home: Path, prefect_server: str, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("NOCTULE_SETTLE_S", "0")
 
 
+@pytest.fixture(scope="module")
+def pandas_validation() -> Iterator[None]:
+    """Validate with pandas, which takes the same rows as Great Expectations in a tenth of the time.
+
+    For tests of what happens around the validation of a batch, in this process.
+    """
+    with stand_in_suites():
+        yield
+
+
 @pytest.fixture
-def quick(quick_options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fit small models: the flow itself sets the seed, threads, selection and kinds."""
     from tasks.training.options import TrainingOptions
 
+    small = quick_options()
+
     def choose(**asked: Any) -> TrainingOptions:  # noqa: ANN401 - as pydantic takes them
         for role in ("classifier", "one_class"):
-            if asked[role]["kind"] == quick_options[role].kind:
-                asked[role] = quick_options[role]
-        return TrainingOptions(**{**quick_options, **asked})
+            if asked[role]["kind"] == small[role].kind:
+                asked[role] = small[role]
+        return TrainingOptions(**{**small, **asked})
 
     monkeypatch.setattr("flows.train.TrainingOptions", choose)
 

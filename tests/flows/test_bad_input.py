@@ -13,8 +13,9 @@ from storage.queries import batch_rows, flagged_rows, quarantine_rows, validatio
 from storage.schema import delivery, prediction, run, scoring
 
 if TYPE_CHECKING:
-    from tests.conftest import Night
-    from tests.flows.conftest import Ended, Server
+    from tests.flows.conftest import Ended
+    from tests.support.bad_files_night import Night
+    from tests.support.prefect_servers import Server
 
 
 def accounting(night: "Night", name: str) -> tuple[str, int, int, int, int]:

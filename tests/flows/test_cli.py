@@ -18,8 +18,8 @@ from storage.model_store import champion, register_model
 from tasks.simulation.simulate import simulate_night
 
 if TYPE_CHECKING:
-    from tests.conftest import Night
     from tests.flows.conftest import Ended
+    from tests.support.bad_files_night import Night
 
 UNREACHABLE = "postgresql://u:secret@127.0.0.1:1/x"
 FLAGGED = (

@@ -19,8 +19,8 @@ from storage.database import connect
 from storage.queries import batch_rows
 
 if TYPE_CHECKING:
-    from tests.conftest import Night
-    from tests.flows.conftest import Server
+    from tests.support.bad_files_night import Night
+    from tests.support.prefect_servers import Server
 
 RUN_LIMIT_S = 300
 """For a scheduled run to begin and end: it takes about 15 s, half of them imports, and over 120 on

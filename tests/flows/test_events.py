@@ -19,7 +19,9 @@ from storage.schema import outbox
 from tasks.reporting.events import publish_events
 
 if TYPE_CHECKING:
-    from tests.flows.conftest import Server
+    from tests.support.prefect_servers import Server
+
+pytestmark = pytest.mark.usefixtures("pandas_validation")
 
 NOW = datetime(2026, 11, 2, 4, 30, tzinfo=UTC)
 

@@ -52,6 +52,8 @@ from tests.support.trained_homes import move_to_postgres
 if TYPE_CHECKING:
     from tests.flows.conftest import Ended
 
+pytestmark = pytest.mark.usefixtures("pandas_validation")
+
 NIGHT = date(2026, 11, 20)
 FULL = Path("/dev/full")
 """A file of Linux's on which every write finds the disk full."""

@@ -18,7 +18,7 @@ from tasks.simulation.simulate import simulate_night
 if TYPE_CHECKING:
     from tests.flows.conftest import Ended
 
-pytestmark = pytest.mark.usefixtures("settled")
+pytestmark = pytest.mark.usefixtures("settled", "pandas_validation")
 
 FIRST, ALL = 150, 400
 """Rows of the file when it first comes, and when it comes again."""

@@ -21,6 +21,8 @@ from tasks.validation import accept
 if TYPE_CHECKING:
     from tests.flows.conftest import Ended
 
+pytestmark = pytest.mark.usefixtures("pandas_validation")
+
 
 @pytest.fixture
 def frame(tmp_path: Path) -> pl.DataFrame:

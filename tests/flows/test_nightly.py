@@ -28,8 +28,9 @@ from tasks.intake.receive import Arrival
 from tasks.intake.stage import FileJob
 
 if TYPE_CHECKING:
-    from tests.conftest import Night
-    from tests.flows.conftest import Ended, Server
+    from tests.flows.conftest import Ended
+    from tests.support.bad_files_night import Night
+    from tests.support.prefect_servers import Server
 
 GOOD = "night-2026-11-02.csv"
 

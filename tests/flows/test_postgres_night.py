@@ -21,8 +21,8 @@ from storage.schema import outbox, prediction, reason, scoring
 from tests.support.trained_homes import move_to_postgres
 
 if TYPE_CHECKING:
-    from tests.conftest import Night
     from tests.flows.conftest import Ended
+    from tests.support.bad_files_night import Night
 
 FILES = ("cells-2026-11-05.csv", "foreign-2026-11-05.csv", "labelled-2026-11-04.csv")
 TIMES = {"received_at", "started_at", "finished_at"}

@@ -21,7 +21,7 @@ from tasks.simulation.simulate import simulate_night
 if TYPE_CHECKING:
     from tests.flows.conftest import Ended, Kept
 
-pytestmark = pytest.mark.usefixtures("settled")
+pytestmark = pytest.mark.usefixtures("settled", "pandas_validation")
 
 Replay = Callable[..., dict[str, Any]]
 

@@ -20,6 +20,8 @@ from tests.support.trained_homes import move_to_postgres
 if TYPE_CHECKING:
     from tests.flows.conftest import Ended, Kept
 
+pytestmark = pytest.mark.usefixtures("pandas_validation")
+
 
 Batch = dict[str, Any]
 

@@ -26,10 +26,17 @@ from tasks.training.fit import FitSummary, fit_model
 from tasks.training.options import TrainingOptions
 
 if TYPE_CHECKING:
-    from tests.flows.conftest import Ended, Server
+    from tests.flows.conftest import Ended
+    from tests.support.prefect_servers import Server
 
 FLATTERING, WORSE = "random_forest+pca_error", "decision_tree+pca_error"
 FAILING, BETTER = "adaboost+mahalanobis", "lightgbm+mahalanobis"
+
+
+class TwoFolds(TrainingOptions):
+    """Training options with as few folds as there can be: half the time of each fit."""
+
+    folds: int = 2
 
 
 def fit_or_die(parts: list[Path], contract: str, out: Path, options: TrainingOptions) -> FitSummary:
@@ -51,6 +58,8 @@ def weak(
     """Make a weak model champion, with a labelled night and a file in the training folder."""
     assert settled is None
     monkeypatch.setattr(challenge, "_fit", fit_or_die)
+    for module in ("flows.train", "tasks.retraining.recipes"):
+        monkeypatch.setattr(f"{module}.TrainingOptions", TwoFolds)
     (home / "training").mkdir()
     shutil.move(home / "labelled.csv", home / "training" / "labelled.csv")
     asked = ("--classifier", "logistic_regression", "--one-class", "mahalanobis", "--json")

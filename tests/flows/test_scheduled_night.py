@@ -14,8 +14,8 @@ from expectations.errors import UsageError
 from flows.nightly import nightly
 
 if TYPE_CHECKING:
-    from tests.conftest import Night
-    from tests.flows.conftest import Server
+    from tests.support.bad_files_night import Night
+    from tests.support.prefect_servers import Server
 
 
 @pytest.fixture

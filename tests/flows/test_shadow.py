@@ -26,6 +26,8 @@ from tests.unit.storage.conftest import read_table
 if TYPE_CHECKING:
     from tests.flows.conftest import Ended, Server
 
+pytestmark = pytest.mark.usefixtures("pandas_validation")
+
 NIGHT = date(2026, 11, 20)
 
 

@@ -21,7 +21,8 @@ from storage.schema import run
 from tasks.simulation.simulate import simulate_night
 
 if TYPE_CHECKING:
-    from tests.flows.conftest import Ended, Server
+    from tests.flows.conftest import Ended
+    from tests.support.prefect_servers import Server
 
 WAIT_S = 240
 STOP_S = 10

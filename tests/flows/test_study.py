@@ -12,8 +12,8 @@ from tasks.simulation.simulate import simulate_night
 from tasks.study.study import StudyReport
 
 if TYPE_CHECKING:
-    from tests.conftest import Studied
     from tests.flows.conftest import Ended
+    from tests.support.small_study import Studied
 
 
 def test_a_study_is_one_object_for_machines_and_kept_as_data_and_as_a_page(

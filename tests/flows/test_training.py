@@ -22,7 +22,10 @@ from storage.schema import run
 from tasks.simulation.simulate import simulate_night
 
 if TYPE_CHECKING:
-    from tests.flows.conftest import Ended, Server
+    from tests.flows.conftest import Ended
+    from tests.support.prefect_servers import Server
+
+pytestmark = pytest.mark.usefixtures("pandas_validation")
 
 
 @pytest.fixture

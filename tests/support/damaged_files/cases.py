@@ -1,7 +1,8 @@
-"""Forms: how a text or a table becomes the bytes of a file, and what is done to those bytes.
+"""Cases: the bytes of a file, and what happens to the file while it is processed.
 
-Belongs here: compression, Parquet, damage to either, and the strategy of whole cases. Does not
-belong here: damage to text (see ``damage``), or what must become of a case (see ``file_oracle``).
+Belongs here: compression, Parquet, damage to their bytes, and the strategy that draws cases. Does
+not belong here: damage to text or tables (see ``text_damage``, ``table_damage``), or what must
+become of a case (``tests.support.oracles.file_oracle``).
 """
 
 import gzip
@@ -36,16 +37,16 @@ FORMS: Final[tuple[Form, ...]] = (
     *("plain",) * 10, *("gzip",) * 4, *("zstandard",) * 4, *("Parquet",) * 6,
     "Parquet in gzip", "gzip in gzip",
 )  # fmt: skip
-"""As often as each is drawn. A guess: text is what arrives, and what can go wrong in most ways."""
+"""Each form as often as its weight. Guesses: most files are text, which has the most faults."""
 
 SUITE_ODDS: Final = 100
-"""One case in so many is validated by Great Expectations itself. It costs about .35 s a case,
-some fifteen times the rest of one (measured), so this is an eighth of the time."""
+"""One case in so many is validated by Great Expectations. That takes about 0.35 s, some fifteen
+times the rest of a case (measured), and so an eighth of the total time."""
 TROUBLE_ODDS: Final = 16
-"""In one case in so many, something happens to the file while it is worked on. A guess."""
+"""In one case in so many, something happens to the file while it is processed. A guess."""
 
 GROWTH_ODDS: Final = 8
-"""One text in so many comes before it has grown, too. A guess."""
+"""One text in so many is also delivered before it has grown. A guess."""
 
 COMPRESSIONS: Final = ("zstd", "uncompressed", "snappy", "lz4", "gzip")
 SKIPPABLE_FRAME: Final = b"\x50\x2a\x4d\x18\x03\x00\x00\x00abc"
@@ -60,7 +61,7 @@ BYTE_DAMAGES: Final = {
 
 @dataclass(frozen=True)
 class OtherFile:
-    """A file that comes before or after another."""
+    """A file that is delivered before or after the file of a case."""
 
     stored: bytes = field(repr=False)
     expected: ExpectedFile = field(repr=False)
@@ -68,34 +69,34 @@ class OtherFile:
 
 @dataclass(frozen=True)
 class Case:
-    """A file, and what happens to it."""
+    """A file, and what happens to it while it is processed."""
 
     stored: bytes = field(repr=False)
     expected: ExpectedFile | None = field(repr=False)
-    """What must become of it; None where that cannot be told, as of damaged Parquet."""
+    """What must become of it; None if plain Python cannot tell, as for damaged Parquet."""
     form: Form
     kinds: tuple[str, ...]
-    """What was done to it."""
+    """The kinds of its damage."""
     earlier: OtherFile | None = None
-    """What came under the same name before it had grown."""
+    """The shorter file that was delivered earlier under the same name."""
     inner: OtherFile | None = None
-    """What comes next if its refusal is obeyed: the same, decompressed."""
+    """The file that its rejection asks for: the same content, decompressed."""
     trouble: Trouble | None = None
-    """What happens to it while it is worked on."""
+    """What happens to it while it is processed."""
     moment: Moment = "ingest"
-    """Before which stage."""
+    """The stage before which that happens."""
     asks_suite: bool = False
-    """Whether Great Expectations validates it, and no stand-in."""
+    """Whether Great Expectations validates it, not a stand-in."""
 
 
 @st.composite
 def cases(draw: st.DrawFn, originals: tuple[Original, ...], kind: str | None = None) -> Case:
-    """Draw a file in any form, damaged or not, and what happens to it.
+    """Draw a file in any form, with or without damage, and what happens to it.
 
     Args:
-        draw: Hypothesis'.
-        originals: what it is made from.
-        kind: what is done to it, once; anything or nothing if None.
+        draw: the draw function of Hypothesis.
+        originals: the files from which it is made.
+        kind: the one kind of damage; None for any or no damage.
     """
     form: Form = draw(st.sampled_from([form for form in FORMS if _can_have(form, kind)]))
     made = _draw_table(draw, originals, kind) if form.startswith("Parquet") else None
@@ -125,7 +126,7 @@ def cases(draw: st.DrawFn, originals: tuple[Original, ...], kind: str | None = N
 
 
 def _can_have(form: Form, kind: str | None) -> bool:
-    """Tell whether a kind of damage can be done to a form."""
+    """Tell whether a form can have a kind of damage."""
     is_table = form.startswith("Parquet")
     if kind in BYTE_DAMAGES:
         return form != "plain"
@@ -135,14 +136,14 @@ def _can_have(form: Form, kind: str | None) -> bool:
 def _draw_table(
     draw: st.DrawFn, originals: tuple[Original, ...], kind: str | None
 ) -> tuple[OtherFile, tuple[str, ...]]:
-    """Draw a table as Parquet, and the names of what was done to it."""
+    """Draw a table as Parquet, and the kinds of its damage."""
     frame, kinds = draw(damaged_tables(originals, kind))
     stored = _write_parquet(draw, frame)
     return OtherFile(stored, expect_frame(frame, stored)), kinds
 
 
 def _draw_earlier(draw: st.DrawFn, text: bytes) -> OtherFile | None:
-    """Draw what a text was before it had grown, in a form of its own."""
+    """Draw the beginning of a text, in any form, as an earlier delivery."""
     cut = text[: draw(st.integers(0, len(text)))]
     forms: tuple[Form, ...] = ("plain", "gzip", "zstandard")
     form = draw(st.sampled_from(forms))
@@ -151,16 +152,16 @@ def _draw_earlier(draw: st.DrawFn, text: bytes) -> OtherFile | None:
 
 
 DAMAGE_KINDS: Final = (*TEXT_DAMAGES, *TABLE_DAMAGES, *BYTE_DAMAGES)
-"""All that can be done to a file."""
+"""All kinds of damage."""
 
 
 def one_in(odds: int) -> st.SearchStrategy[bool]:
-    """Draw what is true as often as that, and shrinks to what is not."""
+    """Draw True once in so many times; it shrinks to False."""
     return st.sampled_from((*(False,) * (odds - 1), True))
 
 
 def _wrap(draw: st.DrawFn, form: Form, content: bytes) -> bytes:
-    """Compress, in one of the ways in which each format may be written."""
+    """Compress a content in one of the ways that each format allows."""
     if form == "Parquet":
         return content
     cut = draw(st.integers(0, len(content))) if draw(st.booleans()) else 0
@@ -176,7 +177,7 @@ def _wrap(draw: st.DrawFn, form: Form, content: bytes) -> bytes:
 
 
 def _write_parquet(draw: st.DrawFn, frame: pl.DataFrame) -> bytes:
-    """Write a table, in one of the ways in which Parquet may be written."""
+    """Write a table in one of the ways that Parquet allows."""
     buffer = io.BytesIO()
     frame.write_parquet(
         buffer,

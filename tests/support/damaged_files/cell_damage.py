@@ -22,11 +22,11 @@ SPELLINGS: Final[tuple[Callable[[bytes], bytes], ...]] = (
     lambda name: b' "' + name + b'"',
     lambda name: b"#" + name,
 )
-"""How a sensor, a spreadsheet or a person may spell a column's name."""
+"""Spellings of a column's name by sensors, spreadsheets and people."""
 
 
 def quote_cells(draw: st.DrawFn, text: bytes) -> bytes:
-    """Put every cell, or every cell of one line, in quotes."""
+    """Quote every cell of the text, or of one line."""
     lines = split_lines(text)
     at = None if draw(st.booleans()) else draw_place(draw, lines)
     return b"".join(
@@ -36,7 +36,7 @@ def quote_cells(draw: st.DrawFn, text: bytes) -> bytes:
 
 
 def replace_cells(draw: st.DrawFn, text: bytes) -> bytes:
-    """Put something hostile into cells of a few lines."""
+    """Put hostile values into cells of a few lines."""
     lines = split_lines(text)
     for _ in range(draw(st.integers(1, 4)) if lines else 0):
         at = draw_place(draw, lines)
@@ -48,7 +48,7 @@ def replace_cells(draw: st.DrawFn, text: bytes) -> bytes:
 
 
 def pad_lines(draw: st.DrawFn, text: bytes) -> bytes:
-    """Put blanks around every line, which numbers may have."""
+    """Put blanks around every line."""
     before, after = draw(st.sampled_from(((b"", b" "), (b"", b"\t"), (b" ", b""), (b"  ", b" \t"))))
     lines = [(line, line.rstrip(b"\r\n")) for line in split_lines(text)]
     return b"".join(before + body + after + line[len(body) :] for line, body in lines)
@@ -67,19 +67,19 @@ def replace_column(draw: st.DrawFn, text: bytes) -> bytes:
 
 
 def drop_column(draw: st.DrawFn, text: bytes) -> bytes:
-    """Leave a column out."""
+    """Drop a column."""
     column = draw(st.integers(0, 42))
     return _change_cells(text, lambda cells, _: cells[:column] + cells[column + 1 :])
 
 
 def duplicate_column(draw: st.DrawFn, text: bytes) -> bytes:
-    """Have a column twice."""
+    """Duplicate a column."""
     column = draw(st.integers(0, 42))
     return _change_cells(text, lambda cells, _: cells[: column + 1] + cells[column:])
 
 
 def reorder_columns(draw: st.DrawFn, text: bytes) -> bytes:
-    """Have the columns in another order."""
+    """Reorder the columns."""
     turn = draw(st.integers(1, 42))
     if draw(st.booleans()):
         return _change_cells(text, lambda cells, _: cells[::-1])
@@ -87,7 +87,7 @@ def reorder_columns(draw: st.DrawFn, text: bytes) -> bytes:
 
 
 def add_column(draw: st.DrawFn, text: bytes) -> bytes:
-    """Add a column under a name that may be anything."""
+    """Add a column under a hostile name."""
     name = draw(st.sampled_from(HOSTILE_NAMES))
     value = draw(st.sampled_from((b"1", b"x", b"", *HOSTILE_CELLS)))
     column = draw(st.integers(0, 42))
@@ -99,7 +99,7 @@ def add_column(draw: st.DrawFn, text: bytes) -> bytes:
 
 
 def rename_column(draw: st.DrawFn, text: bytes) -> bytes:
-    """Call a column something else."""
+    """Rename a column."""
     name = draw(st.sampled_from(HOSTILE_NAMES))
     column = draw(st.integers(0, 41))
 
@@ -110,7 +110,7 @@ def rename_column(draw: st.DrawFn, text: bytes) -> bytes:
 
 
 def respell_header(draw: st.DrawFn, text: bytes) -> bytes:
-    """Write the names of the first line in another way, or begin with a comment."""
+    """Spell the names of the first line in another way; perhaps put a line above it."""
     respell = draw(st.sampled_from(SPELLINGS))
     lines = split_lines(text)
     if lines:
@@ -122,7 +122,7 @@ def respell_header(draw: st.DrawFn, text: bytes) -> bytes:
 
 
 def replace_header(draw: st.DrawFn, text: bytes) -> bytes:
-    """Have names of another table, or none, in the first line or above it."""
+    """Replace the header with other names, or put them above it."""
     lines = split_lines(text)
     width = lines[0].count(b",") + draw(st.sampled_from((1, 1, 0, 2))) if lines else 1
     name = draw(st.sampled_from((b"f%d", b"%d", b"Column %d", b"x.%d")))

@@ -1,6 +1,7 @@
-"""Hostile values: what stands in files of connections and should not.
+"""Values that break readers of connection files.
 
-Belongs here: the values. Does not belong here: where they are put (see ``damage``).
+Belongs here: the values. Does not belong here: where they are put (see ``text_damage``,
+``cell_damage`` and ``table_damage``).
 """
 
 from typing import Final
@@ -22,7 +23,7 @@ HOSTILE_CELLS: Final = (
     b"tcp", b"TCP", b"icmp", b"SF", b"S0", b"private", b"eco_i", b"normal", b"x" * 100,
     b"A" * 3_000, b"\xf0\x9f\xa6\x87" * 400,
 )  # fmt: skip
-"""What a cell may be replaced by: every number, text and quote that some reader stumbles over."""
+"""Replacements of a cell: numbers, texts and quotes that some reader gets wrong."""
 
 HOSTILE_NAMES: Final = (
     b"", b" ", b"extra", b"duration", b"DURATION", b" duration ", b"class", b"attack",
@@ -31,7 +32,7 @@ HOSTILE_NAMES: Final = (
     b"batch_id", b'"a,b"', b"\x1b[31m", b"\xf0\x9f\xa6\x87", b"\xe2\x80\xaexx", b"\xff", b"\x00",
     b"n" * 500, b"'; DROP TABLE batch; --", b"{{7*7}}", b"<b>",
 )  # fmt: skip
-"""What a column may be called: names of our own frames and tables, patterns, and nothing at all."""
+"""Names of a column: those of our own frames and tables, patterns, and the empty name."""
 
 INSERTED: Final = (
     b"\x00", b"\r", b"\n", b"\r\n", b'"', b",", b"\xff", b"\x80", b"\x1b", b" ", b";", b"0",

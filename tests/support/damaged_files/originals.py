@@ -1,7 +1,7 @@
-"""Originals: the files from which damaged ones are made, and slices of them.
+"""Original files, from which damaged ones are made, and slices of them.
 
-Belongs here: where whole lines of traffic come from. Does not belong here: anything that is done
-to them (see ``damage``, ``forms``).
+Belongs here: reading or simulating undamaged lines. Does not belong here: damage (see
+``text_damage``, ``table_damage`` and ``cases``).
 """
 
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from tasks.simulation.simulate import simulate_night
 
 NSL_KDD_FOLDER: Final = Path(__file__).parents[2] / "shared" / "data" / "nsl-kdd"
-"""Where the real files lie, if they are at hand: beside the project."""
+"""The folder of the real files, beside the project; it may be absent."""
 REAL_FILES: Final = ("Test_data.csv", "Train_data.csv", "KDDTrain+.txt")
 
 MOST_ROWS: Final = 60
-"""Rows of a slice. A guess: more than any one damage needs, and few enough to be quick."""
+"""Most rows of a slice. A guess: more than any damage needs, and few enough to be fast."""
 KEPT_ROWS: Final = 2_000
-"""Rows of an original that slices come from. A guess: all services and flags that are not rare."""
+"""Rows of a file that are read. A guess: they hold all common services and flags."""
 
 
 @dataclass(frozen=True)
@@ -30,12 +30,12 @@ class Original:
 
     name: str
     header: bytes | None
-    """Without its line end; None where the file has none."""
+    """Without the line end; None if the file has no header."""
     rows: tuple[bytes, ...]
-    """Without their line ends."""
+    """Without line ends."""
 
     def _repr_pretty_(self, printer: Any, _is_cycle: bool) -> None:  # noqa: ANN401, FBT001
-        """Give its name: Hypothesis prints what a strategy was made of."""
+        """Print only the name when Hypothesis shows the arguments of a strategy."""
         printer.text(self.name)
 
 
@@ -48,17 +48,17 @@ class Slice:
 
     @property
     def lines(self) -> list[bytes]:
-        """The lines, the header first where there is one."""
+        """The header, if there is one, and the rows."""
         return [*(() if self.header is None else (self.header,)), *self.rows]
 
 
 def read_real(folder: Path = NSL_KDD_FOLDER) -> tuple[Original, ...]:
-    """Read the NSL-KDD files; none where they are not at hand."""
+    """Read the NSL-KDD files that are there."""
     return tuple(_read(folder / name) for name in REAL_FILES if (folder / name).is_file())
 
 
 def simulate() -> tuple[Original, ...]:
-    """Make an original of each kind that the simulator writes, the same each time."""
+    """Simulate one original of each kind; the result is the same each time."""
     with TemporaryDirectory() as name:
         made = []
         for is_labelled in (False, True):

@@ -1,7 +1,7 @@
-"""Tables: what stands in a Parquet file, and what may be wrong with it before it is written.
+"""Damage to tables, before they are written as Parquet.
 
-Belongs here: one function for each kind of damage to a table, and the strategy that puts several
-together. Does not belong here: how Parquet is written, or damage to its bytes (see ``forms``).
+Belongs here: one function for each kind of damage to a table, and the strategy that combines
+several. Does not belong here: how Parquet is written, or damage to its bytes (see ``cases``).
 """
 
 from collections.abc import Callable, Mapping
@@ -24,8 +24,7 @@ COLUMN_TYPES: Final = (
     pl.Duration("us"), pl.Time(), pl.Binary(), pl.List(pl.Int64()), pl.Array(pl.Int64(), 2),
     pl.Struct({"a": pl.Int64()}), pl.Null(),
 )  # fmt: skip
-"""All that other writers have too. polars' Int128 is its own: Arrow reads no file that has it, and
-so neither do we."""
+"""The types that other writers have too. Arrow, and so our reader, has no Int128."""
 
 _SAMPLES: Final[Mapping[type[pl.DataType], Any]] = {
     pl.Boolean: True,
@@ -39,17 +38,17 @@ _SAMPLES: Final[Mapping[type[pl.DataType], Any]] = {
     pl.Array: [1, 2],
     pl.Struct: pl.struct(a=pl.lit(1)),
 }
-"""A value of each type to which no text is cast."""
+"""A value of each type to which text cannot be cast."""
 
 MOST_DAMAGES: Final = 3
-"""Of one table. A guess, as of a text."""
+"""Most damages of one table. A guess, as for a text."""
 
 
 @st.composite
 def damaged_tables(
     draw: st.DrawFn, originals: tuple[Original, ...], kind: str | None = None
 ) -> tuple[pl.DataFrame, tuple[str, ...]]:
-    """Draw a table with some damage, and the names of what was done to it."""
+    """Draw a table, and the kinds of its damage."""
     frame = _read_slice(draw(slices(originals)))
     if draw(st.booleans()):
         frame = _infer_types(frame)
@@ -60,7 +59,7 @@ def damaged_tables(
 
 
 def _read_slice(original: Slice) -> pl.DataFrame:
-    """Turn a slice into a table of texts."""
+    """Return a slice as a table of text columns."""
     rows = [line.decode().split(",") for line in original.rows]
     if original.header is not None:
         names = original.header.decode().split(",")
@@ -70,7 +69,7 @@ def _read_slice(original: Slice) -> pl.DataFrame:
 
 
 def _infer_types(frame: pl.DataFrame) -> pl.DataFrame:
-    """Give each column the narrowest type that all its texts have."""
+    """Cast each column to the narrowest type that fits all its texts."""
     columns = []
     for column in frame:
         casts = [column.cast(dtype, strict=False) for dtype in (pl.Int64, pl.Float64, pl.String)]
@@ -79,18 +78,18 @@ def _infer_types(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def replace_cell(draw: st.DrawFn, frame: pl.DataFrame) -> pl.DataFrame:
-    """Put something hostile into a cell, which makes its column one of texts."""
+    """Put a hostile value into a cell; its column becomes text."""
     column = _as_text(_draw_column(draw, frame))
     return _with_cell(draw, frame, column, draw(_texts(HOSTILE_CELLS)))
 
 
 def empty_cell(draw: st.DrawFn, frame: pl.DataFrame) -> pl.DataFrame:
-    """Leave a cell without a value."""
+    """Make a cell null."""
     return _with_cell(draw, frame, _draw_column(draw, frame), None)
 
 
 def add_column(draw: st.DrawFn, frame: pl.DataFrame) -> pl.DataFrame:
-    """Add a column of any type, under a name that may be anything."""
+    """Add a column of any type under a hostile name."""
     name, dtype = draw(_texts(HOSTILE_NAMES)), draw(st.sampled_from(COLUMN_TYPES))
     if name in frame.columns:
         return frame
@@ -99,14 +98,14 @@ def add_column(draw: st.DrawFn, frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def drop_column(draw: st.DrawFn, frame: pl.DataFrame) -> pl.DataFrame:
-    """Leave a column out."""
+    """Drop a column."""
     at = draw(st.integers(0, frame.width - 1))  # a name may be a pattern to polars
     kept = [column for index, column in enumerate(frame) if index != at]
     return pl.DataFrame(kept) if kept else frame
 
 
 def rename_column(draw: st.DrawFn, frame: pl.DataFrame) -> pl.DataFrame:
-    """Call a column something else."""
+    """Rename a column."""
     name, at = draw(_texts(HOSTILE_NAMES)), draw(st.integers(0, frame.width - 1))
     if name in frame.columns:
         return frame
@@ -114,14 +113,14 @@ def rename_column(draw: st.DrawFn, frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def reorder_columns(draw: st.DrawFn, frame: pl.DataFrame) -> pl.DataFrame:
-    """Have the columns in another order."""
+    """Reorder the columns."""
     turn = draw(st.integers(1, frame.width))
     columns = frame.get_columns()
     return pl.DataFrame(columns[turn:] + columns[:turn])
 
 
 def change_type(draw: st.DrawFn, frame: pl.DataFrame) -> pl.DataFrame:
-    """Store a column in another type."""
+    """Cast a column to another type."""
     column = _draw_column(draw, frame)
     changed = _of_type(column, draw(st.sampled_from(COLUMN_TYPES)))
     return frame.replace_column(frame.get_column_index(column.name), changed)
@@ -136,11 +135,11 @@ DAMAGES: Final[Mapping[str, Damage]] = {
     "table columns reordered": reorder_columns,
     "table columns of another type": change_type,
 }
-"""By what is counted of it."""
+"""Each kind of damage, by the name under which it is counted."""
 
 
 def _texts(values: tuple[bytes, ...]) -> st.SearchStrategy[str]:
-    """Draw one of some hostile values, as text."""
+    """Draw one of the values, as text."""
     return st.sampled_from(values).map(lambda value: value.decode(errors="replace"))
 
 
@@ -161,7 +160,7 @@ def _with_cell(
 
 
 def _of_type(column: pl.Series, dtype: pl.DataType) -> pl.Series:
-    """Turn a column into one of another type, with nulls where its values do not fit."""
+    """Return a column in another type, with nulls where the values do not fit."""
     if type(dtype) in _SAMPLES:
         sample = _SAMPLES[type(dtype)]
         value = sample if isinstance(sample, pl.Expr) else pl.lit(sample)
@@ -171,7 +170,7 @@ def _of_type(column: pl.Series, dtype: pl.DataType) -> pl.Series:
 
 
 def _as_text(column: pl.Series) -> pl.Series:
-    """Turn a column into one of texts; 1 in every row of one that has no text form."""
+    """Return a column as text; if its type has no text form, every value is 1."""
     if column.dtype.is_numeric() or column.dtype == pl.String:
         return column.cast(pl.String)
     return pl.Series(column.name, ["1"] * len(column))

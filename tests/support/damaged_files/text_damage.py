@@ -1,11 +1,11 @@
-"""Damage to text: what happens to files of connections between a sensor and an inbox.
+"""Damage to the bytes and lines of a text, as between a sensor and an inbox.
 
-Belongs here: one function for each kind of damage to lines, cells and columns, and the strategy
-that puts several together. Does not belong here: what is done to the bytes of a compressed file or
-of Parquet (see ``forms``).
+Belongs here: one function for each kind of damage to bytes and lines, and the strategy that
+combines several damages. Does not belong here: damage to cells and columns (see ``cell_damage``),
+or to the bytes of a compressed file or of Parquet (see ``cases``).
 
-Each takes the text as it is by then, damaged or not, and whatever it draws shrinks towards the
-first line, the first cell, the first kind.
+Each function takes a text that may be damaged already. Its draws shrink towards the first line, the
+first cell and the first kind.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,11 +21,11 @@ from tests.support.damaged_files.originals import Original, Slice, slices
 Damage = Callable[[st.DrawFn, bytes], bytes]
 
 LONG: Final = (70_000, 9_000, 200_000)
-"""Lengths past which something is cut: a line of 64 KiB, and the head in which names are."""
+"""Lengths beyond the limits of a line (64 KiB) and of the head in which the header is sought."""
 
 
 def flip_bytes(draw: st.DrawFn, text: bytes) -> bytes:
-    """Change single bytes, wherever they are."""
+    """Change single bytes."""
     changed = bytearray(text)
     for _ in range(draw(st.integers(1, 4)) if text else 0):
         changed[draw(st.integers(0, len(text) - 1))] = draw(st.integers(0, 255))
@@ -33,39 +33,39 @@ def flip_bytes(draw: st.DrawFn, text: bytes) -> bytes:
 
 
 def insert_bytes(draw: st.DrawFn, text: bytes) -> bytes:
-    """Put something between two bytes."""
+    """Insert bytes."""
     at = draw(st.integers(0, len(text)))
     return text[:at] + draw(st.sampled_from(INSERTED)) + text[at:]
 
 
 def delete_bytes(draw: st.DrawFn, text: bytes) -> bytes:
-    """Take some bytes out."""
+    """Delete some bytes."""
     at = draw(st.integers(0, len(text)))
     return text[:at] + text[at + draw(st.integers(1, 64)) :]
 
 
 def truncate(draw: st.DrawFn, text: bytes) -> bytes:
-    """Cut the end off, anywhere or close before it."""
+    """Cut off the end, at any place or close to the end."""
     near = min(len(text), draw(st.sampled_from((len(text), 40))))
     return text[: len(text) - draw(st.integers(0, near))]
 
 
 def duplicate_line(draw: st.DrawFn, text: bytes) -> bytes:
-    """Have a line twice or many times."""
+    """Repeat a line, up to nine times."""
     lines = split_lines(text)
     at = draw_place(draw, lines)
     return b"".join(lines[:at] + lines[at : at + 1] * draw(st.integers(2, 9)) + lines[at + 1 :])
 
 
 def delete_line(draw: st.DrawFn, text: bytes) -> bytes:
-    """Lose a line."""
+    """Delete a line."""
     lines = split_lines(text)
     at = draw_place(draw, lines)
     return b"".join(lines[:at] + lines[at + 1 :])
 
 
 def swap_lines(draw: st.DrawFn, text: bytes) -> bytes:
-    """Have two lines in each other's place."""
+    """Swap two lines."""
     lines = split_lines(text)
     if lines:
         at, other = draw_place(draw, lines), draw_place(draw, lines)
@@ -74,27 +74,27 @@ def swap_lines(draw: st.DrawFn, text: bytes) -> bytes:
 
 
 def join_lines(draw: st.DrawFn, text: bytes) -> bytes:
-    """Lose the end of a line."""
+    """Delete a line end."""
     lines = split_lines(text)
     at = draw_place(draw, lines)
     return b"".join(line.rstrip(b"\r\n") if i == at else line for i, line in enumerate(lines))
 
 
 def split_line(draw: st.DrawFn, text: bytes) -> bytes:
-    """Break a line where no end was."""
+    """Insert a line end."""
     at = draw(st.integers(0, len(text)))
     return text[:at] + draw(st.sampled_from((b"\n", b"\r\n"))) + text[at:]
 
 
 def insert_line(draw: st.DrawFn, text: bytes) -> bytes:
-    """Add a line that is no record."""
+    """Insert a line that is not a record."""
     lines = split_lines(text)
     at = draw(st.integers(0, len(lines)))
     return b"".join([*lines[:at], draw(st.sampled_from(ODD_LINES)) + b"\n", *lines[at:]])
 
 
 def repeat_header(draw: st.DrawFn, text: bytes) -> bytes:
-    """Have the first line again further down."""
+    """Repeat the first line further down."""
     lines = split_lines(text)
     at = draw(st.integers(0, len(lines)))
     return b"".join(lines[:at] + lines[:1] + lines[at:])
@@ -113,23 +113,23 @@ def lengthen_line(draw: st.DrawFn, text: bytes) -> bytes:
 
 
 def lead_with_blanks(draw: st.DrawFn, text: bytes) -> bytes:
-    """Begin with blank lines, a few or more than are looked at."""
+    """Begin with blank lines: a few, or more than the reader looks at."""
     end = draw(st.sampled_from((b"\n", b"\r\n")))
     return end * draw(st.sampled_from((1, 2, 40_000, 70_000))) + text
 
 
 def glue(draw: st.DrawFn, text: bytes) -> bytes:
-    """Have the file twice, one behind the other."""
+    """Append a copy of the text."""
     return text + draw(st.sampled_from((b"", b"\n", b"\x1a", b"\x00"))) + text
 
 
 def add_garbage(draw: st.DrawFn, text: bytes) -> bytes:
-    """Put what is no text behind the end."""
+    """Append bytes that are not text."""
     return text + draw(st.one_of(st.binary(min_size=1, max_size=64), st.sampled_from(INSERTED)))
 
 
 def change_line_ends(draw: st.DrawFn, text: bytes) -> bytes:
-    """End lines in another way, all of them or every other."""
+    """Use other line ends, in all lines or in every second one."""
     end = draw(st.sampled_from((b"\r\n", b"\r", b"\r\r\n", b"\n\r", b"\x0b", b"\xe2\x80\xa8")))
     if draw(st.booleans()):
         return text.replace(b"\n", end)
@@ -139,7 +139,7 @@ def change_line_ends(draw: st.DrawFn, text: bytes) -> bytes:
 
 
 def change_separator(draw: st.DrawFn, text: bytes) -> bytes:
-    """Separate fields by something else, everywhere or in one line."""
+    """Use another separator, in all lines or in one."""
     separator = draw(st.sampled_from(SEPARATORS))
     if draw(st.booleans()):
         return text.replace(b",", separator)
@@ -151,7 +151,7 @@ def change_separator(draw: st.DrawFn, text: bytes) -> bytes:
 
 
 def change_encoding(draw: st.DrawFn, text: bytes) -> bytes:
-    """Write the text in another encoding."""
+    """Encode the text in another encoding."""
     return text.decode("latin-1").encode(draw(st.sampled_from(ENCODINGS)))
 
 
@@ -186,14 +186,14 @@ DAMAGES: Final[Mapping[str, Damage]] = {
     "cells quoted": cell_damage.quote_cells,
     "blanks around lines": cell_damage.pad_lines,
 }
-"""By what is counted of it. The first ones shrink best and leave the file most like a file."""
+"""Each kind of damage, by the name under which it is counted. The first kinds change least."""
 
 MOST_DAMAGES: Final = 3
-"""Of one text. A guess: what two or three do to each other is seen, and something is left."""
+"""Most damages of one text. A guess: enough to combine, and few enough to leave a file."""
 
 
 def write_text(draw: st.DrawFn, original: Slice) -> bytes:
-    """Write a slice as a sensor or a spreadsheet would."""
+    """Return a slice as the text of a sensor or a spreadsheet."""
     end = draw(st.sampled_from((b"\n", b"\n", b"\r\n")))
     text = end.join(original.lines)
     if draw(st.sampled_from((True, True, False))):
@@ -205,7 +205,7 @@ def write_text(draw: st.DrawFn, original: Slice) -> bytes:
 def damaged_texts(
     draw: st.DrawFn, originals: tuple[Original, ...], kind: str | None = None
 ) -> tuple[bytes, tuple[str, ...]]:
-    """Draw a text with some damage, and the names of what was done to it."""
+    """Draw a text, and the kinds of its damage."""
     text = write_text(draw, draw(slices(originals)))
     names = draw(some_of(DAMAGES, MOST_DAMAGES, kind))
     for name in names:
@@ -216,7 +216,7 @@ def damaged_texts(
 def some_of(
     damages: Mapping[str, object], most: int, kind: str | None
 ) -> st.SearchStrategy[tuple[str, ...]]:
-    """Draw some kinds of damage, or the one that is asked for, if it is among them."""
+    """Draw some kinds of damage; with ``kind``, only that one, if it is among them."""
     if kind is not None:
         return st.just((kind,) if kind in damages else ())
     return st.lists(st.sampled_from(tuple(damages)), max_size=most).map(tuple)

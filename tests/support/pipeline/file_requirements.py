@@ -1,8 +1,8 @@
-"""Promises: what is kept of every file, however it was damaged.
+"""What must hold for every file, however it was damaged.
 
-Belongs here: one function for each promise, over what the database holds and what plain Python
-says of the file. Does not belong here: how a file comes to be damaged (see ``forms``) or stored
-(``workbench``).
+Belongs here: processing a file through the pipeline, and the requirements on what becomes of it.
+Does not belong here: requirements on the rows of one batch (see ``stored_requirements``), or how
+files are damaged (``tests.support.damaged_files``).
 """
 
 import hashlib
@@ -29,35 +29,31 @@ from tests.support.pipeline.stored_requirements import (
 )
 
 COUNTS: Final = ("rows_scored", "rows_quarantined", "rows_rejected", "rows_known")
-BELOW_SCORING: Final = ("prediction", "flagged_connection", "reason", "drift_statistic")
 MOST_SECONDS: Final = 5.0
-"""A hundred times what a file takes on average; of the process, so that a busy machine is none of
-its fault."""
+"""A hundred times the mean for a file, in CPU time, which a busy machine hardly raises."""
 MOST_GROWTH_BYTES: Final = 1 << 29
-"""By how much a file of some kilobytes may raise the memory of the process. A guess: far more than
-the 32 MiB of one piece of zstandard and some copies of it."""
-MOST_CHARACTERS: Final = 1_000
-"""Of a message: at most 200 of the file's data, our own words, and the path of the file."""
+"""By how much a small file may raise the peak memory of the process. A guess: far more than some
+copies of one 32 MiB piece of zstandard."""
 MOST_ROWS: Final = 1_000_000
-"""More cannot be in damaged Parquet of a few dozen rows, whatever its footer says."""
+"""More rows than damaged Parquet of a few dozen rows can hold, whatever its footer says."""
 
 
 def process_case(pipeline: Pipeline, case: Case) -> Mapping[str, int]:
-    """Take one file all the way, and once more, and see that every promise about it is kept.
+    """Process one file twice, and check every requirement.
 
     Returns:
-        What came of it, to be counted.
+        Counts of what became of it.
 
     Raises:
-        BrokenRequirementError: one is not.
+        BrokenRequirementError: a requirement does not hold.
     """
     began, peak = time.process_time(), _peak_bytes()
     try:
         counts = _process(pipeline, case)
     except (BrokenRequirementError, KeyboardInterrupt):
         raise
-    except BaseException as error:  # a panic of polars is no Exception
-        words = f"every error is told in our own words, not as {_place(error)}"
+    except BaseException as error:  # a panic of polars is not an Exception
+        words = f"every error is one of ours, not {_place(error)}"
         raise BrokenRequirementError(words, error) from error
     finally:
         pipeline.clear()
@@ -72,7 +68,7 @@ def replay_file(file: str | Path) -> str:
     """Process a file that the fuzzing kept.
 
     Returns:
-        What came of it, or the requirement that it breaks.
+        What became of it, or the requirement that it breaks.
     """
     stored = Path(file).read_bytes()
     expected = None if stored.startswith(b"PAR1") else expect_text(stored)
@@ -84,12 +80,12 @@ def replay_file(file: str | Path) -> str:
 
 
 def _process(pipeline: Pipeline, case: Case) -> Mapping[str, int]:
-    """Take one file all the way, in whatever manner it may end."""
+    """Process one file, with all that its case says may happen to it."""
     source = pipeline.put(case.stored if case.earlier is None else case.earlier.stored)
     began = None
     if case.earlier is not None:
         began = pipeline.deliver(source)
-        require("a file that lies still is decided", began.error is None, began.error)
+        require("a file that does not change is decided", began.error is None, began.error)
         _check_decided(pipeline, began, _unless_known(began, case.earlier.expected))
         source.write_bytes(case.stored)
 
@@ -108,18 +104,18 @@ def _process(pipeline: Pipeline, case: Case) -> Mapping[str, int]:
         _check_known(_read(pipeline, began), stored, case.earlier.expected, expected_file)
     if case.trouble is None:
         again = pipeline.deliver(source)
-        require("a file that comes again changes nothing", again.is_known, again)
-        require("a file that comes again changes nothing", _read(pipeline, again) == stored)
+        require("a second delivery changes nothing", again.is_known, again)
+        require("a second delivery changes nothing", _read(pipeline, again) == stored)
     if case.inner is not None:
-        _check_obeyed(pipeline, case.inner)
+        _check_inner(pipeline, case.inner)
     return count_rows(stored)
 
 
 def _unless_known(outcome: Outcome, expected_file: ExpectedFile | None) -> ExpectedFile | None:
-    """Return what must become of a file, unless its content was decided before.
+    """Return what is expected of a file; None if its content was decided before.
 
-    It may have come in another form then: text in another encoding is refused unread where it is
-    plain, and counted where it is compressed.
+    It may have had another form then: text in another encoding is rejected unread if it is plain,
+    but its lines are counted if it is compressed.
     """
     return None if outcome.is_known else expected_file
 
@@ -127,7 +123,7 @@ def _unless_known(outcome: Outcome, expected_file: ExpectedFile | None) -> Expec
 def _check_known(
     before: Stored, after: Stored, earlier: ExpectedFile, expected_file: ExpectedFile | None
 ) -> None:
-    """Of a file that has grown: that what was scored before is not scored again."""
+    """Check a file that has grown: its old rows are not scored again."""
     if (
         before["batch"][0]["status"] != "scored"
         or expected_file is None
@@ -143,22 +139,22 @@ def _check_known(
     require("the rows of a file before it had grown are known", not rows or accountant, rows)
 
 
-def _check_obeyed(pipeline: Pipeline, inner: OtherFile) -> None:
-    """Of a file that comes as its refusal asked: that it is not refused for what it was before."""
+def _check_inner(pipeline: Pipeline, inner: OtherFile) -> None:
+    """Check a file that was changed as its rejection asked: the same reason does not return."""
     outcome = pipeline.deliver(pipeline.put(inner.stored))
-    require("what a refusal asks for is taken", outcome.error is None, outcome.error)
+    require("a file changed as asked is processed", outcome.error is None, outcome.error)
     reason = _read(pipeline, outcome)["batch"][0]["rejection"] or ""
-    require("what a refusal asks for is taken", "Decompress it" not in reason, reason)
+    require("a file changed as asked is processed", "Decompress it" not in reason, reason)
     _check_decided(pipeline, outcome, _unless_known(outcome, inner.expected))
 
 
 def _peak_bytes() -> int:
-    """Return the most memory that this process ever had."""
+    """Return the peak memory of this process, in bytes."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def _place(error: BaseException) -> str:
-    """Name an error by its type and by where our code met it, which is the same each time."""
+    """Name an error by its type and by the place in our code, which is the same each time."""
     frames = traceback.extract_tb(error.__traceback__)
     ours = [f for f in frames if "site-packages" not in f.filename and f.filename != __file__]
     last = ours[-1] if ours else frames[-1]
@@ -171,11 +167,11 @@ def _read(pipeline: Pipeline, outcome: Outcome) -> Stored:
 
 
 def _check_left(pipeline: Pipeline, case: Case, outcome: Outcome) -> None:
-    """Of a file that could not be worked on: why, and that nothing is stored of it."""
+    """Check a file that was left: it has changed or is gone, and nothing of it is stored."""
     error = outcome.error
     is_ours = isinstance(error, SourceChangedError | SourceUnavailableError)
     reason = f"{type(error).__name__}: {error}"
-    require("a file that lies still is decided", case.trouble is not None, reason)
+    require("a file that does not change is decided", case.trouble is not None, reason)
     require("a file is left only if it changed or is gone", is_ours, reason)
     check_readable(str(error))
     stored = _read(pipeline, outcome)
@@ -189,11 +185,11 @@ def _check_left(pipeline: Pipeline, case: Case, outcome: Outcome) -> None:
 
 
 def _check_next(pipeline: Pipeline, source: Path) -> None:
-    """Of a file that was left: that the next run takes what lies there by then."""
+    """Check that the next run processes what a left file has become."""
     outcome = pipeline.deliver(source)
     if not source.exists():
         is_told = isinstance(outcome.error, SourceUnavailableError)
-        require("a file that is gone is told of", is_told, outcome.error)
+        require("a file that is gone is reported", is_told, outcome.error)
         return
     require("what was left is decided by the next run", outcome.error is None, outcome.error)
     stored = source.read_bytes()
@@ -204,20 +200,20 @@ def _check_next(pipeline: Pipeline, source: Path) -> None:
 def _check_decided(
     pipeline: Pipeline, outcome: Outcome, expected_file: ExpectedFile | None
 ) -> Stored:
-    """Of a file that was worked on: that it is decided, and that every row is accounted for."""
+    """Check a file that was processed: its batch is decided, with every row accounted for."""
     stored = _read(pipeline, outcome)
     batch = stored["batch"][0]
     status = batch["status"]
     require("a batch ends scored or rejected", status in {"scored", "rejected"}, status)
     total = sum(batch[name] for name in COUNTS)
-    require("rows_read is the sum of all fates", batch["rows_read"] == total, dict(batch))
-    require("a decision is told once", len(stored["outbox"]) == 1, len(stored["outbox"]))
+    require("rows_read is the sum of all counts", batch["rows_read"] == total, dict(batch))
+    require("a decision has one event", len(stored["outbox"]) == 1, len(stored["outbox"]))
     if expected_file is None:
-        require("rows_read is no number out of damage", 0 <= total <= MOST_ROWS, total)
+        require("rows_read is plausible", 0 <= total <= MOST_ROWS, total)
     else:
         found = (total, len(expected_file.rows))
         require("rows_read is the number of data lines", found[0] == found[1], found)
-    _check_accountant(pipeline, batch, expected_file)
+    _check_known_rows(pipeline, batch, expected_file)
     if status == "rejected":
         check_rejected(stored)
     else:
@@ -227,10 +223,10 @@ def _check_decided(
     return stored
 
 
-def _check_accountant(
+def _check_known_rows(
     pipeline: Pipeline, batch: Mapping[str, Any], expected_file: ExpectedFile | None
 ) -> None:
-    """Of known rows: that the batch said to account for them holds them, and is done with them."""
+    """Check the known rows: the batch that accounts for them holds them and is scored."""
     known, other = batch["rows_known"], batch["known_batch_id"]
     require("known rows are known from somewhere", (known > 0) == (other is not None), known)
     if other is None:

@@ -1,16 +1,14 @@
-"""The workbench: a real database and a lake, and the path of one file after another over it.
+"""The stages of a night without Prefect, for one file after another, on a real database and lake.
 
-Belongs here: the order of the stages as the flow has it, without Prefect, and what may happen to a
-file between two of them. Does not belong here: what must have come of it (see ``promises``), what
-stands in for the dear libraries (``stand_ins``).
+Belongs here: the order of the stages. Does not belong here: what must become of a file (see
+``file_requirements``), or what takes the place of the slow libraries (``stand_ins``).
 
-It follows ``flows.batch.finish_batch``: what changes the order of the calls there has to be done
-here too. It lies in memory where the system offers that (``/dev/shm``): flushing to a disk is what
-would cost most, and what a power cut leaves behind is not asked here.
+It follows ``flows.batch.finish_batch``: a change of the order of the calls there must be made here
+too. The database and the lake are in memory where the system offers that (``/dev/shm``), because
+flushing to a disk would cost most of the time, and no test here is about power cuts.
 """
 
 import logging
-import os
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
@@ -41,14 +39,13 @@ from tasks.scoring.stage import BatchJob, explain, score
 from tasks.store import StageSummaries, store_known, store_rejected, store_scored
 from tasks.validation.accept import KnownFile, Refusal, accept, ingest, validate
 from tasks.validation.summary import ValidationSummary
+from tests.support.memory import memory_folder
 from tests.support.pipeline.stand_ins import stand_in_models, stand_in_suites
 
-MEMORY: Final = Path("/dev/shm")  # noqa: S108 - folders in it are made by mkdtemp
 NIGHT: Final = date(2026, 11, 20)
 NOW: Final = datetime(2026, 11, 21, 4, 30, tzinfo=UTC)
 DATABASE_FILES: Final = 100
-"""Files after which the database is begun anew: each arrival looks at every batch there is, of
-which it might be the continuation."""
+"""Files after which the database is emptied: each delivery is compared with every stored batch."""
 EXPLAINED: Final = 3
 DRIFT_FILE: Final = "statistics.parquet"
 
@@ -69,26 +66,26 @@ TABLES: Final[Mapping[str, str]] = {
 """Which rows of each table are of one batch."""
 
 Stored = Mapping[str, list[dict[str, Any]]]
-"""All that the database holds of one batch, by table."""
+"""All stored rows of one batch, by table."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one file."""
+    """What became of one file."""
 
     batch_id: str | None
-    """None where it was not received."""
+    """None if it was not received."""
     error: NoctuleError | None
-    """What ended it before the batch was decided."""
+    """The error that ended the work before the batch was decided."""
     is_known: bool = False
     """Whether the batch was decided before."""
 
 
 class Pipeline:
-    """A database, a lake and an inbox, used by one process for many files."""
+    """A database, a lake and an inbox, through which one process sends many files."""
 
     def __init__(self, folder: Path) -> None:
-        """Make an empty folder ready."""
+        """Create the inbox, and a database with a registered model, in an empty folder."""
         self.folder = folder
         self.engine: Engine
         self._inbox = folder / "inbox"
@@ -131,7 +128,7 @@ class Pipeline:
         self._begin()
 
     def _begin(self) -> None:
-        """Begin with an empty database and an empty lake."""
+        """Start with an empty database and an empty lake."""
         shutil.rmtree(self._settings.home, ignore_errors=True)
         shutil.copytree(self._template, self._settings.home)
         self.engine = connect(None, self._settings.home)
@@ -139,12 +136,12 @@ class Pipeline:
         self._reader.row_factory = sqlite3.Row
 
     def close(self) -> None:
-        """End all connections."""
+        """Close all connections."""
         self._reader.close()
         self.engine.dispose()
 
     def put(self, stored: bytes) -> Path:
-        """Lay a file of a name of its own into the inbox."""
+        """Write a file with a new name into the inbox."""
         if self._made and self._made % DATABASE_FILES == 0:
             self.close()
             self._begin()
@@ -154,7 +151,7 @@ class Pipeline:
         return path
 
     def clear(self) -> None:
-        """Take away what the last file left beside the database."""
+        """Empty the inbox and the lake."""
         for folder in (self._inbox, self._settings.lake):
             shutil.rmtree(folder, ignore_errors=True)
         self._inbox.mkdir()
@@ -166,15 +163,15 @@ class Pipeline:
         asks_suite: bool = False,
         before: Callable[[str], None] = lambda _: None,
     ) -> Outcome:
-        """Take one file all the way, as the flow does.
+        """Send one file through all stages, as the flow does.
 
         Args:
             source: the file.
             asks_suite: whether Great Expectations validates it.
-            before: told the name of each stage before it begins.
+            before: called with the name of each stage before the stage begins.
 
         Returns:
-            What came of it. Errors that are not ours go through.
+            What became of it. Errors of other libraries go through.
         """
         batch_id = None
         try:
@@ -203,7 +200,7 @@ class Pipeline:
     def _decide(
         self, held: Claim, job: BatchJob, arrival: Arrival, before: Callable[[str], None]
     ) -> None:
-        """Do the stages of a batch, and store what they made."""
+        """Run the stages of a batch, and store the result."""
 
         def ingest_told(job: FileJob, damage: str | None) -> IngestSummary | Refusal:
             before("ingest")
@@ -245,7 +242,7 @@ class Pipeline:
         store_scored(self.engine, held, job, arrival, made, NOW, NOW)
 
     def read(self, batch_id: str) -> Stored:
-        """Read all that is stored of a batch, past our own code."""
+        """Read all stored rows of a batch, without our own code."""
         return {
             table: [
                 dict(row)
@@ -258,17 +255,12 @@ class Pipeline:
         }
 
 
-def memory_folder() -> Path | None:
-    """Return the folder for what need not outlive the process; None for the system's own."""
-    return MEMORY if os.access(MEMORY, os.W_OK) else None
-
-
 @contextmanager
 def open_pipeline(folder: Path | None = None) -> Iterator[Pipeline]:
-    """Make a workbench, and remove it in the end.
+    """Open an empty pipeline, and remove it afterwards.
 
     Args:
-        folder: an empty one; one of its own, in memory, if None.
+        folder: an empty folder; None for a new one in memory.
     """
     place = folder or Path(mkdtemp(prefix="noctule-fuzz-", dir=memory_folder()))
     with ExitStack() as stack:

@@ -1,11 +1,11 @@
-"""Stand-ins: what takes the place of the dear libraries while thousands of files go by.
+"""Stand-ins for the slow libraries, so that thousands of files can be processed.
 
-Belongs here: Great Expectations as a plain reading of the contract, and a model whose scores are a
-hash of the row. Does not belong here: the path of a file around them (see ``workbench``).
+Belongs here: a suite that asks pandas in place of Great Expectations, and a model whose scores are
+a hash of the row. Does not belong here: the stages around them (see ``pipeline``).
 
-Everything else of the stages is the real code: what is replaced is the one class that asks Great
-Expectations and the one function that loads a model; and two habits that cost more than a small
-file is worth, the compiling of a page's template for each page, and the indenting of receipts.
+All other code of the stages is the real one. Replaced are the class that runs Great Expectations,
+the function that loads a model, and two things that cost more than a small file: a template that is
+compiled for every page, and the indentation of receipts.
 """
 
 import json
@@ -28,61 +28,46 @@ import tasks.scoring.score
 import tasks.validation.row_checks
 import tasks.validation.validate
 from expectations.nsl_kdd import NSL_KDD
-from expectations.suites import BETWEEN, IN_SET, ColumnExpectation, SuiteName
+from expectations.suites import IN_SET, NOT_NULL, ColumnExpectation, SuiteName
 from tasks.detectors.family import FAMILY_SCHEMA
-from tests.support.oracles.row_oracle import failed_checks, is_missing
 
 THRESHOLD: Final = 6.4
-"""Of a score between 0 and 8: a fifth of the rows is flagged, so that most small files have one."""
+"""Of scores from 0 to 8: a fifth of the rows is flagged, so most small files have a flagged row."""
 MOST_REASONS: Final = 2
 
 
-class PlainSuite:
-    """Takes the place of ``SuiteRunner``."""
+class PandasSuite:
+    """Takes the place of ``SuiteRunner``: asks pandas each expectation of a suite."""
 
-    def __init__(self, name: SuiteName, checks: Sequence[ColumnExpectation]) -> None:
-        """Keep the checks; a check is known by its ordinal."""
+    def __init__(self, _: SuiteName, checks: Sequence[ColumnExpectation]) -> None:
+        """Keep the expectations; each is known by its position."""
         self._checks = tuple(checks)
-        self._is_of_rows = name == "rows"
-        self._ordinals = {(one.column, one.expectation): i for i, one in enumerate(checks)}
-        self._columns = [name for name in NSL_KDD.by_name if any(c.column == name for c in checks)]
 
-    def find_failures(self, frame: pd.DataFrame) -> Mapping[int, NDArray[np.int64]]:
-        """Return the positions of the failing rows for each check that failed."""
-        if not self._is_of_rows:
-            row = frame.iloc[0]
-            failed = [i for i, one in enumerate(self._checks) if _is_broken(one, row[one.column])]
-            return {ordinal: np.zeros(1, np.int64) for ordinal in failed}
-        found: dict[int, list[int]] = {}
-        columns = [_as_python(frame[name]) for name in self._columns]
-        for position, values in enumerate(zip(*columns, strict=True)):
-            for check in failed_checks(dict(zip(self._columns, values, strict=True))):
-                found.setdefault(self._ordinals[check], []).append(position)
-        return {ordinal: np.array(found[ordinal], np.int64) for ordinal in sorted(found)}
+    def find_failures(self, frame: pd.DataFrame) -> Mapping[int, NDArray[np.intp]]:
+        """Return the positions of the failing rows for each expectation that failed."""
+        failures = {}
+        for ordinal, check in enumerate(self._checks):
+            failing = np.flatnonzero(_find_failing(check, frame[check.column]))
+            if failing.size:
+                failures[ordinal] = failing
+        return failures
 
 
-def _as_python(column: "pd.Series[Any]") -> list[Any]:
-    """Return a column's values; names without a value are NaN in pandas."""
-    values = column.tolist()
-    if column.dtype != "category":
-        return values
-    return [None if is_missing(value) else value for value in values]
-
-
-def _is_broken(check: ColumnExpectation, value: Any) -> bool:  # noqa: ANN401 - a statistic of any type
-    """Tell whether a statistic fails a check; one without a value fails none."""
-    if is_missing(value):
-        return False
+def _find_failing(check: ColumnExpectation, values: "pd.Series[Any]") -> NDArray[np.bool_]:
+    """Return which values fail an expectation; a missing one fails only ``NOT_NULL``."""
+    is_missing = values.isna().to_numpy()
+    if check.expectation == NOT_NULL:
+        return is_missing
     if check.expectation == IN_SET:
-        return value not in (check.values or ())  # noqa: PD011 - of a check, not of pandas
-    assert check.expectation == BETWEEN
-    is_low = check.minimum is not None and value < check.minimum
-    return is_low or (check.maximum is not None and value > check.maximum)
+        return ~is_missing & ~values.isin(check.values or ()).to_numpy()  # noqa: PD011 - of the expectation
+    low = -np.inf if check.minimum is None else check.minimum
+    high = np.inf if check.maximum is None else check.maximum
+    return ~is_missing & ~values.between(low, high).to_numpy()
 
 
 @dataclass(frozen=True)
 class Attribution:
-    """Which features raised a score, as the explaining asks for it."""
+    """Which features raised a score, as ``explain`` expects it."""
 
     shares: NDArray[np.float64]
     expected: NDArray[np.float64]
@@ -90,39 +75,39 @@ class Attribution:
 
 @dataclass(frozen=True)
 class HashingMember:
-    """One of the model's two detectors; it holds against a row what its position says."""
+    """One of the two detectors of the model."""
 
     name: str
     reason_name: str
 
     def attribute(self, encoded: pl.DataFrame) -> Attribution:
-        """Give the first features of each row as the reasons."""
+        """Return the first features of each row as the reasons."""
         shares = np.zeros(encoded.shape)
         shares[:, :MOST_REASONS] = 0.5
         return Attribution(shares, np.zeros(encoded.shape))
 
 
 class PlainEncoder:
-    """What scoring and explaining ask of the encoder."""
+    """The encoder, as far as scoring and explaining use it."""
 
     categories = ()
     features = NSL_KDD.feature_names
 
     def deviations(self, frame: pl.DataFrame) -> NDArray[np.float64]:
-        """Take every number's distance from zero for that from what is usual."""
+        """Return the numeric columns: their distance from zero."""
         numbers = [column.name for column in NSL_KDD.features if not column.is_categorical]
         return frame.select(pl.col(numbers).cast(pl.Float64)).to_numpy()
 
     def count_unseen(self, frame: pl.DataFrame) -> Mapping[str, pl.DataFrame]:  # noqa: ARG002
-        """Have seen every category."""
+        """Return no value: every category counts as seen in training."""
         return {}
 
     def encode(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Leave the features as they are."""
+        """Return the features unchanged."""
         return frame.select(NSL_KDD.feature_names)
 
     def render(self, feature: str, expected: float) -> str:
-        """Write what was expected."""
+        """Return an expected value as text."""
         return f"{feature} {expected:g}"
 
 
@@ -139,14 +124,14 @@ class PlainThresholds:
 
 
 class PlainCard:
-    """What scoring asks of the model's card."""
+    """The model's card, as far as scoring uses it."""
 
     contract = NSL_KDD.name
     thresholds = PlainThresholds()
 
 
 class HashingModel:
-    """Takes the place of a fitted model: a row's scores depend on its features, and on no other."""
+    """Takes the place of a fitted model: the scores of a row are a hash of its features."""
 
     card = PlainCard()
     encoder = PlainEncoder()
@@ -154,11 +139,11 @@ class HashingModel:
     members = (HashingMember("classifier", "classifier"), HashingMember("one_class", "autoencoder"))
 
     def name_families(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Name no family."""
+        """Return no family."""
         return FAMILY_SCHEMA.to_frame().clear(frame.height)
 
     def score(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Score rows from 0 to 8, evenly."""
+        """Return scores that are spread evenly from 0 to 8."""
         hashed = frame.select(NSL_KDD.feature_names).hash_rows(seed=1)
         share = (hashed % 2**20).cast(pl.Float64) / 2**20
         return pl.DataFrame(
@@ -173,14 +158,14 @@ class HashingModel:
 
 
 def _shared_environment(**options: Any) -> jinja2.Environment:  # noqa: ANN401 - jinja's own
-    """Keep one environment for all pages: with one of its own each is compiled for 25 ms."""
+    """Return one environment for all pages: otherwise each page compiles its template, in 25 ms."""
     if not _kept:
         _kept.append(_Environment(**options))
     return _kept[0]
 
 
 _PLAIN_JSON: Final = SimpleNamespace(**vars(json))
-_PLAIN_JSON.dumps = lambda value, **_: json.dumps(value)  # indented, it is not done in C
+_PLAIN_JSON.dumps = lambda value, **_: json.dumps(value)  # the C encoder cannot indent
 
 _Environment: Final = jinja2.Environment
 _kept: Final[list[jinja2.Environment]] = []
@@ -188,7 +173,7 @@ _kept: Final[list[jinja2.Environment]] = []
 
 @contextmanager
 def stand_in_models() -> Iterator[None]:
-    """Let every model that is loaded in the block be the hashing one, and spare what is dear."""
+    """Load the hashing model in place of every other, and skip the slow steps, within the block."""
     model = HashingModel()
     with (
         mock.patch.object(storage.lake, "json", _PLAIN_JSON),
@@ -201,9 +186,9 @@ def stand_in_models() -> Iterator[None]:
 
 @contextmanager
 def stand_in_suites() -> Iterator[None]:
-    """Let validation in the block be done by plain Python."""
+    """Validate with pandas in place of Great Expectations, within the block."""
     with (
-        mock.patch.object(tasks.validation.row_checks, "SuiteRunner", PlainSuite),
-        mock.patch.object(tasks.validation.validate, "SuiteRunner", PlainSuite),
+        mock.patch.object(tasks.validation.row_checks, "SuiteRunner", PandasSuite),
+        mock.patch.object(tasks.validation.validate, "SuiteRunner", PandasSuite),
     ):
         yield

@@ -1,8 +1,7 @@
-"""Promises: what is kept of every file, however it was damaged.
+"""What must hold for the stored rows of one batch.
 
-Belongs here: one function for each promise, over what the database holds and what plain Python
-says of the file. Does not belong here: how a file comes to be damaged (see ``forms``) or stored
-(``workbench``).
+Belongs here: one function for each group of requirements on the rows of a batch. Does not belong
+here: processing a file, and requirements between files (see ``file_requirements``).
 """
 
 import json
@@ -14,54 +13,45 @@ from storage.text import printable, readable
 from tests.support.oracles.file_oracle import ExpectedFile, ExpectedRow
 from tests.support.pipeline.pipeline import Stored
 
-COUNTS: Final = ("rows_scored", "rows_quarantined", "rows_rejected", "rows_known")
 BELOW_SCORING: Final = ("prediction", "flagged_connection", "reason", "drift_statistic")
-MOST_SECONDS: Final = 5.0
-"""A hundred times what a file takes on average; of the process, so that a busy machine is none of
-its fault."""
-MOST_GROWTH_BYTES: Final = 1 << 29
-"""By how much a file of some kilobytes may raise the memory of the process. A guess: far more than
-the 32 MiB of one piece of zstandard and some copies of it."""
 MOST_CHARACTERS: Final = 1_000
-"""Of a message: at most 200 of the file's data, our own words, and the path of the file."""
-MOST_ROWS: Final = 1_000_000
-"""More cannot be in damaged Parquet of a few dozen rows, whatever its footer says."""
+"""Longest message: 200 characters of the file's data, our own words, and the path of the file."""
 
 
 class BrokenRequirementError(AssertionError):
-    """A promise that was not kept."""
+    """A requirement does not hold."""
 
-    def __init__(self, promise: str, detail: object) -> None:
-        """Say which, in constant words, and what was found."""
-        super().__init__(f"{promise}: {detail}")
-        self.requirement = promise
+    def __init__(self, requirement: str, detail: object) -> None:
+        """Keep the requirement, in constant words, and what was found instead."""
+        super().__init__(f"{requirement}: {detail}")
+        self.requirement = requirement
 
 
-def require(words: str, is_kept: object, detail: object = "") -> None:
-    """Raise if a promise is not kept.
+def require(words: str, holds: object, detail: object = "") -> None:
+    """Raise if a requirement does not hold.
 
     Raises:
-        BrokenRequirementError: it is not.
+        BrokenRequirementError: it does not hold.
     """
-    if not is_kept:
+    if not holds:
         raise BrokenRequirementError(words, detail)
 
 
 def check_rejected(stored: Stored) -> None:
-    """Of a refused batch: the reason, and that no row of it is stored."""
+    """Check a rejected batch: it has a reason, and none of its rows is stored."""
     batch = stored["batch"][0]
     new = batch["rows_read"] - batch["rows_known"]
     found = (batch["rows_rejected"], new)
-    require("all new rows of a refused batch are rejected", found[0] == found[1], found)
-    require("a refused batch has a reason", bool(batch["rejection"]))
+    require("all new rows of a rejected batch are rejected", found[0] == found[1], found)
+    require("a rejected batch has a reason", bool(batch["rejection"]))
     check_readable(batch["rejection"])
     below = ("quarantined_row", "scoring", *BELOW_SCORING)
     rows = {table: len(stored[table]) for table in below if stored[table]}
-    require("no row of a refused batch is stored", not rows, rows)
+    require("no row of a rejected batch is stored", not rows, rows)
 
 
 def check_scored(stored: Stored) -> None:
-    """Of a scored batch: that each row is stored once, scored or quarantined with reasons."""
+    """Check a scored batch: each row is stored once, scored or quarantined with reasons."""
     batch, scored = stored["batch"][0], stored["prediction"]
     quarantined, flagged = stored["quarantined_row"], stored["flagged_connection"]
     counted = {"rows_scored": len(scored), "rows_quarantined": len(quarantined)}
@@ -69,7 +59,7 @@ def check_scored(stored: Stored) -> None:
     require("as many rows are stored as the account says", counted == said, (counted, said))
     numbers = sorted(row["row_number"] for row in (*scored, *quarantined))
     expected = list(range(batch["rows_known"] + 1, batch["rows_read"] + 1))
-    require("every row has one fate", numbers == expected, (len(numbers), len(expected)))
+    require("every row is stored once", numbers == expected, (len(numbers), len(expected)))
     scorings = len(stored["scoring"])
     require("a batch with new rows has one scoring", scorings == bool(expected), scorings)
     high = {row["row_number"] for row in scored if row["is_flagged"]}
@@ -84,26 +74,26 @@ def check_scored(stored: Stored) -> None:
         require("a quarantined row has reasons", is_said, reasons)
         for text in reasons:
             check_readable(text)
-        require("raw bytes are shown as they are", row["raw_text"] == readable(row["raw"]))
+        require("the text of raw bytes is faithful", row["raw_text"] == readable(row["raw"]))
 
 
 def check_expected(stored: Stored, expected_file: ExpectedFile) -> None:
-    """Of a file that plain Python can read: that what was done is what must be done."""
+    """Compare a batch with what plain Python expects of its file."""
     batch = stored["batch"][0]
     is_scored, known = batch["status"] == "scored", batch["rows_known"]
     can_be = expected_file.is_scored(known)
     why = (batch["rejection"] or "")[:300]
-    require("a file that can be scored is not refused", is_scored or not can_be, why)
-    require("a file that cannot be scored is refused", can_be or not is_scored)
+    require("a file that can be scored is not rejected", is_scored or not can_be, why)
+    require("a file that cannot be scored is rejected", can_be or not is_scored)
     if not is_scored:
         return
-    _check_fates(stored, expected_file.rows, known)
-    _check_evidence(stored["quarantined_row"], expected_file.rows)
+    _check_stages(stored, expected_file.rows, known)
+    _check_quarantined(stored["quarantined_row"], expected_file.rows)
     _check_records(stored["flagged_connection"], expected_file.rows)
 
 
-def _check_fates(stored: Stored, rows: Sequence[ExpectedRow], known: int) -> None:
-    """Of each new row: that it is scored if it can be, and quarantined by whom it must be."""
+def _check_stages(stored: Stored, rows: Sequence[ExpectedRow], known: int) -> None:
+    """Check that each new row was scored, or quarantined by the expected stage."""
     found = {row["row_number"]: row["stage"] for row in stored["quarantined_row"]}
     expected = {
         number: "ingest" if row.faults is None else "validate"
@@ -113,11 +103,13 @@ def _check_fates(stored: Stored, rows: Sequence[ExpectedRow], known: int) -> Non
     differ = {n: (found.get(n), expected.get(n)) for n in found.keys() | expected.keys()}
     differ = {n: both for n, both in differ.items() if both[0] != both[1]}
     raw = {n: rows[n - 1].raw for n in list(differ)[:1]}
-    require("rows are quarantined where plain Python does", not differ, (differ, raw))
+    require("rows are quarantined by the expected stage", not differ, (differ, raw))
 
 
-def _check_evidence(quarantined: Sequence[Mapping[str, Any]], rows: Sequence[ExpectedRow]) -> None:
-    """Of each quarantined row: its bytes as they came, where they stood, and every reason."""
+def _check_quarantined(
+    quarantined: Sequence[Mapping[str, Any]], rows: Sequence[ExpectedRow]
+) -> None:
+    """Check the raw bytes, the line number and the reasons of each quarantined row."""
     for row in quarantined:
         true = rows[row["row_number"] - 1]
         found = (row["line_number"], true.line_number)
@@ -130,7 +122,7 @@ def _check_evidence(quarantined: Sequence[Mapping[str, Any]], rows: Sequence[Exp
 
 
 def _check_records(flagged: Sequence[Mapping[str, Any]], rows: Sequence[ExpectedRow]) -> None:
-    """Of each flagged row: its line, and the values that stood there."""
+    """Check the line number and the values of each flagged row."""
     for row in flagged:
         true = rows[row["row_number"] - 1]
         found = (row["line_number"], true.line_number)
@@ -138,17 +130,17 @@ def _check_records(flagged: Sequence[Mapping[str, Any]], rows: Sequence[Expected
         values = true.values or {}
         expected = {name: values[name] for name in NSL_KDD.feature_names}
         record = json.loads(row["record"])
-        require("a record is what stood in the row", record == expected, (record, expected))
+        require("a record has the values of its row", record == expected, (record, expected))
 
 
 def check_readable(message: str) -> None:
-    """Of a message: that it can be shown, and is not endless."""
-    require("a message can be shown", printable(message).isprintable(), message)
-    require("a message is no page", len(message) <= MOST_CHARACTERS, message)
+    """Check that a message is printable and not too long."""
+    require("a message is printable", printable(message).isprintable(), message)
+    require("a message is short", len(message) <= MOST_CHARACTERS, message)
 
 
 def count_rows(stored: Stored) -> Mapping[str, int]:
-    """Count what came of a batch."""
+    """Count the rows of a batch by what became of them."""
     batch = stored["batch"][0]
     if batch["status"] == "scored":
         kinds = {"rows scored": batch["rows_scored"]}
@@ -181,4 +173,4 @@ REFUSALS: Final = (
     ("longer than", "too long"),
     ("it is ", "a form that is not read"),
 )
-"""Of what a refusal says, what tells its kind; the first that is found counts."""
+"""Parts of the messages of rejections, each with its kind; the first part that is found decides."""

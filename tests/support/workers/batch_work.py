@@ -1,7 +1,8 @@
-"""Nights: what one worker does with its batches, call by call as the flows do it.
+"""The work of one worker: the same calls to ``storage`` as the flows make, without Prefect.
 
-Belongs here: the order of the calls to ``storage``, and what is seen while they are made. Does not
-belong here: what the batches hold (see ``examples``), or who is kills when (``schedules``).
+Belongs here: the order of the calls, and what is observed while they are made. Does not belong
+here: the content of the batches (see ``example_batches``), or which worker is killed when
+(``schedule``).
 
 It follows ``flows.batch`` and ``flows.run_records.record_run`` without Prefect: when the order of
 the calls changes there, change it here too.
@@ -44,39 +45,39 @@ STATE: Final = "SELECT state FROM run WHERE run_id ="
 
 @dataclass(frozen=True, kw_only=True)
 class Commit:
-    """A batch that a worker was told is stored."""
+    """A commit that succeeded, as the worker was told."""
 
     token: int
     known: str | None
-    """The batch that accounts for its known rows."""
+    """The id of the batch that accounts for the known rows."""
     version: str | None
-    """The model version that scored it; None where it was rejected."""
+    """The model version that scored the batch; None if it was rejected."""
 
 
 @dataclass(eq=False)
 class Observations:
-    """What was seen of a schedule from outside the database, and what of it must not be."""
+    """What a schedule observes outside the database, and the faults among it."""
 
     faults: list[str] = field(default_factory=list)
     holders: dict[str, list[Worker]] = field(default_factory=dict)
-    """Those that hold each batch now, or believe so."""
+    """For each batch, the workers that hold it, or believe that they do."""
     worked_without_lock: set[str] = field(default_factory=set)
-    """Batches that a worker went on with after it had lost its lock."""
+    """Batches on which a worker went on after it had lost its lock."""
     killed_without_lock: set[str] = field(default_factory=set)
-    """Those among them where such a worker was kills."""
+    """Batches on which such a worker was killed."""
     commits: dict[str, list[Commit]] = field(default_factory=dict)
     lost: list[tuple[str, int]] = field(default_factory=list)
-    """Claims that were refused at the commit: batch and token."""
+    """The batch and the token of each claim that was refused at the commit."""
     received: dict[str, PendingEvent] = field(default_factory=dict)
-    """The events, by their key, as the first of each was delivered."""
+    """The first delivery of each event, by its key."""
     repeats: int = 0
-    """Events that were delivered again, and dropped."""
+    """Number of repeated deliveries, which were dropped."""
     runs: int = 0
-    """Runs that were opened."""
+    """Number of runs that were opened."""
 
     @contextmanager
     def held(self, worker: Worker, batch_id: str, held: Claim) -> Iterator[None]:
-        """Note who holds a batch; only who has lost its lock may hold it beside another."""
+        """Record that a worker holds a batch; two holders are a fault, unless one lost its lock."""
         holders = self.holders.setdefault(batch_id, [])
         alive = [each.name for each in holders if not (each.has_lost_locks or each.is_killed)]
         if alive:
@@ -90,7 +91,7 @@ class Observations:
             worker.is_holding, worker.claimed, worker.has_lost_locks = False, None, False
 
     def receive(self, told: PendingEvent) -> None:
-        """Take an event, or drop it as one that was taken before."""
+        """Receive an event; drop it if it came before."""
         first = self.received.setdefault(told.key, told)
         if first is not told:
             self.repeats += 1
@@ -100,14 +101,14 @@ class Observations:
     def note_error(
         self, worker: Worker, batch_id: str, error: Exception, held: Claim | None
     ) -> None:
-        """Note an error that nothing in the schedule explains."""
+        """Record an error, unless the schedule explains it."""
         if worker.is_killed:
-            return  # an echo of its death
+            return  # the kill caused it
         lost_lock = batch_id in self.worked_without_lock
         if isinstance(error, ClaimLostError) and lost_lock and held is not None:
             self.lost.append((batch_id, held.token))
         elif isinstance(error, OvertakenError) or (
-            # A worker without a lock and the batch's holder take files from each other.
+            # A worker without a lock and the holder of the batch remove each other's files.
             lost_lock and isinstance(error, (OSError, PolarsError, NoctuleError))
         ):
             pass
@@ -118,26 +119,26 @@ class Observations:
 
 @dataclass(frozen=True, kw_only=True)
 class BatchWork:
-    """One worker's work, from the first batch to the last."""
+    """The work of one worker, from its first batch to its last."""
 
     store: SharedStore
     observations: Observations
     examples: tuple[ExampleBatch, ...]
-    """In the order they are worked on."""
+    """In the order of the work."""
     model: str
-    """The champion's content, as it was when the night began."""
+    """The content of the champion when the work began."""
     version: str
-    """Its model version."""
+    """The model version of that champion."""
     started_at: datetime
     is_whole: bool
-    """Whether it begins and ends as the nightly flow, or is the flow of each file alone."""
+    """Whether it runs the nightly flow; otherwise only the flow of each file."""
     is_hasty: bool
-    """Whether files whose batch is finished are left alone, as by a night, or run again."""
+    """Whether it skips files whose batch is finished, as a night does, or runs them again."""
     is_repeated: bool
-    """Whether each commit is made again, as by a task that did not hear of its success."""
+    """Whether it makes each commit twice, as a task does that did not learn of its success."""
 
     def work(self, worker: Worker) -> None:
-        """Do all of it."""
+        """Run all of it."""
         if self.is_whole:
             close_killed_runs(self.store.engine, self.started_at)
         received: set[ExampleBatch] = set()
@@ -151,14 +152,14 @@ class BatchWork:
                 worker.step("call", f"run {example.name}")
                 self._run(worker, example)
         if self.is_whole:
-            self._publish(worker)  # any left by an earlier night
+            self._publish(worker)  # events that an earlier night left
 
     @property
     def _inbox(self) -> Path:
         return self.store.home / "inbox"
 
     def _receive(self, example: ExampleBatch, received: set[ExampleBatch]) -> None:
-        """Record the delivery of a batch, after that of its beginning: a file grows at its end."""
+        """Record the delivery of a batch, after the delivery of the file from which it grew."""
         if example in received:
             return
         received.add(example)
@@ -176,7 +177,7 @@ class BatchWork:
         )
 
     def _run(self, worker: Worker, example: ExampleBatch) -> None:
-        """Keep a run's row around the work on one batch."""
+        """Open a run, work on one batch, and finish the run."""
         close_killed_runs(self.store.engine, self.started_at)
         with open_run(
             self.store.engine, "batch", self.started_at, batch_id=example.batch_id
@@ -186,13 +187,13 @@ class BatchWork:
             message = self._claim(worker, example)
             alive, worker.run_id = worker.run_id, None
             if alive and self.store.ask(f"{STATE} {alive}") != [("running",)]:  # not a step
-                self.observations.faults.append(f"run {alive} lives, and was said to have ended")
+                self.observations.faults.append(f"run {alive} is alive, its row says it has ended")
             state: RunState = "completed" if message is None else "failed"
             ended_at = self.started_at + MINUTE
             finish_run(self.store.engine, run_id, state, message or "done", ended_at)
 
     def _claim(self, worker: Worker, example: ExampleBatch) -> str | None:
-        """Hold the batch and finish it; the error's text where that failed."""
+        """Claim the batch and finish it; return the name of the error if that failed."""
         batch_id, held = example.batch_id, None
         folder = batch_folder(self.store.lake, CONTRACT, batch_id)
         try:
@@ -202,13 +203,13 @@ class BatchWork:
                         if not held.is_finished:
                             self._finish(worker, example, held, folder)
                         worker.step("call", "let go")
-        except Exception as error:  # noqa: BLE001 - judged, and then failed as a flow does
+        except Exception as error:  # noqa: BLE001 - recorded, and the run fails as a flow does
             self.observations.note_error(worker, batch_id, error, held)
             return type(error).__name__
         return None
 
     def _finish(self, worker: Worker, example: ExampleBatch, held: Claim, folder: Path) -> None:
-        """Do what is left to do for a batch, and describe_faults of it."""
+        """Do the remaining stages of a batch, commit it and publish its events."""
         discard_attempts(folder)
         known = None if held.known is None else held.known.batch_id
         version = None
@@ -236,7 +237,7 @@ class BatchWork:
         self._publish(worker)
 
     def _publish(self, worker: Worker) -> None:
-        """Deliver what waits, and mark it once all of it was taken."""
+        """Deliver the pending events, then mark them as published."""
         taken = []
         for told in pending_events(self.store.engine):
             worker.step("deliver", told.key[-12:])
@@ -248,7 +249,7 @@ class BatchWork:
 def _stage(
     folder: Path, stage: str, key: dict[str, str], made: StageOutput, files: Mapping[str, bytes]
 ) -> StageOutput:
-    """Do a stage's work once."""
+    """Run a stage, unless its receipt matches."""
 
     def work(out: Path) -> StageOutput:
         for name, content in files.items():

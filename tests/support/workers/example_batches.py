@@ -1,7 +1,7 @@
-"""Specimens: a few small batches, one of each kind that a night has to store, and their results.
+"""Example batches: one small batch of each kind that a night stores, and their results.
 
-Belongs here: what the batches are, and what each stage makes of them. Does not belong here: who
-works on them (see ``batch_work``), or what must come of it (``undisturbed``).
+Belongs here: the batches, and the output of each stage for them. Does not belong here: the work on
+them (see ``batch_work``), or the rows that must be stored (``final_state``).
 """
 
 import io
@@ -25,14 +25,14 @@ from storage.scorings import ScoringResult
 
 CONTRACT: Final = "nsl_kdd"
 MODELS: Final = ("a", "b")
-"""Content hashes, one digit repeated, of the champion before and after a promotion."""
+"""The digit of which the content hash of each champion consists: before and after a promotion."""
 
 THRESHOLD: Final = 4.0
 """Of the anomaly score."""
 
 ARRIVED: Final = datetime(2026, 11, 21, 4, 30, tzinfo=UTC)
 LINE_BYTES: Final = 100
-"""Of each line of a example."""
+"""Size of each line of an example."""
 
 QUARANTINE: Final = "quarantine.parquet"
 SCORES: Final = "scores.parquet"
@@ -42,10 +42,10 @@ DRIFT: Final = "drift.parquet"
 
 
 class StageOutput(BaseModel):
-    """A stage's summary."""
+    """The summary of a stage."""
 
     rows: int
-    """How many rows it put out."""
+    """Number of rows in its output."""
     files: tuple[str, ...]
 
 
@@ -62,17 +62,17 @@ class ExampleBatch:
     is_rejected: bool = False
     has_drift: bool = False
     facts: int = 0
-    """Outcomes of expectations."""
+    """Number of results of expectations."""
     beginning: "ExampleBatch | None" = None
     """The batch whose content is the beginning of this one."""
 
     @property
     def batch_id(self) -> str:
-        """The key, as if it were of real bytes."""
+        """The id, which stands for the hash of real bytes."""
         return hash_text(self.name)
 
     def delivery(self, inbox: Path, arrived_at: datetime, beginnings: tuple[str, ...]) -> Delivery:
-        """Say that it arrived."""
+        """Return a delivery of the batch."""
         return Delivery(
             batch_id=self.batch_id,
             contract=CONTRACT,
@@ -86,7 +86,7 @@ class ExampleBatch:
         )
 
     def numbers(self, known: str | None) -> tuple[int, ...]:
-        """Number the rows that are new, if those of another batch are known."""
+        """Return the numbers of the new rows; batch ``known`` accounts for the others."""
         if known is None:
             first = 1
         elif self.beginning is not None and known == self.beginning.batch_id:
@@ -108,7 +108,7 @@ SMALL: Final = ExampleBatch(
 QUIET: Final = ExampleBatch(
     name="quiet", rows=3, quarantined=(3,), flagged={"a": (), "b": ()}, facts=1
 )
-"""Nothing is flagged, so there are no reasons; its drift is not measured either."""
+"""Nothing is flagged, so there are no reasons. Its drift is not measured."""
 
 GROWN: Final = ExampleBatch(
     name="grown",
@@ -119,7 +119,7 @@ GROWN: Final = ExampleBatch(
     facts=1,
     beginning=SMALL,
 )
-"""The first one's file, come again with more rows."""
+"""The file of ``SMALL``, delivered again with more rows."""
 
 REJECTED: Final = ExampleBatch(
     name="rejected", rows=3, flagged={"a": (), "b": ()}, is_rejected=True, facts=3
@@ -130,7 +130,7 @@ ALL: Final = (SMALL, QUIET, GROWN, REJECTED)
 
 @cache
 def ingested(example: ExampleBatch, known: str | None) -> tuple[StageOutput, Mapping[str, bytes]]:
-    """Make the first stage's files: the quarantined rows."""
+    """Return the output of the first stage: a file of the quarantined rows."""
     new = example.numbers(known)
     rows = [number for number in example.quarantined if number in new]
     frame = pl.DataFrame(
@@ -151,7 +151,7 @@ def ingested(example: ExampleBatch, known: str | None) -> tuple[StageOutput, Map
 def scored(
     example: ExampleBatch, known: str | None, model: str
 ) -> tuple[StageOutput, Mapping[str, bytes]]:
-    """Make the second stage's files: scores, flagged rows, their reasons, drift."""
+    """Return the output of the second stage: scores, flagged rows, their reasons, drift."""
     rows = [number for number in example.numbers(known) if number not in example.quarantined]
     flagged = [number for number in example.flagged[model] if number in rows]
     shift = MODELS.index(model) / 4
@@ -226,15 +226,15 @@ def result_of(
     times: tuple[datetime, datetime],
     known: str | None,
 ) -> BatchResult:
-    """Put the result of a scored batch together, from what its stages said.
+    """Return the result of a scored batch, from the summaries of its stages.
 
     Args:
         example: the batch.
-        folder: its own.
-        stages: their summaries, by name, in their order; one alone where all rows are known.
+        folder: the folder of the batch.
+        stages: the summaries by name, in order; only the first if all rows are known.
         model: one of ``MODELS``.
-        version: the model version of that content.
-        times: begun and ended.
+        version: the model version with that content.
+        times: start and end.
         known: the batch that accounts for its known rows, if any.
     """
     files = {name: folder / stage / name for stage, made in stages.items() for name in made.files}
@@ -277,7 +277,7 @@ def result_of(
 
 
 def rejection_of(example: ExampleBatch, times: tuple[datetime, datetime]) -> BatchRejection:
-    """Put the rejection of a batch together."""
+    """Return the rejection of a batch."""
     return BatchRejection(
         reason="every row is of another protocol",
         rows=RowCounts.of_rejected(example.rows),

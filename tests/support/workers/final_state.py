@@ -1,12 +1,12 @@
-"""UndisturbedRuns: what must hold at the end of a schedule.
+"""The final state: what must hold at the end of a schedule.
 
 Belongs here: the rows an undisturbed worker stores, and the comparison with them. Does not belong
 here: how a schedule runs (see ``schedule``), or what must hold at every moment
 (``partial_results``).
 
-Rows are compared with those of undisturbed runs, batch by batch, all columns of all tables but the
-ones in ``EXCLUDED``. Which of several right outcomes a batch has, follows from who was first: its
-model, and whether another batch accounts for rows that both hold.
+The rows of each batch are compared with those of undisturbed runs: all columns of all tables
+except those in ``EXCLUDED``. A batch has several right outcomes. Which one it has depends on the
+order of the commits: on the model that scored it, and on the batch that accounts for shared rows.
 """
 
 import json
@@ -28,36 +28,36 @@ Tables = Mapping[str, list[dict[str, Any]]]
 TIMES: Final = frozenset({"started_at", "finished_at"})
 
 EXCLUDED: Final[Mapping[str, frozenset[str]]] = {
-    # Of the worker that recorded it first, whoever that was; see _check_times.
+    # Depend on which worker recorded it first; see _check_times.
     "delivery": frozenset({"delivery_id", "arrived_at"}),
-    # Each claim takes the next token, so it counts the restarts; see _check_claims.
+    # Each claim takes the next token, so the token counts restarts; see _check_claims.
     "batch": TIMES | {"received_at", "claim_token"},
     "scoring": TIMES | {"scoring_id"},
-    # Of the worker that committed, and of the one that published; see _check_times.
+    # Depend on which workers committed and published; see _check_times.
     "outbox": frozenset({"outbox_id", "created_at", "published_at"}),
 }
-"""Columns that differ between right outcomes: surrogate keys, of which only the order of arrival
-is told, and times. A ``scoring_id`` elsewhere stands for the batch that was scored."""
+"""Columns that differ between right outcomes: times, and surrogate keys, which follow the order of
+arrival. A ``scoring_id`` in another table is replaced by the id of the scored batch."""
 
 WHOLE: Final = frozenset({"run"})
-"""Tables that are not compared: a run has a row each time it is begun, and they are counted."""
+"""Tables whose rows are counted and not compared: each start of a run has its own row."""
 
 Outcome = tuple[str, str | None, str | None]
 """A batch, the model version that scored it, and the batch that accounts for its known rows."""
 
 
 class UndisturbedRuns:
-    """What undisturbed workers store on a store."""
+    """The rows that undisturbed workers store."""
 
     def __init__(self, store: SharedStore, examples: tuple[ExampleBatch, ...]) -> None:
-        """Let one undisturbed worker after another find out.
+        """Run undisturbed workers, one after another, and keep the rows that they store.
 
         Args:
             store: emptied before and after.
-            examples: all there are.
+            examples: all example batches.
         """
-        self._ground = store
-        self._specimens = {each.batch_id: each for each in examples}
+        self._store = store
+        self._examples = {each.batch_id: each for each in examples}
         self._expected: dict[Outcome, Mapping[str, list[str]]] = {}
         for version in MODELS:
             for first in examples:
@@ -71,19 +71,19 @@ class UndisturbedRuns:
                     self._expected[batch_id, told.version, told.known] = found[batch_id]
         store.reset()
 
-    def check(
+    def find_faults(
         self, observations: Observations, examples: tuple[ExampleBatch, ...], *, is_thorough: bool
     ) -> list[str]:
-        """Say what is not as it must be once all workers have ended.
+        """Describe what is wrong after all workers have ended.
 
         Args:
-            observations: what was seen of them.
-            examples: what they worked on.
-            is_thorough: whether to ask all that there is to ask, which takes longer.
+            observations: what the schedule observed.
+            examples: the batches of the schedule.
+            is_thorough: whether to run all checks of ``storage``, which takes longer.
         """
-        tables = self._ground.read_all()
+        tables = self._store.read_all()
         found = by_batch(tables)
-        faults = [*observations.faults, *find_partial_batches(self._ground, self._specimens)]
+        faults = [*observations.faults, *find_partial_batches(self._store, self._examples)]
         faults += _check_claims(tables, observations)
         faults += _check_times(tables)
         faults += _check_events(tables, observations)
@@ -95,9 +95,9 @@ class UndisturbedRuns:
         if wanted - stored:
             faults.append(f"never finished: {sorted(each[:8] for each in wanted - stored)}")
         faults += _check_growth(observations, examples)
-        for name, rows in self._ground.template.items():
+        for name, rows in self._store.template.items():
             if tables[name] != rows:
-                faults.append(f"{name} is no longer what it was before the schedule")
+                faults.append(f"the schedule has changed {name}")
         faults += self._check_stored(observations, is_thorough=is_thorough)
         return faults
 
@@ -112,7 +112,7 @@ class UndisturbedRuns:
             return []
         batch_id = row["batch_id"]
         if batch_id not in observations.commits:
-            return [f"batch {batch_id[:8]} is stored, and nobody was told"]
+            return [f"batch {batch_id[:8]} is stored, but no commit succeeded"]
         told = observations.commits[batch_id][-1]
         expected = self._expected.get((batch_id, told.version, told.known))
         if expected is None:
@@ -126,7 +126,7 @@ class UndisturbedRuns:
 
     def _check_stored(self, observations: Observations, *, is_thorough: bool) -> list[str]:
         """Ask what an operator may ask: ``noctule db check``."""
-        store = self._ground
+        store = self._store
         findings = [*check_lake(store.engine, store.lake)]
         if is_thorough:
             findings += [
@@ -145,7 +145,7 @@ class UndisturbedRuns:
 def work_undisturbed(
     store: SharedStore, observations: Observations, model: str, examples: tuple[ExampleBatch, ...]
 ) -> None:
-    """Let one worker do all of its work without a stop."""
+    """Run one worker to its end."""
     night = BatchWork(
         store=store,
         observations=observations,
@@ -167,7 +167,7 @@ def work_undisturbed(
 
 
 def by_batch(tables: Tables) -> Mapping[str, Mapping[str, list[str]]]:
-    """Sort rows under the batch they belong to, as text, without what may differ."""
+    """Group the rows of all tables by batch, as JSON without the excluded columns."""
     scored = {row["scoring_id"]: row["batch_id"] for row in tables["scoring"]}
     found: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for name, rows in tables.items():
@@ -180,19 +180,19 @@ def by_batch(tables: Tables) -> Mapping[str, Mapping[str, list[str]]]:
                 told["scoring_id"] = scored.get(row["scoring_id"], "none")
             batch_id = row.get("batch_id") or told.get("scoring_id")
             if name == "outbox":
-                batch_id = _teller(row)
+                batch_id = _batch_of(row)
             if batch_id is not None:
                 found[batch_id][name].append(json.dumps(told, sort_keys=True, default=repr))
     return found
 
 
-def _teller(event: Mapping[str, Any]) -> str:
-    """Name the batch that an event tells of."""
+def _batch_of(event: Mapping[str, Any]) -> str:
+    """Return the id of the batch that an event is about."""
     return str(event["event_key"]).partition(":")[0]
 
 
 def _check_growth(observations: Observations, examples: tuple[ExampleBatch, ...]) -> list[str]:
-    """Rows that two batches hold are accounted for by one of them."""
+    """Check that one of two batches with shared rows accounts for those rows."""
     known = {batch_id: commits[-1].known for batch_id, commits in observations.commits.items()}
     return [
         f"{example.beginning.name} and {example.name} both have, or both lack, the rows of both"
@@ -204,7 +204,7 @@ def _check_growth(observations: Observations, examples: tuple[ExampleBatch, ...]
 
 
 def _check_claims(tables: Tables, observations: Observations) -> list[str]:
-    """Only the newest claim committed, and only an older one was refused."""
+    """Check that only the newest claim committed, and that only older ones were refused."""
     newest = {row["batch_id"]: row["claim_token"] for row in tables["batch"]}
     faults = [
         f"batch {batch_id[:8]}: claim {told.token} committed, the newest is {newest[batch_id]}"
@@ -221,7 +221,7 @@ def _check_claims(tables: Tables, observations: Observations) -> list[str]:
 
 
 def _check_times(tables: Tables) -> list[str]:
-    """All that one commit wrote has its times, all that one delivery wrote has its."""
+    """Check that all rows of one commit, and all rows of one delivery, have the same times."""
     times = {
         row["batch_id"]: (row["received_at"], row["started_at"], row["finished_at"])
         for row in tables["batch"]
@@ -230,17 +230,17 @@ def _check_times(tables: Tables) -> list[str]:
         *((row["batch_id"], "delivery", row["arrived_at"], 0) for row in tables["delivery"]),
         *((row["batch_id"], "scoring", row["started_at"], 1) for row in tables["scoring"]),
         *((row["batch_id"], "scoring", row["finished_at"], 2) for row in tables["scoring"]),
-        *((_teller(row), "event", row["created_at"], 2) for row in tables["outbox"]),
+        *((_batch_of(row), "event", row["created_at"], 2) for row in tables["outbox"]),
     ]
     return [
-        f"batch {batch_id[:8]} and its {what} are of different workers"
+        f"batch {batch_id[:8]} and its {what} were written by different workers"
         for batch_id, what, moment, which in found
         if moment != times[batch_id][which]
     ]
 
 
 def _check_events(tables: Tables, observations: Observations) -> list[str]:
-    """Every event that is stored was received, once repeats are dropped, and no other."""
+    """Check that the stored events are exactly the received ones, without repeats."""
     stored = {row["event_key"]: row for row in tables["outbox"]}
     faults = [
         f"event {key} was never received" for key in stored.keys() - observations.received.keys()
@@ -257,12 +257,12 @@ def _check_events(tables: Tables, observations: Observations) -> list[str]:
 
 
 def _check_runs(tables: Tables, observations: Observations) -> list[str]:
-    """Every run that was begun has a row, and each has ended."""
+    """Check that every opened run has a row, and that each has ended."""
     faults = []
     if len(tables["run"]) != observations.runs:
-        faults.append(f"{observations.runs} runs were begun, {len(tables['run'])} are stored")
+        faults.append(f"{observations.runs} runs were opened, {len(tables['run'])} are stored")
     faults += [
-        f"run {row['run_id']} says that it is running, and nobody does"
+        f"run {row['run_id']} is still marked as running"
         for row in tables["run"]
         if row["state"] == "running"
     ]

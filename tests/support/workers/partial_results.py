@@ -1,7 +1,7 @@
-"""Sights: what must be seen at every moment of a schedule, by whoever reads.
+"""Partial results: what no reader may see at any moment of a schedule.
 
-Belongs here: the batch that is there in part, in the database or in the lake. Does not belong here:
-whether it is the right one (see ``undisturbed``).
+Belongs here: batches that are stored in part, in the database or in the lake. Does not belong here:
+whether the stored rows are the right ones (see ``final_state``).
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ from tests.support.workers.shared_stores import SharedStore
 
 
 def find_partial_batches(store: SharedStore, examples: Mapping[str, ExampleBatch]) -> list[str]:
-    """Say which batches a reader sees half committed at this moment."""
+    """Describe the batches that a reader sees stored in part at this moment."""
     faults = []
     for row in store.ask(_seen(store.engine.dialect)):
         batch_id, status, read, said, put_aside, scores, flags, flagged, kept, facts, told = row
@@ -48,11 +48,11 @@ def find_partial_batches(store: SharedStore, examples: Mapping[str, ExampleBatch
 
 
 def find_partial_stages(store: SharedStore, *, is_thorough: bool) -> list[str]:
-    """Say which stages of a batch are there in part: one that can be seen is whole.
+    """Describe the visible stages that are not whole.
 
     Args:
-        store: whose lake.
-        is_thorough: whether to find_partial_batches into the files, or at their receipts only.
+        store: its lake is read.
+        is_thorough: whether to verify the files too, not only that a receipt exists.
     """
     return [
         f"stage {stage.relative_to(store.lake)} is not whole"
@@ -63,7 +63,7 @@ def find_partial_stages(store: SharedStore, *, is_thorough: bool) -> list[str]:
 
 @cache
 def _seen(dialect: sa.Dialect) -> str:
-    """Write the query for what each batch says of itself, and how many rows it has."""
+    """Return the query for the counts in each batch's row and the number of its stored rows."""
     of_live = (scoring.c.batch_id == batch.c.batch_id) & (scoring.c.purpose == "live")
     query = sa.select(
         batch.c.batch_id,

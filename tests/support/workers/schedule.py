@@ -22,41 +22,41 @@ from tests.support.workers.stops import stops_at_files
 from tests.support.workers.worker import Worker
 
 MOST_WORKERS: Final = 12
-"""Of one schedule, counting those that are begun again. A guess; with it every schedule ends."""
+"""Most workers of one schedule, restarted ones included. A guess: it makes every schedule end."""
 
 NEVER: Final = 1 << 30
-"""A turn that is not reached."""
+"""A turn that no schedule reaches."""
 
 SHOWING: Final = frozenset({"mkdir", "rename"})
-"""Kinds of steps after which something new can be seen in the lake."""
+"""Kinds of steps that change what a reader sees in the lake."""
 
 THOROUGH: Final = 40
-"""One schedule in so many ends with all checks there are: they take as long as it does."""
+"""One schedule in so many ends with all checks: they take as long as the schedule."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScheduleResult:
-    """What one schedule did."""
+    """The counts and faults of one schedule."""
 
     seed: int
     steps: int
     lock_losses: int
-    """Workers that lost their locks."""
+    """Number of workers that lost their locks."""
     repeats: int
-    """Events delivered more than once."""
+    """Number of events that were delivered more than once."""
     kills: Counter[str]
-    """How many workers were kills before a step of each kind."""
+    """Number of workers that were killed before a step, by the kind of step."""
     faults: tuple[str, ...]
-    """What was not as it must be; empty if all was."""
+    """What was wrong; empty if nothing was."""
     trace: tuple[str, ...]
     """Every step, in order."""
 
 
 def describe_faults(result: ScheduleResult, database: str) -> str:
-    """Say what was wrong with a schedule, how it came about, and how to see it again."""
+    """Describe the faults of a schedule, its steps, and the command that repeats it."""
     again = f"python -m fuzz schedules --seed {result.seed} --database {database} --seconds 0"
     return "\n".join(
-        [f"schedule {result.seed}, which comes again with {again}:"]
+        [f"schedule {result.seed}, repeated by {again}:"]
         + [f"  {fault}" for fault in result.faults]
         + ["after these steps:"]
         + [f"  {step}" for step in result.trace]
@@ -65,7 +65,7 @@ def describe_faults(result: ScheduleResult, database: str) -> str:
 
 @dataclass
 class Schedule:
-    """One schedule under way."""
+    """One schedule, while it runs."""
 
     store: SharedStore
     seed: int
@@ -73,7 +73,7 @@ class Schedule:
     observations: Observations = field(default_factory=Observations)
     workers: list[Worker] = field(default_factory=list)
     asleep: dict[Worker, int] = field(default_factory=dict)
-    """Workers that lost their locks and are not given a turn before this one."""
+    """For each sleeping worker, which has lost its locks, the turn at which it wakes."""
     turn: int = 0
     steps: int = 0
     lock_losses: int = 0
@@ -81,12 +81,12 @@ class Schedule:
     trace: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        """Draw what is drawn first."""
-        self.random = Random(self.seed)  # noqa: S311 - a schedule is to be the same each time
+        """Seed the generator and draw the options."""
+        self.random = Random(self.seed)  # noqa: S311 - the same seed must give the same schedule
         self.options = draw_options(self.random)
 
     def run(self, undisturbed: UndisturbedRuns) -> ScheduleResult:
-        """Run it to its end, and one undisturbed night after it."""
+        """Run the schedule to its end, then one undisturbed night, and check the final state."""
         self.store.reset()
         with stops_at_files(self.store.home, Random(self.seed)):  # noqa: S311 - see above
             for number in range(self.options.workers):
@@ -94,7 +94,7 @@ class Schedule:
             self._interleave()
             self._finish()
         is_thorough = self.seed % THOROUGH == 0
-        faults = undisturbed.check(
+        faults = undisturbed.find_faults(
             self.observations, self.options.examples, is_thorough=is_thorough
         )
         return ScheduleResult(
@@ -108,7 +108,7 @@ class Schedule:
         )
 
     def _begin(self, name: str, *, is_last: bool = False) -> None:
-        """Begin a worker with all of the batches, in an order of its own."""
+        """Start a worker on all batches, in a drawn order."""
         examples = list(self.options.examples)
         self.random.shuffle(examples)
         model = self.random.choice(MODELS)
@@ -126,7 +126,7 @@ class Schedule:
         self.workers.append(Worker(f"{name}{len(self.workers) + 1}", night.work))
 
     def _interleave(self) -> None:
-        """Give turns until every worker has ended or sleeps on."""
+        """Resume workers until each has ended or sleeps until the end."""
         chosen: Worker | None = None
         while alive := [worker for worker in self.workers if not worker.dead]:
             self.turn += 1
@@ -138,7 +138,7 @@ class Schedule:
                 continue
             if chosen not in ready or self._chance(self.options.change_ratio):
                 chosen = self.random.choice(ready)
-            assert chosen is not None, "one of those that are ready"
+            assert chosen is not None
             is_other = self._chance(self.options.elsewhere_ratio)
             victim = self.random.choice(awake) if is_other else chosen
             if self._is_to_be_killed(victim):
@@ -149,15 +149,13 @@ class Schedule:
                 self._go_on(chosen)
 
     def _wake(self, alive: list[Worker]) -> bool:
-        """Wake who sleeps for a while; or say that the others wait for each other."""
+        """Wake a sleeping worker; if none sleeps, report the others as deadlocked and kill them."""
         waiting = [worker for worker in alive if self.asleep.get(worker, 0) <= self.turn]
         soon = [worker for worker in alive if self.turn < self.asleep.get(worker, 0) < NEVER]
         if soon:
             del self.asleep[soon[0]]
         elif waiting:
-            self.observations.faults.append(
-                f"{[each.name for each in waiting]} wait for each other"
-            )
+            self.observations.faults.append(f"{[each.name for each in waiting]} are deadlocked")
             for worker in waiting:
                 self.store.kill(worker)
         return bool(soon)
@@ -170,9 +168,9 @@ class Schedule:
         return len(self.workers) < MOST_WORKERS and self._chance(ratio)
 
     def _kill(self, worker: Worker) -> None:
-        """Kill a worker, and perhaps begin it again."""
+        """Kill a worker, and perhaps start it again."""
         self.kills[worker.next.kind] += 1
-        self._note(worker, "kills before ")
+        self._note(worker, "is killed before ")
         if worker.has_lost_locks:
             self.observations.killed_without_lock.add(str(worker.claimed))
         self.store.kill(worker)
@@ -186,7 +184,7 @@ class Schedule:
         return is_able and self._chance(self.options.lock_loss_ratio)
 
     def _take_locks(self, worker: Worker) -> None:
-        """Take a worker's locks away; unless it is in a transaction it sleeps on that."""
+        """Take a worker's locks away; it then sleeps, unless it is in a transaction."""
         self.lock_losses += 1
         self._note(worker, "loses its locks before ")
         self.store.take_locks(worker)
@@ -198,7 +196,7 @@ class Schedule:
             self.asleep[worker] = NEVER if is_late else self.turn + sleep
 
     def _go_on(self, worker: Worker) -> None:
-        """Let a worker take its step."""
+        """Resume a worker for one step."""
         self.steps += 1
         self._note(worker, "")
         kind, is_of_batch = worker.next.kind, worker.is_holding
@@ -212,12 +210,12 @@ class Schedule:
             self.observations.faults += find_partial_stages(self.store, is_thorough=False)
 
     def _check_batches(self) -> None:
-        """See what a reader of the database sees."""
+        """Check that a reader of the database sees only whole batches."""
         known = {example.batch_id: example for example in ALL}
         self.observations.faults += find_partial_batches(self.store, known)
 
     def _finish(self) -> None:
-        """Let one undisturbed worker finish all, and wake who still sleeps."""
+        """Run one undisturbed worker to its end, then wake the sleeping ones."""
         self.asleep = dict.fromkeys((each for each in self.workers if not each.dead), NEVER)
         self._begin("z", is_last=True)
         last, self.asleep = self.workers[-1], {}

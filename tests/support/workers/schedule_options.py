@@ -1,8 +1,8 @@
-"""Tempers: how a schedule goes about it, drawn from its seed.
+"""The options of a schedule, drawn from its seed.
 
-Belongs here: how many workers and batches meet, and how often anything happens to them. Does not
-belong here: that it happens (see ``schedules``). Every number is a guess, chosen small: what can go
-wrong between many goes wrong between few.
+Belongs here: how many workers and batches meet, and how often each event happens. Does not belong
+here: the events themselves (see ``schedule``). Every number is a guess. The numbers are small,
+because a fault between many workers also occurs between few.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ MIXTURES: Final[Mapping[tuple[ExampleBatch, ...], int]] = {
     (SMALL, GROWN, REJECTED): 1,
     ALL: 1,
 }
-"""Which batches meet in a schedule, and how often. Guesses: the smaller ones are the quicker."""
+"""Sets of batches, with their weights in the draw. Guesses: small sets run faster."""
 
 WEIGHTS: Final[Mapping[str, int]] = {
     "analyze": 3,
@@ -34,39 +34,40 @@ WEIGHTS: Final[Mapping[str, int]] = {
     "wait": 10,
     "write": 3,
 }
-"""How much more often than others a step is kills that is rare; guesses, to be kills at all."""
+"""How much more often than others a rare kind of step is killed. Guesses: without them some kinds
+are never killed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScheduleOptions:
-    """How a schedule goes about it."""
+    """How many workers and batches meet in a schedule, and how often each event happens."""
 
     workers: int
     examples: tuple[ExampleBatch, ...]
     change_ratio: float
-    """How often another worker goes on than the one before."""
+    """Share of the turns at which another worker is resumed than the one before."""
     crash_ratio: float
-    """How often a step is kills."""
+    """Share of the steps before which the worker is killed."""
     lock_loss_ratio: float
-    """How often a worker that holds a batch loses its locks."""
+    """Share of the steps before which a worker that holds a batch loses its locks."""
     elsewhere_ratio: float = 0.1
-    """How often it is another worker that is kills than the one that is to go on."""
+    """Share of the kills that hit another worker than the one to be resumed."""
     again_ratio: float = 0.5
-    """How often a worker that was kills is begun again at once."""
+    """Share of the killed workers that are started again at once."""
     late_ratio: float = 0.3
-    """How often a worker that lost its locks sleeps until all is done."""
+    """Share of the workers without locks that sleep until all others have ended."""
     whole_ratio: float = 0.3
-    """How often a worker is the nightly flow, and not that of each file alone."""
+    """Share of the workers that run the nightly flow, not only the flow of each file."""
     hasty_ratio: float = 0.85
-    """How often a worker leaves finished files alone."""
+    """Share of the workers that skip finished files."""
     repeated_ratio: float = 0.2
-    """How often a worker makes each commit twice."""
+    """Share of the workers that make each commit twice."""
     longest_sleep: int = 200
-    """Turns that a worker which lost its locks may sleep else."""
+    """Most turns that any other worker without locks sleeps."""
 
 
 def draw_options(random: Random) -> ScheduleOptions:
-    """Draw how a schedule goes about it."""
+    """Draw the options of a schedule."""
     return ScheduleOptions(
         workers=random.choices((2, 3, 4), weights=(17, 2, 1))[0],
         examples=random.choices(tuple(MIXTURES), weights=tuple(MIXTURES.values()))[0],

@@ -1,12 +1,11 @@
-"""Grounds: a database and a lake where workers meet, as they were before any of them came.
+"""A database and a lake that workers share, emptied before each schedule.
 
-Belongs here: making a database of either kind ready, emptying it, and what only the system or the
-server can do to a worker. Does not belong here: which servers there are (see ``databases``), or
-what is done on the store.
+Belongs here: preparing and emptying a database of either kind, and what only the operating system
+or the server can do to a worker: end its sessions, take its locks. Does not belong here: the
+servers (see ``tests.support.postgresql``), or the work of the workers (see ``batch_work``).
 """
 
 import fcntl
-import os
 import select
 import shutil
 import sqlite3
@@ -27,6 +26,7 @@ from storage.database import connect
 from storage.model_store import promote, register_model
 from storage.revisions import upgrade
 from storage.schema import metadata
+from tests.support.memory import memory_folder
 from tests.support.postgresql import (
     debian_server,
     embedded_server,
@@ -42,38 +42,35 @@ SERVERS: Final[Mapping[str, Callable[[], AbstractContextManager[str]]]] = {
     "postgresql15": debian_server,
 }
 
-MEMORY: Final = Path("/dev/shm")  # noqa: S108 - files in it have names of their own
-"""Where Linux keeps files in memory, which halves the time of a schedule."""
-
 REGISTERED: Final = datetime(2026, 11, 1, tzinfo=UTC)
 
 WATCH_TIMEOUT: Final = "60s"
-"""How long the watching session may wait, so that a fault of ours ends. A guess."""
+"""Longest wait of the session that watches the others, so that a deadlock of ours ends. A guess."""
 
 POOL_SIZE: Final = 16
-"""Sessions that are kept: three for each of four workers, and some."""
+"""Sessions that the pool keeps: three for each of four workers, and a few more."""
 
 
 END_MS: Final = 60_000
-"""How long a session may take to end once it was told to. A guess, far above what it takes."""
+"""Longest wait for a session to end. A guess, far above the usual time."""
 
 
 class SharedStore(ABC):
     """A database with two registered models and nothing else, and an empty lake."""
 
     def __init__(self, url: str | None, home: Path) -> None:
-        """Make it ready.
+        """Create the schema and register the models.
 
         Args:
             url: an empty PostgreSQL database; None for SQLite in the home.
-            home: an empty folder of its own.
+            home: an empty folder.
         """
         self.home, self.lake, self.models = home, home / "lake", home / "models"
         self.engine = connect(url, home)
         upgrade(self.engine)
         stop_at_statements(self.engine)
         self._prepare(url)
-        self.engine.dispose()  # what it opens from now on is as it was prepared
+        self.engine.dispose()  # connections opened from now on are prepared
         self.versions = {content: self._register(content) for content in MODELS}
         last = self.versions[MODELS[-1]]
         promote(self.engine, self.models, last, who="fuzz", reason="none", now=REGISTERED)
@@ -85,7 +82,7 @@ class SharedStore(ABC):
         ]
 
     def _register(self, content: str) -> str:
-        """Register a model that is good for nothing but its name."""
+        """Register a model that only has a name."""
         made = self.home / f"fitted-{content}"
         made.mkdir()
         (made / "model.txt").write_text(content)
@@ -103,7 +100,7 @@ class SharedStore(ABC):
         ).version
 
     def read_all(self) -> dict[str, list[dict[str, Any]]]:
-        """Read every table, in the order of its key, as the driver gives it."""
+        """Return the rows of every table, in the order of its key, with the driver's own values."""
         return {
             table.name: [
                 dict(zip(table.columns.keys(), row, strict=True))
@@ -113,30 +110,30 @@ class SharedStore(ABC):
         }
 
     def reset(self) -> None:
-        """Undo whatever workers have left here."""
+        """Remove everything that workers have stored."""
         shutil.rmtree(self.lake, ignore_errors=True)
         self.change([f"DELETE FROM {name}" for name in self._filled])  # noqa: S608 - the schema's names
 
     def kill(self, worker: Worker) -> None:
-        """Kill a worker: whatever it holds is taken back, then its stack is unwound."""
+        """Kill a worker: end its sessions, then unwind its stack."""
         connections = worker.holdings.open_connections()
         self._end_sessions(connections)
         for each in connections:
-            each.invalidate()  # closes it as it is, and says nothing to the database
+            each.invalidate()  # closes it without a word to the database
         worker.kill()
         worker.holdings = Holdings()
 
     def close(self) -> None:
-        """Give up every connection."""
+        """Close every connection."""
         self.engine.dispose()
 
     @abstractmethod
     def _prepare(self, url: str | None) -> None:
-        """Open a connection to ask through, and see to those that workers will open."""
+        """Open a connection for ``ask``, and prepare those that workers will open."""
 
     @abstractmethod
     def ask(self, statement: str) -> list[tuple[Any, ...]]:
-        """Ask the database from outside the schedule, without SQLAlchemy's share of the time."""
+        """Run a query from outside the schedule, without SQLAlchemy, which would take longer."""
 
     @abstractmethod
     def change(self, statements: Sequence[str]) -> None:
@@ -144,15 +141,15 @@ class SharedStore(ABC):
 
     @abstractmethod
     def take_locks(self, worker: Worker) -> None:
-        """Take a worker's locks away without its noticing, as when its host was cut off."""
+        """Take a worker's locks away unnoticed, as when its host loses the network."""
 
     @abstractmethod
     def has_to_wait(self, worker: Worker, others: Sequence[Worker]) -> bool:
-        """Tell whether a worker that went on now would wait for a lock of the database."""
+        """Tell whether a worker, if it were resumed now, would wait for a database lock."""
 
     @abstractmethod
     def _end_sessions(self, connections: Sequence[Connection]) -> None:
-        """End sessions that live on when their client is dead, and all that they have begun."""
+        """End the sessions of a dead client, and roll back their transactions."""
 
 
 @cache
@@ -164,7 +161,7 @@ class SqliteStore(SharedStore):
     """SQLite in the home."""
 
     def _prepare(self, url: str | None) -> None:  # noqa: ARG002 - PostgreSQL's
-        """Open another connection to the file."""
+        """Open another connection to the file; skip flushes to the disk."""
         file = str(self.engine.url.database)
         self._runs = Path(f"{file}-runs")
         self._watch = sqlite3.connect(file, isolation_level=None)
@@ -172,45 +169,45 @@ class SqliteStore(SharedStore):
         sa.event.listen(self.engine, "connect", _leave_to_the_system)
 
     def reset(self) -> None:
-        """Undo whatever workers have left here."""
+        """Remove everything that workers have stored."""
         shutil.rmtree(self._runs, ignore_errors=True)
         super().reset()
 
     def ask(self, statement: str) -> list[tuple[Any, ...]]:
-        """Ask through a connection of its own."""
+        """Run a query on the connection of this store."""
         return self._watch.execute(statement).fetchall()
 
     def change(self, statements: Sequence[str]) -> None:
-        """Change it through that connection."""
+        """Run statements on the same connection, in one transaction."""
         self._watch.executescript("; ".join(["BEGIN", *statements, "COMMIT"]))
 
     def take_locks(self, worker: Worker) -> None:
-        """Unlock the folders it has locked."""
+        """Unlock the folders that it has locked."""
         for descriptor in worker.holdings.locked:
             fcntl.flock(descriptor, fcntl.LOCK_UN)
 
     def has_to_wait(self, worker: Worker, others: Sequence[Worker]) -> bool:
-        """One writes at a time."""
+        """Tell whether another worker writes; SQLite has one writer at a time."""
         return worker.is_at_first_lock and any(
             other.holdings.writing for other in others if other is not worker
         )
 
     def close(self) -> None:
-        """Give up every connection."""
+        """Close every connection."""
         self._watch.close()
         super().close()
 
     def _end_sessions(self, connections: Sequence[Connection]) -> None:
-        """Do nothing: no server keeps anything for a client."""
+        """Do nothing: SQLite has no server."""
 
 
 def _leave_to_the_system(driver: sqlite3.Connection, *_: object) -> None:
-    """Do not wait for the disk: what a process has written outlives it."""
+    """Do not wait for the disk: written bytes outlive their process without it."""
     driver.execute("PRAGMA synchronous = OFF")
 
 
 class PostgresqlStore(SharedStore):
-    """A database of a PostgreSQL server, which nothing else uses."""
+    """A PostgreSQL database that nothing else uses."""
 
     def _prepare(self, url: str | None) -> None:
         """Open another session."""
@@ -220,25 +217,25 @@ class PostgresqlStore(SharedStore):
         _keep_sessions(self.engine)
 
     def reset(self) -> None:
-        """Undo whatever workers have left here.
+        """Remove everything that workers have stored.
 
-        Without the vacuum runs would come to lie in another order, and so be closed in another.
-        TRUNCATE does it too, takes longer, and lets every session forget what it knows.
+        Without the VACUUM the rows of ``run`` would be stored in another order, and so closed in
+        another. TRUNCATE would do it too, but takes longer and clears the caches of all sessions.
         """
         super().reset()
         self.ask("VACUUM run")
 
     def ask(self, statement: str) -> list[tuple[Any, ...]]:
-        """Ask through a session of its own."""
+        """Run a query in the session of this store."""
         answer = self._watch.execute(statement.encode())
         return answer.fetchall() if answer.description else []
 
     def change(self, statements: Sequence[str]) -> None:
-        """Change it through that session, in one message, which is one transaction."""
+        """Run statements in the same session, in one message and so in one transaction."""
         self.ask("; ".join(statements))
 
     def take_locks(self, worker: Worker) -> None:
-        """End the sessions that hold its claim and its life."""
+        """End the sessions that hold the locks of its claim and of its run."""
         connections = worker.holdings.open_connections()
         locking = {
             process_id
@@ -247,10 +244,10 @@ class PostgresqlStore(SharedStore):
         self._end_sessions([each for each in connections if _session(each).backend_pid in locking])
 
     def has_to_wait(self, worker: Worker, others: Sequence[Worker]) -> bool:
-        """Whoever gave way has to wait until the server says otherwise.
+        """Ask the server whether a worker that gave way still waits.
 
-        Meanwhile nobody else begins to lock: of two that wait for one transaction to end either
-        may be first, and a schedule would not be the same each time.
+        Until then no other worker may take its first lock: of two that wait for one transaction
+        either may be first, and a schedule would not be the same each time.
         """
         if worker.is_waiting:
             connections = worker.holdings.open_connections()
@@ -258,34 +255,34 @@ class PostgresqlStore(SharedStore):
         return worker.is_at_first_lock and any(other.is_waiting for other in others)
 
     def close(self) -> None:
-        """Give up every connection."""
+        """Close every connection."""
         self._watch.close()
         super().close()
 
     def _is_waiting(self, process_id: int) -> bool:
-        """Tell whether a session waits for a lock that another has."""
+        """Tell whether a session waits for a lock of another session."""
         return self.ask(f"SELECT cardinality(pg_blocking_pids({process_id})) > 0") == [(True,)]
 
     def _end_sessions(self, connections: Sequence[Connection]) -> None:
-        """End sessions, and return when nothing is left of them."""
+        """End sessions, and return when all of them are gone."""
         ends = select.poll()
         for each in connections:
             session = _session(each)
             self.ask(f"SELECT pg_terminate_backend({session.backend_pid})")
-            ends.register(session.socket, 0)  # asks for nothing but that it was closed
+            ends.register(session.socket, 0)  # reports only that it was closed
         left = len(connections)
         while left:
             ended = ends.poll(END_MS)
-            assert ended, "a session does not end"
+            assert ended, f"a session did not end in {END_MS} ms"
             for socket, _ in ended:
                 ends.unregister(socket)
             left -= len(ended)
 
 
 def _keep_sessions(engine: Engine) -> None:
-    """Let workers have sessions that others have used, which are quicker than new ones.
+    """Let workers use the sessions of earlier workers, which halves the time of a schedule.
 
-    It changes nothing but the time, by half: a session that a schedule ended is told to the pool.
+    Nothing else changes: the pool learns of each session that a schedule ends.
     """
     pool: Any = engine.pool
     pool._pre_ping, pool._pool.use_lifo, pool._pool.maxsize = False, True, POOL_SIZE
@@ -296,14 +293,14 @@ def _keep_sessions(engine: Engine) -> None:
 
 
 def _session(connection: Connection) -> psycopg.pq.abc.PGconn:
-    """Return the session of a connection, as the library of PostgreSQL has it."""
+    """Return libpq's session of a connection."""
     driver: Any = connection.connection.driver_connection
     session: psycopg.pq.abc.PGconn = driver.pgconn
     return session
 
 
 def available_databases() -> tuple[str, ...]:
-    """Name the databases that a store can be made in on this machine."""
+    """Return the names of the databases that this machine has."""
     return tuple(
         name
         for name in ("sqlite", *SERVERS)
@@ -313,15 +310,15 @@ def available_databases() -> tuple[str, ...]:
 
 @contextmanager
 def open_store(database: str, server: str | None = None) -> Iterator[SharedStore]:
-    """Make a store, and remove all of it afterwards.
+    """Open an empty store, and remove it afterwards.
 
     Args:
         database: ``sqlite``, or one of ``SERVERS``.
         server: the address of its server, if one runs already.
     """
     with ExitStack() as stack:
-        place = MEMORY if os.access(MEMORY, os.W_OK) else None
-        home = Path(stack.enter_context(TemporaryDirectory(prefix="noctule-", dir=place)))
+        scratch = TemporaryDirectory(prefix="noctule-", dir=memory_folder())
+        home = Path(stack.enter_context(scratch))
         store: SharedStore
         if database == "sqlite":
             store = SqliteStore(None, home)

@@ -1,10 +1,10 @@
-"""Guards: which calls of a worker are steps, on files and in the database.
+"""Stops: the calls on files and in the database before which a worker stops.
 
-Belongs here: the places where a worker stops before an effect. Does not belong here: what a stop
-is (see ``steps``).
+Belongs here: the patches of the standard library, of SQLAlchemy and of psycopg that make a worker
+stop. Does not belong here: what a stop is (see ``worker``).
 
-Files are guarded where Python meets the system, not where ``storage`` calls it, so that a guard
-holds whatever way the code takes. Calls from outside a worker go through unchanged.
+Calls on files are patched in Python's own modules, not in ``storage``, so that no path through our
+code avoids a stop. Calls from outside a worker go through unchanged.
 """
 
 import fcntl
@@ -28,23 +28,23 @@ from tests.support.workers.worker import Step, Worker, current_worker
 R = TypeVar("R")
 
 PATH_CALLS: Final = ("mkdir", "rename", "unlink", "rmdir")
-"""Those of ``os`` that change what a folder holds."""
+"""The functions of ``os`` that change the entries of a folder."""
 
 READING: Final = frozenset({"select", "begin", "pragma"})
-"""First words of statements that take no lock for which another worker would have to wait."""
+"""First words of statements that take no lock on which another worker would wait."""
 
 LOOK_MS: Final = 5
-"""How long PostgreSQL may take for an answer before it is asked whether a lock is in the way. A
-guess; it decides when the question is asked, never what comes of it."""
+"""How long a worker waits for PostgreSQL's answer before it asks whether a lock delays it. A guess:
+it decides when the question is asked, never the answer."""
 
 
 @contextmanager
 def stops_at_files(root: Path, random: Random) -> Iterator[None]:
-    """Make workers stop before every effect on files below a folder.
+    """Make workers stop before every effect on files below a folder, within the block.
 
     Args:
-        root: the folder; what lies elsewhere is not guarded.
-        random: what the names of a worker's temporary files are drawn from.
+        root: the folder; calls on other files do not stop.
+        random: source of the random part of a worker's temporary file names.
     """
     scan, urandom = os.scandir, os.urandom
 
@@ -68,7 +68,7 @@ def stops_at_files(root: Path, random: Random) -> Iterator[None]:
 
 
 class _Listing:
-    """A folder's entries in the order of their names, whatever the file system's order is."""
+    """The entries of a folder, sorted by name so that the order is the same each time."""
 
     def __init__(self, scanned: Any) -> None:
         with scanned:
@@ -101,7 +101,7 @@ def _before_sync(sync: Callable[[int], None]) -> Callable[[int], None]:
         worker = current_worker()
         if worker is None:
             sync(descriptor)
-        else:  # not done: what was written outlives the process that wrote it
+        else:  # skipped: written bytes outlive their process without it
             worker.step("fsync", "")
 
     return stepped
@@ -130,7 +130,7 @@ def _at_close(close: Callable[[int], None]) -> Callable[[int], None]:
 
 
 class _TornFile(io.FileIO):
-    """A file whose every write is seen half done."""
+    """A file that stops in the middle of every write."""
 
     def __init__(self, path: str, mode: str, worker: Worker, shown: str) -> None:
         super().__init__(path, mode)
@@ -166,7 +166,7 @@ def stop_at_statements(engine: Engine) -> None:
     """Make workers stop before every statement and every commit.
 
     Args:
-        engine: shared by all workers, each of which takes connections of its own from it.
+        engine: shared by all workers; each takes its own connections from it.
     """
 
     @sa.event.listens_for(engine, "engine_connect")
@@ -204,15 +204,15 @@ def stop_at_statements(engine: Engine) -> None:
 
 
 def stop_at_driver_calls(engine: Engine, is_waiting: Callable[[int], bool]) -> None:
-    """Open PostgreSQL sessions that hand the thread over while another's lock is in the way.
+    """Make new PostgreSQL sessions hand the thread over while they wait for another's lock.
 
     Args:
-        engine: whose sessions; those that are open stay as they are.
+        engine: opens the sessions; sessions that are open already do not change.
         is_waiting: tells whether a session, by its process id, waits for a lock of another.
     """
 
     class Cursor(psycopg.Cursor[TupleRow]):
-        """Stops before a COPY, which SQLAlchemy does not see."""
+        """Stops before a COPY, for which SQLAlchemy sends no event."""
 
         def copy(self, *args: Any, **options: Any) -> Any:
             worker = current_worker()
@@ -221,7 +221,7 @@ def stop_at_driver_calls(engine: Engine, is_waiting: Callable[[int], bool]) -> N
             return super().copy(*args, **options)
 
     class Session(psycopg.Connection[TupleRow]):
-        """Waits as psycopg does, but for the locks of other workers."""
+        """Waits as psycopg does, but gives way while another worker holds the lock."""
 
         def wait(
             self, gen: Generator[Any, Any, R], interval: float = 0.1, timeout: float | None = None
@@ -246,22 +246,22 @@ def stop_at_driver_calls(engine: Engine, is_waiting: Callable[[int], bool]) -> N
         return Session.connect(*args, cursor_factory=Cursor, **options)
 
     dialect: Any = engine.dialect
-    dialect.connect = connect  # what opens sessions, and sets them up, calls the driver by it
+    dialect.connect = connect  # our code opens and sets up sessions through it
 
 
 def _give_way(worker: Worker) -> None:
-    """Let others go on until the lock is free."""
+    """Let other workers run until the lock is free."""
     worker.is_waiting = True
     worker.pause(Step("wait", worker.next.what))
     worker.is_waiting = False
 
 
 def _poll_events(wanted: int) -> int:
-    """Translate what psycopg waits for: 1 to read, 2 to write, 3 either."""
+    """Translate psycopg's wait state (1 read, 2 write, 3 either) to the events of ``poll``."""
     return (select.POLLIN if wanted & 1 else 0) | (select.POLLOUT if wanted & 2 else 0)
 
 
 def _ready(events: int) -> int:
-    """Translate what there is, in the same numbers; an error is found by reading."""
+    """Translate the events of ``poll`` back; an error counts as readable, so reading finds it."""
     found = (2 if events & select.POLLOUT else 0) | (1 if events & ~select.POLLOUT else 0)
     return psycopg.waiting.Ready(found)
