@@ -51,7 +51,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,  # they print local variables, which may hold secrets
     help="Find anomalous network connections in nightly batches, and say why.",
 )
-database_commands = typer.Typer(no_args_is_help=True, help="The database's schema.")
+database_commands = typer.Typer(
+    no_args_is_help=True, help="The database: its schema, and a check of all that is stored."
+)
 app.add_typer(database_commands, name="db")
 app.add_typer(model_commands)
 
@@ -215,64 +217,25 @@ def serve() -> None:
     raise typer.Exit(serve_deployments(settings))
 
 
-@app.command()
-def flagged(
-    *,
-    batch: Batch = None,
-    night: Night = None,
-    limit: Limit = 20,
-    as_json: AsJson = False,
-    as_csv: AsCsv = False,
-) -> None:
-    """Show flagged connections, highest score first, with their reasons."""
-    _show_view("flagged", batch, night, limit, as_json=as_json, as_csv=as_csv)
+def _add_view_command(name: str, summary: str, most: int = 20) -> None:
+    """Add a command that shows the rows of a view, of one batch or one night.
 
+    Args:
+        name: of the command, and in ``flows.cli.views.PRINTED_VIEWS``.
+        summary: the command's help.
+        most: rows that are shown where the user gives no limit.
+    """
 
-@app.command()
-def batches(
-    *, night: Night = None, limit: Limit = 20, as_json: AsJson = False, as_csv: AsCsv = False
-) -> None:
-    """Show batches, latest night first, with their row counts."""
-    _show_view("batches", None, night, limit, as_json=as_json, as_csv=as_csv)
-
-
-@app.command()
-def quarantine(
-    *,
-    batch: Batch = None,
-    night: Night = None,
-    limit: Limit = 20,
-    as_json: AsJson = False,
-    as_csv: AsCsv = False,
-) -> None:
-    """Show rows that could not be scored, with the reasons."""
-    _show_view("quarantine", batch, night, limit, as_json=as_json, as_csv=as_csv)
-
-
-@app.command()
-def drift(
-    *,
-    batch: Batch = None,
-    night: Night = None,
-    limit: Limit = 50,
-    as_json: AsJson = False,
-    as_csv: AsCsv = False,
-) -> None:
-    """Show how much each column differs from the champion's training rows."""
-    _show_view("drift", batch, night, limit, as_json=as_json, as_csv=as_csv)
-
-
-@app.command()
-def shadow(
-    *,
-    batch: Batch = None,
-    night: Night = None,
-    limit: Limit = 20,
-    as_json: AsJson = False,
-    as_csv: AsCsv = False,
-) -> None:
-    """Show how the flags of a shadow differ from the champion's."""
-    _show_view("shadow", batch, night, limit, as_json=as_json, as_csv=as_csv)
+    @app.command(name, help=summary)
+    def show(
+        *,
+        batch: Batch = None,
+        night: Night = None,
+        limit: Limit = most,
+        as_json: AsJson = False,
+        as_csv: AsCsv = False,
+    ) -> None:
+        _show_view(name, batch, night, limit, as_json=as_json, as_csv=as_csv)
 
 
 def _show_view(
@@ -289,6 +252,24 @@ def _show_view(
     from flows.cli.views import show_view
 
     show_view(quiet_settings(), name, batch, day, limit, form)
+
+
+_add_view_command("flagged", "Show flagged connections, highest score first, with their reasons.")
+
+
+@app.command()
+def batches(
+    *, night: Night = None, limit: Limit = 20, as_json: AsJson = False, as_csv: AsCsv = False
+) -> None:
+    """Show batches, latest night first, with their row counts."""
+    _show_view("batches", None, night, limit, as_json=as_json, as_csv=as_csv)
+
+
+_add_view_command("quarantine", "Show rows that could not be scored, with the reasons.")
+_add_view_command(
+    "drift", "Show how much each column differs from the champion's training rows.", most=50
+)
+_add_view_command("shadow", "Show how the flags of a shadow differ from the champion's.")
 
 
 @database_commands.command("upgrade")

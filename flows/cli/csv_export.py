@@ -3,10 +3,10 @@
 Belongs here: the form of a cell. Does not belong here: which rows and columns
 (``flows.cli.views``).
 
-A spreadsheet takes a cell that begins with ``=`` for a formula, and formulas run programs. Values
-come from files that others wrote; so a text that could be taken for one begins with a single quote
-instead, which a spreadsheet reads as "this is text". Every text is quoted, so that none of it
-becomes a cell of its own where another separator than the comma is expected. Numbers are written
+A spreadsheet reads a cell that begins with ``=`` as a formula, and a formula can run programs.
+Values come from files that other people wrote. So a text that looks like a formula gets a single
+quote in front, which a spreadsheet reads as "this is text". Every text is in double quotes, so that
+it stays one cell where a spreadsheet expects another separator than the comma. Numbers are written
 as numbers.
 """
 
@@ -21,19 +21,19 @@ from typing import Any
 from storage.text import printable
 
 _FORMULA = re.compile(r"""[\t\r\n]|[\s"']*[=+\-@\uff1d\uff0b\uff0d\uff20]""")
-"""How a text begins that may be taken for a formula: OWASP's "CSV Injection", with the four signs
-in full width, of which some spreadsheets make the usual ones."""
+"""The beginning of a text that may be read as a formula: from OWASP's "CSV Injection", and the four
+signs in full width, which some spreadsheets turn into the usual ones."""
 
 
 def render_csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> str:
-    """Render rows as CSV, each on one line of text, below a line of the column names.
+    """Return rows as CSV: a line of column names, then a line for each row.
 
     Args:
-        rows: values by column: texts, numbers, dates, None, and what JSON columns hold.
-        columns: the columns written, in order.
+        rows: values by column: texts, numbers, dates, None, lists and objects.
+        columns: the columns that are written, in order.
 
     Returns:
-        Lines that end with CR and LF. Nothing in them is a formula, or obeyed by a terminal.
+        Lines that end with CR and LF. They hold no formula and no control character.
     """
     text = io.StringIO()
     writer = csv.writer(text, quoting=csv.QUOTE_NONNUMERIC)
@@ -43,14 +43,14 @@ def render_csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> str
 
 
 def _cell(value: object) -> str | int | float | None:
-    """Return what is written of a value."""
+    """Return a value as it is written."""
     if value is None:
         return None
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
         return value
-    if isinstance(value, date):  # or a time
+    if isinstance(value, date):  # a datetime too
         return value.isoformat()
     if isinstance(value, str):
         return _plain_text(value)
@@ -58,13 +58,13 @@ def _cell(value: object) -> str | int | float | None:
 
 
 def _plain_text(text: str) -> str:
-    """Return a text as a cell that is no formula, on one line and printable."""
+    """Return a text on one printable line that no spreadsheet reads as a formula."""
     shown = printable(text, limit=len(text))
     return f"'{shown}" if _FORMULA.match(text) else shown
 
 
 def _json_text(value: object) -> str:
-    """Serialise a list or an object on one line; what is not printable as JSON escapes it."""
+    """Return a list or an object as JSON on one line, with unprintable characters escaped."""
     text = json.dumps(value, ensure_ascii=False)
     if text.isprintable():
         return text

@@ -47,8 +47,7 @@ def show_check(settings: Settings, *, as_json: bool) -> bool:
         print_json({"is_sound": not counts["error"], "findings": list(map(asdict, found))})
     else:
         place = name_database(settings.database_address, settings.home)
-        if found:
-            show_rows(list(map(asdict, found)), COLUMNS, empty="")
+        show_rows(list(map(asdict, found)), COLUMNS)
         say(f"{place}: {_summarise(counts)}")
     return not counts["error"]
 

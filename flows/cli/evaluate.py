@@ -1,6 +1,6 @@
 """``noctule evaluate``: a labelled file is scored, and the scores are compared with its labels.
 
-Belongs here: which file and which model, and what is reported beside the figures. Does not belong
+Belongs here: which file and which model, and the notes beside the figures. Does not belong
 here: the figures (``tasks.evaluation.evaluate``). Nothing is stored, and no flow runs.
 """
 
@@ -23,13 +23,13 @@ from tasks.scoring.stage import score
 def run_evaluation(
     settings: Settings, file: Path, model_version: str | None, asked: LabelReading
 ) -> Evaluation:
-    """Score a labelled file with the champion, or another version, and judge it; store nothing.
+    """Score a labelled file, and compare the scores with its labels. Nothing is stored.
 
     Args:
         settings: where things are.
         file: the labelled file.
-        model_version: the champion if None.
-        asked: what the user says of the labels.
+        model_version: the model that scores; the champion if None.
+        asked: how the user says that labels are read.
 
     Raises:
         InputRejectedError: the file is refused, or has no labels.
@@ -55,14 +55,12 @@ def run_evaluation(
         evaluation = evaluate_batch(
             job.folder, validated.parts, scored.parts, model_folder, job.declared, card
         )
-        parted = scored.describe_rate_deviation(usual=None, budget=None)
-        reported = (
-            *accepted.notes,
-            *((parted,) if parted else ()),
-            *scored.notes,
-        )
+        notes = [*accepted.notes]
         if job.batch_id in trained_on:
-            reported = (f"{version} was trained on these rows: its figures flatter it", *reported)
+            notes.insert(0, f"{version} was trained on these rows: its figures are too good")
+        if deviation := scored.describe_rate_deviation(usual=None, budget=None):
+            notes.append(deviation)
+        advisories = (*notes, *scored.notes)
         return evaluation.model_copy(
-            update={"rows_quarantined": accepted.rows_quarantined, "advisories": reported}
+            update={"rows_quarantined": accepted.rows_quarantined, "advisories": advisories}
         )

@@ -63,7 +63,7 @@ def show_points(points: Mapping[str, FlagMetrics], title: str = "") -> None:
         {"figure": figure.replace("_", " "), **{name: shown[name][figure] for name in shown}}
         for figure in next(iter(shown.values()))
     ]
-    show_rows(figures, ["figure", *shown], empty="", title=title)
+    show_rows(figures, title=title)
 
 
 def show_recalls(recalls: Sequence[AttackRecall], columns: Sequence[str]) -> None:
@@ -79,7 +79,7 @@ def show_recalls(recalls: Sequence[AttackRecall], columns: Sequence[str]) -> Non
         }
         for one in recalls
     ]
-    show_rows(rows, [*columns, *(f"recall {point}" for point in points)], empty="")
+    show_rows(rows, [*columns, *(f"recall {point}" for point in points)])
 
 
 def show_families(found: FamilyMetrics) -> None:
@@ -91,4 +91,4 @@ def show_families(found: FamilyMetrics) -> None:
          "of those right": found.novel_right},
     ]  # fmt: skip
     title = f"Families told apart: {', '.join(found.families)}; the rest is unknown"
-    show_rows(rows, list(rows[0]), empty="", title=title)
+    show_rows(rows, title=title)

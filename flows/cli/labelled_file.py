@@ -1,7 +1,7 @@
 """One labelled file, read and checked for a command that stores nothing in the database.
 
-Belongs here: from a path to accepted rows with labels. Does not belong here: several files to train
-on (``flows.train``), and what a command does with the rows.
+Belongs here: reading one path as accepted rows with labels. Does not belong here: several files to
+train on (``flows.train``), or what a command does with the rows.
 """
 
 from pathlib import Path
@@ -24,11 +24,11 @@ def accept_labelled(
         settings: sizes and limits.
         file: the labelled file.
         workshop: an empty folder for the rows.
-        asked: what the user says of the labels.
-        doing: for messages: ``evaluate``, ``study``.
+        asked: how the user says that labels are read.
+        doing: the command, for messages: ``evaluate`` or ``study``.
 
     Raises:
-        InputRejectedError: the file is refused, or has no labels that are clear.
+        InputRejectedError: the file is refused, or has no clear labels.
         UsageError: the file has no such label column.
     """
     limit_bytes = settings.max_file_bytes

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 model_commands = typer.Typer()
 
+Model = Annotated[
+    str | None, typer.Option("--model", "-m", help="Model version. Default: the champion.")
+]
 Label = Annotated[
     str | None,
     typer.Option(
@@ -130,9 +133,7 @@ def retrain(*, label: Label = None, normal: Normal = None, as_json: AsJson = Fal
 def evaluate(
     file: Annotated[Path, typer.Argument(help="A labelled file.")],
     *,
-    model: Annotated[
-        str | None, typer.Option("--model", "-m", help="Model version. Default: the champion.")
-    ] = None,
+    model: Model = None,
     label: Label = None,
     normal: Normal = None,
     as_json: AsJson = False,
@@ -153,9 +154,7 @@ def evaluate(
 @model_commands.command()
 def thresholds(
     *,
-    model: Annotated[
-        str | None, typer.Option("--model", "-m", help="Model version. Default: the champion.")
-    ] = None,
+    model: Model = None,
     nights: Annotated[int, typer.Option(min=1, help="Number of latest nights to count.")] = 14,
     as_json: AsJson = False,
 ) -> None:
@@ -185,7 +184,8 @@ def study(
     """Compare all selections and detectors on a labelled file; write a page and its data."""
     asked = _ask_labels(label, normal)
     settings = settings_of_flows()
-    from flows.cli.study import run_study, show_study
+    from flows.cli.study import run_study
+    from flows.cli.study_tables import show_study
 
     studied = run_study(settings, file, out, beside, jobs or os.cpu_count() or 1, asked)
     if as_json:

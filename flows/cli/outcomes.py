@@ -86,12 +86,11 @@ def _show_held_out(made_from: str, attacks: Mapping[str, HeldOutGroupMetrics]) -
         }
         for name, metrics in attacks.items()
     ]
-    if rows:
-        title = (
-            f"Attacks held out of fit and choice of thresholds (by {made_from}): recall, and the"
-            " false-positive rate at the same threshold"
-        )
-        show_rows(rows, list(rows[0]), empty="", title=title)
+    title = (
+        f"Attacks held out of fit and choice of thresholds (by {made_from}): recall, and the"
+        " false-positive rate at the same threshold"
+    )
+    show_rows(rows, title=title)
 
 
 def _pair(recall: float, rate: float) -> str:
@@ -109,7 +108,7 @@ def show_retraining(outcome: RetrainOutcome) -> None:
         f" ({outcome.rows_seen:,} more left out as copies of rows fitted on)"
     )
     decided = [one.model_dump(exclude={"verdict"}) for one in outcome.decisions]
-    show_rows(decided, ["recipe", "model_version", "decision", "reason"], empty="")
+    show_rows(decided, ["recipe", "model_version", "decision", "reason"])
     for one in outcome.decisions:
         if one.verdict is not None:
             show_comparison(one.recipe, one.verdict)
@@ -133,10 +132,8 @@ def show_comparison(recipe: str, result: GateResult) -> None:
         }
         for one in result.comparisons
     ]
-    if not compared:
-        return
     title = f"{recipe}: attacks found at 1 % false positives, and changes with 95 % intervals"
-    show_rows(compared, list(compared[0]), empty="", title=title)
+    show_rows(compared, title=title)
     points: list[dict[str, Any]] = [
         {
             "compared on": one.name,
@@ -151,5 +148,4 @@ def show_comparison(recipe: str, result: GateResult) -> None:
         for model, of_model in one.points.items()
         for name, point in of_model.items()
     ]
-    if points:
-        show_rows(points, list(points[0]), empty="", title=f"{recipe}: at each operating point")
+    show_rows(points, title=f"{recipe}: at each operating point")

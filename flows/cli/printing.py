@@ -1,7 +1,7 @@
-"""What a command says in lines of text, in JSON or in CSV, whatever it quotes.
+"""The three ways in which a command prints: a line of text, JSON, or CSV.
 
-Belongs here: the only three ways to print beside a table (``flows.cli.tables``). Nothing heavy is
-imported: the command line has its errors from here.
+Belongs here: making safe what is printed, whatever it quotes. Does not belong here: tables
+(``flows.cli.tables``). Nothing heavy is imported: every error of a command is printed from here.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,15 +14,15 @@ from storage.text import printable, printable_json
 
 
 def say(text: str, *, is_error: bool = False) -> None:
-    """Print one line: what a terminal would obey is written out, and a very long text is cut."""
+    """Print one line. Control characters are written as escapes, and a very long text is cut."""
     typer.echo(printable(text), err=is_error)
 
 
 def print_json(value: object) -> None:
-    """Print a value, whole, for a machine to read."""
+    """Print a whole value as JSON, for a program."""
     typer.echo(printable_json(value))
 
 
 def print_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
-    """Print rows, whole, for a spreadsheet or a script."""
+    """Print whole rows as CSV, for a spreadsheet or a program."""
     typer.echo(render_csv(rows, columns), nl=False)

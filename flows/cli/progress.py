@@ -1,7 +1,7 @@
-"""What a person at a terminal sees while a flow runs: what is being done, and for how long.
+"""The progress line on a terminal: the current step, and for how long the command has run.
 
 Belongs here: showing the lines that ``noctule`` logs. Does not belong here: logging them. In a pipe
-nothing is shown; the log itself is in Prefect's run.
+nothing is shown. The log itself is in Prefect's run.
 """
 
 import logging
@@ -15,15 +15,15 @@ from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElaps
 from storage.text import printable
 
 SHOWN_CHARACTERS = 100
-"""Of what is being done. A guess: it is to stay on one line."""
+"""Most characters of the current step. A guess: the line must not wrap."""
 
 
 @contextmanager
 def shown_progress(beginning: str) -> Iterator[None]:
-    """Show on a terminal's standard error what is being done, until the block ends.
+    """Show the current step on standard error until the block ends, if that is a terminal.
 
     Args:
-        beginning: what is done first, in words.
+        beginning: the first step, in words.
     """
     if not sys.stderr.isatty():
         yield
@@ -41,7 +41,7 @@ def shown_progress(beginning: str) -> Iterator[None]:
 
 
 class _Follower(logging.Handler):
-    """Puts the latest log record on the line: its ``words`` if it has any, else its message."""
+    """Shows the latest log record: its attribute ``words`` if it has one, else its message."""
 
     def __init__(self, line: Progress, task: TaskID) -> None:
         super().__init__(logging.INFO)

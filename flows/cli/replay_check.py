@@ -1,6 +1,6 @@
-"""``noctule replay-check``: a stored batch is scored again by the model that scored it.
+"""``noctule replay-check``: a stored batch is scored again with the model that scored it.
 
-Belongs here: which rows and which model, and how the outcome is shown. Does not belong here: the
+Belongs here: which rows and which model, and how the result is printed. Does not belong here: the
 comparison (``tasks.scoring.rescore``). Nothing is stored, and no flow runs.
 """
 
@@ -26,7 +26,7 @@ COLUMNS = ("row_number", "column", "stored", "again")
 
 
 def show_replay_check(settings: Settings, batch: str, *, as_json: bool) -> bool:
-    """Score a batch again, print what came of it, and return whether every score is the same.
+    """Score a batch again, print the differences, and return whether every score is the same.
 
     Raises:
         UsageError: there is no such batch, it has no scores, or its rows are not in the lake.
@@ -38,30 +38,24 @@ def show_replay_check(settings: Settings, batch: str, *, as_json: bool) -> bool:
         if stored is None:
             message = (
                 f"Cannot check batch {batch_id[:ID_DIGITS]}: it has no scores. `noctule batches`"
-                " says what became of it."
+                " shows its status."
             )
             raise UsageError(message)
         folder = batch_folder(settings.lake, stored.contract, batch_id)
         model_folder = load_verified(engine, settings.models, stored.model_version)
         rescored = rescore(settings, engine, folder, model_folder, stored)
     if as_json:
-        facts = {
-            "batch_id": batch_id,
-            "model_version": stored.model_version,
-            "is_exact": rescored.is_exact,
-        }
-        print_json({**facts, **rescored.model_dump(mode="json")})
+        facts = {"batch_id": batch_id, "model_version": stored.model_version}
+        print_json({**facts, "is_exact": rescored.is_exact, **rescored.model_dump(mode="json")})
         return rescored.is_exact
-    if rescored.differences:
-        rows = [one.model_dump() for one in rescored.differences]
-        show_rows(rows, COLUMNS, empty="")
+    show_rows([one.model_dump() for one in rescored.differences], COLUMNS)
     what = f"batch {batch_id[:ID_DIGITS]}, {plural(rescored.rows, 'row')}"
-    say(f"{what} by {stored.model_version}: {describe(rescored)}")
+    say(f"{what} by {stored.model_version}: {describe_differences(rescored)}")
     return rescored.is_exact
 
 
-def describe(rescored: Rescored) -> str:
-    """Say what is not as it was stored."""
+def describe_differences(rescored: Rescored) -> str:
+    """Return how the new scores differ from the stored ones, in words."""
     if rescored.is_exact:
         return "every score and flag is the stored one, bit for bit"
     not_stored, not_accepted = rescored.rows_not_stored, rescored.rows_not_accepted
@@ -79,7 +73,7 @@ def describe(rescored: Rescored) -> str:
 def rescore(
     settings: Settings, engine: Engine, folder: Path, model_folder: Path, stored: StoredScoring
 ) -> Rescored:
-    """Score the rows that validation accepted, by the model that scored them."""
+    """Score the rows that validation accepted, with the model that scored them before."""
     accepted = read_accepted(folder, ValidationSummary)
     return rescore_batch(
         folder,

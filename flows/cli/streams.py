@@ -1,7 +1,8 @@
-"""Standard output and error of a command, which may be full, closed, or left by their reader.
+"""A command's standard output and error, where writing to them may fail.
 
-Belongs here: what becomes of text that cannot be written. Does not belong here: what is printed
-(``flows.cli.printing``). Nothing heavy is imported: every command begins with this.
+The disk may be full, the stream closed, or its reader gone. Belongs here: what happens to text that
+cannot be written. Does not belong here: printing (``flows.cli.printing``). Nothing heavy is
+imported: every command begins with this.
 """
 
 import errno
@@ -19,27 +20,27 @@ if TYPE_CHECKING:
 
 STREAMS = ("stdout", "stderr")
 LAST_STANDARD = 2
-"""The number of standard error, the last of the three files that a command is given."""
+"""The file number of standard error, the last of a command's three standard streams."""
 
 
 class OutputError(ServiceUnavailableError):
-    """Standard output takes no more."""
+    """Standard output cannot be written."""
 
 
 class _Output(io.FileIO):
-    """Standard output: what cannot be written is said once, and the rest is dropped.
+    """Standard output. The first failed write raises an error; later text is dropped.
 
-    Nothing is said where its reader wants no more, as ``head`` does: the command goes on to its own
-    end and exit code.
+    A reader that closes the pipe early, as ``head`` does, is no error: the command goes on, and
+    ends with its own exit code.
     """
 
     _is_lost = False
 
     def write(self, text: "ReadableBuffer", /) -> int:
-        """Write what there is room for.
+        """Write the text.
 
         Raises:
-            OutputError: there is none.
+            OutputError: it cannot be written.
         """
         if not self._is_lost:
             try:
@@ -48,28 +49,28 @@ class _Output(io.FileIO):
                 self._is_lost = True
                 if error.errno != errno.EPIPE:
                     message = (
-                        f"Cannot write to standard output: {error.strerror}. What the command did"
-                        " is done, and what it stored is stored. Free some room, or send the output"
-                        " elsewhere."
+                        f"Cannot write to standard output: {error.strerror}. The command has done"
+                        " its work, and what it stored is kept. Free some room, or send the output"
+                        " to another place."
                     )
                     raise OutputError(message) from None
         return memoryview(text).nbytes
 
 
 class _ErrorOutput(io.FileIO):
-    """Standard error: what cannot be written is dropped, since nobody can be told."""
+    """Standard error. Text that cannot be written is dropped: there is no place to report it."""
 
     def write(self, text: "ReadableBuffer", /) -> int:
-        """Write what there is room for."""
+        """Write the text, if it can be written."""
         with suppress(OSError):
             return super().write(text)
         return memoryview(text).nbytes
 
 
 def prepare_streams() -> None:
-    """Let standard output and error end a command in words, whatever they are.
+    """Replace standard output and error by streams whose failures end in a message.
 
-    Streams that somebody has put in their place are left as they are.
+    Streams that a caller has put in their place are not changed.
     """
     _open_closed()
     for name, kind in zip(STREAMS, (_Output, _ErrorOutput), strict=True):
@@ -83,11 +84,11 @@ def prepare_streams() -> None:
                 io.BufferedWriter(raw), stream.encoding, line_buffering=stream.line_buffering
             )
             setattr(sys, name, stream)
-        stream.reconfigure(errors="backslashreplace")  # for what its encoding cannot say
+        stream.reconfigure(errors="backslashreplace")  # for other encodings than UTF-8
 
 
 def _open_closed() -> None:
-    """Open what was closed (``>&-``), or the next file that is opened takes its place."""
+    """Open closed streams (``>&-``) on ``/dev/null``; the next opened file would become one."""
     while (number := os.open(os.devnull, os.O_RDWR)) <= LAST_STANDARD:
         pass
     os.close(number)

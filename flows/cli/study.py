@@ -1,7 +1,8 @@
-"""The study of a labelled file: both works that Noctule grew from, repeated in one go.
+"""``noctule study``: all methods are compared on a labelled file.
 
-Belongs here: which file, where the report goes, and what is printed of it. Does not belong here:
-any part of the study (``tasks.study``). It is no flow: it decides nothing, no night waits for it.
+Belongs here: which file is studied, and where the report goes. Does not belong here: any part of
+the study (``tasks.study``), or its tables (``flows.cli.study_tables``). No flow runs: the study
+decides nothing, and no night waits for it.
 """
 
 import logging
@@ -12,19 +13,16 @@ from pathlib import Path
 from expectations.contract import Contract
 from expectations.errors import UsageError
 from flows.cli.labelled_file import accept_labelled
-from flows.cli.printing import say
 from flows.cli.progress import shown_progress
-from flows.cli.tables import show_rows
 from flows.settings import Settings
 from storage.lake import room_on_disk, write_atomically
 from storage.text import printable
 from tasks.intake.header import call_as_declared
 from tasks.intake.labelling import LabelReading
 from tasks.intake.sources import open_source
-from tasks.study.page import render_study, tabulate
+from tasks.study.page import render_study
 from tasks.study.study import StudyReport, StudySource, study_rows
 from tasks.training.rows import read_training_rows
-from tasks.wording import plural
 
 logger = logging.getLogger("noctule.study")
 logger.setLevel(logging.INFO)
@@ -32,7 +30,7 @@ logger.setLevel(logging.INFO)
 
 @dataclass(frozen=True)
 class Studied:
-    """A report and where it is kept."""
+    """A report, and the files that hold it."""
 
     report: StudyReport
     data: Path
@@ -47,19 +45,19 @@ def run_study(
     jobs: int,
     asked: LabelReading,
 ) -> Studied:
-    """Study a labelled file; keep the report as JSON and as a page.
+    """Study a labelled file, and write the report as JSON and as a page.
 
     Args:
         settings: where things are.
         file: the labelled file.
-        folder: gets ``<name>-study.json`` and ``<name>-study.html``; made if absent.
-        beside: a file whose columns are compared with its.
+        folder: gets ``<name>-study.json`` and ``<name>-study.html``; created if absent.
+        beside: another file, whose columns are compared with the file's; None for none.
         jobs: processes that fit at once.
-        asked: what the user says of the labels.
+        asked: how the user says that labels are read.
 
     Raises:
         InputRejectedError: a file is refused.
-        TrainingDataError: no label, labels that are not clear, or too few rows of a class.
+        TrainingDataError: there is no label, labels are not clear, or a class has too few rows.
         UsageError: the folder is a file or may not be written, or the file has no such label
             column.
     """
@@ -68,7 +66,7 @@ def run_study(
         tempfile.TemporaryDirectory(prefix="noctule-study-") as workshop,
     ):
         accepted = accept_labelled(settings, file, Path(workshop), asked, "study")
-        make_folder(folder)  # before hours are spent on what nobody can keep
+        make_folder(folder)  # fails before hours are spent
         contract = accepted.job.declared
         source = StudySource(
             name=accepted.name,
@@ -91,10 +89,10 @@ def run_study(
 
 
 def make_folder(folder: Path) -> None:
-    """Make the folder that a report is written to, where it is absent.
+    """Create the folder for the report, if it is absent.
 
     Raises:
-        UsageError: it cannot be made, is a file, or may not be written.
+        UsageError: it cannot be created, is a file, or may not be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -107,7 +105,7 @@ def make_folder(folder: Path) -> None:
 
 
 def read_columns(file: Path, contract: Contract) -> tuple[str, tuple[str, ...]]:
-    """Return a file's name and what its fields are called, declared ones as in the contract.
+    """Return a file's name, and its fields' names; a declared field has the contract's name.
 
     Raises:
         InputRejectedError: it cannot be read, or is of another source.
@@ -116,99 +114,6 @@ def read_columns(file: Path, contract: Contract) -> tuple[str, tuple[str, ...]]:
     return printable(file.name), call_as_declared(names, contract)
 
 
-def show_study(studied: Studied) -> None:
-    """Print the tables of a study."""
-    report = studied.report
-    table = tabulate(report)
-    show_rows(
-        [
-            {
-                "classifier": name,
-                **{
-                    selection: None
-                    if cell is None
-                    else f"{cell.test.accuracy:.2%} {cell.test.false_positive_rate:.2%}"
-                    for selection, cell in row.items()
-                },
-            }
-            for name, row in table.items()
-        ],
-        ["classifier", *next(iter(table.values()), {})],
-        empty="no cell could be fitted",
-        title=f"Accuracy on one split, seed {report.seed}, and the false-positive rate",
-    )
-    show_rows(
-        [
-            {
-                "classifier": one.classifier,
-                "selection": one.selection,
-                "mean": f"{one.mean:.3%}",
-                "sd": f"{one.sd:.3%}",
-                "FPR": f"{one.false_positive_rate:.3%}",
-                "gain": None if one.gain_mean is None else f"{one.gain_mean * 100:+.3f}",
-                "gain sd": None if one.gain_sd is None else f"{one.gain_sd * 100:.3f}",
-                "better on": f"{one.splits_better} of {len(one.accuracies)}",
-                "": "finalist" if one.is_finalist else "first work",
-            }
-            for one in report.comparison.repeated
-        ],
-        ["classifier", "selection", "mean", "sd", "FPR", "gain", "gain sd", "better on", ""],
-        empty="",
-        title="Five further splits; gain in points over forest and random_forest",
-    )
-    show_rows(
-        [
-            {
-                "method": one.method,
-                "ARI train": one.refused if one.ari_train is None else f"{one.ari_train:.5f}",
-                "ARI test": None if one.ari_test is None else f"{one.ari_test:.5f}",
-                "outliers train": one.flagged_train,
-                "outliers test": one.flagged_test,
-            }
-            for one in report.unsupervised
-        ],
-        ["method", "ARI train", "ARI test", "outliers train", "outliers test"],
-        empty="",
-        title="Without labels",
-    )
-    show_rows(
-        [
-            {
-                "autoencoder": one.recipe,
-                "ROC AUC": "-" if one.roc_auc is None else f"{one.roc_auc:.4f}",
-                "percentile": at.percentile,
-                "accuracy": f"{at.test.accuracy:.2%}",
-                "recall": "-"
-                if at.test.anomaly.recall is None
-                else f"{at.test.anomaly.recall:.2%}",
-                "false positives": _percent(at.test.normal.recall, is_rest=True),
-            }
-            for one in report.reconstructions
-            for at in one.thresholds
-        ],
-        ["autoencoder", "ROC AUC", "percentile", "accuracy", "recall", "false positives"],
-        empty="",
-        title="Autoencoders, cut at percentiles of the errors of normal training rows",
-    )
-    for cell, why in report.comparison.failed.items():
-        say(f"could not be fitted: {cell}: {why}")
-    say(
-        f"{plural(report.glance.rows, 'labelled row')}, {report.glance.duplicates:,} of them"
-        f" duplicates, {report.glance.conflicts:,} both normal and anomaly"
-    )
-    for advisory in report.advisories:
-        say(f"reported: {advisory}")
-    say(f"page: {studied.page}")
-    say(f"data: {studied.data}")
-
-
-def _percent(share: float | None, *, is_rest: bool = False) -> str:
-    """Write a share, or what is left of it."""
-    if share is None:
-        return "-"
-    return f"{1 - share if is_rest else share:.2%}"
-
-
 def _tell(step: str) -> None:
-    """Log a step of the study, before it is done."""
+    """Log a step of the study before it begins."""
     logger.info("study step=%r", step, extra={"words": step})

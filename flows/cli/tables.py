@@ -37,19 +37,25 @@ def show_heading(title: str) -> None:
 
 
 def show_rows(
-    rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, empty: str, title: str = ""
+    rows: Sequence[Mapping[str, Any]],
+    columns: Sequence[str] | None = None,
+    *,
+    empty: str = "",
+    title: str = "",
 ) -> None:
     """Print rows as a table.
 
     Args:
         rows: one mapping a row.
-        columns: the keys that are shown, in order.
-        empty: the line that is printed where there are no rows.
-        title: printed above the table.
+        columns: the keys that are shown, in order; those of the first row if None.
+        empty: the line that is printed where there are no rows; no line if empty.
+        title: the line above the table.
     """
     if not rows:
-        say(empty)
+        if empty:
+            say(empty)
         return
+    columns = columns or list(rows[0])
     if title:
         say(title)
     table = Table(header_style="bold")

@@ -167,7 +167,5 @@ def show_models(settings: Settings, limit: int, *, as_json: bool) -> None:
         row |= {"roc_auc": known.get("roc_auc")}
         row |= {name: default.get(name) for name in MODELS_SHOWN[-2:]}
     show_rows(versions, MODELS_SHOWN, empty="No model was trained yet: noctule train FILE")
-    if history:
-        show_rows(history, HISTORY, empty="", title="Champions, latest first")
-    if decisions:
-        show_rows(decisions, DECISIONS_SHOWN, empty="", title="Decisions, latest first")
+    show_rows(history, HISTORY, title="Champions, latest first")
+    show_rows(decisions, DECISIONS_SHOWN, title="Decisions, latest first")

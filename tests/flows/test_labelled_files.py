@@ -64,7 +64,7 @@ def test_the_one_file_without_labels_is_named(
 def test_an_evaluation_on_what_the_model_was_trained_on_says_so(
     home: Path, noctule: "Callable[..., Ended]"
 ) -> None:
-    assert "was trained on these rows: its figures flatter it" in (
+    assert "was trained on these rows: its figures are too good" in (
         noctule("evaluate", home / "labelled.csv").out
     )
 
