@@ -1,7 +1,7 @@
-"""The demo: the whole story on simulated traffic, from nothing to flagged connections.
+"""``noctule demo``: training and three nights on simulated traffic.
 
-Belongs here: which nights are simulated, and what is shown of them. Nothing in it is special: it
-simulates, trains and runs through the same functions as the other commands.
+Belongs here: which nights are simulated, and what is printed of them. Does not belong here:
+simulating, training or scoring: the demo calls the functions that the other commands call.
 """
 
 import re
@@ -25,22 +25,22 @@ from tasks.wording import FLAGGED, reason_text
 
 TRAINING_ROWS = 40_000
 NIGHT_ROWS = 25_000
-"""Small enough that the demo is done in minutes, large enough that nothing is a single case."""
+"""Few enough that the demo takes minutes; enough for several attacks of each kind."""
 NIGHTS: tuple[Scenario, ...] = ("ordinary", "drift", "bad_rows")
 LABELLED = re.compile(r"labelled-\d{4}-\d\d-\d\d-ordinary\.csv")
-"""The name of the night it trains on: by it a model of the demo is known."""
+"""The name of the file that the demo trains on: it tells a demo's model from others."""
 SHOWN = 5
-"""Flagged connections shown of each night."""
+"""Flagged connections that are shown for each night."""
 
 
 def run_demo(settings: Settings) -> None:
-    """Train on one simulated night, score three more, and show what was flagged and why.
+    """Train on one simulated night, score three others, and print flagged connections and reasons.
 
-    Everything is kept in ``NOCTULE_HOME``; run again, it trains and scores anew on the same files,
-    and the results stay as they are.
+    Everything is kept in ``NOCTULE_HOME``. A second demo on the same day uses the same files, and
+    its results are the same.
 
     Raises:
-        UsageError: the home has a model that no demo has trained.
+        UsageError: the home has a model that the demo did not train.
     """
     today = utc_now().date()
     folder = settings.home / "demo"
@@ -63,7 +63,7 @@ def run_demo(settings: Settings) -> None:
 
 
 def _refuse_real_home(settings: Settings) -> None:
-    """Keep simulated nights out of a database that somebody works with."""
+    """Refuse a home with real models: simulated nights must not be mixed with real ones."""
     with open_database(settings) as engine:
         models = queries.model_rows(engine)
     sources = {name for model in models for name in model["training"]["sources"].values()}
@@ -78,7 +78,7 @@ def _refuse_real_home(settings: Settings) -> None:
 
 
 def _simulate(folder: Path, name: str, scenario: Scenario, night: date) -> Path:
-    """Write one simulated night, unless it is there already."""
+    """Write one simulated night, unless its file exists, and return the file."""
     target = folder / f"{name}-{night}-{scenario}.csv"
     if not target.exists():
         is_labelled = name == "labelled"
@@ -90,7 +90,7 @@ def _simulate(folder: Path, name: str, scenario: Scenario, night: date) -> Path:
 
 
 def _show_flagged(settings: Settings, batch_id: str | None, title: str) -> None:
-    """Print the highest flagged connections of one batch with their reasons."""
+    """Print the flagged connections of a batch with the highest scores, and their reasons."""
     with open_database(settings) as engine:
         rows = queries.flagged_rows(engine, batch=batch_id, limit=SHOWN)
     shown = [{**row, "reasons": reason_text(row["reasons"])} for row in rows]
@@ -98,15 +98,15 @@ def _show_flagged(settings: Settings, batch_id: str | None, title: str) -> None:
 
 
 def _say_where(settings: Settings) -> None:
-    """Print where everything is, and what to type next."""
+    """Print where the results are, and what to type next."""
     noctule = shutil.which("noctule") or ".venv/bin/noctule"
     prefect = Path(noctule).with_name("prefect")
     lines = [
-        "Flagged connections and all else are in SQL; try:",
+        "All results are in the database. Try:",
         f"  NOCTULE_HOME={settings.home} {noctule} flagged",
         f"  database  {name_database(settings.database_address, settings.home)}",
         f"  reports   {settings.lake}/{settings.contract}/*/*/*.html",
-        "The runs, their states and artifacts are in the Prefect UI; start it with",
+        "Runs, states and artifacts are in the Prefect UI. Start it with",
         f"  PREFECT_HOME={settings.home / 'prefect'} {prefect} server start",
         "and open http://127.0.0.1:4200",
     ]

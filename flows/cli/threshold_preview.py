@@ -1,11 +1,12 @@
-"""``noctule thresholds``: what each setting would have flagged on the nights that are stored.
+"""``noctule thresholds``: how many alerts each setting would have given on the stored nights.
 
-Belongs here: which settings are shown, and how. Does not belong here: counting (``storage.nights``)
-or how a setting becomes a threshold (``tasks.evaluation.operating_points``).
+Belongs here: which settings are previewed, and how they are printed. Does not belong here: counting
+scores (``storage.nights``), or how a setting becomes a threshold
+(``tasks.evaluation.operating_points``).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from statistics import median
@@ -33,61 +34,62 @@ from tasks.validation.summary import ValidationSummary
 from tasks.wording import plural
 
 RATES = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02)
-"""False-positive rates that are previewed beside the settings: from one alert in 2,000 normal
-connections to one in 50. A guess at what anyone would want."""
-
+"""False-positive rates that are previewed beside the user's own: from one alert in 2,000 normal
+connections to one in 50. A guess at what users want."""
 
 BUDGETS = (20, 100)
-"""Alerts a night that are previewed beside the setting: what one analyst looks through in a
-morning, and what a team does. A guess."""
+"""Alerts per night that are previewed beside the user's own budget: what one analyst reads in a
+morning, and what a team reads. A guess."""
 
 
 class PreviewedSetting(BaseModel):
-    """A way to choose the threshold, and what it would have flagged."""
+    """A way to choose the threshold, and what it would have flagged on each night."""
 
     model_config = ConfigDict(frozen=True)
 
     setting: str
     is_in_force: bool
-    """Whether the nights are scored so at present."""
+    """Whether this is the user's present setting."""
     threshold: float
-    """What it would be tonight."""
+    """The threshold that it gives tonight."""
     target_rate: float | None
-    """Share of held-out normals that it flags; of a budget, of all connections."""
+    """Share of the held-out normal rows that it flags; for a budget, share of all connections."""
     usual_night: float | None
     """Alerts of the median night; None where no night is stored."""
     worst_night: int | None
+    """Alerts of the night with the most; None where no night is stored."""
     false_positive_rate: float | None
-    """Over those of the nights' rows that came with a label; None where none is normal."""
+    """Share of the nights' rows labelled normal that it flags; None where no row is so labelled."""
     alerts: dict[date, int]
-    """By night."""
+    """Number of alerts by night."""
 
 
 class Preview(BaseModel):
-    """What each setting would have flagged."""
+    """What each setting would have flagged on the stored nights."""
 
     model_config = ConfigDict(frozen=True)
 
     model_version: str
     rows: dict[date, int]
-    """Connections scored by the model, live or as a shadow, by night."""
+    """Connections that the model scored, live or as a shadow, by night."""
     batches_fitted_on: int
-    """Of those nights' batches, how many the model was fitted on: no false-positive rate is of
-    them."""
+    """Number of those nights' batches that the model was fitted on. They are left out of every
+    false-positive rate."""
     settings: tuple[PreviewedSetting, ...]
 
 
 @dataclass(frozen=True)
 class _Chosen:
-    """A setting, and the threshold that it has each night."""
+    """A setting, and its threshold on each night."""
 
     name: str
     is_in_force: bool
     tonight: ThresholdChoice
-    by_night: Mapping[date, float]
-    """Where it is not the same every night: a budget's follows from the nights before."""
+    by_night: Mapping[date, float] = field(default_factory=dict)
+    """Thresholds that differ from night to night: a budget's depends on the nights before."""
 
     def threshold(self, night: date) -> float:
+        """Return the threshold on a night."""
         return self.by_night.get(night, self.tonight.threshold)
 
 
@@ -95,6 +97,12 @@ def show_thresholds(
     settings: Settings, model_version: str | None, nights: int, *, as_json: bool
 ) -> None:
     """Print what each setting would have flagged on the latest nights.
+
+    Args:
+        settings: where things are, and the user's own setting.
+        model_version: the champion if None.
+        nights: number of latest nights that are counted.
+        as_json: whether to print JSON.
 
     Raises:
         UsageError: there is no model.
@@ -113,21 +121,20 @@ def show_thresholds(
         if found.rows
         else "it has scored no stored night"
     )
-    title = f"Alerts a night by {found.model_version}: {of_nights}"
-    show_rows(rows, columns, empty="", title=title)
+    show_rows(rows, columns, title=f"Alerts per night by {found.model_version}: {of_nights}")
     if found.batches_fitted_on:
         files = plural(found.batches_fitted_on, "file")
-        say(f"no false-positive rate is of {files} that the model was fitted on")
+        say(f"the false-positive rates leave out {files} that the model was fitted on")
     if not found.rows:
         say(f"let it score beside the champion: NOCTULE_SHADOW={found.model_version}")
     say(
-        "choose with NOCTULE_OPERATING_POINT=default or low_alert; for low_alert, another rate with"
-        " NOCTULE_LOW_ALERT_RATE, or most alerts a night with NOCTULE_ALERT_BUDGET"
+        "choose with NOCTULE_OPERATING_POINT=default or low_alert; for low_alert, set another rate"
+        " with NOCTULE_LOW_ALERT_RATE, or the most alerts per night with NOCTULE_ALERT_BUDGET"
     )
 
 
 def preview_thresholds(settings: Settings, model_version: str | None, nights: int) -> Preview:
-    """Count what each setting would have flagged."""
+    """Return what each setting would have flagged; arguments as of ``show_thresholds``."""
     with open_database(settings) as engine:
         version = model_version or champion(engine, settings.contract).version
         folder = load_verified(engine, settings.models, version)
@@ -136,8 +143,8 @@ def preview_thresholds(settings: Settings, model_version: str | None, nights: in
         chosen = list_settings(settings, engine, version, folder, dates)
         thresholds = sorted({one.threshold(night) for one in chosen for night in dates})
         batches = count_above(engine, version, thresholds, nights=nights)
-        taught = training_sources(engine, version)
-    new = [one for one in batches if one.batch_id not in taught]
+        fitted_on = training_sources(engine, version)
+    new = [one for one in batches if one.batch_id not in fitted_on]
     labelled = count_labels(settings, card, version, new, thresholds)
     return Preview(
         model_version=version,
@@ -150,37 +157,35 @@ def preview_thresholds(settings: Settings, model_version: str | None, nights: in
 def list_settings(
     settings: Settings, engine: Engine, version: str, folder: Path, dates: Sequence[date]
 ) -> list[_Chosen]:
-    """List what is previewed: both points, rates and budgets, those of the settings among them."""
+    """List the settings that are previewed: operating points, rates, budgets, the user's own."""
     card = read_card(folder)
     is_low = settings.operating_point == "low_alert"
     rate = settings.low_alert_rate if is_low else None
     budget = settings.alert_budget if is_low else None
     own = rate is None and budget is None
     chosen = [
-        _Chosen(name, own and settings.operating_point == name, choose_threshold(card, name), {})
+        _Chosen(name, own and settings.operating_point == name, choose_threshold(card, name))
         for name in ("default", "low_alert")
     ]
     if card.thresholds.normal is None:
         return chosen
-    chosen += [
-        _Chosen(
-            f"low_alert at {one:.2%}",
-            one == rate,
-            choose_threshold(card, "low_alert", rate=one),
-            {},
-        )
-        for one in sorted({*RATES, rate or RATES[0]})
-    ]
-    for one in sorted({*BUDGETS, budget or BUDGETS[0]}):
-        with_budget = settings.model_copy(update={"alert_budget": one})
-
-        def choose(before: date, to_keep: Settings = with_budget) -> ThresholdChoice:
-            nights = look_back(to_keep, engine, version, folder, before)
-            return choose_threshold(card, "low_alert", budget=to_keep.alert_budget, nights=nights)
-
-        by_night = {night: choose(night).threshold for night in dates}
-        name = f"low_alert, {plural(one, 'alert')} a night"
-        chosen.append(_Chosen(name, one == budget, choose(date.max), by_night))
+    for one in sorted({*RATES, rate or RATES[0]}):
+        choice = choose_threshold(card, "low_alert", rate=one)
+        chosen.append(_Chosen(f"low_alert at {one:.2%}", one == rate, choice))
+    for alerts in sorted({*BUDGETS, budget or BUDGETS[0]}):
+        with_budget = settings.model_copy(update={"alert_budget": alerts})
+        choices = {
+            before: choose_threshold(
+                card,
+                "low_alert",
+                budget=alerts,
+                nights=look_back(with_budget, engine, version, folder, before),
+            )
+            for before in (*dates, date.max)
+        }
+        by_night = {night: choice.threshold for night, choice in choices.items()}
+        name = f"low_alert, {plural(alerts, 'alert')} a night"
+        chosen.append(_Chosen(name, alerts == budget, choices[date.max], by_night))
     return chosen
 
 
@@ -190,21 +195,22 @@ def preview_setting(
     labelled: Mapping[str, Sequence[LabelledCounts]],
     thresholds: Sequence[float],
 ) -> PreviewedSetting:
-    """Add up one setting's alerts by night.
+    """Return one setting's alerts by night.
 
     Args:
         chosen: the setting.
-        batches: what each has above each threshold.
-        labelled: of the batches whose labels are in the lake, those above each threshold.
-        thresholds: which those are.
+        batches: each with the number of its scores above each threshold.
+        labelled: batch id -> labelled rows above each threshold, for batches whose labels are in
+            the lake.
+        thresholds: the thresholds, in the order of these counts.
     """
     alerts: dict[date, int] = {}
-    judged = LabelledCounts()
+    counts = LabelledCounts()
     for one in batches:
         index = thresholds.index(chosen.threshold(one.night))
         alerts[one.night] = alerts.get(one.night, 0) + one.counts[index]
         if one.batch_id in labelled:
-            judged += labelled[one.batch_id][index]
+            counts += labelled[one.batch_id][index]
     return PreviewedSetting(
         setting=chosen.name,
         is_in_force=chosen.is_in_force,
@@ -212,7 +218,7 @@ def preview_setting(
         target_rate=chosen.tonight.target_flag_rate,
         usual_night=float(median(alerts.values())) if alerts else None,
         worst_night=max(alerts.values(), default=None),
-        false_positive_rate=ratio(judged.flagged_normal, judged.normal),
+        false_positive_rate=ratio(counts.flagged_normal, counts.normal),
         alerts=dict(sorted(alerts.items())),
     )
 
@@ -241,10 +247,10 @@ def count_labels(
 
 
 def find_stages(folder: Path, version: str) -> tuple[ValidationSummary, ScoreSummary] | None:
-    """Read what validation and scoring left in the lake; None where that is gone.
+    """Return the summaries of validation and scoring in a batch's folder.
 
-    A batch's folder may be removed whole. Of one that is there and damaged it is said that its
-    labels are not counted.
+    Returns:
+        None where the folder was removed, or where it is damaged, which is then printed.
     """
     if not folder.exists():
         return None
