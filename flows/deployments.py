@@ -16,14 +16,14 @@ from flows.train import train
 
 
 def list_deployments(settings: Settings) -> list[RunnerDeployment]:
-    """List what is served.
+    """List the deployments.
 
-    None has a limit of runs at once: a slot is kept by the Prefect server, outlives the run that
-    took it when all is killed at once, and then no night ever runs again. Our own locks, which die
-    with their owners, keep two runs from the same work.
+    None has a limit of runs at once. The Prefect server keeps the slots of such a limit. If the run
+    and the server's client are killed together, the slot stays taken, and no night runs again.
+    Noctule's own locks, which end with their owners, keep two runs from the same work.
 
     Raises:
-        UsageError: a schedule cannot be used.
+        UsageError: a schedule has a wrong form.
     """
     deployments = [
         RunnerDeployment.from_flow(
@@ -40,24 +40,24 @@ def list_deployments(settings: Settings) -> list[RunnerDeployment]:
         for flow, setting in (
             (nightly, "nightly_cron"),
             (retrain, "training_cron"),
-            (train, None),  # from the UI: a schedule would add a challenger nobody weighs
+            (train, None),  # on demand: a schedule would add challengers that nobody compares
         )
     ]
-    for deployment in deployments:  # said, and so changed where `prefect deploy` has set a pool
+    for deployment in deployments:  # replaces a pool that an earlier `prefect deploy` has set
         deployment.work_pool_name = deployment.work_queue_name = None
     return deployments
 
 
 def plan_schedule(setting: str, cron: str, time_zone: str) -> Schedule:
-    """Return a schedule that Prefect understands.
+    """Return Prefect's schedule for a cron expression.
 
     Args:
         setting: the name of the setting that holds it.
         cron: five fields, or six with the seconds last.
-        time_zone: IANA name.
+        time_zone: IANA name of the schedule's time zone.
 
     Raises:
-        UsageError: it is no schedule.
+        UsageError: it is not a cron expression.
     """
     try:
         return Cron(cron, timezone=time_zone)

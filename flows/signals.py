@@ -1,12 +1,12 @@
-"""Signals that ask a command to stop: it says so in one line, with all that it has begun closed.
+"""Signals that ask a command to stop: it closes what it has begun, and ends with one line.
 
 Belongs here: what SIGTERM, SIGINT and SIGHUP do to a command. Does not belong here: how ``noctule
 serve`` ends the runs that it has started (``flows.cli.runner``).
 
-A signal is an exception in the command's work: runs close their row and tell Prefect, locks are
-freed, and the private server is left, in the ordinary way of exceptions. While a flow runs, Prefect
-takes SIGTERM, and sends it anew when it has set the run's state. Where a server that is away keeps
-all this from ending, the process ends within ``END_LIMIT_S`` all the same.
+A signal raises an exception in the command's work. As for any exception, runs then close their row
+and tell Prefect, locks are freed, and the command leaves the private server. While a flow runs,
+Prefect handles SIGTERM, and sends it again after it has set the run's state. If an unreachable
+server delays all this, the process still ends within ``END_LIMIT_S``.
 """
 
 import os
@@ -24,29 +24,29 @@ import typer
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 END_LIMIT_S = 9.0
-"""For all to end; a service manager waits for 10 s, if not longer, before it kills."""
+"""Seconds within which a process ends; a service manager waits at least 10 s before it kills."""
 
 REPEAT_S = 1.0
-"""Between two signals to a run that has not heard the first. A guess: it hears one at once."""
+"""Seconds between two signals to a run that has lost the first. A guess: a run reacts at once."""
 
 SIGNALLED = 128
-"""What a shell adds to a signal's number to say that it ended a command."""
+"""Exit code of a command that a signal ended, less the signal's number; as shells have it."""
 
 
 class Stopped(KeyboardInterrupt):
     """A signal has asked this process to stop."""
 
     def __init__(self, number: int) -> None:
-        """Remember which."""
+        """Keep the signal's name, and the exit code for it."""
         super().__init__(signal.Signals(number).name)
         self.exit_code = SIGNALLED + number
 
 
 @contextmanager
 def stopped_in_words() -> Iterator[None]:
-    """End the process with a line and the signal's exit code where a signal stops the block.
+    """If a signal stops the block, print a line and end the process with the signal's exit code.
 
-    A signal that is ignored stays so: ``nohup`` and a shell's background jobs count on it.
+    A signal that is ignored stays ignored: ``nohup`` and a shell's background jobs rely on it.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -70,9 +70,9 @@ def stopped_in_words() -> Iterator[None]:
 
 @contextmanager
 def ended_in_time() -> Iterator[None]:
-    """End the process where a signal has asked it to end and the block takes too long to do so.
+    """After a signal, end the process if the block takes too long to end.
 
-    The system tells of each signal here, whoever handles it: Prefect does while a flow runs.
+    The system reports every signal to the pipe below, even one that Prefect handles.
     """
     heard, told = os.pipe()
     os.set_blocking(told, False)
@@ -105,26 +105,26 @@ def _listen(heard: int, is_over: threading.Event, was_lost: threading.Event) -> 
 
 
 def _insist(number: int, is_over: threading.Event, was_lost: threading.Event) -> None:
-    """Repeat a signal that was lost, and end the process where it does not end by itself.
+    """Repeat a signal that was lost, and end the process if it does not end by itself.
 
-    Handlers raise. Python drops what is raised while it frees an object, as it does thousands of
-    times in a stage, and the run would go on.
+    A handler raises an exception. If Python is just freeing an object, it drops that exception, and
+    the run would go on. Python frees thousands of objects in a stage.
     """
     deadline = time.monotonic() + END_LIMIT_S
     while not is_over.wait(REPEAT_S):
         if time.monotonic() > deadline:
             give_up(number)
-        handler = signal.getsignal(number)  # who has heard it ignores it: see ``ignore_sigterm``
+        handler = signal.getsignal(number)  # SIG_IGN after ``ignore_sigterm``
         if was_lost.is_set() or str(getattr(handler, "__module__", "")).startswith("prefect."):
             was_lost.clear()
             os.kill(os.getpid(), number)
 
 
 def signal_behind(error: BaseException) -> BaseException:
-    """Return the signal that an error comes of, or the error itself where it comes of none.
+    """Return the signal that caused an error, or the error itself if no signal caused it.
 
-    Prefect's engines meet a signal that arrives while they begin a run with an error of their own:
-    the run, which is not there yet, cannot be marked as crashed.
+    When a signal arrives while Prefect's engine begins a run, the engine raises another error: it
+    cannot mark as crashed a run that does not exist yet.
     """
     from prefect.exceptions import TerminationSignal
 
@@ -135,22 +135,22 @@ def signal_behind(error: BaseException) -> BaseException:
 
 
 def give_up(number: int, command: str = "noctule") -> None:
-    """End this process at once, because it takes too long to end in order.
+    """End this process at once, because ending in order takes too long.
 
     Args:
-        number: the signal that asked for it.
-        command: who says so.
+        number: the signal that asked the process to end.
+        command: the command that the message names.
     """
     text = (
-        f"{command}: stopped by {signal.Signals(number).name} before all was closed: that took too"
-        " long, as it does where a server is away. The next run closes what was left"
+        f"{command}: stopped by {signal.Signals(number).name} before all was closed, which took too"
+        " long; perhaps a server does not answer. The next run closes what was left"
     )
     typer.echo(text, err=True)
     os._exit(SIGNALLED + number)
 
 
 def ignore_sigterm() -> None:
-    """Ignore SIGTERM while this process ends: a service manager and ``serve`` may both send it."""
+    """Ignore SIGTERM while this process ends; a service manager and ``serve`` may both send it."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
 

@@ -1,12 +1,12 @@
-"""The process that serves: it starts what is due, and ends in order when a signal asks it to.
+"""The process of ``noctule serve``: it starts scheduled runs, and ends in order after a signal.
 
 Belongs here: Prefect's runner, and how it stops. Does not belong here: what is served
 (``flows.cli.serve``).
 
-Prefect's own runner, told to stop, waits for its runs without limit or leaves them, and may end in
-a traceback. This one sends its runs SIGTERM, by which each closes its row, gives back its batch and
-tells Prefect how it ended; kills those that do not listen; and is gone within ``END_LIMIT_S``.
-A process that is killed with -9 reports nothing: see ``flows.leftovers``.
+Prefect's own runner, when it is stopped, waits for its runs without limit or abandons them, and may
+end with a traceback. This one sends SIGTERM to its runs: each then closes its row, releases its
+batch and tells Prefect how it ended. The runner kills runs that do not react, and ends within
+``END_LIMIT_S``. A process that is killed with ``kill -9`` reports nothing: see ``flows.leftovers``.
 """
 
 import asyncio
@@ -24,48 +24,48 @@ from flows.signals import END_LIMIT_S, SIGNALLED, STOPPING, give_up
 from tasks.wording import plural
 
 LISTEN_LIMIT_S = 6.0
-"""For a run to end when it is told to. It takes about a second, and as long as a library stays in
-code that is not Python's."""
+"""Seconds that a run has to end after SIGTERM. It takes about one second, or longer while a library
+runs compiled code."""
 
 HEARD_S = 0.5
-"""A service manager sends SIGTERM to all processes of a service: so long after, a run that has
-heard it ends already, and takes no notice of ours."""
+"""Seconds to wait before SIGTERM is sent to the runs. A service manager sends SIGTERM to all
+processes of a service: by then, a run that got it is already ending, and ignores ours."""
 
 MINUTE_S = 60
 
 POLL_S = 0.1
-"""Between two looks at runs that end. A guess."""
+"""Seconds between two looks at runs that are ending. A guess."""
 
 
 class StoppableRunner(Runner):
-    """Prefect's runner, which ends its runs before itself."""
+    """Prefect's runner, which ends its runs before it ends itself."""
 
     def __init__(self, *, heartbeat_s: int) -> None:
-        """Serve until told to stop; the schedules stay as they are then.
+        """Make a runner that leaves the schedules unchanged when it stops.
 
         Args:
-            heartbeat_s: how often each run says that it lives.
+            heartbeat_s: seconds between two heartbeats of a run.
         """
-        # Schedules are those of the deployments, not of a process: others may serve them too, and
-        # what is missed is made up for by the next one that does.
-        # No limit: a retraining of hours, or one that hangs, keeps no night from starting.
+        # Schedules belong to the deployments, not to a process: another process may serve them too,
+        # and the next one makes up for what is missed.
+        # No limit of runs at once: a long retraining, or one that hangs, must not delay a night.
         super().__init__(heartbeat_seconds=heartbeat_s, pause_on_shutdown=False, limit=None)
         self.signal: signal.Signals | None = None
-        """What has asked this process to stop."""
+        """The signal that asked this process to stop."""
         self._is_asked = asyncio.Event()
 
     def handle_sigterm(self, *_: object) -> None:
-        """Take SIGTERM: ``start`` makes this its handler."""
+        """Handle SIGTERM; ``start`` installs this handler."""
         self._ask(signal.SIGTERM)
 
     async def serve(self, look_after: Callable[[], None]) -> int:
-        """Run what is scheduled until a signal comes.
+        """Run what is scheduled until a signal arrives.
 
         Args:
-            look_after: what is done every minute beside it.
+            look_after: called every minute meanwhile.
 
         Returns:
-            How many runs were ended by it.
+            The number of runs that the signal ended.
         """
         loop = asyncio.get_running_loop()
         for number in STOPPING:
@@ -78,7 +78,7 @@ class StoppableRunner(Runner):
         looking.cancel()
         if self.signal is None:
             asked.cancel()
-            await work  # it never ends by itself, but with an error
+            await work  # it ended by itself, so it raises an error
             return 0
         ended = await self._end_runs() if self.started else 0
         work.cancel()
@@ -87,7 +87,7 @@ class StoppableRunner(Runner):
         return ended
 
     def _ask(self, number: signal.Signals) -> None:
-        """Begin to stop, once."""
+        """Begin to stop; a second signal changes nothing."""
         if self.signal is None:
             self.signal = number
             limit = threading.Timer(END_LIMIT_S, give_up, (number, "noctule serve"))
@@ -96,7 +96,7 @@ class StoppableRunner(Runner):
             asyncio.get_running_loop().call_soon_threadsafe(self._is_asked.set)
 
     async def _end_runs(self) -> int:
-        """Start no more runs, end those at work, and wait until Prefect knows how they ended."""
+        """Start no more runs, end the present ones, and wait until Prefect knows how they ended."""
         poller = self._scheduled_run_poller
         poller.stopping = True
         told = set()
@@ -122,25 +122,25 @@ async def _look_every_minute(look_after: Callable[[], None]) -> None:
         await asyncio.sleep(MINUTE_S)
         try:
             await asyncio.to_thread(look_after)
-        # As Prefect and the system have a server that is away, or a disk that is full.
+        # What Prefect and the system raise where a server is unreachable or a disk is full.
         except (httpx.HTTPError, RuntimeError, OSError):
-            continue  # the runner asks the server too, and ends if it stays so
+            continue  # the runner asks the server too, and ends if it stays unreachable
 
 
 def run_until_stopped(runner: StoppableRunner, look_after: Callable[[], None]) -> int:
-    """Serve what a runner was given, until a signal stops it.
+    """Serve the deployments of a runner until a signal stops it.
 
     Args:
-        runner: with its deployments.
-        look_after: what is done every minute beside it.
+        runner: the runner, with its deployments.
+        look_after: called every minute meanwhile.
 
     Returns:
         The exit code: 128 and the signal's number.
     """
     ended = asyncio.run(runner.serve(look_after))
-    assert runner.signal is not None  # noqa: S101 - it ends by a signal or an error
+    assert runner.signal is not None  # noqa: S101 - only a signal ends it without an error
     say(
-        f"noctule serve: stopped by {runner.signal.name}; {plural(ended, 'run')} at work ended. The"
-        " schedules stay: start it again to go on, and what is missed is made up for once"
+        f"noctule serve: stopped by {runner.signal.name}; {plural(ended, 'run')} ended. The"
+        " schedules stay: start it again to go on. One run makes up for those missed meanwhile"
     )
     return SIGNALLED + runner.signal

@@ -1,7 +1,7 @@
 """``noctule serve``: one process registers the deployments and runs what is scheduled.
 
-Belongs here: what it puts right when it begins and every minute, and what it says. Does not belong
-here: what the deployments are (``flows.deployments``), or how the process stops
+Belongs here: what the process corrects at its start and every minute, and what it prints. Does not
+belong here: the deployments (``flows.deployments``), or how the process stops
 (``flows.cli.runner``).
 """
 
@@ -27,18 +27,18 @@ from tasks.wording import plural
 
 
 def serve_deployments(settings: Settings) -> int:
-    """Register the deployments with the Prefect server and run what it schedules, until stopped.
+    """Register the deployments with the Prefect server, and run what is scheduled until stopped.
 
     Returns:
         The exit code: 128 and the number of the signal that stopped it.
 
     Raises:
         ServiceUnavailableError: no Prefect server is set up, or it does not answer.
-        UsageError: a schedule cannot be used.
+        UsageError: a schedule has a wrong form.
     """
-    tell_of_champion(settings)
+    warn_without_champion(settings)
     with configured_prefect_api():
-        # Runs start in processes of their own, from any folder: they inherit absolute places.
+        # Each run is a new process, perhaps in another folder: it inherits absolute paths.
         os.environ.update(settings.places)
         runner = StoppableRunner(heartbeat_s=HEARTBEAT_S)
         served = [UUID(str(runner.add_deployment(one))) for one in list_deployments(settings)]
@@ -48,29 +48,29 @@ def serve_deployments(settings: Settings) -> int:
             crash_silent_runs(client)
             missed = skip_missed_runs(client, served, utc_now())
         if missed:
-            say(f"noctule serve: {plural(missed, 'missed run')} cancelled; the latest does it all")
+            say(f"noctule serve: {plural(missed, 'missed run')} cancelled; the latest one is kept")
         say(
             f"noctule serve: nightly at '{settings.nightly_cron}', retrain at"
-            f" '{settings.training_cron}' ({settings.time_zone}), train when asked for; until a"
+            f" '{settings.training_cron}' ({settings.time_zone}), train on demand; until a"
             f" signal stops it. The Prefect UI is {PREFECT_UI_URL.value()}"
         )
         return run_until_stopped(runner, close_dead)
 
 
 def close_dead_runs_of(settings: Settings, served: Collection[UUID]) -> None:
-    """Close the runs whose process is gone, and say so; no trouble with the database stops it."""
+    """Close the runs whose process is gone, and print how many; print an error of the database."""
     try:
         with open_database(settings) as engine, get_client(sync_client=True) as client:
             dead = close_dead_runs(engine, client, served, utc_now())
-    except NoctuleError as error:  # the nights are served all the same, and will say it
+    except NoctuleError as error:  # serve all the same: each night reports it
         say(f"noctule serve: {error}", is_error=True)
     else:
         if dead:
-            say(f"noctule serve: {plural(dead, 'run')} of processes that are gone marked Crashed")
+            say(f"noctule serve: {plural(dead, 'run')} marked Crashed: the process is gone")
 
 
-def tell_of_champion(settings: Settings) -> None:
-    """Say why no night can be scored yet, and what to do; nothing where one can."""
+def warn_without_champion(settings: Settings) -> None:
+    """If there is no champion, print that no night can be scored yet, and what to do."""
     try:
         with open_database(settings) as engine:
             champion(engine, settings.contract)

@@ -274,7 +274,7 @@ def test_a_signal_ends_serve_and_its_run_within_ten_seconds_and_leaves_the_sched
     stopped = ("failed", "stopped by a signal; the next run goes on from what is finished")
     assert site.own_record()[-2:] == [("nightly", *stopped), ("batch", *stopped)]
     *_, last = site.log("stopped").splitlines()
-    assert last.startswith("noctule serve: stopped by SIGTERM; 1 run at work ended. The schedules")
+    assert last.startswith("noctule serve: stopped by SIGTERM; 1 run ended. The schedules")
     assert_in_words(site.log("stopped"))
     deployments = [site.deployment(name) for name in ("nightly", "retrain")]
     assert [one["paused"] for one in deployments] == [False, False]
@@ -306,7 +306,7 @@ def test_after_a_power_cut_serve_runs_the_next_night_and_makes_up_for_missed_one
     for zombie in (site.prefect.flow_run(cut), *site.prefect.children(cut)):
         assert zombie["state_type"] == "CRASHED"
         assert zombie["state"]["message"] == "ended without a word (killed?)"
-    assert "noctule serve: 2 runs of processes that are gone marked Crashed" in site.log("after")
+    assert "noctule serve: 2 runs marked Crashed: the process is gone" in site.log("after")
     assert site.deployment("nightly")["global_concurrency_limit"] is None
     ends = [site.end_of(one) for one in missed]
     assert [state for state, _ in ends] == ["CANCELLED", "CANCELLED", "COMPLETED"]

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from prefect.states import raise_state_exception
 
 from expectations.errors import UsageError
-from flows.cli.serve import tell_of_champion
+from flows.cli.serve import warn_without_champion
 from flows.settings import load_settings
 from flows.train import train
 from flows.training_files import list_labelled
@@ -173,10 +173,10 @@ def test_the_default_training_folder_is_made(home: Path) -> None:
 def test_a_service_without_a_model_says_what_to_do(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    tell_of_champion(load_settings())
+    warn_without_champion(load_settings())
     assert capsys.readouterr().err == ""
     monkeypatch.setenv("NOCTULE_HOME", str(tmp_path / "new"))
-    tell_of_champion(load_settings())
+    warn_without_champion(load_settings())
     (said,) = capsys.readouterr().err.splitlines()
     assert "There is no model for contract nsl_kdd yet." in said
     assert "noctule train FILE. Or put labelled files into" in said
