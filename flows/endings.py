@@ -24,7 +24,7 @@ from prefect.context import FlowRunContext
 from prefect.states import Failed
 
 from expectations.errors import NoctuleError
-from flows.leftovers import crash_silent_runs
+from flows.leftovers import ensure_crash_automation
 from flows.signals import ended_in_time, signal_behind
 from flows.watchdog import watched
 from storage.refusals import refused_by_system
@@ -78,7 +78,7 @@ def _in_words(work: Callable[P, State[R]]) -> Callable[P, State[R]]:
         if is_deployed:
             _leave_signals_to_the_runner()
             with get_client(sync_client=True) as client:
-                crash_silent_runs(client)  # runs of a worker too, beside which nothing serves
+                ensure_crash_automation(client)  # runs of a worker too, beside which nothing serves
         try:
             with _looked_after() if is_deployed else nullcontext():
                 state = work(*args, **kwargs)

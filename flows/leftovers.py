@@ -1,11 +1,10 @@
-"""What processes that are gone have left at a Prefect server, and how it is put right.
+"""Corrections at a Prefect server for processes that are gone.
 
-Belongs here: runs that say they are at work and are not, and runs that were due while nobody was
-there to take them. Does not belong here: our own record of runs (``storage.runs``), which says
-which have ended.
+Belongs here: runs whose state says Running although their process is gone, and scheduled runs that
+no process took. Does not belong here: Noctule's own record of runs (``storage.runs``).
 
-None of these stops a night. Noctule corrects them, so that the UI shows what is true and a missed
-night is made up for once.
+None of these stops a night. Noctule corrects them so that the UI shows the true state, and so that
+one run makes up for all missed nights.
 """
 
 from collections import defaultdict
@@ -41,33 +40,33 @@ from storage.runs import KILLED, close_killed_runs, find_ended
 FLOWS = ("nightly", "batch", "retrain", "train", "replay")
 
 REPORTING_S = 60
-"""A run that has closed its own row is left so long to tell Prefect how it ended. A guess."""
+"""Seconds that a run has, after it has closed its row, to tell Prefect how it ended. A guess."""
 
 STARTING_S = 300
-"""A run that was handed to a process, and has not begun so long after, never will: the process is
-gone. Twelve seconds are usual, two minutes were measured on a busy machine."""
+"""Seconds after which a run that a process took, and that has not begun, counts as crashed. Twelve
+seconds are usual; two minutes were measured on a busy machine."""
 
 HEARTBEAT_S = 30
-"""How often a run says that it lives: the shortest that Prefect allows."""
+"""Seconds between two heartbeats of a run: the shortest interval that Prefect allows."""
 
 SILENCE_S = 90
-"""A run that says nothing for so long is taken for dead: three heartbeats."""
+"""Seconds without a heartbeat after which a run counts as crashed: three heartbeats."""
 
 AUTOMATION = "noctule: crash runs that went silent"
 
 PAGE = 200
-"""Most runs that a Prefect server lists at once."""
+"""Most runs that a Prefect server returns at once."""
 
 
-def crash_silent_runs(client: SyncPrefectClient, silence_s: int = SILENCE_S) -> None:
-    """Make the automation that marks a run as crashed whose process is gone, unless it is there.
+def ensure_crash_automation(client: SyncPrefectClient, silence_s: int = SILENCE_S) -> None:
+    """Create the automation that marks runs without heartbeats as crashed, unless it exists.
 
-    An automation of that name is left as it is: an operator may have changed it. A server that has
-    no automations is left without: no night depends on it.
+    An automation of that name is not changed: an operator may have edited it. A server that knows
+    no automations gets none: no night depends on it.
 
     Args:
-        client: of the Prefect server.
-        silence_s: how long a run says nothing before it is taken for dead.
+        client: the Prefect server's client.
+        silence_s: seconds without a heartbeat after which a run counts as crashed.
     """
     with suppress(httpx.HTTPStatusError):
         if not client.read_automations_by_name(AUTOMATION):
@@ -104,16 +103,16 @@ def _automation(silence_s: int) -> AutomationCore:
 def close_dead_runs(
     engine: Engine, client: SyncPrefectClient, deployments: Collection[UUID], now: datetime
 ) -> int:
-    """Close the runs whose process is gone, in our record and at the Prefect server.
+    """Close the runs whose process is gone, in Noctule's database and at the Prefect server.
 
     Args:
-        engine: our database.
-        client: of the Prefect server.
-        deployments: those of which a run that has not begun for long is closed too.
+        engine: Noctule's database.
+        client: the Prefect server's client.
+        deployments: ids of deployments; their runs are also closed if they never begin.
         now: the time.
 
     Returns:
-        How many runs the Prefect server took for being at work.
+        The number of runs that were marked at the Prefect server.
     """
     close_killed_runs(engine, now)
     at_work = _states(StateType.RUNNING, StateType.PENDING, StateType.CANCELLING)
@@ -126,32 +125,32 @@ def close_dead_runs(
         is_begun = run.state_type == StateType.RUNNING or run.deployment_id not in deployments
         if not is_begun and now - since[str(run.id)] > timedelta(seconds=STARTING_S):
             ended.setdefault(str(run.id), "the process that took it is gone")
-    return crash(client, ended)
+    return mark_crashed(client, ended)
 
 
-def crash_killed_runs(engine: Engine, besides: str | None, now: datetime) -> None:
-    """Close the rows of runs that were killed, and tell the Prefect server of them.
+def report_killed_runs(engine: Engine, besides: str | None, now: datetime) -> None:
+    """Close the rows of killed runs, and mark them as crashed at the Prefect server.
 
     Args:
-        engine: our database.
-        besides: Prefect's id of the run that asks: it may be another try of one that was killed.
+        engine: Noctule's database.
+        besides: Prefect's id of the calling run, which may be a new attempt at a killed one.
         now: the time.
     """
     killed = [run for run in close_killed_runs(engine, now) if run != besides]
     if killed:
         with get_client(sync_client=True) as client:
-            crash(client, dict.fromkeys(killed, KILLED))
+            mark_crashed(client, dict.fromkeys(killed, KILLED))
 
 
-def crash(client: SyncPrefectClient, ended: Mapping[str, str | None]) -> int:
-    """Mark runs as crashed that have no final state yet, and skip those the server does not know.
+def mark_crashed(client: SyncPrefectClient, ended: Mapping[str, str | None]) -> int:
+    """Mark runs as crashed that have no final state; skip those that the server does not know.
 
     Args:
-        client: of the Prefect server.
-        ended: Prefect's id -> why.
+        client: the Prefect server's client.
+        ended: Prefect's id of a run -> the reason.
 
     Returns:
-        How many were marked.
+        The number of runs that were marked.
     """
     marked = 0
     for flow_run_id, why in ended.items():
@@ -160,7 +159,7 @@ def crash(client: SyncPrefectClient, ended: Mapping[str, str | None]) -> int:
             if state is not None and not state.is_final():
                 client.set_flow_run_state(flow_run_id, Crashed(message=why), force=True)
                 marked += 1
-        except (ObjectNotFound, httpx.HTTPStatusError):  # of another server, or it will not have it
+        except (ObjectNotFound, httpx.HTTPStatusError):  # another server's run, or it is refused
             continue
     return marked
 
@@ -168,13 +167,18 @@ def crash(client: SyncPrefectClient, ended: Mapping[str, str | None]) -> int:
 def skip_missed_runs(
     client: SyncPrefectClient, deployments: Collection[UUID], now: datetime
 ) -> int:
-    """Cancel all but the latest of the scheduled runs that nobody was there to take.
+    """Cancel the scheduled runs that no process took, except the latest of each deployment.
 
-    A night takes whatever has arrived, and a retraining whatever is labelled: the latest run does
-    the work of those before it.
+    A night takes all files that have arrived, and a retraining all labelled files: the latest run
+    does the work of the earlier ones.
+
+    Args:
+        client: the Prefect server's client.
+        deployments: ids of the deployments.
+        now: the time.
 
     Returns:
-        How many were cancelled.
+        The number of runs that were cancelled.
     """
     due = FlowRunFilter(
         state=_states(StateType.SCHEDULED),
@@ -187,7 +191,7 @@ def skip_missed_runs(
             missed[run.deployment_id].append(run)
     earlier = [run for runs in missed.values() for run in runs[:-1]]
     for run in earlier:
-        message = "missed: nothing was there to run it then, and a later run does its work"
+        message = "missed: no process was there to run it; a later run does its work"
         client.set_flow_run_state(run.id, Cancelled(message=message), force=True)
     return len(earlier)
 
@@ -201,7 +205,7 @@ def _read_runs(
     which: FlowRunFilter,
     **of: Any,  # noqa: ANN401 - further filters, as Prefect's client takes them
 ) -> Iterator[FlowRun]:
-    """Read all runs of a kind, page by page, the earliest first."""
+    """Yield all runs that match the filters, the earliest first, page by page."""
     offset = 0
     while True:
         page = client.read_flow_runs(

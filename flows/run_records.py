@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 
 from expectations.errors import NoctuleError
 from flows.clock import utc_now
-from flows.leftovers import crash_killed_runs
+from flows.leftovers import report_killed_runs
 from flows.signals import ignore_sigterm, signal_behind
 from storage.refusals import refused_by_system
 from storage.runs import RunState, finish_run, open_run
@@ -80,7 +80,7 @@ def record_run(engine: Engine, kind: str, batch_id: str | None = None) -> Iterat
         The record; tell it the final state.
     """
     started_at = utc_now()
-    crash_killed_runs(engine, flow_run.id, started_at)
+    report_killed_runs(engine, flow_run.id, started_at)
     with open_run(engine, kind, started_at, batch_id=batch_id, flow_run_id=flow_run.id) as run_id:
         record = RunRecord(flow_run.id)
         try:

@@ -44,14 +44,14 @@ def watch() -> None:
     if sys.stdin.buffer.read() == IN_ORDER:
         return
     from flows.clock import utc_now
-    from flows.leftovers import crash_killed_runs
+    from flows.leftovers import report_killed_runs
     from flows.places import open_database
     from flows.prefect_api import quiet_libraries
     from flows.settings import load_settings
 
     quiet_libraries()
     with open_database(load_settings()) as engine:
-        crash_killed_runs(engine, None, utc_now())
+        report_killed_runs(engine, None, utc_now())
 
 
 if __name__ == "__main__":

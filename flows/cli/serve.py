@@ -18,7 +18,7 @@ from flows.cli.printing import say
 from flows.cli.runner import StoppableRunner, run_until_stopped
 from flows.clock import utc_now
 from flows.deployments import list_deployments
-from flows.leftovers import HEARTBEAT_S, close_dead_runs, crash_silent_runs, skip_missed_runs
+from flows.leftovers import HEARTBEAT_S, close_dead_runs, ensure_crash_automation, skip_missed_runs
 from flows.places import open_database
 from flows.prefect_api import configured_prefect_api
 from flows.settings import Settings
@@ -45,7 +45,7 @@ def serve_deployments(settings: Settings) -> int:
         close_dead = partial(close_dead_runs_of, settings, served)
         close_dead()
         with get_client(sync_client=True) as client:
-            crash_silent_runs(client)
+            ensure_crash_automation(client)
             missed = skip_missed_runs(client, served, utc_now())
         if missed:
             say(f"noctule serve: {plural(missed, 'missed run')} cancelled; the latest one is kept")

@@ -23,7 +23,7 @@ import yaml
 from prefect.client.orchestration import get_client
 from sqlalchemy import create_engine, select, text
 
-from flows.leftovers import crash_silent_runs
+from flows.leftovers import ensure_crash_automation
 from flows.private_server import prefect_told
 from storage.database import DATABASE_FILE, connect
 from storage.dismissals import dismiss
@@ -391,8 +391,8 @@ def test_a_run_that_goes_silent_is_marked_as_crashed_by_an_automation(site: Site
         prefect_told({"PREFECT_API_URL": site.prefect.address}),
         get_client(sync_client=True) as client,
     ):
-        crash_silent_runs(client, silence_s=10)
-        crash_silent_runs(client, silence_s=10)
+        ensure_crash_automation(client, silence_s=10)
+        ensure_crash_automation(client, silence_s=10)
     (automation,) = site.prefect.read("automations")
     assert (automation["name"], automation["enabled"]) == (
         "noctule: crash runs that went silent",
