@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 from typer.core import TyperOption
 
 from flows.settings import PREFIX, Settings
+from storage.refusals import STATEMENTS
 from tests.support.command_line import find_commands
 
 ROOT = Path(__file__).parents[2]
@@ -24,7 +25,7 @@ TYPED = re.compile(r"(?:^|[\s/])noctule +([a-z].*)")
 LINK = re.compile(r"\]\((?!https?:)([^)]+)\)")
 SETTING = re.compile(r"NOCTULE_[A-Z][A-Z_]*")
 
-STATEMENTS = [
+QUERIES_SHOWN = [
     pytest.param(statement, header, id=f"{page.stem}-{place}")
     for page in (README, QUERIES)
     for place, (statement, header) in enumerate(QUERY.findall(page.read_text("utf-8")), start=1)
@@ -67,6 +68,12 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
+def test_the_heading_that_a_refusal_names_exists() -> None:
+    named = re.search(r"(docs/\w+\.md), '(.+)'", STATEMENTS)
+    assert named is not None
+    assert f"\n## {named[2]}\n" in (ROOT / named[1]).read_text("utf-8")
+
+
 def test_every_setting_shown_exists() -> None:
     known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
     for page in PAGES:
@@ -95,7 +102,7 @@ def test_an_invented_command_would_be_seen() -> None:
     ]
 
 
-@pytest.mark.parametrize(("statement", "header"), STATEMENTS)
+@pytest.mark.parametrize(("statement", "header"), QUERIES_SHOWN)
 def test_a_query_runs_and_its_result_has_the_columns_shown(
     engine: Engine, statement: str, header: str
 ) -> None:
