@@ -1,5 +1,5 @@
-"""Scoring: what a stored model makes of a batch.
+"""Scoring: a stored model scores a batch.
 
-Belongs here: scores, flags, reasons, a challenger's scores beside them, and scoring once more. Does
-not belong here: how a model was fitted.
+Belongs here: scores, flags, reasons, shadow scores of a challenger, and scoring a batch again. Does
+not belong here: fitting a model.
 """

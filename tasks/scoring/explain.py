@@ -1,12 +1,11 @@
-"""The explaining stage: the record of every flagged connection, and why some were flagged.
+"""The explaining stage: the record of every flagged connection, and reasons for some of them.
 
-Belongs here: choosing the rows to explain and putting both models' attributions into one table.
-Does not belong here: how a model attributes its score (see ``detectors``).
+Belongs here: the choice of rows to explain, and one table of both detectors' reasons. Does not
+belong here: how a detector attributes its score (``tasks.detectors``).
 """
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -19,9 +18,7 @@ from tasks.detectors.family import FAMILY_SCHEMA
 from tasks.detectors.member import MEMBER_NAMES
 from tasks.detectors.model import Model, load_model
 from tasks.features.encoding import Encoder, render_value
-
-if TYPE_CHECKING:
-    from tasks.validation.summary import PartFile
+from tasks.validation.summary import PartFile
 
 REASONS_FILE = "reasons.parquet"
 
@@ -38,30 +35,31 @@ REASONS_SCHEMA = pl.Schema(
 )
 
 STRONGEST = 2
-"""Quantities by which a kind is told. Measured on ``Test_data.csv`` of NSL-KDD with a model of
-``Train_data.csv``: its 11,338 flagged rows have 180 different sets of categories, of which all get
-a reason within 500 rows (45 when the highest scores alone did), and 885 of categories and three
-weightiest features, of which 402 do (58). With one quantity those are 331, with three 374."""
+"""Number of quantities that define a kind. Measured on ``Test_data.csv`` of NSL-KDD with a model of
+``Train_data.csv``. Its 11,338 flagged rows have 180 different sets of categories; within 500
+explained rows all of them get a reason, where the highest scores alone covered 45. They have 885
+different sets of categories and three weightiest features; 402 get a reason, where the highest
+scores alone covered 58. With one quantity those are 331, with three 374."""
 FAR = 0.5
-"""Least distance of such a quantity from what is usual, in scales of the normal training rows.
-Where those are all 0, a 1 is .69 from them (see ``Quantity.scale``), and is to count. With 3 the
-402 are 415."""
+"""Smallest distance of such a quantity from its centre, in scales of the normal training rows.
+Where those are all 0, a 1 is at .69 (see ``Quantity.scale``), which must count. With 3 the 402 are
+415."""
 
 
 class ExplainOptions(BaseModel, frozen=True, extra="forbid"):
-    """How many connections are explained, and how far."""
+    """How many connections are explained, with how many reasons."""
 
     top_k: int = Field(default=500, ge=0)
-    """Most connections that are explained; see ``choose_rows``. The trees' attributions cost about
-    2 CPU ms a connection."""
+    """Most connections that are explained; see ``choose_rows``. The trees' reasons cost about 2 CPU
+    ms a connection."""
     reasons: int = Field(default=5, ge=1)
-    """Most reasons a connection gets."""
+    """Most reasons of a connection."""
     threads: int = Field(default=1, ge=1)
-    """Used by the detectors; does not change a reason."""
+    """Threads of the detectors; they do not change a reason."""
 
 
 class ExplainSummary(BaseModel, frozen=True):
-    """What explaining a batch came to."""
+    """The result of explaining a batch."""
 
     rows_flagged: int
     rows_explained: int
@@ -75,13 +73,13 @@ class ExplainSummary(BaseModel, frozen=True):
 
 def explain_batch(
     folder: Path,
-    parts: Sequence["PartFile"],
+    parts: Sequence[PartFile],
     scores: Sequence[str],
     model_folder: Path,
     out: Path,
     options: ExplainOptions,
 ) -> ExplainSummary:
-    """Keep the record of each flagged connection and say why one of each kind was flagged.
+    """Write the record of each flagged connection, and the reasons of one of each kind.
 
     Args:
         folder: the batch's folder; parts and scores are named relative to it.
@@ -89,7 +87,7 @@ def explain_batch(
         scores: the scores, one file a part, of the same rows in the same order.
         model_folder: of the model that scored them.
         out: the stage's folder, named as the stage will be.
-        options: how many, and how far.
+        options: how many connections and reasons.
 
     Returns:
         The summary. ``record`` is JSON text of the file's columns except labels and ignored ones.
@@ -142,20 +140,21 @@ def explain_batch(
 
 def choose_rows(
     folder: Path,
-    parts: Sequence["PartFile"],
+    parts: Sequence[PartFile],
     scores: Sequence[str],
     encoder: Encoder,
     top_k: int,
 ) -> pl.Series:
-    """Return the row numbers of the connections to explain: one of each kind, then the rest.
+    """Return the row numbers of the connections to explain: one of each kind, then others.
 
-    Only flagged connections are. Copies of a flood have the same reasons, so the highest score of
-    each kind comes first; see ``find_kinds``. Of more kinds than ``top_k``, those with the highest
-    scores are chosen; of fewer, the highest scores among all other connections too. Of equal
-    scores, those that come first in the file. How the rows are cut into parts changes nothing.
+    All of them are flagged. The connections of a flood have the same reasons, so the highest score
+    of each kind comes first; see ``find_kinds``. If there are more kinds than ``top_k``, those with
+    the highest scores are chosen; if there are fewer, the highest scores of all other connections
+    fill up. Of equal scores, the first in the file is chosen. The division into parts does not
+    change the choice.
 
-    No more than ``top_k`` rows of either sort are held beside a part: a kind that falls out comes
-    back only with a higher score.
+    Beside a part it holds at most ``top_k`` rows of either sort: a kind that was dropped can only
+    return with a higher score.
 
     Args:
         folder: the batch's folder; parts and scores are named relative to it.
@@ -185,17 +184,17 @@ def choose_rows(
 def find_kinds(rows: pl.DataFrame, encoder: Encoder) -> pl.DataFrame:
     """Return the kind of each connection, which costs far less than its reasons.
 
-    Connections are of one kind if they have the same categories, and the same ``STRONGEST``
-    quantities lie farthest from what is usual of normal connections, each to the same side. A
+    Connections are of one kind if they have the same categories, and if the same ``STRONGEST``
+    quantities are farthest from their centres among normal connections, each on the same side. A
     quantity nearer than ``FAR`` does not count. A row's kind does not depend on other rows.
 
     Args:
         rows: one row per connection, with every feature.
-        encoder: knows what is usual.
+        encoder: has the centres.
 
     Returns:
-        One row per connection, in order: its categories, and ``STRONGEST`` columns that tell its
-        quantities and their sides.
+        One row per connection, in order: its categories, and ``STRONGEST`` columns with the codes
+        of its quantities and their sides.
     """
     away = encoder.deviations(rows)
     strength = np.abs(away)
@@ -216,26 +215,26 @@ def find_kinds(rows: pl.DataFrame, encoder: Encoder) -> pl.DataFrame:
 
 
 def _rank(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
-    """Put rows together, the highest score first; of equal scores, the first of the file."""
+    """Join rows, the highest score first; of equal scores, the first in the file."""
     some = [frame for frame in frames if frame.width]
     return pl.concat(some).sort("anomaly_score", "row_number", descending=[True, False])
 
 
 def explain_rows(rows: pl.DataFrame, model: Model, reasons: int) -> pl.DataFrame:
-    """Say which features made these connections anomalous, both models' reasons ranked together.
+    """Return the features that raised the anomaly score, both detectors' reasons ranked together.
 
-    A model's tail is its part of the anomaly score; a feature's contribution is its share of what
-    raised that model's score, times the tail. So contributions are decades of surprise in both
-    models alike, and all of a row's would add up to its anomaly score.
+    A detector's tail is its part of the anomaly score. A feature's contribution is its share in
+    raising that detector's score, times the tail. So contributions are decades of surprise for both
+    detectors, and all contributions of a row add up to its anomaly score.
 
     Args:
         rows: one row per connection: ``row_number``, the features and each detector's tail.
         model: the one that scored them.
-        reasons: most reasons a connection gets.
+        reasons: most reasons of a connection.
 
     Returns:
         One row per reason, by row number and rank from 1; columns of ``REASONS_SCHEMA``. Expected
-        is what an autoencoder rebuilt, or for other detectors the ordinary value among normals.
+        is the value an autoencoder rebuilt, or for other detectors the typical value of normals.
     """
     encoded = model.encoder.encode(rows)
     features = model.features

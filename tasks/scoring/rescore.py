@@ -1,33 +1,30 @@
 """Scoring a stored batch again: the same model on the same rows must give the same scores.
 
-Belongs here: comparing scores row by row. Does not belong here: storing any, or choosing another
-model. A score that cannot be repeated is no evidence: libraries, processors and files change.
+Belongs here: comparing scores row by row. Does not belong here: storing scores, or choosing another
+model. Libraries, processors and files change, so that this must be checked.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import polars as pl
 from pydantic import BaseModel
 
 from tasks.detectors.model import load_model
 from tasks.detectors.thresholds import flag
-
-if TYPE_CHECKING:
-    from tasks.validation.summary import PartFile
+from tasks.validation.summary import PartFile
 
 EXAMPLES = 20
-"""Differing rows that are listed. A guess: the first ones show what is wrong."""
+"""Changed rows that are listed. A guess: the first ones show what is wrong."""
 
 SCORES = ("classifier_score", "one_class_score", "anomaly_score", "is_flagged")
 
 ReadStored = Callable[[int, int], pl.DataFrame]
-"""Gives the stored predictions between two row numbers, both included."""
+"""Returns the stored predictions between two row numbers, both included."""
 
 
 class ScoreChange(BaseModel, frozen=True):
-    """A row whose scores are not what they were."""
+    """A row whose score or flag differs from the stored one."""
 
     row_number: int
     column: str
@@ -38,16 +35,16 @@ class ScoreChange(BaseModel, frozen=True):
 
 
 class Rescored(BaseModel, frozen=True):
-    """What scoring a batch again came to."""
+    """The result of scoring a batch again."""
 
     rows: int
     """Accepted rows that were scored again."""
     rows_differing: int
-    """Rows with another score or flag, with no stored prediction, or stored and not accepted."""
+    """Rows with another score or flag, without a stored prediction, or stored and not accepted."""
     rows_not_stored: int
-    """Of those: accepted rows with no stored prediction."""
+    """Of those: accepted rows without a stored prediction."""
     rows_not_accepted: int
-    """Of those: stored, and not among the accepted rows."""
+    """Of those: rows stored, and not accepted."""
     largest_difference: float
     """Of any score, in its own unit."""
     differences: tuple[ScoreChange, ...]
@@ -55,13 +52,13 @@ class Rescored(BaseModel, frozen=True):
 
     @property
     def is_exact(self) -> bool:
-        """Whether every score is what it was, bit for bit."""
+        """Whether every score and flag equals the stored one, bit for bit."""
         return self.rows_differing == 0
 
 
 def rescore_batch(
     folder: Path,
-    parts: Sequence["PartFile"],
+    parts: Sequence[PartFile],
     model_folder: Path,
     operating_point: str,
     threshold: float,
@@ -77,10 +74,10 @@ def rescore_batch(
         folder: the batch's folder; parts are named relative to it.
         parts: the accepted rows, by ascending row number.
         model_folder: of the model that scored them.
-        operating_point: by which they were flagged.
-        threshold: likewise, as stored.
-        rows_stored: predictions that there are.
-        read_stored: gives the stored predictions.
+        operating_point: that flagged them.
+        threshold: of the flags, as stored.
+        rows_stored: number of stored predictions.
+        read_stored: returns stored predictions.
         threads: used by the detectors.
 
     Raises:
@@ -110,7 +107,7 @@ def rescore_batch(
         not_accepted += differs["is_flagged"].null_count()
         largest = max(largest, _largest(differs))
         examples += _list_changes(differs, EXAMPLES - len(examples))
-    beyond = rows_stored - met  # stored, and in no part at all
+    beyond = rows_stored - met  # stored, and in no part
     return Rescored(
         rows=rows,
         rows_differing=differing + beyond,
@@ -122,7 +119,7 @@ def rescore_batch(
 
 
 def _largest(differs: pl.DataFrame) -> float:
-    """Return the largest difference of any score; 0 where none is in both."""
+    """Return the largest difference of any score; 0 where no row has both scores."""
     found = differs.select(
         pl.max_horizontal(
             (pl.col(name) - pl.col(f"{name}_stored")).abs().max() for name in SCORES[:-1]
@@ -132,7 +129,7 @@ def _largest(differs: pl.DataFrame) -> float:
 
 
 def _list_changes(differs: pl.DataFrame, most: int) -> Iterator[ScoreChange]:
-    """Say of the first differing rows which of their values differ first."""
+    """Return the first changed rows, each with its first column that changed."""
     for row in differs.head(most).iter_rows(named=True):
         name = next(name for name in SCORES if row[name] != row[f"{name}_stored"])
         yield ScoreChange(

@@ -1,12 +1,12 @@
-"""The scoring stage: a batch's accepted rows in, their scores and flags out, part by part.
+"""The scoring stage: it writes scores and flags of a batch's accepted rows, part by part.
 
 Belongs here: reading parts, applying the model, writing scores. Does not belong here: the models
-(see ``detectors``), or why a row scored as it did (see ``explain``).
+(``tasks.detectors``), or the reasons of a score (``explain``). The caller gives the threshold of
+the night (``tasks.evaluation.operating_points``); without one the model's own flags.
 """
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import polars as pl
 from pydantic import BaseModel, Field
@@ -18,35 +18,32 @@ from tasks.detectors.thresholds import OperatingPointName, flag
 from tasks.evaluation.labels import LabelledCounts, count_labelled
 from tasks.evaluation.operating_points import describe_rate_deviation
 from tasks.ratios import ratio
+from tasks.validation.summary import PartFile
 from tasks.wording import plural, some_of
 
-if TYPE_CHECKING:
-    from tasks.validation.summary import PartFile
-
-
 EXAMPLES = 5
-"""Unseen categories named in a summary. A guess: enough to know what is new."""
+"""Unseen values named in a summary. A guess: enough to recognise what is new."""
 
 HELD = 10_000
-"""Unseen categories whose counts are held. A guess: memory stays bounded when each row has one."""
+"""Unseen values whose counts are held, so that memory stays bounded when each row has a new one. A
+guess."""
 
 
 class ScoreOptions(BaseModel, frozen=True, extra="forbid"):
     """How a batch is scored."""
 
     operating_point: OperatingPointName = "default"
-    """Whose threshold decides ``is_flagged``."""
+    """The operating point whose threshold decides ``is_flagged``."""
     threshold: float | None = None
-    """Of ``anomaly_score``, where it is not the model's own; see
-    ``tasks.evaluation.operating_points``."""
+    """Of ``anomaly_score``; None for the model's own."""
     target_flag_rate: float | None = None
-    """What that one was chosen for."""
+    """Share of connections that this threshold is meant to flag."""
     threads: int = Field(default=1, ge=1)
-    """Used by the detectors; does not change a score."""
+    """Threads of the detectors; they do not change a score."""
 
 
 class UnseenValues(BaseModel, frozen=True):
-    """Categories of one feature that training never met; they are scored all the same."""
+    """Values of one feature that are not in the training rows. Their rows are scored too."""
 
     feature: str
     rows: int
@@ -55,7 +52,7 @@ class UnseenValues(BaseModel, frozen=True):
 
 
 class ScoreSummary(BaseModel, frozen=True):
-    """What scoring a batch came to."""
+    """The result of scoring a batch."""
 
     parts: tuple[str, ...]
     """A file of scores for each accepted part, in order, relative to the batch's folder. Grain:
@@ -66,22 +63,22 @@ class ScoreSummary(BaseModel, frozen=True):
     threshold: float
     """Of ``anomaly_score``; for ``p50``, of ``classifier_score``. A score above is flagged."""
     target_flag_rate: float | None
-    """Share of normal connections, in [0, 1], that the operating point is to flag; None where it is
-    not known. The rate realised is of other traffic, attacks among it."""
+    """Share of normal connections, in [0, 1], that the operating point is meant to flag; None where
+    it is not known. The realised rate is of other traffic, attacks included."""
     labelled: LabelledCounts | None = None
-    """What became of the rows that came with a label; None where none did."""
+    """Counts of the rows with a label; None where no row has one."""
     unseen: tuple[UnseenValues, ...]
-    """A feature each, where there are any."""
+    """One for each feature with unseen values."""
 
     @property
     def false_positive_rate(self) -> float | None:
-        """Share of the rows labelled normal that is flagged; None where none came so."""
+        """Share of the rows labelled normal that is flagged; None where no row is."""
         labelled = self.labelled or LabelledCounts()
         return ratio(labelled.flagged_normal, labelled.normal)
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader of the scores should know, a sentence each."""
+        """Notes for a reader of the scores, a sentence each."""
         return tuple(
             f"{one.feature}: values never seen in training in {plural(one.rows, 'row')} "
             f"({some_of(one.examples)})"
@@ -89,7 +86,7 @@ class ScoreSummary(BaseModel, frozen=True):
         )
 
     def describe_rate_deviation(self, usual: float | None, budget: int | None) -> str | None:
-        """Say that the rate realised is far from its target; None where it is not."""
+        """Return a sentence if the realised rate is far from its target, else None."""
         return describe_rate_deviation(
             self.operating_point,
             self.target_flag_rate,
@@ -103,7 +100,7 @@ class ScoreSummary(BaseModel, frozen=True):
 
 def score_batch(
     folder: Path,
-    parts: Sequence["PartFile"],
+    parts: Sequence[PartFile],
     model_folder: Path,
     out: Path,
     options: ScoreOptions,
@@ -119,7 +116,7 @@ def score_batch(
         model_folder: of the model that scores.
         out: the stage's folder, named as the stage will be; gets ``scores-00000.parquet`` etc.
         options: the operating point and threads.
-        progress: told the share of rows done, in [0, 1], after each part.
+        progress: called with the share of rows done, in [0, 1], after each part.
 
     Returns:
         The summary.
@@ -179,14 +176,14 @@ def score_batch(
 
 
 class _Unseen:
-    """Counts the unseen categories of one feature, part by part."""
+    """Counts the unseen values of one feature, part by part."""
 
     def __init__(self) -> None:
         self.rows = 0
         self._most_frequent: pl.DataFrame | None = None
 
     def add(self, counts: pl.DataFrame) -> None:
-        """Add one part's counts; of very many categories, the rarest are forgotten."""
+        """Add one part's counts; of very many values, the rarest are dropped."""
         self.rows += int(counts["rows"].sum())
         held = counts if self._most_frequent is None else pl.concat([self._most_frequent, counts])
         added = held.group_by("value").agg(pl.col("rows").sum())
@@ -194,6 +191,6 @@ class _Unseen:
 
     @property
     def examples(self) -> tuple[str, ...]:
-        """The most frequent categories, the most frequent first."""
+        """The most frequent values, the most frequent first."""
         held = self._most_frequent
         return () if held is None else tuple(held.head(EXAMPLES)["value"])

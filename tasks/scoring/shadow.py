@@ -1,7 +1,7 @@
-"""Shadow scoring: a challenger scores the batch too, and is compared with the champion.
+"""Shadow scoring: a challenger scores the batch too, in comparison with the live scoring.
 
 Belongs here: the comparison of two scorings of the same rows. Does not belong here: scoring, or
-storing either.
+storing.
 """
 
 from collections.abc import Sequence
@@ -18,12 +18,12 @@ from tasks.scoring.score import ScoreSummary
 from tasks.wording import plural
 
 RANKED_ROWS = 100_000
-"""Most rows whose ranks are compared, evenly spaced over the batch: ranks need them all at once,
-and the standard error of a correlation of so many is below .004."""
+"""Most rows whose ranks are compared, evenly spaced over the batch: ranks need all rows in memory,
+and the standard error of a correlation of so many rows is below .004."""
 
 
 class ShadowSummary(BaseModel, frozen=True):
-    """What a shadow made of a batch, beside the live scoring."""
+    """The result of a shadow scoring, compared with the live scoring."""
 
     model_version: str
     scored: ScoreSummary
@@ -31,13 +31,13 @@ class ShadowSummary(BaseModel, frozen=True):
     rows_flagged_by_live: int
     """And not by the shadow."""
     rows_flagged_by_shadow: int
-    """And not live."""
+    """And not by the live scoring."""
     rank_correlation: float | None
-    """Spearman's, of the anomaly scores; None where one of them is constant."""
+    """Spearman's, of the anomaly scores; None where one side is constant."""
 
     @property
     def note(self) -> str:
-        """What a reader of the night should know of it."""
+        """A sentence about the shadow for the night's notes."""
         return (
             f"shadow {self.model_version} flagged {plural(self.scored.rows_flagged, 'connection')},"
             f" {self.rows_flagged_by_both:,} of them live too; {self.rows_flagged_by_live:,} more"
@@ -56,7 +56,7 @@ def compare_scores(
         shadow: those of the challenger, of the same rows in the same order.
 
     Returns:
-        Rows flagged by both, live only and by the shadow only; and the rank correlation.
+        Rows flagged by both, by the live scoring only and by the shadow only; the rank correlation.
     """
     both = only_live = only_shadow = 0
     columns = ["anomaly_score", "is_flagged"]
@@ -89,7 +89,7 @@ def _count_rows(path: Path) -> int:
 def make_shadow_result(
     folder: Path, summary: ShadowSummary, started_at: datetime, finished_at: datetime
 ) -> ShadowResult:
-    """Say of a shadow what is stored; its times are its own."""
+    """Return a shadow scoring in the form that the database stores, with its own times."""
     scored = summary.scored
     return ShadowResult(
         scoring=ScoringResult(
@@ -118,7 +118,7 @@ def make_shadow_result(
 
 
 def make_labelled_rows(counts: LabelledCounts | None) -> LabelledRows | None:
-    """Say what became of the labelled rows as it is stored."""
+    """Return the counts of labelled rows in the form that the database stores."""
     if counts is None:
         return None
     return LabelledRows(

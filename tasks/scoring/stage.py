@@ -1,7 +1,7 @@
-"""The stages of a batch that ask a model: scoring, a challenger's scoring, and explaining.
+"""The stages of a batch that use a model: scoring, a challenger's scoring, and explaining.
 
-Belongs here: what they are told, and what their results depend on. Does not belong here: how they
-are computed (``score``, ``shadow``, ``explain``).
+Belongs here: their input, and the receipt's key of their results. Does not belong here: their
+computations (``score``, ``shadow``, ``explain``).
 """
 
 import logging
@@ -24,17 +24,17 @@ logger = logging.getLogger("noctule.stages")
 
 
 class BatchJob(FileJob):
-    """What all stages of a batch need to know; the model is the one pinned at the claim."""
+    """The input of all stages of a batch; the model is the one pinned at the claim."""
 
     model_version: str
     model_folder: Path
     operating_point: OperatingPointName
     threshold: float | None = None
-    """Of ``anomaly_score``, where it is not the model's own."""
+    """Of ``anomaly_score``; None for the model's own."""
     target_flag_rate: float | None = None
-    """What that one was chosen for."""
+    """Share of connections that this threshold is meant to flag."""
     budget: int | None = None
-    """Alerts of a night, where it was chosen for that: the share is then of all connections."""
+    """Most alerts a night, where it was chosen by that: the share is then of all connections."""
     explain_top: int
     """Most flagged connections that are explained."""
     max_quarantined_rows: int
@@ -45,7 +45,7 @@ class BatchJob(FileJob):
     seed: int
 
     def stage(self, name: str) -> str:
-        """Name a stage that depends on the model."""
+        """Return the name of a stage that depends on the model."""
         return f"{name}-{self.model_version}"
 
 
@@ -66,28 +66,28 @@ def score(
 
 
 def score_with_progress(job: BatchJob, validated: ValidationSummary) -> ScoreSummary:
-    """Score a batch; one of several parts shows its progress in the Prefect UI and in the log."""
+    """Score a batch; with several parts, show the progress in the Prefect UI and in the log."""
     if len(validated.parts) <= 1:
         return score(job, validated)
-    move = _progress_artifact(job.batch_id)
+    show = _progress_artifact(job.batch_id)
 
-    def tell(share: float) -> None:
-        move(share)
+    def report(share: float) -> None:
+        show(share)
         words = f"{job.source.name}: score, {share:.0%}"
         logger.info(
             "scored batch=%s share=%.2f", job.batch_id[:ID_DIGITS], share, extra={"words": words}
         )
 
-    return score(job, validated, tell)
+    return score(job, validated, report)
 
 
 def score_shadow(job: BatchJob, validated: ValidationSummary, live: ScoreSummary) -> ShadowSummary:
-    """Score every accepted connection by a challenger too, and compare.
+    """Score every accepted connection with a challenger too, and compare.
 
     Args:
-        job: of the challenger; of the batch's own it has another model and threshold.
+        job: of the challenger: the batch's own job with another model and threshold.
         validated: the accepted rows.
-        live: what the champion made of them.
+        live: the champion's scores of them.
     """
     scored = score(job, validated)
     both, only_live, only_shadow, correlation = compare_scores(job.folder, live.parts, scored.parts)
@@ -102,7 +102,7 @@ def score_shadow(job: BatchJob, validated: ValidationSummary, live: ScoreSummary
 
 
 def explain(job: BatchJob, validated: ValidationSummary, scored: ScoreSummary) -> ExplainSummary:
-    """Keep the record of every flagged connection, and give the reasons of the highest scores."""
+    """Write the record of every flagged connection, and the reasons of some of them."""
     options = ExplainOptions(top_k=job.explain_top, threads=job.threads)
     return once(
         job,
@@ -116,7 +116,7 @@ def explain(job: BatchJob, validated: ValidationSummary, scored: ScoreSummary) -
 
 
 def _progress_artifact(batch_id: str) -> Callable[[float], None]:
-    """Create a progress artifact and return what moves it: a share of the rows, in [0, 1]."""
+    """Create a progress artifact, and return the function that sets its share, in [0, 1]."""
     from prefect.artifacts import create_progress_artifact, update_progress_artifact
 
     made = create_progress_artifact(
@@ -124,10 +124,10 @@ def _progress_artifact(batch_id: str) -> Callable[[float], None]:
     )
     assert isinstance(made, UUID)  # noqa: S101 - a coroutine only within an event loop
 
-    def move(share: float) -> None:
+    def show(share: float) -> None:
         update_progress_artifact(made, 100 * share)
 
-    return move
+    return show
 
 
 def _score_options(job: BatchJob) -> ScoreOptions:
@@ -140,7 +140,7 @@ def _score_options(job: BatchJob) -> ScoreOptions:
 
 
 def score_key(job: BatchJob) -> dict[str, str]:
-    """Say what the scores depend on."""
+    """Return all that the scores depend on, for the receipt."""
     return {
         **validate_key(job),
         "score code": code_fingerprint("scoring"),
@@ -149,7 +149,7 @@ def score_key(job: BatchJob) -> dict[str, str]:
     }
 
 
-# Each is idempotent: a second try finds the receipt, or does the work anew in a fresh folder.
+# Each is idempotent: a second try finds the receipt, or does the work again in a new folder.
 score_task = task(score_with_progress, name="score", retries=1)
 score_shadow_task = task(score_shadow, name="score as a shadow")
 explain_task = task(explain, name="explain", retries=1)
