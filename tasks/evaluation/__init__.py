@@ -1,5 +1,5 @@
 """Evaluation: labels, metrics and operating points.
 
-Belongs here: how a score is judged by labels. Does not belong here: which models are compared
+Belongs here: evaluating scores against labels. Does not belong here: comparing models
 (``tasks.retraining``, ``tasks.study``).
 """

@@ -1,7 +1,7 @@
-"""The beginning of a file, as far as it may say what its connections are.
+"""The first rows of a file, in the columns that may hold labels.
 
-Belongs here: reading the columns that are no features, and no more rows than are looked at. Does
-not belong here: which of them holds labels (``tasks.evaluation.label_columns``).
+Belongs here: reading the first rows of all columns that are no features. Does not belong here: the
+choice of the label column (``label_columns``).
 """
 
 from collections import Counter
@@ -21,33 +21,32 @@ from tasks.intake.sources import open_source
 
 @dataclass(frozen=True)
 class FileHead:
-    """The first rows of a file, as far as they may say what its connections are."""
+    """The first rows of a file, in the columns that may hold labels."""
 
     source: Path
     layout: Layout
     values: Mapping[str, pl.Series]
-    """The columns that are no features, by the name they have in the layout: text, null where
-    there is none."""
+    """The columns that are no features, by their name in the layout: text, null where empty."""
     rows: int
-    """How many rows were looked at."""
+    """Number of rows read."""
     is_whole: bool
-    """Whether those are all rows of the file."""
+    """Whether the file has no more rows."""
 
     @property
     def name(self) -> str:
-        """What messages call the file."""
+        """The file's name in messages."""
         return printable(self.source.name)
 
     def find(self, column: str) -> str | None:
-        """Return the name of a column that is no feature: that name, or one like it by ``fold``.
+        """Return the name of a column that is no feature, equal to a name or equal by ``fold``.
 
-        None where there is none, or more than one like it.
+        None where there is no such column, or more than one equal by ``fold``.
         """
         alike = [name for name in self.values if fold(name) == fold(column)]
         return column if column in self.values else alike[0] if len(alike) == 1 else None
 
     def count_values(self, column: str) -> list[tuple[str, int]]:
-        """Return the values of a column with their rows, the most frequent first."""
+        """Return the values of a column with their number of rows, the most frequent first."""
         counted = Counter(self.values[column].drop_nulls().to_list())
         return sorted(counted.items(), key=lambda one: (-one[1], one[0]))
 
@@ -56,7 +55,7 @@ def read_file_head(source: Path, contract: Contract, limit_bytes: int = CONTENT_
     """Read the first rows of a file.
 
     Raises:
-        InputRejectedError: it cannot be read, or is of another source.
+        InputRejectedError: the file cannot be read, or does not fit the contract.
     """
     opened = open_source(source, contract, limit_bytes)
     layout = opened.read_layout()
@@ -65,7 +64,7 @@ def read_file_head(source: Path, contract: Contract, limit_bytes: int = CONTENT_
 
 
 def _find_others(layout: Layout, contract: Contract) -> dict[str, int]:
-    """Return the columns that are no features: the name in the layout, and the field."""
+    """Return the columns that are no features: their name in the layout, and their field."""
     features = {
         place
         for column, place in zip(layout.columns, layout.positions, strict=True)

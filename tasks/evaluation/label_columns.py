@@ -1,7 +1,7 @@
-"""Which column of a file holds its labels, told from its beginning, before any time is spent.
+"""The choice of a file's label column from its first rows, before the file is read.
 
-Belongs here: the choice of the column, and the refusal of files that leave it open. Does not belong
-here: how its values are read (``tasks.intake.labelling``).
+Belongs here: the choice of the column, and refusing files where it is unclear. Does not belong
+here: reading its values (``tasks.intake.labelling``).
 """
 
 import re
@@ -44,19 +44,19 @@ LABEL_WORDS = frozenset(
         "y",
     }
 )  # fmt: skip
-"""Words of which one in the name of a column says that it may hold labels, such as ``is_attack``
-and ``groundTruth``: those met in public data sets and in textbooks. A word too many costs nothing:
-the column is named in a message, and is not used for it."""
+"""A column whose name has one of these words may hold labels, such as ``is_attack`` and
+``groundTruth``. They are from public data sets and textbooks. A needless word does no harm: a
+message names the column, and its values are not used."""
 
 WHOLE_WORD = 5
-"""Letters from which on such a word counts within another, as in ``attackcat``. A guess: shorter
-ones are within too many."""
+"""Fewest letters of a word that counts within another, as in ``attackcat``. A guess: too many words
+contain a shorter one."""
 
 NAMES_SHOWN = 5
-"""Columns that a message names: a guess; ``OTHERS_SHOWN`` beside one that is described."""
+"""Columns that a message names; ``OTHERS_SHOWN`` beside a described one. Guesses."""
 OTHERS_SHOWN = 2
 NAME_CHARACTERS = 30
-"""Characters of a column's name in what is to be typed: a guess, longer than most names."""
+"""Characters of a column's name in an advised option: a guess, longer than most names."""
 
 _NAME_WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
 
@@ -66,24 +66,24 @@ class LabelChoice:
     """How the labels of a file are read."""
 
     reading: LabelReading | None
-    """None where they are in the contract's columns and words, and where none are to be used."""
+    """None where the labels have the contract's columns and words, or are not used."""
     notes: tuple[str, ...] = ()
-    """What a reader of the figures should know, a sentence each."""
+    """Notes for a reader of the metrics, a sentence each."""
 
 
 def ask_labels(
     label: str | None, normal: Sequence[str] | None, *, is_unlabelled: bool = False
 ) -> LabelReading:
-    """Return what a user says of the labels of his files.
+    """Return the reading of labels that a user asks for by options.
 
     Raises:
-        UsageError: it contradicts itself.
+        UsageError: the options contradict each other.
     """
     if is_unlabelled and (label is not None or normal):
         given = "--label" if label is not None else "--normal"
         message = (
-            f"Cannot use {given} with --unlabelled: the one says where labels are, the other that"
-            " every connection is taken for normal. Leave one of them out"
+            f"Cannot use {given} with --unlabelled: {given} describes the labels, and --unlabelled"
+            " takes every connection for normal. Leave one of them out"
         )
         raise UsageError(message)
     return LabelReading(column=label, normal=tuple(normal or ()))
@@ -98,21 +98,21 @@ def choose_labels(
     is_unlabelled: bool = False,
     limit_bytes: int = CONTENT_BYTES,
 ) -> list[LabelChoice]:
-    """Return how the labels of each file are read, told from its first rows.
+    """Return how the labels of each file are read, chosen by its first rows.
 
     Args:
         sources: the files; at least one.
         contract: declares the columns.
-        asked: what the user says of the labels.
+        asked: the reading that the user asks for.
         doing: for messages: ``train on``, ``evaluate``, ``study``.
-        is_unlabelled: whether every connection is to be taken for normal.
+        is_unlabelled: whether every connection is taken for normal.
         limit_bytes: largest content of a file.
 
     Raises:
         InputRejectedError: a file cannot be read.
-        TrainingDataError: a file has no labels, or labels that are not clear; or it has some, and
-            none are to be used.
-        UsageError: no file has the column that is asked for, or it is no label column.
+        TrainingDataError: a file has no labels, or unclear ones; or it has labels, and
+            ``is_unlabelled`` is set.
+        UsageError: no file has the column that the user names, or it is no label column.
     """
     heads = [read_file_head(source, contract, limit_bytes) for source in sources]
     require_column(heads, contract, asked)
@@ -132,10 +132,10 @@ def choose_labels(
 
 
 def require_column(heads: Sequence[FileHead], contract: Contract, asked: LabelReading) -> None:
-    """Refuse a label column that is none.
+    """Refuse a label column that cannot be one.
 
     Raises:
-        UsageError: it is declared as something else, or no file has it.
+        UsageError: the contract declares it as no label, or no file has it.
     """
     if asked.column is None:
         return
@@ -196,16 +196,15 @@ def find_labels(
 
 
 def require_normal(files: Sequence[tuple[str, LabelTally]], doing: str) -> None:
-    """Refuse label columns whose values cannot have been meant as they were read.
+    """Refuse label columns whose values cannot mean what they were read as.
 
     Args:
-        files: what messages call each file, and what its label column was read as.
+        files: each file's name in messages, and the tally of its label column.
         doing: for messages: ``train on``, ``evaluate``, ``study``.
 
     Raises:
-        TrainingDataError: a value says neither normal nor attack; a value that was said to mean
-            normal is in no row; or no row of any file is normal, and not all of them surely are
-            attacks.
+        TrainingDataError: a value means neither normal nor attack; a value that the user declared
+            normal is in no row; or no row of any file is normal, and some may not be attacks.
     """
     for name, tally in files:
         if tally.rows_unclear:
@@ -248,7 +247,7 @@ def require_normal_labels(accepted: "Sequence[AcceptedFile]", doing: str) -> Non
 
 
 def _tally(head: FileHead, contract: Contract, reading: LabelReading) -> LabelTally:
-    """Return what the label column of a file is read as in its first rows."""
+    """Return the tally of a file's label column in its first rows."""
     reader = LabelReader(reading, arrange_label(head.layout, contract, reading), contract)
     reader.count(head.values[reader.column])
     return reader.close()
@@ -257,10 +256,10 @@ def _tally(head: FileHead, contract: Contract, reading: LabelReading) -> LabelTa
 def _find_unlabelled(
     head: FileHead, contract: Contract, doing: str, *, is_unlabelled: bool
 ) -> LabelChoice:
-    """Say that a file has no labels, if that is asked for; name the columns that look like some.
+    """Return the choice for a file without labels, with a note on a column that looks like some.
 
     Raises:
-        TrainingDataError: it is not asked for.
+        TrainingDataError: the user did not ask to use it without labels.
     """
     suspects = [name for name in head.values if name not in contract.by_name]
     likely = [name for name in suspects if _holds_labels(head.values[name], contract)]
@@ -304,10 +303,10 @@ def _find_unlabelled(
 
 
 def _require_words(head: FileHead, column: str, reading: LabelReading, doing: str) -> None:
-    """Refuse a label column of pairs, such as 0 and 1, unless it is said which means normal.
+    """Refuse a label column of pairs, such as 0 and 1, unless the user says which means normal.
 
     Raises:
-        TrainingDataError: it is not.
+        TrainingDataError: the user does not say so.
     """
     values = head.values[column].drop_nulls().unique().to_list()
     if reading.normal or not values or says_which(values):
@@ -320,13 +319,13 @@ def _require_words(head: FileHead, column: str, reading: LabelReading, doing: st
 
 
 def _holds_labels(values: pl.Series, contract: Contract) -> bool:
-    """Tell whether a column has such values as labels have, and no more than a label column has."""
+    """Return whether a column has values that look like labels, and not too many different ones."""
     different = values.drop_nulls().unique()
     return len(different) <= VALUES_COUNTED and looks_labelled(different.to_list(), contract)
 
 
 def _is_called_label(name: str) -> bool:
-    """Tell whether a column is named as labels are, in any case and with any separators."""
+    """Return whether a column's name is that of a label, in any case and with any separators."""
     words = {word.lower() for word in _NAME_WORDS.findall(name)}
     whole = "".join(one for one in name.lower() if one.isalpha())
     return bool(words & LABEL_WORDS) or any(
@@ -335,7 +334,7 @@ def _is_called_label(name: str) -> bool:
 
 
 def _describe_head(head: FileHead, column: str) -> str:
-    """Say what the first rows of a column hold."""
+    """Return a description of the values in the first rows of a column."""
     counted = head.count_values(column)
     more = max(0, len(counted) - VALUES_SHOWN)
     where = "" if head.is_whole else f" of the first {head.rows:,}"
@@ -343,7 +342,7 @@ def _describe_head(head: FileHead, column: str) -> str:
 
 
 def _list_names(names: Sequence[str]) -> str:
-    """Say which columns there are."""
+    """Return the columns as the end of a sentence."""
     if not names:
         return "is no other column"
     more = len(names) - NAMES_SHOWN
@@ -352,5 +351,5 @@ def _list_names(names: Sequence[str]) -> str:
 
 
 def _join(names: Sequence[str]) -> str:
-    """Write names one after another."""
+    """Return names as a list in text."""
     return ", ".join(map(shown, names))

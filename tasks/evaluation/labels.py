@@ -1,7 +1,7 @@
-"""What a labelled file says of its connections: attack or not, and which.
+"""The labels of connections: attack or normal, and the attack's name.
 
-Belongs here: reading a contract's label and attack columns, and what is wrong with them. Does not
-belong here: anything that scores; labels are for training and metrics only.
+Belongs here: reading a contract's label and attack columns, and finding unclear labels. Does not
+belong here: scoring; labels are for training and metrics only.
 """
 
 from collections import Counter
@@ -29,29 +29,29 @@ CORRECT_LABELS = (
     "Correct the labels, or say with --normal VALUE which value means normal, and try again;"
     " nothing was stored."
 )
-"""What to do about unclear labels of a file that is asked for by name."""
+"""The advice on unclear labels of a file that the user named."""
 
 UNCLEAR_SHOWN = 4
-"""Unclear labels that are named, the most frequent first: a guess, enough to see what is wrong."""
+"""Unclear labels in a message, the most frequent first: a guess, enough to see what is wrong."""
 
 LABEL_CHARACTERS = 20
-"""Characters shown of one: a guess, longer than any name of NSL-KDD. Four labels, each beside the
-name of an attack, stay below the 200 characters that a message may repeat of a file."""
+"""Characters shown of a label: a guess, longer than any name of NSL-KDD. Four labels, each beside
+the name of an attack, stay below the 200 characters of a file that a message may repeat."""
 
 OTHER_FAMILY = "other"
-"""The family of an attack the contract's list does not know."""
+"""The family of an attack that the contract does not list."""
 
 
 def has_labels(contract: Contract, columns: Collection[str]) -> bool:
-    """Tell whether a file with these columns says which connections are attacks."""
+    """Return whether a file with these columns says which connections are attacks."""
     return _label_column(contract, columns) is not None
 
 
 def is_attack(contract: Contract, columns: Collection[str]) -> pl.Expr:
     """Return the expression that is true for attacks, and null where the label is.
 
-    Whatever is not exactly the contract's word for normal is an attack: a file that may hold
-    anything else is refused before; see ``find_unclear_labels``.
+    Every label other than the contract's word for normal is an attack. Files with unclear labels
+    are refused before; see ``find_unclear_labels``.
 
     Args:
         contract: names the label column, and the attack column that stands in for it.
@@ -63,15 +63,15 @@ def is_attack(contract: Contract, columns: Collection[str]) -> pl.Expr:
 
 
 def find_unclear_labels(parts: Sequence[Path], contract: Contract) -> str | None:
-    """Say which labels would count as attacks, but may not be meant so; None if all are clear.
+    """Return a sentence on labels that may not mean attack or normal; None if all are clear.
 
-    A label is clear if it is one of the declared values of the label column, another word for
-    attack, or the name of an attack or a family. Any name may be that of a new attack in the attack
-    column, and in the label column if that has the name of one known attack or family somewhere.
-    These are never clear: what equals the word for normal but for case, blanks and full stops at
-    the end (raw KDD99 files write ``normal.``), another word for normal, a number, a value of
-    ``PAIRED_WORDS`` or ``NO_WORDS``, and an empty label. Where both columns are there, a name that
-    says normal of an attack, or the reverse, is unclear too.
+    A label is clear if it is a declared value of the label column, another word for attack, or the
+    name of an attack or a family. In the attack column any name may be that of a new attack; in the
+    label column only if that column has the name of a known attack or family in some row.
+    Never clear are: a label that equals the word for normal except for case, blanks and full stops
+    at the end (raw KDD99 files write ``normal.``), another word for normal, a number, a value of
+    ``PAIRED_WORDS`` or ``NO_WORDS``, and an empty label. Where a file has both columns, a label and
+    a name that contradict each other are unclear too.
 
     Args:
         parts: Parquet files of accepted, labelled connections.
@@ -88,8 +88,8 @@ def find_unclear(
     Args:
         frames: the rows of one file.
         contract: names the label column and its values.
-        first_rows: how many these are, if the file may have more. Then a name that no known attack
-            has is left open.
+        first_rows: number of these rows, if the file may have more. Then a name that no known
+            attack has counts as clear.
     """
     found: Counter[tuple[str, str]] = Counter()
     is_new_clear = first_rows is not None or any(_has_known(frame, contract) for frame in frames)
@@ -130,18 +130,18 @@ def find_unclear(
 
 
 class LabelledCounts(BaseModel, frozen=True):
-    """What became of rows that came with a label. Labels are read after the scores are made."""
+    """Counts of rows with a label, and the flagged ones. Scoring does not read labels."""
 
     normal: int = 0
     attack: int = 0
     flagged_normal: int = 0
-    """False alarms among the normals."""
+    """False positives."""
     flagged_attack: int = 0
-    """Hits among the attacks."""
+    """True positives."""
 
     @property
     def rows(self) -> int:
-        """How many have a label."""
+        """Rows with a label."""
         return self.normal + self.attack
 
     def __add__(self, other: "LabelledCounts") -> "LabelledCounts":
@@ -152,9 +152,9 @@ class LabelledCounts(BaseModel, frozen=True):
 
 
 def count_labelled(part: Path, contract: Contract, is_flagged: pl.Series) -> LabelledCounts:
-    """Count the labelled rows of a part, and the flagged ones among them.
+    """Count the labelled rows of a part, and the flagged ones.
 
-    A part whose labels are not clear counts as unlabelled: a night goes on.
+    A part with unclear labels counts as unlabelled, so that the night goes on.
 
     Args:
         part: accepted connections, perhaps with labels.
@@ -168,7 +168,7 @@ def count_labelled(part: Path, contract: Contract, is_flagged: pl.Series) -> Lab
 def count_labelled_above(
     part: Path, scores: Path, contract: Contract, thresholds: Sequence[float]
 ) -> list[LabelledCounts]:
-    """Count the labelled rows of a part, and those above each of some thresholds.
+    """Count the labelled rows of a part, and those with a score above each threshold.
 
     Args:
         part: accepted connections, perhaps with labels.
@@ -184,7 +184,7 @@ def count_labelled_above(
 
 
 def _read_truth(part: Path, contract: Contract) -> pl.Series | None:
-    """Read which rows of a part are attacks; None where it does not say so, or not clearly."""
+    """Return which rows of a part are attacks; None where it has no labels, or unclear ones."""
     columns = pl.read_parquet_schema(part).keys()
     if not has_labels(contract, columns) or find_unclear_labels([part], contract):
         return None
@@ -193,7 +193,7 @@ def _read_truth(part: Path, contract: Contract) -> pl.Series | None:
 
 
 def _count(truth: pl.Series, is_flagged: pl.Series) -> LabelledCounts:
-    """Count labelled rows; a row without a label is none of them."""
+    """Count labelled rows; rows without a label are left out."""
     return LabelledCounts(
         normal=int((~truth).sum()),
         attack=int(truth.sum()),
@@ -203,14 +203,14 @@ def _count(truth: pl.Series, is_flagged: pl.Series) -> LabelledCounts:
 
 
 def attack_name(contract: Contract, columns: Collection[str]) -> pl.Expr:
-    """Return the expression that names the attack, and is null where the file does not.
+    """Return the expression that names the attack, and is null where the file has no name.
 
-    The name is that of the attack column; else that of the label column, if that names attacks. The
-    label column's own word for an attack names none.
+    The name comes from the attack column; without one from the label column, if that names attacks.
+    The label column's general word for an attack is no name.
 
     Args:
         contract: names both columns.
-        columns: of the file; one without them names no attack.
+        columns: of the file.
     """
     says_no_more = ["", *declared_values(contract, contract.label)]
     names = [pl.lit(None, dtype=pl.String)]
@@ -228,7 +228,7 @@ def attack_name(contract: Contract, columns: Collection[str]) -> pl.Expr:
 
 
 def family_of(attack: str, families: Mapping[str, str]) -> str:
-    """Return an attack's family."""
+    """Return the family of an attack."""
     return families.get(attack, OTHER_FAMILY)
 
 
@@ -245,7 +245,7 @@ def _is_unclear(contract: Contract, column: str, *, is_new_clear: bool) -> pl.Ex
 
 
 def _has_known(frame: pl.LazyFrame, contract: Contract) -> bool:
-    """Tell whether the label column names an attack or a family that the contract knows."""
+    """Return whether the label column names an attack or a family of the contract."""
     column = contract.label
     if column is None or column not in frame.collect_schema().names():
         return False
@@ -254,12 +254,12 @@ def _has_known(frame: pl.LazyFrame, contract: Contract) -> bool:
 
 
 def _bare(label: pl.Expr) -> pl.Expr:
-    """Return a label in small letters, without blanks, and full stops at the end."""
+    """Return a label in lower case, without blanks around it and full stops at its end."""
     return label.str.strip_chars().str.strip_chars_end(".").str.strip_chars().str.to_lowercase()
 
 
 def _contradicts(contract: Contract) -> pl.Expr:
-    """Return the expression that is true where the attack's name says other than the label."""
+    """Return the expression that is true where the attack's name contradicts the label."""
     assert contract.label is not None  # noqa: S101 - the caller has found the column
     assert contract.attack is not None  # noqa: S101 - likewise
     label, name = pl.col(contract.label), pl.col(contract.attack)
@@ -268,12 +268,9 @@ def _contradicts(contract: Contract) -> pl.Expr:
 
 
 def _label_columns(contract: Contract, columns: Collection[str]) -> list[str]:
-    """Name those of the columns that hold labels."""
+    """Return the columns that hold labels."""
     return [name for name in (contract.label, contract.attack) if name and name in columns]
 
 
 def _label_column(contract: Contract, columns: Collection[str]) -> str | None:
-    for column in (contract.label, contract.attack):
-        if column is not None and column in columns:
-            return column
-    return None
+    return next(iter(_label_columns(contract, columns)), None)

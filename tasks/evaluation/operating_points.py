@@ -1,8 +1,9 @@
-"""Where tonight's scores are cut: an operating point's threshold, and whether it keeps its promise.
+"""The threshold of a night, and the note where its flag rate misses the target.
 
-Belongs here: choosing a threshold by a rate of false alarms or an alert budget, and saying when the
-rate that came of it is another. Does not belong here: the thresholds a fit chooses (see
-``tasks.training.threshold_choice``), or reading what is stored.
+Belongs here: choosing the threshold of a night from the model's ``Thresholds``, by a false-positive
+rate or an alert budget, and comparing the realised rate with its target. Does not belong here: the
+class and its reading (``tasks.detectors.thresholds``), the thresholds that training chooses
+(``tasks.training.threshold_choice``), or reading from the database.
 """
 
 from collections.abc import Sequence
@@ -16,46 +17,45 @@ from tasks.detectors.model_card import ModelCard
 from tasks.evaluation.labels import LabelledCounts
 from tasks.wording import plural
 
-PARTED = 3.0
-"""From how many times its target on, or how small a part of it, a realised rate is reported. A
-guess: in practice a rate of a few percent came out as up to seven times what was aimed at."""
+DEVIATION_FACTOR = 3.0
+"""A realised rate is reported if it differs from its target by more than this factor. A guess: in
+practice a rate of a few percent was up to seven times its target."""
 
 DEVIATIONS = 4.0
-"""And from how many standard deviations on: a small batch flags none, or three, by chance."""
+"""It must also differ by more standard deviations: a small batch flags 0 or 3 by chance."""
 
-LEAST = 0.001
-"""What ``default`` is taken to aim at, at least: that of a model whose held-out normals were all
-told apart aims at zero, and ten alerts among 10,000 connections are no parting."""
+LEAST_TARGET = 0.001
+"""Smallest target of ``default``. A model that separates all held-out normals has a target of zero,
+and ten alerts among 10,000 connections are not worth a note."""
 
 LOUD_NIGHTS = 3
-"""Fewest nights of which the one with the most alerts is left out: of two it might be the usual
-one."""
+"""Fewest nights from which the one with the most alerts is left out: of two nights, that one may be
+the usual one."""
 
-MOST = 0.5
-"""Highest rate that a budget is turned into: beyond it, it is no limit at all."""
+MAX_BUDGET_RATE = 0.5
+"""Highest rate that a budget becomes: a higher rate would not limit anything."""
 
 
 class ThresholdChoice(BaseModel, frozen=True):
-    """The threshold of a night, and what it was chosen for."""
+    """The threshold of a night, and the target it was chosen by."""
 
     threshold: float
-    """Of ``anomaly_score``; a connection above is flagged."""
+    """Of ``anomaly_score``; connections with a higher score are flagged."""
     target_flag_rate: float | None
-    """Share of connections it is to flag, in [0, 1]."""
+    """Share of normal connections that it is meant to flag, in [0, 1]."""
     budget: int | None = None
-    """Alerts of a night, where it was chosen for that: the share is then of all connections, and
-    not of normal ones."""
+    """Most alerts a night, where it was chosen by that: the share is then of all connections."""
 
 
 @dataclass(frozen=True)
 class EarlierNight:
-    """An earlier night, as a budget is chosen by it."""
+    """An earlier night, from which a budget's threshold is chosen."""
 
     rows: int
-    """Connections scored, of all its batches."""
+    """Scored connections of all its batches."""
     score: float | None
-    """The score exceeded by as many as the budget allows, by the model that is to score; None where
-    another model scored that night."""
+    """The score that as many connections exceed as the budget allows, by the model of tonight; None
+    where another model scored that night."""
 
 
 def choose_threshold(
@@ -66,31 +66,32 @@ def choose_threshold(
     budget: int | None = None,
     nights: Sequence[EarlierNight] = (),
 ) -> ThresholdChoice:
-    """Choose the threshold that an operating point has tonight.
+    """Choose tonight's threshold of an operating point.
 
-    No score of tonight has any part in it: a row's flag does not depend on the others.
+    It does not depend on tonight's scores, so that a row's flag does not depend on other rows.
 
     Args:
-        card: of the model that is to score.
-        operating_point: the one that flags; the others only matter to ``low_alert``.
+        card: of the model that scores.
+        operating_point: the one that flags; the other arguments matter to ``low_alert`` only.
         rate: share of normal connections to flag, in (0, 1).
-        budget: most alerts a night. It would have been kept on every earlier night but the one
-            with the most: one night of attacks does not blind the next ones.
-        nights: the earlier ones; without one scored by this model, the budget is turned into a rate
-            by how many connections a night has, and without any, it waits for the second night.
+        budget: most alerts a night. The threshold would have kept it on every earlier night except
+            the one with the most alerts, so that one night of attacks does not hide the next ones.
+        nights: earlier nights. If this model scored none of them, the budget becomes a rate, by the
+            usual number of connections. Without any night, the budget has no effect.
 
     Returns:
-        The choice; of ``low_alert`` never below ``default``.
+        The choice; that of ``low_alert`` is never below ``default``.
 
     Raises:
-        UsageError: the model does not know how its normals scored, and would need it.
+        UsageError: it needs the scores of the model's normals, which an earlier version did not
+            store.
     """
     thresholds = card.thresholds
     if operating_point == "low_alert" and rate is not None:
         thresholds = thresholds.with_low_alert_rate(rate)
     elif operating_point == "low_alert" and budget is not None and nights:
         usual = median(night.rows for night in nights)
-        target = min(budget / usual, MOST) if usual else MOST
+        target = min(budget / usual, MAX_BUDGET_RATE) if usual else MAX_BUDGET_RATE
         scores = sorted(night.score for night in nights if night.score is not None)
         kept = scores[-2] if len(scores) >= LOUD_NIGHTS else max(scores, default=None)
         return ThresholdChoice(
@@ -116,20 +117,19 @@ def describe_rate_deviation(
     usual: float | None = None,
     budget: int | None = None,
 ) -> str | None:
-    """Say that a rate is far from its target; None where it is not, or chance would explain it.
+    """Return a sentence if a rate is far from its target; None if it is not, or by chance.
 
-    Of a labelled batch that is the false-positive rate. Else it is the share of all rows that is
-    flagged, which attacks raise as well: where every night has some, it is far from what is usual
-    that is told of.
+    For a labelled batch, compare the false-positive rate. Otherwise compare the share of all rows
+    that is flagged. Attacks raise it too, so that it must also be far above the usual share.
 
     Args:
-        operating_point: what flagged them.
-        target: share that it is to flag, in [0, 1]; None where that is not known.
+        operating_point: the one that flagged.
+        target: share that it is meant to flag, in [0, 1]; None where that is not known.
         flagged: flagged rows.
         rows: scored rows.
-        labelled: what became of those with a label.
-        usual: share that the same model flagged of an earlier night; None where there is none.
-        budget: most alerts a night, where the threshold was chosen for that.
+        labelled: counts of the rows with a label.
+        usual: share that the same model flagged on earlier nights; None where there are none.
+        budget: most alerts a night, where the threshold was chosen by that.
     """
     if budget is not None:
         if flagged <= budget:
@@ -148,9 +148,9 @@ def describe_rate_deviation(
         why = "normal traffic has changed since training, or its labels are wrong"
     else:
         expected = max(target, usual or 0.0)
-    floor = LEAST if operating_point == "default" else 0.0
+    floor = LEAST_TARGET if operating_point == "default" else 0.0
     is_more = flagged > target * rows
-    if not _has_parted(flagged, rows, max(expected if is_more else target, floor)):
+    if not _is_far(flagged, rows, max(expected if is_more else target, floor)):
         return None
     few = "traffic that has changed since training"
     than_usual = f", and {expected:.2%} is usual" if is_more and expected > target else ""
@@ -160,8 +160,8 @@ def describe_rate_deviation(
     )
 
 
-def _has_parted(flagged: int, rows: int, target: float) -> bool:
+def _is_far(flagged: int, rows: int, target: float) -> bool:
     expected = target * rows
-    is_far = flagged > PARTED * expected or flagged * PARTED < expected
+    is_outside = flagged > DEVIATION_FACTOR * expected or flagged * DEVIATION_FACTOR < expected
     deviation = sqrt(max(expected * (1.0 - target), 1.0))
-    return is_far and abs(flagged - expected) > DEVIATIONS * deviation
+    return is_outside and abs(flagged - expected) > DEVIATIONS * deviation
