@@ -110,12 +110,7 @@ def fit_voting(
 ) -> Ensemble:
     """Fit the members on all rows, to be joined by their mean probability.
 
-    Args:
-        inputs: (n_rows, n_inputs).
-        is_attack: (n_rows,), both values present.
-        options: of the members.
-        seed: of each member.
-        threads: used to fit and to score.
+    The arguments are those of ``registry.fit_classifier``.
     """
     return Ensemble(options.kind, _fit_members(inputs, is_attack, options, seed, threads))
 
@@ -125,12 +120,8 @@ def fit_stacking(
 ) -> Ensemble:
     """Fit the members on all rows, and a logistic regression on their out-of-fold log-odds.
 
-    Args:
-        inputs: (n_rows, n_inputs).
-        is_attack: (n_rows,), each value at least as often as there are folds.
-        options: of the members, and the folds.
-        seed: of the folds and of each member.
-        threads: used to fit and to score.
+    The arguments are those of ``registry.fit_classifier``; ``is_attack`` has each value at least
+    once for each fold.
 
     Source: Wolpert 1992, with a linear final estimator.
     """

@@ -82,15 +82,7 @@ def fit_logistic_regression(
     seed: int,
     threads: int = 1,
 ) -> Linear:
-    """Fit a weight for each input.
-
-    Args:
-        inputs: (n_rows, n_inputs), no NaN.
-        is_attack: (n_rows,), both values present.
-        options: how the weights are fitted.
-        seed: not used; the solver draws nothing.
-        threads: used to score; the fit runs on one thread, to be repeatable.
-    """
+    """Fit a weight for each input; see ``registry.fit_classifier``."""
     del seed
     from sklearn.linear_model import LogisticRegression
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
@@ -112,12 +104,7 @@ def fit_bernoulli_naive_bayes(
 ) -> Linear:
     """Fit weights from the share of attacks and of normals in which each input is present.
 
-    Args:
-        inputs: (n_rows, n_inputs), no NaN.
-        is_attack: (n_rows,), both values present.
-        options: how the probabilities are counted.
-        seed: not used; the fit draws nothing.
-        threads: used to score.
+    The arguments are those of ``registry.fit_classifier``.
 
     Source: McCallum & Nigam 1998, the multi-variate Bernoulli event model.
     """

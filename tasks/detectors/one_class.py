@@ -89,11 +89,7 @@ def fit_mahalanobis(
 ) -> Mahalanobis:
     """Fit mean and covariance of normal rows.
 
-    Args:
-        normal: (n_rows, n_inputs), no NaN, at least 2.
-        options: not used.
-        seed: not used; the fit draws nothing.
-        threads: used to score.
+    The arguments are those of ``registry.fit_one_class``.
 
     Source: Mahalanobis 1936; the covariance is shrunk as in Ledoit & Wolf 2004.
     """
@@ -154,11 +150,7 @@ def fit_gaussian_mixture(
 ) -> GaussianMixture:
     """Fit Gaussian components to normal rows.
 
-    Args:
-        normal: (n_rows, n_inputs), no NaN, at least as many as components.
-        options: how many components, and how they are fitted.
-        seed: of the rows drawn and of the first centres.
-        threads: used to score.
+    The arguments are those of ``registry.fit_one_class``; the seed draws rows and first centres.
 
     Source: Dempster, Laird & Rubin 1977, as in scikit-learn.
     """
@@ -214,11 +206,7 @@ def fit_component_error(
 ) -> ComponentError:
     """Fit principal components of normal rows.
 
-    Args:
-        normal: (n_rows, n_inputs), no NaN, at least 2.
-        options: how much variance they explain.
-        seed: not used; the decomposition is complete.
-        threads: used to score.
+    The arguments are those of ``registry.fit_one_class``.
 
     Source: Jackson & Mudholkar 1979, the residual of principal components.
     """
@@ -267,11 +255,7 @@ def fit_isolation_forest(
 ) -> IsolationForest:
     """Grow trees on normal rows.
 
-    Args:
-        normal: (n_rows, n_inputs), no NaN.
-        options: how many trees.
-        seed: of the rows, columns and splits drawn.
-        threads: not used; trees of 256 rows grow fast.
+    The arguments are those of ``registry.fit_one_class``; threads are not used.
 
     Source: Liu, Ting & Zhou 2008.
     """

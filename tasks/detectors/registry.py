@@ -150,10 +150,10 @@ def fit_classifier(
 
     Args:
         options: of a kind in ``CLASSIFIERS``.
-        inputs: (n_rows, n_inputs).
+        inputs: (n_rows, n_inputs), in the form of ``DetectorKind.reads``; no NaN in ``neural``.
         is_attack: (n_rows,), both values present.
-        seed: of all random choices.
-        threads: used to fit; does not change the result.
+        seed: of all random choices; some kinds make none.
+        threads: used to score, and to fit where that does not change the result.
     """
     return CLASSIFIERS[options.kind].fit(inputs, is_attack, options, seed, threads)
 
@@ -161,7 +161,14 @@ def fit_classifier(
 def fit_one_class(
     options: OneClassOptions, normal: Matrix, seed: int, threads: int = 1
 ) -> Detector:
-    """Fit the one-class detector of the options' kind on normal rows."""
+    """Fit the one-class detector of the options' kind.
+
+    Args:
+        options: of a kind in ``ONE_CLASS``.
+        normal: (n_rows, n_inputs) of normal rows, no NaN, at least 2.
+        seed: of all random choices; some kinds make none.
+        threads: used to score; the fit runs on one thread, to be repeatable.
+    """
     return ONE_CLASS[options.kind].fit(normal, options, seed, threads)
 
 
