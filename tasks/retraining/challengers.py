@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from expectations.contract import Contract
 from expectations.errors import NoctuleError, TrainingDataError
@@ -37,10 +37,8 @@ from tasks.training.held_out_table import HeldOutTable
 from tasks.training.options import TrainingOptions
 
 
-class FittedChallenger(BaseModel):
+class FittedChallenger(BaseModel, frozen=True):
     """A recipe fitted on the rows of a retraining, in its own folder."""
-
-    model_config = ConfigDict(frozen=True)
 
     recipe: str
     folder: Path

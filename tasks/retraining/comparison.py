@@ -7,7 +7,7 @@ belong here: which changes decide (``gate``), or which rows these are (``compari
 from statistics import NormalDist
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from tasks.arrays import Floats, Mask
 from tasks.evaluation.metrics import CONFIDENCE, FlagMetrics
@@ -26,24 +26,20 @@ FAMILY_MIN_ROWS = 10
 would count as a family lost."""
 
 
-class MetricChange(BaseModel):
+class MetricChange(BaseModel, frozen=True):
     """The change of a metric from champion to challenger, with a confidence interval.
 
     The interval is normal, with the bootstrap's standard error (Efron & Tibshirani 1993, chapter
     13).
     """
 
-    model_config = ConfigDict(frozen=True)
-
     value: float
     low: float
     high: float
 
 
-class ModelComparison(BaseModel):
+class ModelComparison(BaseModel, frozen=True):
     """Champion and challenger on the rows of one source. Changes are challenger less champion."""
-
-    model_config = ConfigDict(frozen=True)
 
     source: ComparisonSource
     made_from: GroupSource | None

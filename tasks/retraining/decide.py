@@ -9,7 +9,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 from sqlalchemy import Engine
 
 from expectations.errors import NoctuleError
@@ -35,10 +35,8 @@ WHO = "noctule retrain"
 """Name that the history of champions shows."""
 
 
-class Challenger(BaseModel):
+class Challenger(BaseModel, frozen=True):
     """A recipe of a retraining, with its fit and the result of the gate."""
-
-    model_config = ConfigDict(frozen=True)
 
     recipe: str
     fitted: FittedChallenger | None = None
@@ -49,10 +47,8 @@ class Challenger(BaseModel):
     """None where it failed, and before it is evaluated."""
 
 
-class EvaluatedChallengers(BaseModel):
+class EvaluatedChallengers(BaseModel, frozen=True):
     """All recipes of a retraining, evaluated."""
-
-    model_config = ConfigDict(frozen=True)
 
     challengers: tuple[Challenger, ...]
     rows_tested: int
@@ -63,10 +59,8 @@ class EvaluatedChallengers(BaseModel):
     """What a reader should know about them, one sentence each."""
 
 
-class ChallengerDecision(BaseModel):
+class ChallengerDecision(BaseModel, frozen=True):
     """The decision on one challenger."""
-
-    model_config = ConfigDict(frozen=True)
 
     recipe: str
     model_version: str | None
@@ -76,10 +70,8 @@ class ChallengerDecision(BaseModel):
     verdict: GateResult | None
 
 
-class RetrainOutcome(BaseModel):
+class RetrainOutcome(BaseModel, frozen=True):
     """The result of a retraining."""
-
-    model_config = ConfigDict(frozen=True)
 
     champion_before: str
     champion_now: str

@@ -7,7 +7,7 @@ model looks good on it, and the one that memorises looks best. It may count agai
 
 from collections.abc import Callable, Mapping, Sequence
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from tasks.retraining.comparison import (
     MATCHED_RATE,
@@ -39,10 +39,8 @@ MIN_NORMALS = 300
 """Fewest different normal connections: three of them are ``MATCHED_RATE``."""
 
 
-class GateOptions(BaseModel):
+class GateOptions(BaseModel, frozen=True, extra="forbid"):
     """What a challenger must show."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     margin: float = Field(default=0.002, ge=0, lt=1)
     """How much better its detection must be, at the lower end of the interval."""
@@ -52,20 +50,16 @@ class GateOptions(BaseModel):
     """Challengers in one decision: the more there are, the surer each gain must be."""
 
 
-class GateCheck(BaseModel):
+class GateCheck(BaseModel, frozen=True):
     """One of the checks that a challenger must pass."""
-
-    model_config = ConfigDict(frozen=True)
 
     name: str
     is_passed: bool
     says: str
 
 
-class GateResult(BaseModel):
+class GateResult(BaseModel, frozen=True):
     """The result of the gate for one challenger."""
-
-    model_config = ConfigDict(frozen=True)
 
     is_better: bool
     reason: str

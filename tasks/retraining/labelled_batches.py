@@ -11,7 +11,7 @@ from itertools import accumulate, groupby
 from pathlib import Path
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 from sqlalchemy import Engine
 
 from expectations.contract import Contract
@@ -27,10 +27,8 @@ from tasks.validation.summary import PartFile, ValidationSummary
 from tasks.wording import clause, plural
 
 
-class RetrainingRows(BaseModel):
+class RetrainingRows(BaseModel, frozen=True):
     """The rows of a retraining, as Parquet files."""
-
-    model_config = ConfigDict(frozen=True)
 
     fit_parts: tuple[Path, ...]
     """To fit on."""

@@ -4,7 +4,7 @@ Belongs here: the points. Does not belong here: drawing them (``figures``).
 """
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from tasks.arrays import Floats, Mask
 
@@ -12,10 +12,8 @@ CURVE_POINTS = 200
 """Points of a curve that is drawn. A guess: more make no visible difference."""
 
 
-class Curve(BaseModel):
+class Curve(BaseModel, frozen=True):
     """Some points of a curve."""
-
-    model_config = ConfigDict(frozen=True)
 
     x: tuple[float, ...]
     y: tuple[float, ...]

@@ -5,7 +5,7 @@ conclusion: distances in such a picture mean little.
 """
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from tasks.arrays import Mask, Matrix
 from tasks.study.split import SEED
@@ -14,10 +14,8 @@ SAMPLE_ROWS = 2_000
 """Rows of the sample; each embedding of so many takes about ten seconds."""
 
 
-class Embedding(BaseModel):
+class Embedding(BaseModel, frozen=True):
     """Some rows of the training part, in two (``flat``) and three (``deep``) dimensions."""
-
-    model_config = ConfigDict(frozen=True)
 
     is_attack: tuple[bool, ...]
     flat: tuple[tuple[float, float], ...]

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import polars as pl
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from expectations.contract import Contract
 from tasks.arrays import Mask
@@ -21,10 +21,8 @@ WHISKER = 1.5
 """Longest whisker, in interquartile ranges (Tukey 1977)."""
 
 
-class ColumnOverview(BaseModel):
+class ColumnOverview(BaseModel, frozen=True):
     """One column."""
-
-    model_config = ConfigDict(frozen=True)
 
     name: str
     dtype: str
@@ -38,10 +36,8 @@ class ColumnOverview(BaseModel):
     """Most frequent value of a text column; None for numbers."""
 
 
-class Box(BaseModel):
+class Box(BaseModel, frozen=True):
     """The distribution of a quantity in one class, on the scale ``sign(x) * log10(1 + |x|)``."""
-
-    model_config = ConfigDict(frozen=True)
 
     whisker_low: float
     quartile_low: float
@@ -54,10 +50,8 @@ class Box(BaseModel):
     """Values of some of them."""
 
 
-class Correlations(BaseModel):
+class Correlations(BaseModel, frozen=True):
     """Correlations of quantities, over all rows."""
-
-    model_config = ConfigDict(frozen=True)
 
     names: tuple[str, ...]
     """The quantities that vary."""
@@ -65,10 +59,8 @@ class Correlations(BaseModel):
     """Pearson's, rounded to two decimals."""
 
 
-class DataOverview(BaseModel):
+class DataOverview(BaseModel, frozen=True):
     """A labelled file."""
-
-    model_config = ConfigDict(frozen=True)
 
     rows: int
     classes: dict[str, int]

@@ -6,7 +6,7 @@ Belongs here: both recipes, their errors, and two thresholds. Does not belong he
 
 import numpy as np
 import polars as pl
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from expectations.contract import Contract
 from tasks.arrays import Floats, Mask, Matrix
@@ -37,20 +37,16 @@ DEFAULT = AutoencoderOptions(batch_rows=256, max_steps=5_000)
 (``benchmarks.choices``)."""
 
 
-class PercentileThreshold(BaseModel):
+class PercentileThreshold(BaseModel, frozen=True):
     """A threshold at a percentile of the errors, and its report on the test part."""
-
-    model_config = ConfigDict(frozen=True)
 
     percentile: int
     threshold: float
     test: ClassificationReport
 
 
-class Histogram(BaseModel):
+class Histogram(BaseModel, frozen=True):
     """A histogram of errors, on a logarithmic axis."""
-
-    model_config = ConfigDict(frozen=True)
 
     edges: tuple[float, ...]
     """(n_bins + 1,), of log10 of the error."""
@@ -58,10 +54,8 @@ class Histogram(BaseModel):
     anomaly: tuple[int, ...]
 
 
-class Reconstruction(BaseModel):
+class Reconstruction(BaseModel, frozen=True):
     """An autoencoder of one recipe, and its errors."""
-
-    model_config = ConfigDict(frozen=True)
 
     recipe: str
     inputs: str

@@ -7,7 +7,7 @@ classifiers (``comparison``), or what the page shows (``page``).
 from typing import TypeAlias
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from tasks.arrays import Mask
 from tasks.detectors.names import ClassifierName
@@ -18,10 +18,8 @@ CellName: TypeAlias = tuple[SelectionName, ClassifierName]
 """A cell of the table: a selection, and a classifier that reads what it gives."""
 
 
-class ClassScores(BaseModel):
+class ClassScores(BaseModel, frozen=True):
     """How well one class is told from the other. A figure is None where it is not defined."""
-
-    model_config = ConfigDict(frozen=True)
 
     precision: float | None
     recall: float | None
@@ -29,10 +27,8 @@ class ClassScores(BaseModel):
     rows: int
 
 
-class ClassificationReport(BaseModel):
+class ClassificationReport(BaseModel, frozen=True):
     """How well some flags agree with the labels."""
-
-    model_config = ConfigDict(frozen=True)
 
     accuracy: float
     anomaly: ClassScores
@@ -47,10 +43,8 @@ class ClassificationReport(BaseModel):
         return alarms / (rests + alarms) if rests + alarms else float("nan")
 
 
-class ClassifierResult(BaseModel):
+class ClassifierResult(BaseModel, frozen=True):
     """One classifier on one selection of the first split."""
-
-    model_config = ConfigDict(frozen=True)
 
     selection: SelectionName
     classifier: ClassifierName
@@ -67,10 +61,8 @@ class ClassifierResult(BaseModel):
     """Wall time of the classifier's fit, without the selection's."""
 
 
-class RepeatedResult(BaseModel):
+class RepeatedResult(BaseModel, frozen=True):
     """One classifier on one selection of the further splits."""
-
-    model_config = ConfigDict(frozen=True)
 
     selection: SelectionName
     classifier: ClassifierName
@@ -89,10 +81,8 @@ class RepeatedResult(BaseModel):
     """Splits on which it is more accurate than the reference cell."""
 
 
-class ClassifierComparison(BaseModel):
+class ClassifierComparison(BaseModel, frozen=True):
     """All cells on the first split, and some of them on the further splits."""
-
-    model_config = ConfigDict(frozen=True)
 
     cells: tuple[ClassifierResult, ...]
     repeated: tuple[RepeatedResult, ...]

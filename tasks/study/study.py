@@ -7,7 +7,7 @@ works, or the page (``page``).
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from expectations.contract import Contract
 from expectations.errors import TrainingDataError
@@ -31,19 +31,15 @@ MIN_CLASS_ROWS = 20
 """Fewest rows of each class: a fifth of them are test rows, and stacking needs three folds."""
 
 
-class Importance(BaseModel):
+class Importance(BaseModel, frozen=True):
     """A column and its importance to a random forest."""
-
-    model_config = ConfigDict(frozen=True)
 
     column: str
     importance: float
 
 
-class StudyReport(BaseModel):
+class StudyReport(BaseModel, frozen=True):
     """All results of a study."""
-
-    model_config = ConfigDict(frozen=True)
 
     file_name: str
     content_sha256: str
@@ -63,10 +59,8 @@ class StudyReport(BaseModel):
     """Wall time of each part."""
 
 
-class StudySource(BaseModel):
+class StudySource(BaseModel, frozen=True):
     """The file that is studied."""
-
-    model_config = ConfigDict(frozen=True)
 
     name: str
     content_sha256: str

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from expectations.errors import UsageError
 from tasks.arrays import Matrix
@@ -22,10 +22,8 @@ ISOLATION_TREES = 100
 """As in the first work."""
 
 
-class Agreement(BaseModel):
+class Agreement(BaseModel, frozen=True):
     """How well a partition of the rows agrees with the labels."""
-
-    model_config = ConfigDict(frozen=True)
 
     method: str
     ari_train: float | None = None

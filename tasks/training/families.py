@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from expectations.contract import Contract
 from tasks.arrays import Floats, Mask
@@ -36,7 +36,7 @@ TEMPERATURES = np.geomspace(0.5, 20.0, 60)
 """Temperatures that are tried."""
 
 
-class FamilyMetrics(BaseModel):
+class FamilyMetrics(BaseModel, frozen=True):
     """How well families are told apart, by trees that were not fitted on the attack.
 
     ``known`` attacks have a name that the trees were fitted on, in other rows; ``novel`` attacks
@@ -44,8 +44,6 @@ class FamilyMetrics(BaseModel):
     among the novel. No row is assessed by a temperature and a cut that it helped to choose, and no
     novel name by ones that its rows helped to choose.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     families: tuple[str, ...]
     cut: float

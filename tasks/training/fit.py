@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from expectations.contract import Contract
 from tasks.detectors.autoencoder import Autoencoder
@@ -36,10 +36,8 @@ TRAINING_FILE = "training.json"
 REFERENCE_FOLDER = "reference"
 
 
-class FitSummary(BaseModel):
+class FitSummary(BaseModel, frozen=True):
     """The result of a fit."""
-
-    model_config = ConfigDict(frozen=True)
 
     content_hash: str
     """The model's identity; see ``hash_model``."""

@@ -4,7 +4,7 @@ Belongs here: the options, their defaults and their limits. Does not belong here
 detectors (``tasks.detectors.names``), or a fit.
 """
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, Field, field_validator, model_validator
 
 from expectations.errors import UsageError
 from tasks.detectors.autoencoder_training import AutoencoderOptions
@@ -18,10 +18,8 @@ SERVED = LightGBMOptions(outliers=0.5)
 new attacks, and a random split has none."""
 
 
-class TrainingOptions(BaseModel):
+class TrainingOptions(BaseModel, frozen=True, extra="forbid"):
     """How a model is fitted."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     seed: int = 42
     """Seed of folds, trees, weights and samples."""

@@ -11,7 +11,7 @@ from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 from sqlalchemy import Engine
 
 from expectations.registry import get_contract
@@ -30,10 +30,8 @@ logger = logging.getLogger("noctule.training")
 logger.setLevel(logging.INFO)  # Prefect sets the handlers of an extra logger, and no level
 
 
-class TrainingOutcome(BaseModel):
+class TrainingOutcome(BaseModel, frozen=True):
     """The result of a training."""
-
-    model_config = ConfigDict(frozen=True)
 
     model_version: str
     is_champion: bool

@@ -4,7 +4,7 @@ Belongs here: the figures, and how to read them. Does not belong here: computing
 (``assessment``).
 """
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from tasks.evaluation.evaluate import Evaluation
 from tasks.evaluation.metrics import FlagMetrics
@@ -12,7 +12,7 @@ from tasks.training.attack_groups import GroupSource
 from tasks.training.families import FamilyMetrics
 
 
-class HeldOutGroupMetrics(BaseModel):
+class HeldOutGroupMetrics(BaseModel, frozen=True):
     """How well a model finds a group of attacks that its classifier was fitted without.
 
     The one-class detector is fitted on normal rows only, and no row of the group helps to choose
@@ -22,8 +22,6 @@ class HeldOutGroupMetrics(BaseModel):
     for each pair of group and fold, and of two groups, would avoid that: with four folds and four
     groups 22 more fits of the classifier, beside the nine there are.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     rows: int
     roc_auc: float | None
@@ -43,15 +41,13 @@ class HeldOutGroupMetrics(BaseModel):
     features, so the classifier was fitted on them."""
 
 
-class TrainingMetrics(BaseModel):
+class TrainingMetrics(BaseModel, frozen=True):
     """What is known of a model before its first night.
 
     Each row is scored by detectors that were not fitted on it, and flagged by tails and thresholds
     that it did not help to choose. The choice is not free of it at second hand: the scores that
     choose the thresholds come from detectors of other folds, which may have been fitted on it.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     known: Evaluation | None
     """Attacks like those of the past: every training row, scored by detectors of the other folds
