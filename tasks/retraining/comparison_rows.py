@@ -94,34 +94,29 @@ def join_held_out_scores(
         one.flags[point] & (scores > limit)
         for one, scores, limit in zip(sides, known, limits, strict=True)
     ]
-    split = ComparisonRows(
-        source="random_split",
-        is_attack=is_attack,
-        group=group,
-        champion=known[0],
-        challenger=known[1],
-        is_flagged_by_champion=flags[0],
-        is_flagged_by_challenger=flags[1],
-        alike=alike,
-    )
+
+    def take(
+        rows: Mask | slice, source: ComparisonSource, scores: list[Floats], flags: list[Mask]
+    ) -> ComparisonRows:
+        return ComparisonRows(
+            source=source,
+            is_attack=is_attack[rows],
+            group=group[rows],
+            champion=scores[0][rows],
+            challenger=scores[1][rows],
+            is_flagged_by_champion=flags[0][rows],
+            is_flagged_by_challenger=flags[1][rows],
+            alike=alike[rows],
+            made_from=made_from if source == "held_out_families" else None,
+        )
+
+    split = take(slice(None), "random_split", known, flags)
     is_novel = ~np.isnan(champion.novel_score) & ~np.isnan(challenger.novel_score)
     if not is_novel.any():
         return [split]
-    rows = ~is_attack | is_novel
     novel = [np.where(is_novel, one.novel_score, one.known_score) for one in sides]
-    flagged = [
-        np.where(is_novel, one.novel_flags[point] & (scores > limit), other)[rows]
+    novel_flags = [
+        np.where(is_novel, one.novel_flags[point] & (scores > limit), other)
         for one, scores, limit, other in zip(sides, novel, limits, flags, strict=True)
     ]
-    held_out = ComparisonRows(
-        source="held_out_families",
-        is_attack=is_attack[rows],
-        group=group[rows],
-        champion=novel[0][rows],
-        challenger=novel[1][rows],
-        is_flagged_by_champion=flagged[0],
-        is_flagged_by_challenger=flagged[1],
-        alike=alike[rows],
-        made_from=made_from,
-    )
-    return [held_out, split]
+    return [take(~is_attack | is_novel, "held_out_families", novel, novel_flags), split]

@@ -133,17 +133,9 @@ def evaluate_challengers(
                 one.fitted, own, (champion_folder, before), test_rows, point, options
             )
         except Exception as error:  # noqa: BLE001 - any error of the library that scores it
-            why = (
-                str(error)
-                if isinstance(error, NoctuleError)
-                else f"{type(error).__name__}: {error}"
-            )
-            return one.model_copy(
-                update={
-                    "fitted": None,
-                    "failure": f"Cannot compare {one.recipe} with the champion: {why}",
-                }
-            )
+            why = "" if isinstance(error, NoctuleError) else f"{type(error).__name__}: "
+            failure = f"Cannot compare {one.recipe} with the champion: {why}{error}"
+            return Challenger(recipe=one.recipe, failure=failure)
         return one.model_copy(update={"gate": gate})
 
     return EvaluatedChallengers(
@@ -203,7 +195,7 @@ def decide(
         for one, version in zip(evaluated.challengers, versions, strict=True)
         if one.gate and one.gate.is_better and version not in rolled_back
     ]
-    best = max(better, key=_surest_gain, default=None)
+    best = max(better, key=lambda one: one.gate.surest_gain if one.gate else -1.0, default=None)
     decisions = [
         _decide_one(one, version, champion.version, best, rolled_back)
         for one, version in zip(evaluated.challengers, versions, strict=True)
@@ -231,10 +223,6 @@ def decide(
         judged_nights=found.test_nights,
         notes=(*found.notes, *evaluated.notes),
     )
-
-
-def _surest_gain(one: Challenger) -> float:
-    return -1.0 if one.gate is None else one.gate.surest_gain
 
 
 def _decide_one(

@@ -5,7 +5,7 @@ making the scores, or changing the champion. A random split never counts for a c
 model looks good on it, and the one that memorises looks best. It may count against one.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
 from pydantic import BaseModel, Field
 
@@ -107,14 +107,54 @@ def apply_gate(
     tests = options.challengers * max(1, sum(one.source != "random_split" for one in sources))
     comparisons = tuple(compare_models(one, options.seed, tests) for one in sources)
     deciding = [one for one in comparisons if counts_for(one)]
+    unlearned = (
+        f"it was fitted on no attacks of {', '.join(missing)}, and the champion was: the files with"
+        " those attacks are not among the files it was fitted on"
+    )
     checks = (
         _check_sources(deciding, comparisons),
         _check_gain(deciding, comparisons, options.margin),
-        _check_detection(comparisons),
-        _check_threshold(comparisons),
-        _check_false_positives(comparisons),
-        _check_families(comparisons),
-        _check_missing(missing),
+        _check(
+            "no loss",
+            [
+                f"it finds fewer attacks on {one.name}: {_gain(one)}"
+                for one in comparisons
+                if _finds_fewer(one)
+            ],
+            "it finds no fewer attacks in any comparison",
+        ),
+        _check(
+            "threshold",
+            [
+                f"its own threshold does worse on {one.name}: F1 {_points(one.f1)}"
+                for one in comparisons
+                if one.f1 and _is_lost(one.f1)
+            ],
+            "its own threshold does no worse",
+        ),
+        _check(
+            "false positives",
+            [
+                f"it flags more normal connections on {one.name}: {_points(one.false_positives)}"
+                for one in comparisons
+                if one.false_positives and _is_risen(one.false_positives)
+            ],
+            "it flags no more normal connections",
+        ),
+        _check(
+            "families",
+            [
+                f"it loses attacks of a family on {one.name}: {', '.join(lost)}"
+                for one in comparisons
+                if (lost := _list_lost_families(one))
+            ],
+            "it loses no family of attacks",
+        ),
+        _check(
+            "lessons",
+            [unlearned] if missing else [],
+            "it was fitted on every family that the champion was fitted on",
+        ),
     )
     failed = [check.says for check in checks if not check.is_passed]
     return GateResult(
@@ -128,153 +168,77 @@ def apply_gate(
 def _check_sources(
     deciding: Sequence[ModelComparison], every: Sequence[ModelComparison]
 ) -> GateCheck:
+    if deciding:
+        names = " and ".join(one.name for one in deciding)
+        return _check("evidence", [], f"compared on {names}")
     has_split = any(one.source == "random_split" for one in every)
-    return GateCheck(
-        name="evidence",
-        is_passed=bool(deciding),
-        says=f"compared on {' and '.join(one.name for one in deciding)}"
-        if deciding
-        else (
-            f"there is {'only a random split' if has_split else 'nothing'} to compare it on: no"
-            f" group of attacks could be held out, and no labelled night has {MIN_ATTACKS}"
-            f" different attacks and {MIN_NORMALS} different normal connections that are new"
-        ),
+    problem = (
+        f"there is {'only a random split' if has_split else 'nothing'} to compare it on: no group"
+        f" of attacks could be held out, and no labelled night has {MIN_ATTACKS} different attacks"
+        f" and {MIN_NORMALS} different normal connections that are new"
     )
+    return _check("evidence", [problem])
 
 
 def _check_gain(
     deciding: Sequence[ModelComparison], every: Sequence[ModelComparison], margin: float
 ) -> GateCheck:
-    better = [one for one in deciding if one.gain and one.gain.low > margin]
-    if better:
-        best = max(better, key=lambda one: one.gain.low if one.gain else 0.0)
-        return GateCheck(
-            name="gain", is_passed=True, says=f"it finds more on {best.name}: {_gain(best)}"
-        )
-    is_better_on_split = any(
-        one.source == "random_split" and one.gain and one.gain.low > 0 for one in every
-    )
-    said = "; ".join(f"{one.name}: {_gain(one)}" for one in deciding)
-    only = (
-        " It is better on a random split only, which does not count." if is_better_on_split else ""
-    )
-    return GateCheck(
-        name="gain",
-        is_passed=False,
-        says=f"it is not surely better by {margin:.2%}: {said or 'nothing to compare on'}.{only}",
-    )
+    best = max(deciding, key=lambda one: one.gain.low if one.gain else -1.0, default=None)
+    if best and best.gain and best.gain.low > margin:
+        return _check("gain", [], f"it finds more on {best.name}: {_gain(best)}")
+    gains = "; ".join(f"{one.name}: {_gain(one)}" for one in deciding) or "nothing to compare on"
+    problem = f"it is not surely better by {margin:.2%}: {gains}."
+    if any(one.source == "random_split" and one.gain and one.gain.low > 0 for one in every):
+        problem += " It is better on a random split only, which does not count."
+    return _check("gain", [problem])
 
 
-def _check_detection(every: Sequence[ModelComparison]) -> GateCheck:
-    def is_worse(one: ModelComparison) -> bool:
-        if one.gain is None:
-            return False
-        if not counts_for(one):
-            return one.gain.high < 0 and one.gain.value < -KNOWN_LOST
-        return one.gain.high < 0 or one.gain.value < -LOST
-
-    return _check(
-        "no loss",
-        every,
-        is_worse,
-        lambda one: f"it finds fewer attacks on {one.name}: {_gain(one)}",
-        "it finds no fewer attacks in any comparison",
-    )
+def _check(name: str, problems: Sequence[str], otherwise: str = "") -> GateCheck:
+    return GateCheck(name=name, is_passed=not problems, says="; ".join(problems) or otherwise)
 
 
-def _check_threshold(every: Sequence[ModelComparison]) -> GateCheck:
-    return _check(
-        "threshold",
-        every,
-        lambda one: one.f1 is not None and _is_lost(one.f1),
-        lambda one: f"its own threshold does worse on {one.name}: F1 {_points(one.f1)}",
-        "its own threshold does no worse",
-    )
+def _finds_fewer(one: ModelComparison) -> bool:
+    if one.gain is None:
+        return False
+    if not counts_for(one):
+        return one.gain.high < 0 and one.gain.value < -KNOWN_LOST
+    return one.gain.high < 0 or one.gain.value < -LOST
 
 
-def _check_false_positives(every: Sequence[ModelComparison]) -> GateCheck:
-    def is_worse(one: ModelComparison) -> bool:
-        rates = one.false_positives
-        return rates is not None and (
-            rates.value > RATE_LIMIT or (rates.value > RATE_TOLERANCE and rates.low > 0)
-        )
-
-    return _check(
-        "false positives",
-        every,
-        is_worse,
-        lambda one: (
-            f"it flags more normal connections on {one.name}: {_points(one.false_positives)}"
-        ),
-        "it flags no more normal connections",
-    )
-
-
-def _check_families(every: Sequence[ModelComparison]) -> GateCheck:
-    def lost(one: ModelComparison) -> Mapping[str, MetricChange]:
-        # At its own threshold, a model may find fewer attacks because it raises fewer alarms.
-        rates = one.false_positives
-        raises_fewer = rates is not None and rates.value < -RATE_TOLERANCE
-        found = (one.families,) if raises_fewer else (one.families_flagged, one.families)
-        return {
-            name: change
-            for families in found
-            for name, change in families.items()
-            if _is_lost(change)
-        }
-
-    return _check(
-        "families",
-        every,
-        lambda one: bool(lost(one)),
-        lambda one: (
-            f"it loses attacks of a family on {one.name}: "
-            + ", ".join(f"{name} {_points(change)}" for name, change in lost(one).items())
-        ),
-        "it loses no family of attacks",
-    )
-
-
-def _check_missing(missing: Sequence[str]) -> GateCheck:
-    return GateCheck(
-        name="lessons",
-        is_passed=not missing,
-        says=(
-            f"it was fitted on no attacks of {', '.join(missing)}, and the champion was: the files"
-            " with those attacks are not among the files it was fitted on"
-            if missing
-            else "it was fitted on every family that the champion was fitted on"
-        ),
-    )
+def _is_risen(rate: MetricChange) -> bool:
+    return rate.value > RATE_LIMIT or (rate.value > RATE_TOLERANCE and rate.low > 0)
 
 
 def _is_lost(change: MetricChange) -> bool:
     return change.value < -LOST and change.high < 0
 
 
-def _check(
-    name: str,
-    every: Sequence[ModelComparison],
-    is_worse: Callable[[ModelComparison], bool],
-    describe: Callable[[ModelComparison], str],
-    otherwise: str,
-) -> GateCheck:
-    worse = [describe(one) for one in every if is_worse(one)]
-    return GateCheck(name=name, is_passed=not worse, says="; ".join(worse) or otherwise)
+def _list_lost_families(one: ModelComparison) -> list[str]:
+    """List the families of which the challenger finds fewer attacks, with the change."""
+    # At its own threshold, a model may find fewer attacks because it raises fewer alarms.
+    raises_fewer = one.false_positives and one.false_positives.value < -RATE_TOLERANCE
+    flagged = {} if raises_fewer else one.families_flagged
+    lost = {
+        name: change
+        for families in (flagged, one.families)
+        for name, change in families.items()
+        if _is_lost(change)
+    }
+    return [f"{name} {_points(change)}" for name, change in lost.items()]
 
 
 def _gain(comparison: ModelComparison) -> str:
     """Write both detections and their change."""
     assert comparison.champion is not None  # noqa: S101 - the caller has looked
     assert comparison.challenger is not None  # noqa: S101 - likewise
+    assert comparison.gain is not None  # noqa: S101 - likewise
     return (
         f"{comparison.challenger:.2%} of attacks at {MATCHED_RATE:.0%} false positives, champion "
         f"{comparison.champion:.2%}, {_points(comparison.gain)}"
     )
 
 
-def _points(change: MetricChange | None) -> str:
+def _points(change: MetricChange) -> str:
     """Write a change of a share in percentage points, with its interval."""
-    assert change is not None  # noqa: S101 - the caller has looked
     low, high = 100 * change.low, 100 * change.high
     return f"{100 * change.value:+.2f} points (95 %: {low:+.2f} to {high:+.2f})"

@@ -134,12 +134,7 @@ def _draw_embedding(report: StudyReport) -> Figures:
 
 
 def _draw_classifiers(report: StudyReport) -> Figures:
-    best = find_best(report)
-    named = {f"{cell.classifier}, {cell.selection}": cell for cell in best}
-    confusions = {
-        f"confusion-{number}": _draw_confusion(cell.test.confusion)
-        for number, cell in enumerate(best)
-    }
+    named = {f"{cell.classifier}, {cell.selection}": cell for cell in find_best(report)}
     return {
         # A log scale separates curves that are all near the corner.
         "roc": _figure(
@@ -153,7 +148,10 @@ def _draw_classifiers(report: StudyReport) -> Figures:
             "recall",
             "precision",
         ),
-        **confusions,
+        **{
+            f"confusion-{number}": _draw_confusion(cell.test.confusion)
+            for number, cell in enumerate(named.values())
+        },
     }
 
 
@@ -179,17 +177,18 @@ def _draw_confusion(confusion: tuple[tuple[int, int], tuple[int, int]]) -> go.Fi
 
 
 def _draw_reconstructions(report: StudyReport) -> Figures:
-    figures: Figures = {}
+    roc = {one.recipe: one.roc for one in report.reconstructions}
+    precision = {one.recipe: one.precision_recall for one in report.reconstructions}
+    figures = {
+        "autoencoder-roc": _figure(_draw_curves(roc), "false-positive rate", "recall"),
+        "autoencoder-precision": _figure(_draw_curves(precision), "recall", "precision"),
+    }
     for one in report.reconstructions:
         figures[f"history-{one.recipe}"] = _draw_history(one)
         figures[f"errors-{one.recipe}"] = _draw_errors(one)
         for at in one.thresholds:
             place = f"confusion-{one.recipe}-{at.percentile}"
             figures[place] = _draw_confusion(at.test.confusion)
-    roc = {one.recipe: one.roc for one in report.reconstructions}
-    precision = {one.recipe: one.precision_recall for one in report.reconstructions}
-    figures["autoencoder-roc"] = _figure(_draw_curves(roc), "false-positive rate", "recall")
-    figures["autoencoder-precision"] = _figure(_draw_curves(precision), "recall", "precision")
     return figures
 
 

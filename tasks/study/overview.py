@@ -5,7 +5,7 @@ figures of them need. Does not belong here: removing rows. Outliers and zeros ar
 works: a huge transfer or a count of zero may be the attack.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
@@ -109,8 +109,8 @@ def describe_data(
         conflicts=int(mixed["rows"].sum()),
         boxes={
             name: {
-                "normal": draw_box(features[name].to_numpy()[~is_attack]),
-                "anomaly": draw_box(features[name].to_numpy()[is_attack]),
+                of_class: draw_box(features[name].to_numpy()[rows])
+                for of_class, rows in (("normal", ~is_attack), ("anomaly", is_attack))
             }
             for name in quantities
         },
@@ -124,25 +124,23 @@ def describe_data(
 def _describe(column: pl.Series) -> ColumnOverview:
     is_number = column.dtype.is_numeric()
     known = column.drop_nulls()
-    facts: Mapping[str, object] = {
-        "zeros": int((known == 0).sum()) if is_number else None,
-        "minimum": float(known.min()) if is_number and len(known) else None,  # type: ignore[arg-type]  # of numbers
-        "maximum": float(known.max()) if is_number and len(known) else None,  # type: ignore[arg-type]  # of numbers
-        "commonest": None if is_number or not len(known) else str(known.mode().sort()[0]),
-    }
+    has_range = is_number and len(known) > 0
     return ColumnOverview(
         name=column.name,
         dtype=str(column.dtype),
         nulls=column.null_count(),
         distinct=column.n_unique(),
-        **facts,
+        zeros=int((known == 0).sum()) if is_number else None,
+        minimum=float(known.min()) if has_range else None,  # type: ignore[arg-type]  # of numbers
+        maximum=float(known.max()) if has_range else None,  # type: ignore[arg-type]  # of numbers
+        commonest=None if is_number or not len(known) else str(known.mode().sort()[0]),
     )
 
 
 def draw_box(values: np.ndarray) -> Box:
     """Compute the box of some values, on a logarithmic scale on both sides of zero."""
-    known = values[~np.isnan(values.astype(np.float64))].astype(np.float64)
-    known = known if len(known) else np.zeros(1)
+    known = values.astype(np.float64)
+    known = known[~np.isnan(known)] if not np.isnan(known).all() else np.zeros(1)
     scaled = np.sort(np.sign(known) * np.log10(1 + np.abs(known)))
     low, median, high = np.percentile(scaled, [25, 50, 75])
     reach = WHISKER * (high - low)

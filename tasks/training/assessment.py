@@ -91,8 +91,8 @@ def assess_fit(
     metrics = TrainingMetrics(
         known=known,
         unknown_made_from=groupings[0].made_from,
-        unknown=_metrics_of(first),
-        unknown_attacks=_metrics_of(finer[0]) if finer else {},
+        unknown={name: one.metrics for name, one in first.items()},
+        unknown_attacks={name: one.metrics for each in finer for name, one in each.items()},
         mixed=_mix(known, first, int(rows.is_attack.sum())),
         categories=families,
         rows_conflicting=rows.count_conflicts(),
@@ -222,10 +222,6 @@ def _assess_group(
             point: float(flagged[is_attack & ~hidden].mean()) for point, flagged in flags.items()
         },
     )
-
-
-def _metrics_of(assessed: Mapping[str, _GroupAssessment]) -> dict[str, HeldOutGroupMetrics]:
-    return {name: one.metrics for name, one in assessed.items()}
 
 
 def _mix(

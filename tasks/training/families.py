@@ -143,32 +143,30 @@ def _hold_out(
     """
     folds = int(fold.max()) + 1
     group = _deal_names(names, family, folds)
-    raw, right, is_novel, label, folds_of = [], [], [], [], []
     families = int(family.max()) + 1
+    raw, position, is_novel = [], [], []
     for held_out in range(folds):
         hidden = np.isin(names, [name for name, one in group.items() if one == held_out])
         scored = (fold == held_out) | hidden
         booster = fit_trees(ordinal[~scored], family[~scored], families, seed, threads)
         raw.append(raw_outputs(booster, ordinal[scored], threads))
-        right.append(family[scored])
+        position.append(np.flatnonzero(scored))
         is_novel.append(hidden[scored])
-        label.append(names[scored])
-        folds_of.append(fold[scored])
-    novel, name = np.concatenate(is_novel), np.concatenate(label)
+    at, novel = np.concatenate(position), np.concatenate(is_novel)
     weight = np.zeros(len(novel))
     share = NOVEL_SHARE if novel.any() else 0.0
     weight[~novel] = (1.0 - share) / max((~novel).sum(), 1)
-    hidden_names = np.unique(name[novel])
+    hidden_names = np.unique(names[at][novel])
     for one in hidden_names:
-        of_name = novel & (name == one)
+        of_name = novel & (names[at] == one)
         weight[of_name] = share / len(hidden_names) / of_name.sum()
     return _HeldOutOutputs(
         raw=np.concatenate(raw),
-        family=np.concatenate(right),
+        family=family[at],
         weight=weight / weight.sum(),
         is_novel=novel,
-        name=name,
-        fold=np.concatenate(folds_of),
+        name=names[at],
+        fold=fold[at],
     )
 
 
@@ -190,21 +188,16 @@ def _deal_names(
 
 
 def _choose(held_out: _HeldOutOutputs) -> tuple[float, float]:
-    """Choose the temperature and the cut."""
-    temperature = _choose_temperature(held_out)
-    chance = probabilities(held_out.raw, temperature)
-    is_right = chance.argmax(axis=1) == held_out.family
-    return temperature, choose_cut(chance.max(axis=1), is_right, held_out.weight)
-
-
-def _choose_temperature(held_out: _HeldOutOutputs) -> float:
-    """Choose the temperature that gives the right families the highest likelihood."""
+    """Choose the temperature that makes the right families likeliest, and then the cut."""
     at = np.arange(len(held_out.family))
     losses = [
         -(held_out.weight * np.log(probabilities(held_out.raw, one)[at, held_out.family] + 1e-12))
         for one in TEMPERATURES
     ]
-    return float(TEMPERATURES[int(np.argmin([loss.sum() for loss in losses]))])
+    temperature = float(TEMPERATURES[int(np.argmin([loss.sum() for loss in losses]))])
+    chance = probabilities(held_out.raw, temperature)
+    is_right = chance.argmax(axis=1) == held_out.family
+    return temperature, choose_cut(chance.max(axis=1), is_right, held_out.weight)
 
 
 def choose_cut(highest: Floats, is_right: Mask, weight: Floats) -> float:

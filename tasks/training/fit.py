@@ -27,7 +27,7 @@ from tasks.training.families import fit_families
 from tasks.training.held_out import score_held_out_groups, score_out_of_fold
 from tasks.training.members import fit_members
 from tasks.training.options import TrainingOptions
-from tasks.training.rows import TrainingRows, assign_folds, read_training_rows
+from tasks.training.rows import assign_folds, read_training_rows
 from tasks.training.steps import StepTimer
 from tasks.training.training_metrics import TrainingMetrics
 
@@ -107,7 +107,7 @@ def fit_model(
         contract=contract.name,
         thresholds=calibration.thresholds,
         typical=encoder.find_typical(rows.features.filter(~rows.is_attack)),
-        attacks=None if rows.attacks is None else name_attacks(rows),
+        attacks=rows.attack_names,
     )
     Model(card, encoder, members, calibration.tails, model_of_families).save(out)
     history: tuple[dict[str, float], ...] = ()
@@ -142,9 +142,3 @@ def fit_model(
         metrics=metrics,
         seconds=steps.end(),
     )
-
-
-def name_attacks(rows: TrainingRows) -> tuple[str, ...]:
-    """Return the names of the attacks among the rows, sorted; the rows must have names."""
-    assert rows.attacks is not None  # noqa: S101 - the caller has looked
-    return tuple(sorted({str(name) for name in rows.attacks[rows.is_attack] if name}))

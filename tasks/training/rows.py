@@ -54,6 +54,13 @@ class TrainingRows:
         """Number of rows."""
         return len(self.is_attack)
 
+    @property
+    def attack_names(self) -> tuple[str, ...] | None:
+        """The names of the attacks among the rows, sorted; None where the files name none."""
+        if self.attacks is None:
+            return None
+        return tuple(sorted({str(name) for name in self.attacks[self.is_attack] if name}))
+
     def count_conflicts(self) -> int:
         """Count the rows whose features occur both in a normal row and in an attack."""
         attacks = np.bincount(self.alike, weights=self.is_attack, minlength=self.count)

@@ -50,15 +50,11 @@ def choose_thresholds(normal: Floats, known: Floats, novel: Mapping[str, Floats]
     Returns:
         The thresholds; a connection that scores higher is flagged.
     """
-    default = (
-        _choose_by_f1(normal, known, novel) if len(known) else _at_rate(normal, UNLABELLED_RATE)
-    )
+    if len(known):
+        default = _choose_by_f1(normal, known, novel)
+    else:
+        default = float(np.quantile(normal, 1.0 - UNLABELLED_RATE, method="higher"))
     return Thresholds.from_held_out(normal, default).with_low_alert_rate(LOW_ALERT_RATE)
-
-
-def _at_rate(normal: Floats, rate: float) -> float:
-    """Return the lowest score that at most a share ``rate`` of the normal rows exceed."""
-    return float(np.quantile(normal, 1.0 - rate, method="higher"))
 
 
 def _choose_by_f1(normal: Floats, known: Floats, novel: Mapping[str, Floats]) -> float:
