@@ -1,7 +1,10 @@
-"""Fixtures every test may ask for: real databases, the real data where it is, a night's results.
+"""Fixtures for all tests: real databases, the real data if it is there, and shared results.
 
-What is dear is made once a session: a Prefect server, a trained home, and one night of files that
-are bad in every way, which the tests of flows, of bad input and of pages all look at.
+Belongs here: fixtures that tests of several folders use. Does not belong here: code that is not a
+fixture (see ``tests.support``), or fixtures of one folder, which are in its own ``conftest.py``.
+
+Slow results are made once in a session: a Prefect server, a trained home, a study, and one night of
+files that are bad in every way.
 """
 
 import fcntl
@@ -34,7 +37,7 @@ from tests.support.postgresql import (
 from tests.support.prefect_servers import PrefectDatabase, open_prefect_database
 from tests.support.small_study import Studied, run_small_study, small_networks
 
-settings.register_profile("noctule", deadline=None)  # a busy machine is no fault
+settings.register_profile("noctule", deadline=None)  # a busy machine makes no test fail
 settings.load_profile("noctule")
 
 SHARING = {
@@ -42,31 +45,31 @@ SHARING = {
               "test_postgres_night", "test_scheduled_night"),
     "studied": ("test_study_page", "flows/test_study"),
 }  # fmt: skip
-"""Files whose tests look at one dear result, by its fixture: one worker makes it and has them."""
+"""For each slow session fixture, the test files that use it: one xdist worker gets all of them."""
 
 TWO_DATABASES = ("sqlite", "postgresql")
-"""What a test of a database runs on, unless its module has ``DATABASES``: one that asks it much
-that another version may answer otherwise names ``postgresql15`` too."""
+"""The databases of each test with the fixture ``database``. A module may define ``DATABASES``, and
+add ``postgresql15`` if another version could behave differently."""
 
 TEMPLATE = "noctule_template"
 RETRY_S = 0.3
-"""Between two requests to a Prefect server whose database is busy."""
+"""Between two requests of Prefect's client to a server whose database is busy."""
 
 
 @pytest.fixture
 def nsl_kdd_folder(pytestconfig: pytest.Config) -> Path:
-    """Find the NSL-KDD files beside the project, or skip."""
+    """Return the folder of the NSL-KDD files beside the project, or skip the test."""
     folder = pytestconfig.rootpath.parent / "shared" / "data" / "nsl-kdd"
     if not folder.is_dir():
         pytest.skip(f"needs the NSL-KDD files, which are not in {folder}")
     return folder
 
 
-@pytest.hookimpl(optionalhook=True)  # without xdist nobody asks
+@pytest.hookimpl(optionalhook=True)  # only xdist calls it
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:  # noqa: ANN401 - as xdist has it
-    """Give each worker whole files, and those that share a dear result to one.
+    """Give each worker whole files, and all files that share a slow result to one worker.
 
-    Marks of xdist would say the same, had they not lost their effect with pytest 9.2.
+    The marks of xdist would do the same, but they have no effect since pytest 9.2.
     """
     if config.getvalue("dist") != "loadfile":
         return None
@@ -86,7 +89,7 @@ def _networks_are_compiled_once(shared_folder: Path) -> Iterator[None]:
     """Keep what JAX compiles, for all processes of the suite: half the cost of a small model."""
     told = {
         "JAX_COMPILATION_CACHE_DIR": str(shared_folder / "compiled"),
-        "JAX_COMPILATION_CACHE_MAX_SIZE": "1000000000",  # with a limit it is locked while written
+        "JAX_COMPILATION_CACHE_MAX_SIZE": "1000000000",  # with a limit JAX locks it
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     }
     with pytest.MonkeyPatch.context() as patch:
@@ -96,7 +99,7 @@ def _networks_are_compiled_once(shared_folder: Path) -> Iterator[None]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test of a database on each one that its module names, or on two."""
+    """Run each test with the fixture ``database`` on the databases of its module, or on two."""
     marks = metafunc.definition.iter_markers("parametrize")
     is_chosen = any(mark.args[0] == "database" for mark in marks)
     if "database" in metafunc.fixturenames and not is_chosen:
@@ -106,14 +109,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
-    """Start one PostgreSQL for the session; the address of its own database."""
+    """Run one PostgreSQL for the session; return the address of its first database."""
     with embedded_server() as address:
         yield address
 
 
 @pytest.fixture(scope="session")
 def postgres_15_server() -> Iterator[str]:
-    """Start Debian's PostgreSQL 15 for the session; the address of its own database."""
+    """Run Debian's PostgreSQL 15 for the session; return the address of its first database."""
     if not has_debian_server():
         _miss("PostgreSQL 15")
     with debian_server() as address:
@@ -122,14 +125,14 @@ def postgres_15_server() -> Iterator[str]:
 
 @pytest.fixture
 def pooled(postgres_15_server: str) -> Callable[..., AbstractContextManager[str]]:
-    """Run PgBouncer in front of PostgreSQL 15, with the settings that are given."""
+    """Return a function that runs PgBouncer, with given settings, in front of PostgreSQL 15."""
     if not POOLER.exists():
         _miss("PgBouncer")
     return partial(pooler, postgres_15_server)
 
 
 def _miss(program: str) -> NoReturn:
-    """Skip a test for want of a program of Debian's; in CI that is a failure."""
+    """Skip a test that needs a program of Debian; in CI the test fails."""
     missing = f"needs {program}: tests/install-postgresql-15"
     if os.environ.get("CI"):
         pytest.fail(missing)
@@ -138,14 +141,14 @@ def _miss(program: str) -> NoReturn:
 
 @pytest.fixture
 def postgres_url(postgres_server: str) -> Iterator[str]:
-    """Make a fresh, empty PostgreSQL database; its address."""
+    """Make an empty PostgreSQL database; return its address."""
     with fresh_database(postgres_server) as address:
         yield address
 
 
 @pytest.fixture(scope="session")
 def upgraded_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Upgrade one SQLite database, to be copied."""
+    """Make one SQLite database with the schema; tests copy it."""
     home = tmp_path_factory.mktemp("upgraded")
     engine = connect(None, home)
     upgrade(engine)
@@ -155,14 +158,14 @@ def upgraded_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def server_named(request: pytest.FixtureRequest) -> Callable[[str], str]:
-    """Find the address of a server by the name of its database in tests."""
+    """Return a function from the name of a database in tests to the address of its server."""
     fixtures = {"postgresql": "postgres_server", "postgresql15": "postgres_15_server"}
     return lambda name: request.getfixturevalue(fixtures[name])
 
 
 @pytest.fixture(scope="session")
 def upgraded_server(server_named: Callable[[str], str]) -> Callable[[str], str]:
-    """Find a server likewise, with one upgraded database, to be copied."""
+    """Return a similar function; its servers have a template database with the schema."""
 
     @cache
     def prepare(name: str) -> str:
@@ -180,7 +183,7 @@ def upgraded_server(server_named: Callable[[str], str]) -> Callable[[str], str]:
 def database(
     request: pytest.FixtureRequest, upgraded_server: Callable[[str], str], tmp_path: Path
 ) -> Iterator[tuple[str | None, Path]]:
-    """Make a database with the schema: the arguments of ``connect`` that reach it."""
+    """Make a database with the schema; return the arguments with which ``connect`` opens it."""
     home = tmp_path / "home"
     home.mkdir()
     if request.param == "sqlite":
@@ -193,7 +196,7 @@ def database(
 
 @pytest.fixture
 def engine(database: tuple[str | None, Path]) -> Iterator[Engine]:
-    """Reach a database with the schema: on SQLite, and on PostgreSQL."""
+    """Open a database with the schema, once on SQLite and once on PostgreSQL."""
     engine = connect(*database)
     yield engine
     engine.dispose()
@@ -260,7 +263,7 @@ def trained_home(shared_folder: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture
 def home(trained_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Copy the trained home for one test, and make it Noctule's."""
+    """Copy the trained home for one test, and set it as Noctule's home."""
     home = tmp_path / "home"
     shutil.copytree(trained_home, home)
     trained_homes.use_home(monkeypatch, home)

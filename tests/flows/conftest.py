@@ -1,4 +1,4 @@
-"""The Prefect server's records, and the command line as a user types it."""
+"""Fixtures for the tests of flows: the command line, Prefect's records, cheaper training."""
 
 import ctypes
 import shutil
@@ -21,8 +21,8 @@ from tests.support.trained_homes import quick_options
 
 CAPABILITY_VERSION = 0x20080522
 OVERRIDES_MODES = 1 << 1 | 1 << 2
-"""Linux's third version of capabilities, and those by which root reads and writes what no mode
-lets it: CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH (``linux/capability.h``)."""
+"""Version 3 of Linux's capabilities, and the two by which root ignores the modes of files:
+CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH (``linux/capability.h``)."""
 
 
 class Ended(NamedTuple):
@@ -35,7 +35,7 @@ class Ended(NamedTuple):
 
 @contextmanager
 def without_prefect() -> Iterator[None]:
-    """Let the flow of a file call what its tasks are names for, and tell nobody of it."""
+    """Call plain functions in place of Prefect's tasks, and publish nothing, within the block."""
     from flows import batch, shadow
 
     with pytest.MonkeyPatch.context() as patch:
@@ -50,21 +50,21 @@ def without_prefect() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _hangup_is_heard() -> Iterator[None]:
-    """Let SIGHUP reach the tests' programs, though who runs the tests may ignore it (``nohup``)."""
+    """Let SIGHUP reach the tests' programs, even under ``nohup``, which ignores it."""
     before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
     signal.signal(signal.SIGHUP, before)
 
 
 class Kept:
-    """Homes as the first test that asked for one has made it, of which later ones get a copy."""
+    """Keeps a copy of each home after the work of the first test, for later tests."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._told: dict[str, dict[str, Any]] = {}
 
     def make(self, name: str, home: Path, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """Return what the work of a name says, and leave the home as it left one."""
+        """Do the work of a name once; later, copy its home and return its result again."""
         if name not in self._told:
             self._told[name] = work()
             shutil.copytree(home, self._folder / name)
@@ -76,13 +76,13 @@ class Kept:
 
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
-    """Keep homes for the module's tests."""
+    """Return the kept homes of the module."""
     return Kept(tmp_path_factory.mktemp("kept"))
 
 
 @pytest.fixture
 def settled(home: Path, prefect_server: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run flows on the test's own home, in which a file is whole as soon as it is written."""
+    """Run flows on the test's home, where a file counts as complete as soon as it is written."""
     monkeypatch.setenv("NOCTULE_SETTLE_S", "0")
 
 
@@ -98,7 +98,7 @@ def pandas_validation() -> Iterator[None]:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fit small models: the flow itself sets the seed, threads, selection and kinds."""
+    """Fit small models; the flow still chooses the seed, threads, selection and kinds."""
     from tasks.training.options import TrainingOptions
 
     small = quick_options()
@@ -114,7 +114,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def content() -> Callable[[Path], dict[str, list[str]]]:
-    """Read every row of every table of a home, as text."""
+    """Return a function that reads every row of every table of a home, as text."""
 
     def read(home: Path) -> dict[str, list[str]]:
         engine = connect(None, home)
@@ -132,7 +132,7 @@ def content() -> Callable[[Path], dict[str, list[str]]]:
 
 @pytest.fixture
 def server(prefect_server: str) -> Server:
-    """Read what the session's Prefect server has recorded."""
+    """Return the records of the session's Prefect server."""
     return Server(prefect_server)
 
 
@@ -140,7 +140,7 @@ def server(prefect_server: str) -> Server:
 def noctule(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., Ended]:
-    """Run ``noctule`` in this process, which has paid for its imports already."""
+    """Return a function that runs ``noctule`` in this process, without new imports."""
     from flows.cli import main
 
     def run(*arguments: object) -> Ended:
@@ -156,9 +156,9 @@ def noctule(
 
 @pytest.fixture(scope="session")
 def wait_for() -> Callable[..., Any]:
-    """Look at something until it is true; fail past the limit, with what it was last."""
+    """Return a function that waits until a call returns a true value, or fails at a limit."""
 
-    def wait(look: Callable[[], Any], limit_s: float) -> Any:  # noqa: ANN401 - whatever is looked at
+    def wait(look: Callable[[], Any], limit_s: float) -> Any:  # noqa: ANN401 - of any type
         deadline = time.monotonic() + limit_s
         while not (seen := look()):
             assert time.monotonic() < deadline, f"after {limit_s:g} s still {seen!r}"
@@ -170,7 +170,7 @@ def wait_for() -> Callable[..., Any]:
 
 @pytest.fixture
 def locked() -> Callable[..., AbstractContextManager[None]]:
-    """Take a right to folders or files from everybody, root included."""
+    """Return a context manager that takes rights to files from everybody, root included."""
 
     @contextmanager
     def lock(*paths: Path, mode: int = 0o555) -> Iterator[None]:

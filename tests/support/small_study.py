@@ -19,7 +19,7 @@ from tests.support.trained_homes import use_home
 
 @dataclass(frozen=True)
 class Studied:
-    """One ``noctule study --json`` of a small labelled night beside one without labels."""
+    """One ``noctule study --json`` of a small labelled night and an unlabelled one."""
 
     file: Path
     data: Path

@@ -1,11 +1,11 @@
-"""What plain Python thinks of a file: its physical data lines, and what must become of each.
+"""An oracle in plain Python for a whole file: its data lines, and what must become of each.
 
-Belongs here: the second opinion on everything from a file's bytes to the fate of its rows. Does
-not belong here: names and the header (see ``header_oracle``), what a row's values must satisfy (see
-``row_oracle``), or what is stored of it (see ``promises``).
+Belongs here: from the bytes of a file to the expected rows. Does not belong here: names and the
+header (see ``header_oracle``), the expectations on a row's values (see ``row_oracle``), or the
+stored rows (``tests.support.pipeline``).
 
-The file is taken whole, split at line feeds and read character by character: slow, and nothing of
-``tasks`` is in it but the limits that a reader of the settings knows too.
+The oracle reads the whole file, splits it at line feeds and parses it character by character. That
+is slow, and shares nothing with ``tasks`` but the documented limits.
 """
 
 import gzip
@@ -41,19 +41,19 @@ from tests.support.oracles.header_oracle import (
 from tests.support.oracles.row_oracle import failed_required
 
 MAX_REFUSED_RATIO: Final = 0.5
-"""Of the rows, the share past which a batch is refused: the default of the settings."""
+"""The share of bad rows above which a batch is rejected: the default of the settings."""
 
 _UNREAD: Final = (
     b"PK\x03\x04", b"BZh", b"\xfd7zXZ\x00", b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff",
 )  # fmt: skip
 _UNREAD_INSIDE: Final = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PAR1")
-"""What is read where it lies in a file, and not where it is compressed."""
+"""First bytes of forms that are read if they are not compressed again."""
 _UNREAD_TEXTS: Final = (b"@relation", b"<?xml", b"<html", b"<!doctype html", b"#separator", b'{"')
 _ZSTD: Final = (b"\x28\xb5\x2f\xfd", *(bytes([first]) + b"\x2a\x4d\x18" for first in range(80, 96)))
 _NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 _NOT_FINITE: Final = re.compile(r"[+-]?(inf(inity)?|nan)", re.IGNORECASE)
 MOST_DIGITS: Final = 1_000
-"""Characters of the longest number that is read, in the files that are made here."""
+"""Longest number that is read, in characters."""
 _INT64: Final = range(-(2**63), 2**63)
 
 
@@ -63,13 +63,13 @@ class ExpectedRow:
 
     line_number: int
     end: int
-    """Bytes of the content up to the end of its line, without what ends the line."""
+    """Bytes of the content up to the end of its line, without the line end."""
     raw: bytes | None
-    """What must be kept of it if it is quarantined; None where this oracle cannot say."""
+    """The bytes that are kept if it is quarantined; None if this oracle cannot tell."""
     values: Mapping[str, Any] | None
-    """By declared column; None where it cannot be read."""
+    """Its values by declared column; None if it cannot be parsed."""
     faults: int | None
-    """How many required checks it fails; None where it cannot be read."""
+    """Number of required expectations that it fails; None if it cannot be parsed."""
 
     @property
     def is_good(self) -> bool:
@@ -82,22 +82,22 @@ class ExpectedFile:
     """What must become of a file."""
 
     content: bytes
-    """What it is known by: decompressed; as it is where that cannot be done, and of Parquet."""
+    """The bytes that identify it: decompressed, or as stored if it is Parquet or damaged."""
     rows: tuple[ExpectedRow, ...] = ()
     """Every data row, in order."""
     is_readable: bool = False
-    """Whether its rows can be told apart into columns; a file that is not is rejected."""
+    """Whether its rows can be split into columns; otherwise it is rejected."""
 
     def known_rows(self, beginning: bytes) -> int:
-        """Count the rows that an earlier delivery accounts for, if it held this beginning.
+        """Count the rows that an earlier delivery with this beginning accounts for.
 
-        A line that goes on behind the beginning was not whole in it.
+        A line that continues after the beginning does not count.
         """
         assert self.content.startswith(beginning)
         return sum(row.end <= len(beginning) for row in self.rows)
 
     def is_scored(self, known: int = 0) -> bool:
-        """Tell whether enough is left to score, of the rows that are not known."""
+        """Tell whether enough of the new rows can be scored."""
         new = self.rows[known:]
         good = sum(row.is_good for row in new)
         is_enough = good > 0 and (len(new) - good) / len(new) <= MAX_REFUSED_RATIO
@@ -105,10 +105,10 @@ class ExpectedFile:
 
 
 def expect_text(stored: bytes) -> ExpectedFile:
-    """Say what must become of a file that does not begin as Parquet."""
+    """Return what must become of a file that does not begin as Parquet."""
     content = decompress(stored)
     if content is None or _is_unread(content, is_compressed=content != stored):
-        return ExpectedFile(stored)  # refused, and there are no lines to count
+        return ExpectedFile(stored)  # rejected without lines
     text = _end_by_feeds(content)
     lines, ends, end = [], [], 0
     for ended in text.split(b"\n"):
@@ -129,12 +129,12 @@ def expect_text(stored: bytes) -> ExpectedFile:
     if names is None or any(is_other_header(lines[i], names) for i in data):
         rows = tuple(ExpectedRow(i + 1, ends[i], lines[i], None, None) for i in data)
         return ExpectedFile(content, rows)
-    rows = tuple(_judge_line(i + 1, ends[i], lines[i], names) for i in data)
+    rows = tuple(_parse_line(i + 1, ends[i], lines[i], names) for i in data)
     return ExpectedFile(content, rows, is_readable=bool(rows))
 
 
 def expect_frame(frame: pl.DataFrame, stored: bytes) -> ExpectedFile:
-    """Say what must become of a Parquet file that holds a frame and is not damaged."""
+    """Return what must become of an undamaged Parquet file with the rows of a frame."""
     unusable = any(
         not _can_hold(NSL_KDD.by_name[DECLARED[plain(name)]], dtype)
         for name, dtype in frame.schema.items()
@@ -147,7 +147,7 @@ def expect_frame(frame: pl.DataFrame, stored: bytes) -> ExpectedFile:
     for number, cells in enumerate(frame.iter_rows(), start=1):
         raw = ",".join(map(_quote, cells)).encode() if is_text else None
         named = dict(zip(names or (), cells, strict=True)) if is_readable else {}
-        values, faults = _judge_cells(named)
+        values, faults = _parse_cells(named)
         rows.append(ExpectedRow(number, len(stored), raw, values, faults))
     return ExpectedFile(stored, tuple(rows), is_readable)
 
@@ -175,7 +175,7 @@ def _frames(stored: bytes) -> Iterator[bytes]:
 
 
 def _is_unread(content: bytes, *, is_compressed: bool) -> bool:
-    """Tell whether a content is of a form that is not read."""
+    """Tell whether a content has a form that is not read."""
     if content.startswith(_UNREAD_INSIDE):
         return is_compressed
     start = content[:HEAD_BYTES]
@@ -188,7 +188,7 @@ def _is_unread(content: bytes, *, is_compressed: bool) -> bool:
 
 
 def _end_by_feeds(content: bytes) -> bytes:
-    """End lines in line feeds where the first ends in a carriage return, and most others do."""
+    """Replace carriage returns by line feeds if the first line, and most lines, end in one."""
     first = next((i for i, byte in enumerate(content) if byte in b"\r\n"), len(content))
     lone = [
         i
@@ -200,22 +200,23 @@ def _end_by_feeds(content: bytes) -> bytes:
     return b"\r\n".join(part.replace(b"\r", b"\n") for part in content.split(b"\r\n"))
 
 
-def _judge_line(number: int, end: int, line: bytes, names: Sequence[str]) -> ExpectedRow:
-    """Read one line of text."""
+def _parse_line(number: int, end: int, line: bytes, names: Sequence[str]) -> ExpectedRow:
+    """Parse one line of text."""
     if len(line) > LINE_BYTES:  # it is kept as far as the byte by which it can be told
         return ExpectedRow(number, end, line[: LINE_BYTES + 1], None, None)
     values, faults = None, None
     fields = None if b"\0" in line or b"\r" in line else fields_of(line)
     if fields is not None and len(fields) == len(names):
-        values, faults = _judge_cells(dict(zip(names, fields, strict=True)))
+        values, faults = _parse_cells(dict(zip(names, fields, strict=True)))
     return ExpectedRow(number, end, line, values, faults)
 
 
-def _judge_cells(cells: Mapping[str, Any]) -> tuple[Mapping[str, Any] | None, int | None]:
-    """Read the cells of a row, text or not, by the names of their columns.
+def _parse_cells(cells: Mapping[str, Any]) -> tuple[Mapping[str, Any] | None, int | None]:
+    """Parse the cells of a row, which may be text, by the names of their columns.
 
     Returns:
-        The values and how many required checks they fail; None twice where it cannot be read.
+        The values, and the number of required expectations that they fail; None twice if the row
+        cannot be parsed.
     """
     values = {}
     for column in NSL_KDD.columns:
@@ -230,7 +231,7 @@ def _judge_cells(cells: Mapping[str, Any]) -> tuple[Mapping[str, Any] | None, in
 
 
 def _read_cell(name: str, cell: object) -> tuple[object, bool]:
-    """Return a cell's value, and whether the row can be used with it."""
+    """Return the value of a cell, and whether the row can be parsed with it."""
     column = NSL_KDD.by_name[name]
     may_be_empty = column.nullable or column.role in {"label", "ignored"}
     if cell is None or cell == "":
@@ -247,7 +248,7 @@ def _read_cell(name: str, cell: object) -> tuple[object, bool]:
 
 @lru_cache(maxsize=100_000)
 def _read_text(name: str, text: str) -> tuple[object, bool]:
-    """Return a text cell's value, and whether the row can be used with it."""
+    """Return the value of a text cell, and whether the row can be parsed with it."""
     column = NSL_KDD.by_name[name]
     bare = text.strip(" \t\xa0")
     if not bare:
@@ -265,14 +266,14 @@ def _read_text(name: str, text: str) -> tuple[object, bool]:
 
 
 def _read_whole(number: Fraction) -> tuple[int | None, bool]:
-    """Return the whole number that a number is but for floating-point dust, if there is one."""
+    """Return the whole number within a millionth of a number, if there is one."""
     whole = round(number)
     is_it = whole in _INT64 and abs(number - whole) < Fraction(1, 10**6)
     return (whole, True) if is_it else (None, False)
 
 
 def _settle(rate: float) -> float:
-    """Return the nearest millionth; between two of them the border is at three eighths."""
+    """Round to a millionth; the border between two millionths is at three eighths."""
     if not abs(rate) < 2**53 / 10**6:
         return rate
     below, part = divmod(Fraction(rate) * 10**6, 1)
@@ -280,7 +281,7 @@ def _settle(rate: float) -> float:
 
 
 def _can_hold(column: Column, dtype: pl.DataType) -> bool:
-    """Tell whether a Parquet column's type can hold the declared one's values."""
+    """Tell whether a type of Parquet can hold the values of a declared column."""
     if isinstance(dtype, pl.String | pl.Categorical | pl.Enum | pl.Null):
         return True
     if column.is_categorical:
@@ -289,6 +290,6 @@ def _can_hold(column: Column, dtype: pl.DataType) -> bool:
 
 
 def _quote(cell: str | None) -> str:
-    """Write a text cell as RFC 4180 does."""
+    """Quote a text cell as RFC 4180 says."""
     text = cell or ""
     return '"' + text.replace('"', '""') + '"' if re.search('[",\r\n]', text) else text

@@ -1,7 +1,7 @@
-"""What plain Python thinks of a text's header: which line it is, and which columns its names mean.
+"""An oracle in plain Python for the header of a text: its line, and the columns that it names.
 
-Belongs here: the second opinion on names and on the fields of one line. Does not belong here: what
-the fields hold (see ``file_oracle``).
+Belongs here: names, and splitting one line into fields. Does not belong here: the values of the
+fields (see ``file_oracle``).
 """
 
 import re
@@ -26,30 +26,30 @@ _NO_VALUE: Final = {"na", "n/a", "#na", "#n/a", "\\n", "null", "none", "nil"}
 
 @dataclass(frozen=True)
 class Header:
-    """The line that names the columns, or is meant to."""
+    """The line that names the columns, or tries to."""
 
     index: int
     names: tuple[str, ...]
     is_understood: bool
-    """Whether it is of comma-separated declared names, with nothing but comments above it."""
+    """Whether it has comma-separated declared names, and only comments above it."""
 
 
 def first_lines(head: bytes) -> list[tuple[int, str]]:
-    """Return the lines at the beginning that are not blank."""
+    """Return the first lines that are not blank, with their indexes."""
     lines = head.removeprefix(MARK).split(b"\n")
     bare = ((i, line.removesuffix(b"\r").decode(errors="replace")) for i, line in enumerate(lines))
     return [(i, line) for i, line in bare if line][:VOTING_LINES]
 
 
 def _vote(lines: Sequence[tuple[int, str]]) -> tuple[str, ...] | None:
-    """Return the columns of a file without a header by the number of fields of most lines."""
+    """Return the columns of a file without a header, from the most common number of fields."""
     widths = Counter(len(_fields(line) or ()) for _, line in lines)
     known = {len(names): names for names in NSL_KDD.headerless}
     return next((known[width] for width, _ in widths.most_common() if width in known), None)
 
 
 def find_header(lines: Sequence[tuple[int, str]]) -> Header | None:
-    """Find the line that names columns, among those up to the first that may be a row."""
+    """Find the line that names columns, up to the first line that may be a row."""
     columns = _vote(lines)
     is_first = True
     for index, line in lines:
@@ -77,7 +77,7 @@ def find_header(lines: Sequence[tuple[int, str]]) -> Header | None:
 
 
 def _names(line: str, separator: str) -> list[str]:
-    """Split what may be a header."""
+    """Split a line that may be a header."""
     fields = _fields(line) if separator == "," else None
     if fields is None or len(fields) == 1:
         fields = line.replace('"', "").split(separator)
@@ -85,7 +85,7 @@ def _names(line: str, separator: str) -> list[str]:
 
 
 def plain(name: str) -> str:
-    """Return a name as names are compared."""
+    """Return a name in the form in which names are compared."""
     known = unicodedata.normalize("NFKC", name)
     kept = [one for one in known if unicodedata.category(one) not in {"Cf", "Pc", "Pd", "Pf", "Pi"}]
     return "".join(one for one in kept if not one.isspace() and one not in "'\"`.#").casefold()
@@ -95,13 +95,13 @@ DECLARED: Final = {plain(name): name for name in NSL_KDD.by_name}
 
 
 def _names_columns(names: Sequence[str]) -> bool:
-    """Tell whether half of some names, or of the features, are declared."""
+    """Tell whether half of the names, or as many as half of the features, are declared."""
     named = sum(plain(name) in DECLARED for name in names)
     return named > 0 and named >= min(len(names), len(FEATURES)) / 2
 
 
 def _is_wordy(fields: Sequence[str], least: int) -> bool:
-    """Tell whether there are more words than numbers, where numbers belong."""
+    """Tell whether fields that should be numbers are mostly words."""
     for names in NSL_KDD.headerless:
         if len(names) == len(fields):
             least = 1
@@ -119,7 +119,7 @@ def _is_wordy(fields: Sequence[str], least: int) -> bool:
 
 
 def _is_number(bare: str) -> bool:
-    """Tell whether a cell is meant for a number."""
+    """Tell whether a cell looks like a number."""
     if re.fullmatch("[+-]?(nan|inf|infinity)|true|false|0x[0-9a-f]+", bare):
         return True
     whole, point, rest = bare.removesuffix("%").partition(".")
@@ -128,7 +128,7 @@ def _is_number(bare: str) -> bool:
 
 
 def _is_counted(names: Sequence[str]) -> bool:
-    """Tell whether columns are numbered, no two alike; a few may be named."""
+    """Tell whether most names are distinct numbers; a few may be words."""
     bare = [name.strip(" \t'\"").lower() for name in names]
     times = Counter(name for name in bare if _is_number(name))
     return times.total() * 2 >= len(FEATURES) and all(
@@ -137,7 +137,7 @@ def _is_counted(names: Sequence[str]) -> bool:
 
 
 def match_names(names: Sequence[str]) -> tuple[str, ...] | None:
-    """Return names as they are declared; None where one is there twice, or a feature is not."""
+    """Return names as they are declared; None if one repeats or a feature is missing."""
     called = tuple(DECLARED.get(plain(name), name) for name in names)
     meant = [name for name in called if name in DECLARED.values()]
     is_twice = any(times > 1 for name, times in Counter(names).items() if name)
@@ -146,14 +146,14 @@ def match_names(names: Sequence[str]) -> tuple[str, ...] | None:
 
 
 def find_names(lines: Sequence[tuple[int, str]], header: Header | None) -> tuple[str, ...] | None:
-    """Return what the fields of a line are called; None where that cannot be told."""
+    """Return the names of the fields; None if they cannot be known."""
     if header is None:
         return _vote(lines)
     return match_names(header.names) if header.is_understood else None
 
 
 def is_other_header(line: bytes, names: Sequence[str]) -> bool:
-    """Tell whether a line below names columns that are elsewhere."""
+    """Tell whether a later line names the columns in another order."""
     fields = [] if len(line) > LINE_BYTES else fields_of(line) or []
     if len(fields) != len(names) or not _names_columns(fields):
         return False
@@ -172,7 +172,7 @@ def fields_of(line: bytes) -> list[str] | None:
 
 
 def _fields(line: str) -> list[str] | None:
-    """Split a line by RFC 4180, one character at a time; None where its quotes break it."""
+    """Split a line by RFC 4180, one character at a time; None if its quotes are wrong."""
     if '"' not in line:
         return line.split(",")
     fields, cell, state = [], "", "start"

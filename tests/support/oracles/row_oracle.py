@@ -1,10 +1,10 @@
-"""What plain Python thinks of one row: the NSL-KDD contract read check by check, value by value.
+"""An oracle in plain Python for one row: the expectations of the NSL-KDD contract that it fails.
 
-Belongs here: the second opinion on ``tasks.validation.row_checks``, which the fuzzing and a test
-share. Does not belong here: how a row's values came out of a file (see ``file_oracle``).
+Belongs here: the same result as ``tasks.validation.row_checks``, computed value by value. Does not
+belong here: parsing the values of a row (see ``file_oracle``).
 
-Only the declarations of single columns are taken from the contract; the rules between columns are
-written anew, because a mistake in an expression would otherwise be on both sides.
+The declarations of single columns come from the contract. The rules between columns are written
+again, so that a mistake in the contract's expressions is found.
 """
 
 import math
@@ -28,13 +28,13 @@ Broken = Callable[[Row], bool]
 
 PORT_SERVICES: Final = frozenset({*TCP_SERVICES, *UDP_SERVICES, *SHARED_SERVICES})
 RATE_SUM: Final = 1.01 + 1e-9
-"""Two shares of one window, each rounded to two decimals, add up to no more."""
+"""Largest sum of two shares of one window, each rounded to two decimals."""
 
 
 def failed_checks(row: Row) -> set[tuple[str, str]]:
-    """Return the checks that a row fails: a column or the name of a rule, and the expectation.
+    """Return what a row fails: pairs of a column, or the name of a rule, and the expectation.
 
-    A check of a column, or a rule over columns, that the row does not have is not asked.
+    Columns that the row lacks, and rules over such columns, are skipped.
     """
     failed = set()
     for name, value in row.items():
@@ -46,7 +46,7 @@ def failed_checks(row: Row) -> set[tuple[str, str]]:
 
 
 def failed_required(row: Row) -> set[tuple[str, str]]:
-    """Return the failed checks for which a row is quarantined."""
+    """Return the failed expectations for which a row is quarantined."""
     return {
         (name, expectation)
         for name, expectation in failed_checks(row)
@@ -56,7 +56,7 @@ def failed_required(row: Row) -> set[tuple[str, str]]:
 
 
 def is_missing(value: object) -> bool:
-    """Tell whether a cell holds no value."""
+    """Tell whether a cell is null or NaN."""
     return value is None or (isinstance(value, float) and math.isnan(value))
 
 
@@ -83,7 +83,7 @@ def _is_any_above(row: Row, limit: float, *columns: str) -> bool:
 
 
 def _overlap(first: str, second: str) -> Broken:
-    """Say that two shares of one window add up to more than all of it."""
+    """Return a rule that is broken if two shares of one window add up to more than 1."""
     return lambda row: (
         not is_missing(row[first])
         and not is_missing(row[second])
@@ -92,7 +92,7 @@ def _overlap(first: str, second: str) -> Broken:
 
 
 def _exceed(rate: str, count: str, service_count: str) -> Broken:
-    """Say that more connections share host and service than share the service."""
+    """Return a rule that is broken if more connections share host and service than the service."""
     return lambda row: (
         not any(map(is_missing, (row[rate], row[count], row[service_count])))
         and not (row[rate] - 0.005) * row[count] <= row[service_count] + 1e-9
@@ -170,7 +170,7 @@ RULES: Final[Mapping[str, Broken]] = {
         row, 255, "dst_host_count", "dst_host_srv_count"
     ),
 }
-"""Where each rule between columns is broken; a rule holds where what it reads is missing."""
+"""For each rule between columns, whether a row breaks it; a row with missing values does not."""
 
 _RULE_COLUMNS: Final = {rule.name: frozenset(rule.columns) for rule in NSL_KDD.row_rules}
 _SEVERITY: Final = {column.name: column.severity for column in NSL_KDD.columns} | {

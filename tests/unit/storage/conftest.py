@@ -1,4 +1,7 @@
-"""A batch of four rows, as its stages would leave it: two scored, one flagged, two quarantined."""
+"""Fixtures for the tests of storage: a batch of four rows, as its stages would write it.
+
+Two rows are scored, one of them is flagged, and two are quarantined.
+"""
 
 import json
 from datetime import UTC, date, datetime
@@ -29,7 +32,7 @@ RECORD = {"duration": 3, "protocol_type": "tcp", "serror_rate": 0.25}
 def register(
     engine: Engine, folder: Path, content: str = "a", contract: str = "nsl_kdd"
 ) -> ModelVersion:
-    """Register a model whose content hash is one digit, repeated."""
+    """Register a model whose content hash is one repeated digit."""
     made = folder / f"fitted-{content}"
     (made / "reference").mkdir(parents=True, exist_ok=True)
     (made / "model.txt").write_text(f"trees of {content}")
@@ -72,7 +75,7 @@ def commit(engine: Engine, folder: Path, batch_id: str = BATCH_ID, **changes: ob
 
 
 def read_table(engine: Engine, table: Table) -> list[dict[str, object]]:
-    """Read a table whole, in the order of its key."""
+    """Return all rows of a table, in the order of its key."""
     with engine.connect() as connection:
         found = connection.execute(sa.select(table).order_by(*table.primary_key))
         return [dict(row) for row in found.mappings()]
@@ -199,7 +202,7 @@ def example_result(folder: Path, **changes: object) -> BatchResult:
 
 @pytest.fixture
 def example(engine: Engine, tmp_path: Path) -> SimpleNamespace:
-    """The builders, bound to a database where a model is registered and the batch delivered."""
+    """Return the helpers, bound to a database with a registered model and the delivered batch."""
     register(engine, tmp_path)
     deliver(engine)
     return SimpleNamespace(

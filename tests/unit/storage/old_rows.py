@@ -1,6 +1,6 @@
-"""The rows that a database of each revision holds: no test, but what ``test_migrations`` inserts.
+"""The rows of a database at each revision, which ``test_migrations`` inserts.
 
-They are written out, so that no change of today's code changes what an earlier version left.
+They are literals, so that a change of the code does not change what an earlier version stored.
 """
 
 from collections.abc import Mapping
@@ -328,8 +328,8 @@ ADDED: dict[str, dict[str, list[Row]]] = {
         ],
     },
 }  # fmt: skip
-"""What is inserted at each revision, on top of what an earlier one has. A revision that adds a
-table or a column adds its rows here, as soon as another one follows it."""
+"""The rows that are inserted at each revision, in addition to those of earlier ones. A revision
+that adds a table or a column gets its rows here when the next revision is written."""
 
 RENAMED: Mapping[str, Mapping[str, Mapping[str, str]]] = {
     "0003": {"prediction": NEW_NAME},

@@ -26,7 +26,6 @@ from storage.revisions import upgrade
 from storage.row_counts import RowCounts
 from tests.support.postgresql import fresh_database
 from tests.unit.storage.breaks import (
-    BREAKS,
     CORRECTED,
     DISMISSED,
     LIMITED,
@@ -43,7 +42,11 @@ from tests.unit.storage.breaks import (
     add,
     of_batch,
 )
+from tests.unit.storage.breaks_of_references import REFERENCE_BREAKS
+from tests.unit.storage.breaks_of_rules import RULE_BREAKS
 from tests.unit.storage.conftest import LATER, NOW, commit, deliver, example_result, register
+
+BREAKS = (*RULE_BREAKS, *REFERENCE_BREAKS)
 
 INVARIANTS_BY_NAME = {one.name: one for one in INVARIANTS}
 

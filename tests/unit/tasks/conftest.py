@@ -1,4 +1,4 @@
-"""Connections small enough to read and a model small enough to fit once for all tests here."""
+"""Fixtures for the tests of tasks: a few labelled connections, and one small fitted model."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +24,7 @@ TINY = TrainingOptions(
 
 
 def _connections(rows: int, seed: int) -> pl.DataFrame:
-    """Half normal web and name traffic, half attacks of three families, in turn."""
+    """Make connections: half are normal web and DNS traffic, half are attacks of three families."""
     random = np.random.default_rng(seed)
     kind = np.array(["normal", "neptune", "normal", "satan", "normal", "guess_passwd"])[
         np.arange(rows) % 6
@@ -73,7 +73,7 @@ def _connections(rows: int, seed: int) -> pl.DataFrame:
 
 @pytest.fixture(scope="session")
 def make_connections() -> MakeConnections:
-    """Make ``rows`` labelled connections from a seed; every second one is an attack."""
+    """Return a function that makes labelled connections; every second one is an attack."""
     return _connections
 
 
@@ -93,7 +93,7 @@ def training_part(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_fit(
     tmp_path_factory: pytest.TempPathFactory, training_part: Path
 ) -> tuple[Path, FitSummary]:
-    """A model folder and what fitting it came to."""
+    """Fit one small model; return its folder and the summary of the fit."""
     folder = tmp_path_factory.mktemp("model")
     return folder, fit_model([training_part], NSL_KDD, folder, TINY)
 
