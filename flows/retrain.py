@@ -1,6 +1,6 @@
-"""The retraining flow: challengers are fitted and weighed, and one may become champion.
+"""The retraining flow: challengers are fitted and compared, and one may become champion.
 
-Belongs here: the order of the steps, and what is fitted beside what. Does not belong here: the rows
+Belongs here: the order of the steps, and which fits run together. Does not belong here: the rows
 (``tasks.retraining.labelled_batches``), a fit (``tasks.retraining.challengers``), or the decision
 (``tasks.retraining.gate``, ``tasks.retraining.decide``).
 """
@@ -25,9 +25,8 @@ from flows.places import open_database
 from flows.plan import look_back
 from flows.run_records import record_run
 from flows.settings import Settings, load_settings
-from flows.train import plan_files, tidy
 from flows.training_files import list_labelled
-from storage.claims import lock_folder
+from flows.training_lake import hold_training_lake, plan_files
 from storage.lake import room_on_disk
 from storage.model_store import ModelVersion, champion, load_verified
 from tasks.detectors.model_card import read_card
@@ -57,7 +56,7 @@ from tasks.training.options import TrainingOptions
 from tasks.validation.accept import ingest_task, require_accepted, validate_task
 
 RETRAIN_ON = "retrain on"
-"""What messages say is done with a file."""
+"""What messages say about a file: "Cannot retrain on night.csv"."""
 
 
 def name_retraining() -> str:
@@ -67,15 +66,15 @@ def name_retraining() -> str:
 
 @flow("retrain", name_retraining)
 def retrain(label: str | None = None, normal: list[str] | None = None) -> State[RetrainOutcome]:
-    """Fit the challengers, weigh each against the champion, and promote the one that is better.
+    """Fit the challengers, compare each with the champion, and promote one that is better.
 
     Args:
-        label: the column of files in the training folder that says which of their connections are
-            attacks, if it is none of the contract's.
+        label: the column that tells attacks from normal connections in files of the training
+            folder, if the contract has no such column.
         normal: values of the label column that mean normal, beside the contract's own.
 
     Returns:
-        Completed with every decision and its evidence, whatever was decided.
+        Completed with every decision and its figures.
     """
     settings = load_settings()
     asked = ask_labels(label, normal)
@@ -87,18 +86,18 @@ def retrain(label: str | None = None, normal: list[str] | None = None) -> State[
     ):
         live = champion(engine, settings.contract)
         live_folder = load_verified(engine, settings.models, live.version)
-        gathered = gather(settings, engine, live, asked)
+        found = find_rows(settings, engine, live, asked)
         own, recipes = list_recipes(settings, live)
-        weighed = evaluate_challengers_task(
-            fit_all(settings, recipes, gathered, folder),
+        compared = evaluate_challengers_task(
+            fit_all(settings, recipes, found, folder),
             own,
             live_folder,
-            gathered,
+            found,
             settings.contract,
             served_point(settings, engine, live, live_folder),
             GateOptions(margin=settings.promotion_margin, seed=settings.seed),
         )
-        outcome = decide_task(engine, settings.models, live, weighed, gathered, recipes, utc_now())
+        outcome = decide_task(engine, settings.models, live, compared, found, recipes, utc_now())
         # A failure here fails no retraining.
         publish_retraining_task(engine, settings.contract, outcome, return_state=True)
         return run.end(Completed(message=outcome.message, data=outcome))
@@ -106,18 +105,12 @@ def retrain(label: str | None = None, normal: list[str] | None = None) -> State[
 
 @contextmanager
 def workshop(settings: Settings) -> Iterator[Path]:
-    """Make a folder for the fits, for one training at a time.
+    """Yield a folder for the fits, and be the only training until the block ends.
 
     Raises:
         UsageError: another training is at work.
     """
-    with lock_folder(settings.training_lake) as is_alone:
-        if not is_alone:
-            message = (
-                f"Cannot retrain: another training is at work in {settings.home}. Wait for it."
-            )
-            raise UsageError(message)
-        tidy(settings)
+    with hold_training_lake(settings):
         settings.models.mkdir(parents=True, exist_ok=True)
         with (
             room_on_disk(settings.models),
@@ -126,10 +119,10 @@ def workshop(settings: Settings) -> Iterator[Path]:
             yield Path(folder)
 
 
-def gather(
+def find_rows(
     settings: Settings, engine: Engine, live: ModelVersion, asked: LabelReading
 ) -> RetrainingRows:
-    """Bring the training folder's files into the lake, and find all rows to fit on and judge by."""
+    """Read the training folder into the lake, and find all rows to fit on and to compare on."""
     files, refused = accept_files(settings, asked)
     return find_rows_task(
         engine,
@@ -144,13 +137,13 @@ def gather(
 
 
 def accept_files(settings: Settings, asked: LabelReading) -> tuple[dict[str, str], list[str]]:
-    """Bring the training folder's files into the lake; one that is refused stops no retraining.
+    """Read the training folder's files into the lake; a refused file does not stop the retraining.
 
     Returns:
-        SHA-256 -> name of those that are there, and why the others are not.
+        SHA-256 -> name of the accepted files, and the reasons why the others were refused.
 
     Raises:
-        UsageError: the training folder is none, or no file in it has the label column asked for.
+        UsageError: there is no training folder, or no file in it has the given label column.
     """
     contract = get_contract(settings.contract)
     found = list_labelled(settings, None)
@@ -177,13 +170,14 @@ def accept_files(settings: Settings, asked: LabelReading) -> tuple[dict[str, str
 def list_recipes(
     settings: Settings, live: ModelVersion
 ) -> tuple[str | None, dict[str, TrainingOptions]]:
-    """List what is fitted: the champion's own recipe, by which name, and those of the settings."""
-    taught = live.metrics.get("known") is not None  # without labels it had no classifier
-    own = (
-        plan_again(live.training.get("options", {}), settings.seed, settings.threads)
-        if taught
-        else None
-    )
+    """Return the name of the champion's recipe, and all recipes that are fitted, by name.
+
+    Raises:
+        UsageError: there is no recipe.
+    """
+    options = live.training.get("options", {})
+    has_labels = live.metrics.get("known") is not None  # without labels it has no classifier
+    own = plan_again(options, settings.seed, settings.threads) if has_labels else None
     recipes = {} if own is None else dict([own])
     for recipe in settings.challengers:
         recipes.setdefault(recipe, plan_recipe(recipe, settings.seed, settings.threads))
@@ -200,7 +194,7 @@ def list_recipes(
 def served_point(
     settings: Settings, engine: Engine, live: ModelVersion, folder: Path
 ) -> ServedPoint:
-    """Say at which operating point models are compared: that of a night, at the settings' rate."""
+    """Return the operating point at which models are compared: the one that nights use."""
     if settings.operating_point != "low_alert":
         return ServedPoint(settings.operating_point)
     if settings.alert_budget is None:
@@ -215,13 +209,13 @@ def served_point(
 def fit_all(
     settings: Settings,
     recipes: Mapping[str, TrainingOptions],
-    gathered: RetrainingRows,
+    found: RetrainingRows,
     folder: Path,
 ) -> list[Challenger]:
-    """Fit every recipe, some at once; one that fails stops no other.
+    """Fit every recipe, several at once; a fit that fails does not stop the others.
 
     Returns:
-        What came of each, in the order of the recipes.
+        The result of each fit, in the order of the recipes.
     """
     threads: ThreadPoolTaskRunner[FittedChallenger] = ThreadPoolTaskRunner(count_at_once(settings))
     with threads as runner, parent_pipe() as line:
@@ -231,7 +225,7 @@ def fit_all(
             out.mkdir()
             asked = {
                 "recipe": name,
-                "parts": list(gathered.fit_parts),
+                "parts": list(found.fit_parts),
                 "contract": settings.contract,
             }
             futures[name] = runner.submit(
@@ -244,19 +238,19 @@ def fit_all(
 
 
 def count_at_once(settings: Settings) -> int:
-    """Count the fits that go on at once: those asked for, as far as there are cores for them."""
+    """Return how many fits run at once: as many as the setting, or as there are cores for."""
     return max(1, min(settings.retrain_jobs, count_cores() // settings.threads))
 
 
 def count_cores() -> int:
-    """Count the cores that this process may use."""
+    """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):  # not on every system
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def read_fit(recipe: str, result: object) -> Challenger:
-    """Say what came of a fit, or why it failed."""
+    """Return the fitted challenger, or the reason why the fit failed."""
     if isinstance(result, FittedChallenger):
         return Challenger(recipe=recipe, fitted=result)
     said = str(result) if isinstance(result, NoctuleError) else f"{type(result).__name__}: {result}"

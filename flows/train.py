@@ -11,23 +11,17 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from expectations.contract import Contract
-from expectations.errors import UsageError
 from expectations.registry import get_contract
 from flows.clock import utc_now
 from flows.endings import flow
-from flows.places import open_database, require_room
-from flows.plan import plan_file
+from flows.places import open_database
 from flows.run_records import record_run
-from flows.settings import Settings, load_settings
-from flows.training_files import TRAIN_ON, find_labels, list_labelled, require_files
-from storage.claims import lock_folder
-from storage.lake import discard_attempts
-from storage.model_files import discard_unfinished
+from flows.settings import load_settings
+from flows.training_files import TRAIN_ON, TrainingFiles, find_labels, list_labelled, require_files
+from flows.training_lake import hold_training_lake, plan_files
 from tasks.detectors.names import ClassifierName, OneClassName
 from tasks.evaluation.label_columns import LabelChoice, ask_labels, require_normal_labels
 from tasks.features.names import SelectionName
-from tasks.intake.content import hash_content
-from tasks.intake.stage import FileJob
 from tasks.reporting.models import publish_training_task
 from tasks.task import untagged
 from tasks.training.options import TrainingOptions
@@ -62,18 +56,19 @@ def train(
     Args:
         files: labelled files, or folders of them; the training folder if None.
         selection: what the classifier reads instead of all features.
-        top_k: how many columns the selection gives; its own default if None.
+        top_k: number of columns that the selection gives; the selection's own default if None.
         classifier: the supervised detector, with its default options.
-        one_class: the detector that knows only normal traffic, likewise.
-        label: the column that says which connections are attacks, if it is none of the contract's.
+        one_class: the detector that is fitted on normal traffic only, with its default options.
+        label: the column that tells attacks from normal connections, if the contract has no such
+            column.
         normal: values of the label column that mean normal, beside the contract's own.
-        unlabelled: whether every connection is taken for normal, in files without labels.
+        unlabelled: whether every connection of files without labels counts as normal.
 
     Returns:
         Completed with the version.
 
     Raises:
-        UsageError: no file is there to train on, or the options do not go together.
+        UsageError: there is no file to train on, or the options contradict each other.
         InputRejectedError: a file cannot be trained on.
     """
     settings = load_settings()
@@ -90,12 +85,8 @@ def train(
         untagged(),
         open_database(settings) as engine,
         record_run(engine, "train") as run,
-        lock_folder(settings.training_lake) as is_alone,
+        hold_training_lake(settings),
     ):
-        if not is_alone:
-            message = f"Cannot train: another training is at work in {settings.home}. Wait for it."
-            raise UsageError(message)
-        tidy(settings)
         found = require_files(list_labelled(settings, files), files or [settings.training_folder])
         labels = find_labels(settings, found.files, asked, is_unlabelled=unlabelled)
         jobs = plan_files(settings, found.files, labels)
@@ -111,42 +102,26 @@ def train(
             sources={job.batch_id: job.source.name for job in jobs},
             labels={job.batch_id: job.labels for job in jobs if job.labels is not None},
             rows_quarantined=sum(file.rows_quarantined for file in accepted),
-            advisories=[
-                *(f"{file.name}: {note}" for file in accepted for note in file.notes),
-                *(note for one in labels for note in one.notes),
-                *found.notes,
-            ],
+            advisories=list_notes(accepted, labels, found),
         )
         publish_training_task(outcome, return_state=True)  # a failure here fails no training
         place = "champion" if outcome.is_champion else "a challenger"
         return run.end(Completed(message=f"{outcome.model_version} is {place}", data=outcome))
 
 
-def tidy(settings: Settings) -> None:
-    """Remove what killed trainings left unfinished; only for the one that is alone."""
-    for folder in settings.training_lake.glob("*/*"):
-        discard_attempts(folder)
-    discard_unfinished(settings.models)
-
-
-def plan_files(
-    settings: Settings, sources: Sequence[Path], labels: Sequence[LabelChoice]
-) -> list[FileJob]:
-    """Say how the files are read; the same content under two names is read once.
-
-    Training reads into a part of the lake of its own: no night may hold or tidy its folders.
-    """
-    contents = [hash_content(source, limit_bytes=settings.max_file_bytes) for source in sources]
-    require_room(settings, sum(content.size_bytes for content in contents))
-    jobs = [
-        plan_file(settings, source, content.sha256, settings.training_lake, found.reading)
-        for source, content, found in zip(sources, contents, labels, strict=True)
+def list_notes(
+    accepted: Sequence[AcceptedFile], labels: Sequence[LabelChoice], found: TrainingFiles
+) -> list[str]:
+    """List what a reader of the model's figures should know of the files."""
+    return [
+        *(f"{file.name}: {note}" for file in accepted for note in file.notes),
+        *(note for one in labels for note in one.notes),
+        *found.notes,
     ]
-    return list({job.batch_id: job for job in jobs}.values())
 
 
 def require_labels(accepted: Sequence[AcceptedFile], contract: Contract) -> None:
-    """Refuse labels that may not be meant as they were read, now that all of them are known.
+    """Refuse labels that may have another meaning than the one that was read.
 
     Raises:
         TrainingDataError: a file has such labels, or only some of the files have labels.

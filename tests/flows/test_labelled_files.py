@@ -153,7 +153,7 @@ def test_a_retraining_takes_files_of_the_training_folder_by_the_same_rules(
 ) -> None:
     monkeypatch.setenv("NOCTULE_SETTLE_S", "0")
     for stage in ("ingest", "validate"):
-        monkeypatch.setattr(f"flows.train.{stage}_task", getattr(accept, stage))
+        monkeypatch.setattr(f"flows.retrain.{stage}_task", getattr(accept, stage))
     folder = home / "training"
     folder.mkdir()
     frame.drop("attack").rename({"class": "Label"}).write_csv(folder / "a.csv")
