@@ -18,18 +18,18 @@ from storage.lake import find_altered, hash_file, list_files, sync, write_atomic
 MANIFEST: Final = "manifest.json"
 
 VERSION_HEX: Final = 12
-"""Characters of the content hash in a version's name: 48 bits, short enough to type. Two models
-of one contract that share them are refused, not confused."""
+"""Characters of the content hash in the name of a version: 48 bits, short enough to type. If two
+models of one contract share them, the second is refused."""
 
 LEFTOVER: Final = re.compile(
     rf"\.(fit-\w+|\w+-[0-9a-f]{{{VERSION_HEX}}}-(stale-)?[0-9a-f]{{12}})", re.ASCII
 )
-"""Names of the folders in which a model is fitted (``tasks.training.register``), copied or
+"""Names of folders in which a model is being fitted (``tasks.training.register``), copied or
 replaced."""
 
 
 def place_model(folder: Path, target: Path, contract: str, content_hash: str) -> str:
-    """Copy a model's files and their manifest into the store in one rename.
+    """Copy a model's files with a new manifest into the store; one rename makes them visible.
 
     Returns:
         The SHA-256 of the manifest.
@@ -38,7 +38,7 @@ def place_model(folder: Path, target: Path, contract: str, content_hash: str) ->
     attempt = target.with_name(f".{target.name}-{uuid4().hex[:12]}")
     try:
         shutil.copytree(folder, attempt, ignore=shutil.ignore_patterns(MANIFEST))
-        attempt.chmod(target.parent.stat().st_mode)  # a temporary folder lets nobody else in
+        attempt.chmod(target.parent.stat().st_mode)  # a temporary folder excludes other users
         files = {name: hash_file(attempt / name) for name in list_files(attempt)}
         for name in files:
             sync(attempt / name)
@@ -59,9 +59,9 @@ def place_model(folder: Path, target: Path, contract: str, content_hash: str) ->
 
 
 def discard_unfinished(models: Path) -> None:
-    """Remove what a killed training left in the store; only for one that knows it is alone.
+    """Remove the folders of killed trainings. The caller makes sure that no training is running.
 
-    Versions are left alone, and so is whatever else lies there.
+    Versions and all other files stay.
     """
     if models.is_dir():
         for folder in models.iterdir():
@@ -70,7 +70,7 @@ def discard_unfinished(models: Path) -> None:
 
 
 def find_model_fault(folder: Path, manifest_hash: str) -> str | None:
-    """Say what is wrong with a stored model; None if nothing is."""
+    """Return how a model's folder differs from its manifest; None if it does not."""
     path = folder / MANIFEST
     if not path.is_file():
         return f"{MANIFEST} is missing"

@@ -1,12 +1,12 @@
-"""The model store: fitted models as folders that cannot be altered unnoticed, and who is champion.
+"""The model store: the versions of models in the database, and which of them is champion.
 
-Belongs here: registering, verifying and promoting versions. Does not belong here: what the files
-of a model mean (the detectors read and write them) or which model is better.
+Belongs here: registering, loading and promoting versions. Does not belong here: their files
+(``model_files``), what those mean (the detectors read and write them), or which model is better.
 
-A version is a folder ``<models>/<version>`` with a ``manifest.json`` that holds the SHA-256 of
-every other file; the database holds the SHA-256 of the manifest. Its name comes from the hash of
-its canonical content, which the caller computes: equal models are one version, although their
-files may differ in times.
+A version is a folder ``<models>/<version>`` with a ``manifest.json`` that has the SHA-256 of every
+other file; the database has the SHA-256 of the manifest. The caller computes a hash of the model's
+canonical content, which gives the version its name: equal models are one version, although times in
+their files may differ.
 """
 
 from collections.abc import Mapping
@@ -38,9 +38,16 @@ class ModelVersion:
     registered_at: datetime
     rows_trained: int
     training: dict[str, Any]
-    """Options, files and library versions it was fitted with."""
+    """Options, source files and library versions of the fit."""
     metrics: dict[str, Any]
     """Held-out metrics, as the fit reported them."""
+
+
+VERSIONS: Final = sa.select(
+    model_version.c.model_version_id.label("version"),
+    *(column for column in model_version.c if not column.primary_key),
+)
+"""Selects every version, with the names of ``ModelVersion``."""
 
 
 def register_model(  # noqa: PLR0913 - the facts of a version, each named at the call
@@ -56,35 +63,35 @@ def register_model(  # noqa: PLR0913 - the facts of a version, each named at the
     registered_at: datetime,
     registered_by: str,
 ) -> ModelVersion:
-    """Copy a fitted model into the store under its version, and make the first one champion.
+    """Copy a fitted model into the store, and make the first one of a contract champion.
 
-    Registering the same content again returns the version there is; if its files in the store are
+    Registering the same content again returns the existing version; if its files in the store are
     missing or altered, they are replaced.
 
     Args:
         engine: the database.
-        models: the store's folder; made if absent.
-        folder: the model's files; left as they are. A manifest among them is ignored.
-        contract: the contract it was fitted for.
-        content_hash: SHA-256 of its canonical content, hexadecimal.
-        rows_trained: labelled rows it was fitted on.
-        training: JSON-able options and sources.
-        metrics: JSON-able held-out metrics.
-        registered_at: now.
-        registered_by: whose name the history shows if it becomes champion at once.
+        models: the store's folder; created if it does not exist.
+        folder: the model's files, which stay unchanged. A manifest among them is ignored.
+        contract: the contract that the model was fitted for.
+        content_hash: SHA-256 of its canonical content, in hexadecimal.
+        rows_trained: the number of labelled rows that it was fitted on.
+        training: options and sources, as values that JSON can hold.
+        metrics: held-out metrics, as values that JSON can hold.
+        registered_at: the current time.
+        registered_by: the name that the history shows if the model becomes champion.
 
     Returns:
         The version.
 
     Raises:
-        ModelRefusedError: another content has the same name.
+        ModelRefusedError: a model with other content has the same name.
     """
     version = f"{contract}-{content_hash[:VERSION_HEX]}"
     with write(engine) as connection:
         serialise(connection, f"models of {contract}")
         known = _find(connection, version)
         if known is not None and known.content_hash != content_hash:
-            message = f"Cannot register model {version}: another content has that name already."
+            message = f"Cannot register model {version}: another model already has this name."
             raise ModelRefusedError(message)
         if known is not None and find_model_fault(models / version, known.manifest_hash) is None:
             return known
@@ -115,35 +122,32 @@ def register_model(  # noqa: PLR0913 - the facts of a version, each named at the
 
 
 def list_versions(engine: Engine) -> list[ModelVersion]:
-    """List every registered version, by name."""
+    """Return every registered version, sorted by name."""
     with read(engine) as connection:
-        names = connection.scalars(
-            sa.select(model_version.c.model_version_id).order_by(model_version.c.model_version_id)
-        ).all()
-        found = [_find(connection, name) for name in names]
-    return [known for known in found if known is not None]
+        rows = connection.execute(VERSIONS.order_by(model_version.c.model_version_id)).mappings()
+        return [ModelVersion(**row) for row in rows]
 
 
 def load_verified(engine: Engine, models: Path, version: str) -> Path:
-    """Return a version's folder if every file in it is as it was registered.
+    """Return a version's folder, after checking that every file is as it was registered.
 
     Raises:
         ModelRefusedError: the version is not registered, or a file is missing, altered or new; the
-            message names it.
+            message names the file.
     """
     with read(engine) as connection:
         known = _find(connection, version)
     if known is None:
         message = (
             f"Cannot load model {version}: the database does not know it. `noctule models` lists"
-            " the versions there are."
+            " all versions."
         )
         raise ModelRefusedError(message)
     return _require_intact(models, known, "nothing was scored")
 
 
 def _require_intact(models: Path, known: ModelVersion, so_far: str) -> Path:
-    """Return a version's folder; refuse it if a file differs, and say what was done so far."""
+    """Return a version's folder; ``so_far`` ends the message about a file that differs."""
     folder = models / known.version
     fault = find_model_fault(folder, known.manifest_hash)
     if fault is not None:
@@ -156,10 +160,10 @@ def _require_intact(models: Path, known: ModelVersion, so_far: str) -> Path:
 
 
 def champion(engine: Engine, contract: str) -> ModelVersion:
-    """Return the version that scores tonight.
+    """Return the champion of a contract.
 
     Raises:
-        UsageError: no model of this contract was ever trained.
+        UsageError: the contract has no model.
     """
     with read(engine) as connection:
         line = list_champions(connection, contract)
@@ -176,11 +180,11 @@ def champion(engine: Engine, contract: str) -> ModelVersion:
 def promote(
     engine: Engine, models: Path, version: str, *, who: str, reason: str, now: datetime
 ) -> None:
-    """Make a version the champion of its contract, if it can score.
+    """Make a version the champion of its contract.
 
     Raises:
-        UsageError: there is no reason, no such version, or it is the champion already.
-        ModelRefusedError: its files are not those that were registered; nothing was changed.
+        UsageError: the reason is empty, there is no such version, or it is already the champion.
+        ModelRefusedError: its files differ from those registered; nothing was changed.
     """
     with write(engine) as connection:
         promote_within(connection, models, version, who=who, reason=reason, now=now)
@@ -199,18 +203,18 @@ def promote_within(
     """Make a version the champion, in the caller's transaction.
 
     Args:
-        connection: with a transaction begun.
+        connection: in a transaction.
         models: the store's folder.
         version: the new champion.
-        who: whose name the history shows.
-        reason: why.
-        now: when.
-        instead_of: the champion it was compared with; refused if another one is champion by now.
+        who: the name that the history shows.
+        reason: the reason that the history shows.
+        now: the time of the promotion.
+        instead_of: the champion that it was compared with; None to promote it in any case.
 
     Raises:
-        UsageError: there is no reason, no such version, it is the champion already, or another one
-            is than it was compared with.
-        ModelRefusedError: its files are not those that were registered.
+        UsageError: the reason is empty, there is no such version, it is already the champion, or
+            the champion is no longer ``instead_of``.
+        ModelRefusedError: its files differ from those registered.
     """
     require_reason("promote", version, reason)
     known = _find(connection, version)
@@ -222,12 +226,12 @@ def promote_within(
     serialise(connection, f"models of {known.contract}")
     line = list_champions(connection, known.contract)
     if line[-1:] == [version]:
-        message = f"{version} is the champion of {known.contract} already; nothing was changed."
+        message = f"{version} is already the champion of {known.contract}. Nothing was changed."
         raise UsageError(message)
     if instead_of is not None and line[-1:] != [instead_of]:
         message = (
-            f"Cannot promote {version}: it was compared with {instead_of}, and meanwhile"
-            f" {line[-1]} became champion. Retrain again; nothing was changed."
+            f"Cannot promote {version}: it was compared with {instead_of}, but {line[-1]} has"
+            " become champion since. Retrain again. Nothing was changed."
         )
         raise UsageError(message)
     _require_intact(models, known, "nothing was changed")
@@ -237,16 +241,16 @@ def promote_within(
 def rollback(
     engine: Engine, models: Path, contract: str, *, who: str, reason: str, now: datetime
 ) -> str:
-    """Undo the latest promotion that stands: the champion before it is champion again.
+    """Undo the latest promotion that was not undone, so that the champion before it returns.
 
-    Rolling back twice goes back two promotions.
+    Rolling back twice undoes two promotions.
 
     Returns:
         The version that is champion now.
 
     Raises:
-        UsageError: there is no reason, or no earlier champion.
-        ModelRefusedError: its files are not those that were registered; nothing was changed.
+        UsageError: the reason is empty, or there is no earlier champion.
+        ModelRefusedError: its files differ from those registered; nothing was changed.
     """
     require_reason("roll back", contract, reason)
     with write(engine) as connection:
@@ -255,7 +259,7 @@ def rollback(
         if len(line) < 2:  # noqa: PLR2004 - the champion and one before
             message = (
                 f"Cannot roll back {contract}: it has no earlier champion. `noctule models` shows"
-                " the history; nothing was changed."
+                " the history. Nothing was changed."
             )
             raise UsageError(message)
         before = _find(connection, line[-2])
@@ -266,14 +270,6 @@ def rollback(
 
 
 def _find(connection: Connection, version: str) -> ModelVersion | None:
-    row = (
-        connection.execute(
-            sa.select(model_version).where(model_version.c.model_version_id == version)
-        )
-        .mappings()
-        .one_or_none()
-    )
-    if row is None:
-        return None
-    facts = dict(row)
-    return ModelVersion(version=facts.pop("model_version_id"), **facts)
+    query = VERSIONS.where(model_version.c.model_version_id == version)
+    row = connection.execute(query).mappings().one_or_none()
+    return None if row is None else ModelVersion(**row)

@@ -1,7 +1,7 @@
-"""What earlier nights scored, by a model: what a budget is kept by, and a preview counts.
+"""The scores of earlier nights, from which a budget and a preview of thresholds are computed.
 
-Belongs here: questions about the scores of whole nights. Does not belong here: which threshold
-follows from the answers, or the rows of one batch (see ``scorings``).
+Belongs here: queries about the scores of whole nights. Does not belong here: choosing a threshold
+from them, or the rows of one batch (``scorings``).
 """
 
 from collections.abc import Sequence
@@ -19,41 +19,41 @@ from storage.scorings import LIVE, SHADOW
 
 @dataclass(frozen=True, kw_only=True)
 class EarlierNight:
-    """One night's live scorings, and a score of it."""
+    """One night's live scorings, and one score of it."""
 
     night: date
     rows: int
-    """Connections scored, of all its batches."""
+    """Connections scored in all its batches."""
     score: float | None
-    """The score that as many connections exceed as were asked for, or the bound where fewer exceed
-    that; None where the model did not score every batch of that night, live or as a shadow."""
+    """The score that the requested number of connections exceeds, or the lower bound if fewer
+    exceed that. None if the model did not score every batch of the night, live or as a shadow."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScoredBatch:
-    """A batch as one model scored it, live or as a shadow."""
+    """The scoring of a batch by one model, live or as a shadow."""
 
     batch_id: str
     scoring_id: int
     night: date
     rows: int
     counts: tuple[int, ...]
-    """Connections above each threshold that was asked for."""
+    """The number of connections above each requested threshold."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LabelledBatch:
-    """A scored batch whose rows came with labels."""
+    """A scored batch that has labelled rows."""
 
     batch_id: str
     night: date
     file_name: str
     rows: int
-    """Those that have a label."""
+    """The number of labelled rows."""
 
 
 def list_labelled_batches(engine: Engine, contract: str) -> list[LabelledBatch]:
-    """List the scored batches that have labels, latest night first."""
+    """Return the scored batches that have labelled rows, latest night first."""
     rows = scoring.c.rows_labelled_normal + scoring.c.rows_labelled_attack
     query = (
         sa.select(
@@ -80,16 +80,16 @@ def read_earlier_nights(
     exceeded_by: int,
     above: float,
 ) -> list[EarlierNight]:
-    """Read the latest nights that have scores, latest first.
+    """Return the latest nights that have scores, latest first.
 
     Args:
         engine: the database.
-        contract: of the batches.
-        version: the model whose scores are asked for.
+        contract: the contract of the batches.
+        version: the model whose scores are read.
         before: only nights before this one.
-        nights: at most so many.
-        exceeded_by: how many connections are to exceed the score.
-        above: scores up to here are not looked at.
+        nights: the most nights to return.
+        exceeded_by: how many connections exceed the returned score.
+        above: the lower bound of the returned score.
     """
     own = sa.and_(scoring.c.model_version_id == version, scoring.c.purpose.in_((LIVE, SHADOW)))
     live = scoring.c.purpose == LIVE
@@ -137,18 +137,18 @@ def read_usual_rate(
     before: date,
     nights: int,
 ) -> float | None:
-    """Return the share of connections that a model flagged of a usual night: the median's.
+    """Return the usual flag rate of a model: the median of its nights.
 
     Args:
         engine: the database.
-        contract: of the batches.
+        contract: the contract of the batches.
         version: the model.
-        operating_point: at which it flagged them.
+        operating_point: the operating point of the scorings.
         before: only nights before this one.
-        nights: the latest ones; at most so many.
+        nights: how many of the latest nights count at most.
 
     Returns:
-        The share, in [0, 1]; None where it scored no night so.
+        The share of connections flagged, in [0, 1]; None if there is no such night.
     """
     flagged = (
         sa.select(
@@ -176,9 +176,9 @@ def read_usual_rate(
 def _score_exceeded(
     connection: Connection, night: date, version: str, exceeded_by: int, above: float
 ) -> float:
-    """Return the score of a night that so many connections exceed; the bound where fewer do."""
+    """Return the score that ``exceeded_by`` connections of a night exceed, or else the bound."""
     of_night = (
-        sa.select(sa.func.min(scoring.c.scoring_id))  # of a batch it scored live and as a shadow
+        sa.select(sa.func.min(scoring.c.scoring_id))  # the live one, if there is a shadow too
         .join(batch, batch.c.batch_id == scoring.c.batch_id)
         .where(
             batch.c.batch_date == night,
@@ -204,13 +204,13 @@ def _score_exceeded(
 def count_above(
     engine: Engine, version: str, thresholds: Sequence[float], *, nights: int
 ) -> list[ScoredBatch]:
-    """Count the connections above some thresholds, in every batch of a model's latest nights.
+    """Count the connections above some thresholds, in each batch of a model's latest nights.
 
     Args:
         engine: the database.
-        version: the model; of a batch that it scored live and as a shadow, the live scores count.
-        thresholds: of ``anomaly_score``.
-        nights: the latest ones that it scored; at most so many.
+        version: the model. If it scored a batch live and as a shadow, the live scores count.
+        thresholds: values of ``anomaly_score``.
+        nights: how many of the latest nights that it scored count at most.
 
     Returns:
         The batches, latest night first.
@@ -254,7 +254,7 @@ def count_above(
 def _count(
     connection: Connection, night: date, scoring_id: int, counts: Sequence[ColumnElement[int]]
 ) -> tuple[int, ...]:
-    """Ask for counts of a scoring's predictions; of none where none is asked for."""
+    """Return counts over a scoring's predictions; an empty tuple if none are requested."""
     if not counts:
         return ()
     of_scoring = (prediction.c.batch_date == night, prediction.c.scoring_id == scoring_id)

@@ -1,7 +1,7 @@
-"""The outbox: events that a commit announces, sent after it and at least once.
+"""The outbox: events that a commit announces. They are sent after the commit, at least once.
 
-Belongs here: writing events with what they tell of, listing those not yet sent, marking them sent.
-Does not belong here: sending (a flow does).
+Belongs here: storing events in the transaction they announce, listing those not sent, marking them
+as sent. Does not belong here: sending them (``tasks.reporting.events``).
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,26 +17,26 @@ from storage.schema import outbox
 
 @dataclass(frozen=True, kw_only=True)
 class OutboxEvent:
-    """Something that happened, to be told once it is stored."""
+    """An event to be sent once its cause is stored."""
 
     key: str
-    """What makes it this event: a second one of the same key is the same event."""
+    """Identifies the event: an event with a key that is already stored is not stored again."""
     event: str
     """Its name, such as ``noctule.batch.scored``."""
     payload: Mapping[str, object]
-    """JSON-able facts."""
+    """Values that JSON can hold."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PendingEvent(OutboxEvent):
-    """An event that is stored and not yet sent."""
+    """An event that is stored but not yet sent."""
 
     outbox_id: int
     created_at: datetime
 
 
 def announce(connection: Connection, events: Sequence[OutboxEvent], now: datetime) -> None:
-    """Write events within the transaction that makes them true; those known stay as they are."""
+    """Store events in the transaction that they announce; those already stored stay unchanged."""
     for told in events:
         connection.execute(
             insert_or_update(connection, outbox)
@@ -48,28 +48,25 @@ def announce(connection: Connection, events: Sequence[OutboxEvent], now: datetim
 
 
 def pending_events(engine: Engine, limit: int = 1_000) -> list[PendingEvent]:
-    """List the events not yet sent, oldest first."""
+    """Return the events that were not sent, oldest first."""
     query = (
-        sa.select(outbox)
+        sa.select(
+            outbox.c.outbox_id,
+            outbox.c.event_key.label("key"),
+            outbox.c.event,
+            outbox.c.payload,
+            outbox.c.created_at,
+        )
         .where(outbox.c.published_at.is_(None))
         .order_by(outbox.c.outbox_id)
         .limit(limit)
     )
     with read(engine) as connection:
-        return [
-            PendingEvent(
-                outbox_id=row.outbox_id,
-                key=row.event_key,
-                event=row.event,
-                payload=row.payload,
-                created_at=row.created_at,
-            )
-            for row in connection.execute(query)
-        ]
+        return [PendingEvent(**row) for row in connection.execute(query).mappings()]
 
 
 def mark_published(engine: Engine, outbox_ids: Sequence[int], now: datetime) -> None:
-    """Note that events were sent, so that they are not sent again."""
+    """Record that events were sent, so that they are not sent again."""
     with write(engine) as connection:
         connection.execute(
             sa.update(outbox)

@@ -1,6 +1,6 @@
-"""The history of champions: every promotion and rollback, and what follows from it.
+"""The history of champions: promotions and rollbacks.
 
-Belongs here: reading and adding to that history. Does not belong here: whether a version may be
+Belongs here: reading and extending that history. Does not belong here: whether a version may be
 promoted, or its files (``model_store``).
 """
 
@@ -15,36 +15,34 @@ from storage.schema import promotion
 
 
 def require_reason(change: str, what: str, reason: str) -> None:
-    """Refuse a decision that does not say why: somebody will ask."""
+    """Refuse an empty reason.
+
+    Raises:
+        UsageError: the reason is empty.
+    """
     if not reason.strip():
-        message = f"Cannot {change} {what}: --reason is empty. Say why, for those who ask later."
+        message = f"Cannot {change} {what}: --reason is empty. Give a reason; the history shows it."
         raise UsageError(message)
 
 
 def list_champions(connection: Connection, contract: str) -> list[str]:
-    """Return the promotions of a contract that stand, oldest first; the last one is champion."""
-    rows = connection.execute(
-        sa.select(promotion.c.kind, promotion.c.model_version_id)
-        .where(promotion.c.contract == contract)
-        .order_by(promotion.c.promotion_id)
-    )
-    line: list[str] = []
-    for kind, version in rows:
-        if kind == "rollback":
-            line.pop()
-        else:
-            line.append(version)
-    return line
+    """Return the promotions that were not undone, oldest first; the last one is the champion."""
+    return _replay_history(connection, contract)[0]
 
 
 def list_rolled_back(engine: Engine, contract: str) -> dict[str, str]:
-    """List the versions whose last promotion was undone, each with the reason."""
+    """Return the versions whose last promotion was undone, each with the reason."""
     with read(engine) as connection:
-        rows = connection.execute(
-            sa.select(promotion.c.kind, promotion.c.model_version_id, promotion.c.reason)
-            .where(promotion.c.contract == contract)
-            .order_by(promotion.c.promotion_id)
-        ).all()
+        return _replay_history(connection, contract)[1]
+
+
+def _replay_history(connection: Connection, contract: str) -> tuple[list[str], dict[str, str]]:
+    """Return the promotions that stand, and the undone versions with their reasons."""
+    rows = connection.execute(
+        sa.select(promotion.c.kind, promotion.c.model_version_id, promotion.c.reason)
+        .where(promotion.c.contract == contract)
+        .order_by(promotion.c.promotion_id)
+    )
     line: list[str] = []
     undone: dict[str, str] = {}
     for kind, version, reason in rows:
@@ -53,7 +51,7 @@ def list_rolled_back(engine: Engine, contract: str) -> dict[str, str]:
         else:
             line.append(version)
             undone.pop(version, None)
-    return undone
+    return line, undone
 
 
 def append_change(

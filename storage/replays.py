@@ -1,11 +1,11 @@
-"""Replays: rows of a finished batch that are put through again, in a batch of their own.
+"""Replays: rows of a finished batch that are processed again, as a new batch.
 
 Belongs here: which rows are still open, recording a replay, and which row it corrects. Does not
-belong here: making the lines that are read again (``tasks.intake.replay``).
+belong here: preparing the lines to parse again (``tasks.intake.replay``).
 
-A scored batch has open rows: those quarantined that no replay has scored. Of a batch rejected whole
-every row is open, until a replay of it is scored; that replay then has open rows of its own. The
-account of the first batch stays what it was: the correction is kept beside it.
+The open rows of a scored batch are the quarantined rows that no replay has scored. All rows of a
+rejected batch are open until a replay of it is scored; then that replay may have open rows. The
+counts of the replayed batch do not change: the table ``correction`` has the corrected rows.
 """
 
 from collections.abc import Iterator
@@ -27,52 +27,52 @@ from storage.schema import batch, correction, delivery, prediction, quarantined_
 
 @dataclass(frozen=True, kw_only=True)
 class ReplayTarget:
-    """A finished batch, and how much of it is open."""
+    """A finished batch that can be replayed, and how much of it is open."""
 
     batch_id: str
     contract: str
     batch_date: date
     file_name: str
     is_rejected: bool
-    """Whether it was rejected whole: then all of its rows are open, or none."""
+    """Whether it was rejected; then all of its rows are open, or none."""
     rows_read: int
     rows_open: int
     rows_lost: int
-    """Quarantined rows past the limit of what is kept: they cannot be replayed."""
+    """Quarantined rows above the limit of what is stored; they cannot be replayed."""
     field_names: tuple[str, ...] | None
-    """What the fields of its lines are called; None where that was never found out."""
+    """The names of the fields of a line; None if they are not known."""
     corrected_by: str | None
-    """The batch that has all of its rows, if there is one: nothing of it is open then."""
+    """A scored batch that has all of its rows, so that none is open; None if there is none."""
     source: Path | None
-    """Where its file lay when it last came; None for a replay."""
+    """The path of its last delivery; None for a replay."""
 
 
 def find_target(engine: Engine, batch_id: str) -> ReplayTarget | None:
-    """Find the batch whose rows a replay of one puts through again.
+    """Return the batch whose rows a replay of the given batch processes.
 
-    It is the batch itself, but for two: a replay of quarantined rows stands for the batch that
-    they are rows of, and a batch rejected whole, once a replay of it is scored, for that replay.
+    It is that batch itself, with two exceptions: for a replay of quarantined rows it is the batch
+    that has those rows, and for a rejected batch with a scored replay it is that replay.
 
     Args:
         engine: the database.
-        batch_id: of a batch that there is.
+        batch_id: an existing batch.
 
     Returns:
-        The target; None where the batch is not finished.
+        The target; None if the batch is not finished.
     """
     with read(engine) as connection:
-        row = connection.execute(sa.select(batch).where(batch.c.batch_id == batch_id)).one()
-        while row.status != "received":
-            onward = _stands_for(connection, row)
-            if onward is None:
-                return _target(connection, row)
-            row = connection.execute(sa.select(batch).where(batch.c.batch_id == onward)).one()
-    return None
+        following: str | None = batch_id
+        while following is not None:
+            query = sa.select(batch).where(batch.c.batch_id == following)
+            row = connection.execute(query).mappings().one()
+            if row["status"] == "received":
+                return None
+            following = _redirect(connection, row)
+        return _target(connection, row)
 
 
-def _stands_for(connection: Connection, row: sa.Row[tuple[object, ...]]) -> str | None:
-    """Name the batch that one stands for; None if it is its own target."""
-    facts = row._mapping  # noqa: SLF001 - its public name
+def _redirect(connection: Connection, facts: sa.RowMapping) -> str | None:
+    """Return the id of the batch to replay instead of this one; None if it is this one."""
     if facts["status"] == "rejected":
         scored: str | None = connection.scalar(
             sa.select(batch.c.batch_id).where(
@@ -87,12 +87,11 @@ def _stands_for(connection: Connection, row: sa.Row[tuple[object, ...]]) -> str 
     status = connection.scalar(sa.select(batch.c.status).where(batch.c.batch_id == replayed))
     if status == "scored" or facts["status"] == "rejected":
         return replayed
-    return None  # it took the place of a batch that was rejected whole
+    return None  # it replaces a batch that was rejected
 
 
-def _target(connection: Connection, row: sa.Row[tuple[object, ...]]) -> ReplayTarget:
-    """Count what is open of a batch that is its own target."""
-    facts = row._mapping  # noqa: SLF001 - its public name
+def _target(connection: Connection, facts: sa.RowMapping) -> ReplayTarget:
+    """Count the open rows of a batch and describe it as a target."""
     batch_id, is_rejected = facts["batch_id"], facts["status"] == "rejected"
     longer = find_longer(connection, batch_id) if is_rejected else None
     kept = connection.scalar(
@@ -126,7 +125,7 @@ def _target(connection: Connection, row: sa.Row[tuple[object, ...]]) -> ReplayTa
 
 
 def _open_rows(batch_id: str) -> sa.Select[tuple[int, int, bytes]]:
-    """Select the quarantined rows of a batch that no replay has scored, in the file's order."""
+    """Select the quarantined rows of a batch that no replay has scored, in file order."""
     is_corrected = sa.exists().where(
         correction.c.corrected_batch_id == quarantined_row.c.batch_id,
         correction.c.corrected_row_number == quarantined_row.c.row_number,
@@ -144,12 +143,12 @@ def _open_rows(batch_id: str) -> sa.Select[tuple[int, int, bytes]]:
 def read_open_rows(
     engine: Engine, batch_id: str, *, is_whole: bool = False
 ) -> Iterator[tuple[int, int, bytes]]:
-    """Yield the open rows of a scored batch: row number, line number, the line as it came.
+    """Yield the open rows of a scored batch: row number, line number, the bytes of the line.
 
     Args:
         engine: the database.
         batch_id: the batch.
-        is_whole: leave out lines that were too long and of which only the beginning is kept.
+        is_whole: leave out lines that were too long, of which only the start is stored.
     """
     query = _open_rows(batch_id)
     if is_whole:
@@ -171,17 +170,17 @@ def record_replay(
     content_bytes: int = 0,
     prefixes: tuple[str, ...] = (),
 ) -> None:
-    """Record a replay as a batch to be worked on; one that is recorded stays as it is.
+    """Record a replay as an unfinished batch; an existing record stays unchanged.
 
     Args:
         engine: the database.
-        batch_id: the replay's.
-        target: the batch whose rows it puts through again; it lands on the same night.
-        file_name: what it is shown as.
-        now: when it was asked for.
-        content_sha256: of the file that is read; None where only some rows are.
-        content_bytes: its size, decompressed.
-        prefixes: batches whose content is the beginning of that file.
+        batch_id: the id of the replay.
+        target: the batch that it replays; the replay belongs to the same night.
+        file_name: the name under which the replay is shown.
+        now: the current time.
+        content_sha256: the hash of the file that is read; None if only some rows are replayed.
+        content_bytes: the decompressed size of that file.
+        prefixes: ids of the batches whose content is a prefix of that file.
     """
     with write(engine) as connection:
         connection.execute(
@@ -206,14 +205,14 @@ def record_replay(
 def insert_corrections(
     connection: Connection, batch_id: str, replayed_batch_id: str, rows: Path | None
 ) -> None:
-    """Note, within the commit of a replay, which rows it corrects.
+    """Record which rows a replay corrects, in the transaction that commits the replay.
 
     Args:
-        connection: with a transaction begun, in which the replay's predictions are stored.
-        batch_id: the replay's.
-        replayed_batch_id: the batch whose rows it put through again; locked by the commit.
-        rows: ``row_number`` and ``corrected_row_number`` of each of its rows; None where the
-            batch was rejected whole and all of it was put through again.
+        connection: in a transaction in which the replay's predictions are already stored.
+        batch_id: the id of the replay.
+        replayed_batch_id: the batch that it replays, which the commit has locked.
+        rows: a file with ``row_number`` and ``corrected_row_number`` of each row; None if the
+            replayed batch was rejected, so that all of it was replayed.
 
     Raises:
         OvertakenError: another replay has scored one of the rows since.
@@ -262,6 +261,6 @@ def insert_corrections(
 def _overtaken(batch_id: str) -> OvertakenError:
     return OvertakenError(
         f"Cannot store the replay of batch {batch_id[:16]}: another replay, or a longer file, has"
-        " scored some of the same rows since. Nothing was stored by this one; run it again, and it"
-        " takes what is still open."
+        " scored some of the same rows since. This replay stored nothing. Run it again: it takes"
+        " the rows that are still open."
     )

@@ -1,7 +1,7 @@
-"""The schema's revisions: which one a database has, and how it comes to this code's.
+"""The revision of a database's schema, and its upgrade to the revision of this code.
 
-Belongs here: upgrade and its check. Does not belong here: the revisions themselves
-(``migrations/versions``) or the views' text (``views``).
+Belongs here: comparing and upgrading. Does not belong here: the revisions themselves
+(``migrations/versions``) or the SQL of views (``views``).
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ UPGRADE_LOCK: Final = "noctule schema"
 OTHER_DATABASE: Final = "Name another database in NOCTULE_DATABASE_URL"
 
 NAMES_SHOWN: Final = 5
-"""Most tables of somebody else's that a message lists. A guess."""
+"""How many names of tables a message lists at most. A guess."""
 
 CATALOGUE: Final[Mapping[str, str]] = {
     "sqlite": (
@@ -40,49 +40,49 @@ CATALOGUE: Final[Mapping[str, str]] = {
         " WHERE n.nspname = current_schema() AND typrelid = 0"
     ),
 }
-"""Every name that is in use where our tables are or would be, and whether it is a table's. SQLite
-tells names apart without regard to case; PostgreSQL's tables and types share theirs."""
+"""Selects every name in use in the schema of our tables, and whether it is the name of a table.
+SQLite ignores the case of names. On PostgreSQL, tables and types share one set of names."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SchemaStatus:
-    """What a database holds, against what this code knows."""
+    """The schema of a database, compared with that of this code."""
 
     address: str
     """Without the password."""
     revision: str | None
-    """The database's revision; None where it has no schema."""
+    """The database's revision; None if it has no Noctule schema."""
     head: str
     """This code's revision."""
     is_newer: bool
-    """Whether the database's revision is one that this code does not know."""
+    """Whether this code does not know the database's revision."""
     stale_views: tuple[str, ...]
-    """Views that are missing or differ from this code's."""
+    """Views that are missing or differ from those of this code."""
     tables: tuple[str, ...]
-    """Every table there is, in PostgreSQL of the schema where ours are or would be."""
+    """All tables; on PostgreSQL those of the schema where ours are or would be."""
     missing: tuple[str, ...]
-    """Tables that its revision has and that are gone; none where it has no schema of this code."""
+    """Tables of this code that are missing; empty if the database has another revision."""
     names_in_use: tuple[str, ...]
-    """Names of this code's tables, indexes and views that something has there, ours or not."""
+    """Names of this code's tables, indexes and views that are in use, by ours or by others."""
 
     @property
     def is_absent(self) -> bool:
-        """Whether no schema was ever made here."""
+        """Whether the database has no Noctule schema."""
         return self.revision is None
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing at all is here that our tables would stand beside or in the way of."""
+        """Whether the database has no tables, and no names that ours need."""
         return self.is_absent and not self.tables and not self.names_in_use
 
     @property
     def is_current(self) -> bool:
-        """Whether tables and views are as this code knows them."""
+        """Whether tables and views are those of this code."""
         return self.revision == self.head and not self.stale_views and not self.missing
 
 
 def _alembic_config(connection: Connection | None = None) -> "Config":
-    """Configure Alembic without a file: the revisions lie beside this module."""
+    """Return Alembic's configuration, which needs no file: the revisions are beside this module."""
     from alembic.config import Config
 
     config = Config()
@@ -107,7 +107,7 @@ def _look(connection: Connection) -> SchemaStatus:
     head = scripts.get_current_head()
     assert head is not None, "the package holds no revision"  # noqa: S101 - our own mistake
     keep_to_schema(connection)
-    # The names first: tables that another process makes meanwhile then come with their revision.
+    # Names before the revision: another process may create tables and a revision in between.
     found = dict(connection.execute(sa.text(CATALOGUE[connection.dialect.name])).tuples().all())
     revision = MigrationContext.configure(connection).get_current_revision()
     return SchemaStatus(
@@ -123,7 +123,7 @@ def _look(connection: Connection) -> SchemaStatus:
 
 
 def _our_names(dialect: str) -> set[str]:
-    """Name the tables, indexes and views of this code."""
+    """Return the names of all tables, indexes and views of this code."""
     tables = metadata.sorted_tables
     indexes = {str(index.name) for table in tables for index in table.indexes}
     return {table.name for table in tables} | indexes | {view.name for view in views(dialect)}
@@ -132,12 +132,12 @@ def _our_names(dialect: str) -> set[str]:
 def upgrade(engine: Engine) -> SchemaStatus:
     """Bring an empty or older database to this code's schema, in one transaction.
 
-    Tables move by revision; views hold no data and are made anew. A current database is left as
-    it is; tables of somebody else's stay beside ours.
+    Tables are changed by revisions; views hold no data and are created again. A current database
+    is not changed, nor are tables that are not Noctule's.
 
     Raises:
-        UsageError: the database is newer than this code or another program's, tables of it were
-            taken away, or something in it has a name that ours need.
+        UsageError: the database is newer than this code or belongs to another program, some of
+            its tables are missing, or it uses a name that one of ours needs.
     """
     from alembic import command
 
@@ -147,35 +147,25 @@ def upgrade(engine: Engine) -> SchemaStatus:
     with write(engine) as connection:
         serialise(connection, UPGRADE_LOCK)
         found = _look(connection)  # another process may have upgraded it since
-        if found.is_newer:
-            raise UsageError(_newer(found))
-        if found.missing:
-            raise UsageError(_incomplete(found))
-        if found.is_absent and found.names_in_use:
-            raise UsageError(_taken(found))
+        _require_upgradable(found)
         command.upgrade(_alembic_config(connection), "head")
         replace_views(connection)
     return status(engine)
 
 
 def require_schema(found: SchemaStatus) -> None:
-    """Refuse a database whose schema is not the one this code knows.
+    """Refuse a database whose schema is not that of this code.
 
     Args:
-        found: what ``status`` or ``upgrade`` said of it.
+        found: as ``status`` or ``upgrade`` returned it.
 
     Raises:
-        UsageError: it is absent, older, newer, incomplete or another program's; the message says
-            what to do.
+        UsageError: the schema is absent, older, newer, incomplete or another program's; the message
+            says what to do.
     """
     if found.is_current:
         return
-    if found.is_newer:
-        raise UsageError(_newer(found))
-    if found.missing:
-        raise UsageError(_incomplete(found))
-    if found.is_absent and found.names_in_use:
-        raise UsageError(_taken(found))
+    _require_upgradable(found)
     if found.is_absent and found.tables:
         raise UsageError(_beside(found))
     if found.is_absent:
@@ -188,46 +178,56 @@ def require_schema(found: SchemaStatus) -> None:
     raise UsageError(message)
 
 
+def _require_upgradable(found: SchemaStatus) -> None:
+    """Refuse a database that ``upgrade`` cannot bring to this code's schema."""
+    if found.is_newer:
+        raise UsageError(_newer(found))
+    if found.missing:
+        raise UsageError(_incomplete(found))
+    if found.is_absent and found.names_in_use:
+        raise UsageError(_taken(found))
+
+
 def _newer(found: SchemaStatus) -> str:
     if not found.names_in_use:
         return (
-            f"The database at {found.address} is another program's: its tables"
-            f" ({_list(found.tables)}) are at revision {found.revision}, which is none of"
-            f" Noctule's. {OTHER_DATABASE}. Nothing was changed."
+            f"The database at {found.address} belongs to another program: its tables"
+            f" ({_list(found.tables)}) are at revision {found.revision}, which Noctule does not"
+            f" have. {OTHER_DATABASE}. Nothing was changed."
         )
     return (
         f"The database at {found.address} has schema {found.revision}, which is newer than this"
-        f" Noctule ({found.head}). Install the Noctule that wrote it; `noctule db upgrade` goes"
-        " forward only. Nothing was changed."
+        f" Noctule ({found.head}). Install the Noctule that wrote it: `noctule db upgrade`"
+        " cannot go back. Nothing was changed."
     )
 
 
 def _incomplete(found: SchemaStatus) -> str:
     return (
-        f"The database at {found.address} has schema {found.revision}, but tables of it were taken"
-        f" away ({_list(found.missing)}). Restore it from a backup. {OTHER_DATABASE} to begin"
-        " anew. Nothing was changed."
+        f"The database at {found.address} has schema {found.revision}, but some of its tables are"
+        f" missing ({_list(found.missing)}). Restore it from a backup."
+        f" {OTHER_DATABASE} to start with an empty one. Nothing was changed."
     )
 
 
 def _taken(found: SchemaStatus) -> str:
     return (
-        f"Cannot add Noctule's tables to the database at {found.address}: something that Noctule"
-        f" did not make has a name it needs ({_list(found.names_in_use)}). {OTHER_DATABASE}."
+        f"Cannot add Noctule's tables to the database at {found.address}: it already has something"
+        f" with a name that Noctule needs ({_list(found.names_in_use)}). {OTHER_DATABASE}."
         " Nothing was changed."
     )
 
 
 def _beside(found: SchemaStatus) -> str:
     return (
-        f"The database at {found.address} has no Noctule schema, but tables of something else"
+        f"The database at {found.address} has no Noctule schema, but other tables"
         f" ({_list(found.tables)}). {OTHER_DATABASE}; or, to add Noctule's tables beside these,"
         " run: noctule db upgrade. Nothing was changed."
     )
 
 
 def _list(names: tuple[str, ...]) -> str:
-    """List some names, and say how many more there are."""
+    """Join up to ``NAMES_SHOWN`` names, and say how many more there are."""
     more = len(names) - NAMES_SHOWN
     shown = ", ".join(names[:NAMES_SHOWN])
     return f"{shown} and {more} more" if more > 0 else shown

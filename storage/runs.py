@@ -1,11 +1,11 @@
-"""Runs: one row per run of a flow, whatever came of it.
+"""Runs: one row per run of a flow, whether it succeeded or failed.
 
-Belongs here: opening and closing that row, also for a run that was killed before it could. Does not
-belong here: what the run did to a batch, which the batch itself says.
+Belongs here: opening and closing that row, also for a run that was killed. Does not belong here:
+what the run did to a batch (``batches``).
 
-A run holds a lock while it lives (a folder's with SQLite, which is used from one host; PostgreSQL's
-own otherwise). A row that says ``running`` and whose lock is free is of a run that was killed: the
-next run of any kind closes it.
+A running flow holds a lock: on a folder with SQLite, which is used from one host, or an advisory
+lock on PostgreSQL. If a row has the state ``running`` but its lock is free, the run was killed; the
+next run of any flow closes that row.
 """
 
 from collections.abc import Iterator, Mapping
@@ -35,20 +35,20 @@ def open_run(
     batch_id: str | None = None,
     flow_run_id: str | None = None,
 ) -> Iterator[int]:
-    """Note that a flow has begun, and hold the lock of its life until the block ends.
+    """Record that a flow has started, and hold its lock until the block ends.
 
     Args:
         engine: the database.
-        kind: the flow's name.
-        started_at: when.
-        batch_id: the one batch it is about, whose delivery is recorded; None for none or many.
-        flow_run_id: Prefect's, to find the run in its UI.
+        kind: the name of the flow.
+        started_at: the start.
+        batch_id: the batch it works on, whose delivery is recorded; None for none or several.
+        flow_run_id: the id in Prefect, by which its UI shows the run.
 
     Yields:
         The ``run_id`` that ``finish_run`` takes before the block ends.
     """
     with ExitStack() as life:
-        with write(engine) as connection:  # nobody sees the row before its lock is held
+        with write(engine) as connection:  # others see the row only when its lock is held
             inserted = (
                 sa.insert(run)
                 .values(
@@ -68,7 +68,7 @@ def open_run(
 def finish_run(
     engine: Engine, run_id: int, state: RunState, message: str, finished_at: datetime
 ) -> None:
-    """Note how a flow ended, in one sentence for the operator."""
+    """Record how a flow ended, with one sentence for the operator."""
     with write(engine) as connection:
         connection.execute(
             sa.update(run)
@@ -78,10 +78,10 @@ def finish_run(
 
 
 def close_killed_runs(engine: Engine, now: datetime) -> list[str]:
-    """Close the rows of runs that ended without closing them; those that live are left alone.
+    """Close the rows of runs that were killed.
 
     Returns:
-        Prefect's ids of those that this call has closed.
+        The Prefect ids of the runs that this call has closed.
     """
     with read(engine) as connection:
         is_open = run.c.state == "running"
@@ -97,16 +97,16 @@ def close_killed_runs(engine: Engine, now: datetime) -> list[str]:
 def find_ended(
     engine: Engine, since: Mapping[str, datetime], before: datetime
 ) -> dict[str, str | None]:
-    """Find which of Prefect's runs have ended by our own record.
+    """Return which of Prefect's runs have ended according to our own rows.
 
     Args:
         engine: the database.
-        since: Prefect's id -> since when the run has its present state there. A row that was
-            closed earlier is of an earlier try, which a person has had repeated.
-        before: a run that closed its row later may not have told Prefect of it yet.
+        since: Prefect id -> when the run got its present state in Prefect. A row closed before that
+            belongs to an earlier attempt, which somebody retried.
+        before: a run that closed its row after this may not have informed Prefect yet.
 
     Returns:
-        Prefect's id -> how the run ended, in words.
+        Prefect id -> how the run ended, in words.
     """
     tries = (
         sa.select(run.c.flow_run_id, run.c.message, run.c.finished_at)
@@ -125,7 +125,7 @@ def find_ended(
 
 
 def is_over(engine: Engine, run_id: int) -> bool:
-    """Tell whether a run that says it is running has ended without closing its row."""
+    """Return whether a run with the state ``running`` has ended without closing its row."""
     if engine.dialect.name == "sqlite":
         return not is_locked(_folder(engine, run_id))
     with _life(engine, run_id) as is_free:
@@ -133,7 +133,7 @@ def is_over(engine: Engine, run_id: int) -> bool:
 
 
 def _close(engine: Engine, run_id: int, now: datetime) -> bool:
-    """Close a row, unless the run did so itself since it was listed; tell whether we did."""
+    """Close the row of a killed run; return False if the run has closed it itself meanwhile."""
     with write(engine) as connection:
         closed = connection.execute(
             sa.update(run)
@@ -144,24 +144,24 @@ def _close(engine: Engine, run_id: int, now: datetime) -> bool:
 
 
 def _life(engine: Engine, run_id: int) -> AbstractContextManager[bool]:
-    """Lock a run's life: the run has it while it lives, whoever else gets it knows it is over."""
+    """Take the lock that a run holds while it is alive; whoever else gets it knows it has ended."""
     if engine.dialect.name == "sqlite":
         return _life_in_folder(_folder(engine, run_id))
     return lock_key(engine, f"run {run_id}")
 
 
 def _folder(engine: Engine, run_id: int) -> Path:
-    """Name the folder that stands for a run's life, beside the database."""
+    """Return the folder that a run locks, beside the database."""
     return Path(f"{engine.url.database}-runs") / str(run_id)
 
 
 @contextmanager
 def _life_in_folder(folder: Path) -> Iterator[bool]:
-    """Lock a folder of its own beside the database, which is gone when nobody needs it."""
+    """Lock the folder of a run, and remove it at the end."""
     with lock_folder(folder) as is_held:
         try:
             yield is_held
         finally:
             if is_held:
-                with suppress(OSError):  # whoever found the run dead has removed it
+                with suppress(OSError):  # another run found this one dead and removed it
                     folder.rmdir()

@@ -1,7 +1,7 @@
-"""A scoring's rows: predictions, flagged connections, reasons and drift, from Parquet to SQL.
+"""The rows of a scoring: predictions, flagged connections, reasons and drift, from Parquet to SQL.
 
-Belongs here: replacing what is stored of one scoring. Does not belong here: the batch around it
-and its transaction (see ``batches``).
+Belongs here: storing, replacing and reading one scoring. Does not belong here: its batch and the
+transaction (``batches``).
 """
 
 from collections.abc import Callable, Iterable
@@ -20,15 +20,15 @@ from storage.database import read, refresh_statistics
 from storage.schema import batch, drift_statistic, flagged_connection, prediction, reason, scoring
 
 LIVE: Final = "live"
-"""The purpose of a scoring that the views show."""
+"""The purpose of the scoring that the views show."""
 
 SHADOW: Final = "shadow"
-"""The purpose of a scoring beside it, whose flags do not count."""
+"""The purpose of a scoring by a challenger, whose flags do not count."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LabelledRows:
-    """Rows that came with a label, and the flagged ones among them."""
+    """Counts of labelled rows, and of the flagged ones among them."""
 
     rows_labelled_normal: int
     rows_labelled_attack: int
@@ -38,18 +38,18 @@ class LabelledRows:
 
 @dataclass(frozen=True, kw_only=True)
 class ScoringResult:
-    """What one model version made of one batch: facts, and the files that hold the rows."""
+    """The scoring of one batch by one model version: its counts, and the files of its rows."""
 
     model_version: str
     operating_point: str
     threshold: float
     """Of ``anomaly_score``, in decades of surprise."""
     target_flag_rate: float | None
-    """The share of rows that the operating point aims to flag; None if it is not chosen so."""
+    """The share of rows that the operating point aims to flag; None if no rate was its aim."""
     rows_scored: int
     rows_flagged: int
     labelled: LabelledRows | None = None
-    """What became of the rows that came with a label; None where none did."""
+    """Counts of labelled rows; None if no row has a label."""
     scores: tuple[Path, ...]
     """Grain: one scored row. ``row_number``, ``classifier_score``, ``one_class_score``,
     ``anomaly_score``, ``is_flagged``; further columns stay in the lake."""
@@ -58,10 +58,10 @@ class ScoringResult:
     text), ``is_explained``."""
     reasons: Path | None
     """Grain: one reason of one flagged row. ``row_number``, ``rank``, ``model``, ``feature``,
-    ``observed``, ``expected``, ``contribution``; None where nothing is explained."""
+    ``observed``, ``expected``, ``contribution``. None if nothing is explained."""
     drift: Path | None
     """Grain: one column and method. ``column``, ``method``, ``statistic``, ``threshold``,
-    ``is_drifted``, ``rows_reference``, ``rows_current``; None where drift was not measured."""
+    ``is_drifted``, ``rows_reference``, ``rows_current``. None if drift was not measured."""
     started_at: datetime
     finished_at: datetime
 
@@ -69,16 +69,16 @@ class ScoringResult:
 def replace_live_scoring(
     connection: Connection, batch_id: str, batch_date: date, result: ScoringResult
 ) -> None:
-    """Make the stored live scoring of a batch what the result says, keeping its key.
+    """Replace the stored live scoring of a batch, but keep its key.
 
-    Rows are deleted by scoring and inserted anew: that also removes rows which a second run no
-    longer has. The caller's transaction makes it one step.
+    All rows are deleted and inserted again, which also removes rows that a second run no longer
+    has.
 
     Args:
-        connection: with a transaction begun.
+        connection: in a transaction.
         batch_id: the batch.
-        batch_date: its date, part of each prediction's key.
-        result: files are read in slices, never whole.
+        batch_date: its night, which is part of the key of each prediction.
+        result: its files are read in slices.
 
     Raises:
         NoctuleError: the files do not hold as many rows as the result says.
@@ -132,7 +132,7 @@ def insert_predictions(
 
 @dataclass(frozen=True, kw_only=True)
 class StoredScoring:
-    """What the database says of the live scoring of a batch."""
+    """The live scoring of a batch as the database has it."""
 
     scoring_id: int
     batch_date: date
@@ -141,11 +141,11 @@ class StoredScoring:
     operating_point: str
     threshold: float
     rows_stored: int
-    """Predictions that there are, whatever the scoring says."""
+    """The number of predictions stored, which may differ from the scoring's own count."""
 
 
 def find_scoring(engine: Engine, batch_id: str) -> StoredScoring | None:
-    """Find the live scoring of a batch; None where it has none."""
+    """Return the live scoring of a batch; None if it has none."""
     query = (
         sa.select(
             scoring.c.scoring_id,
@@ -171,16 +171,16 @@ def find_scoring(engine: Engine, batch_id: str) -> StoredScoring | None:
 
 
 def read_predictions(engine: Engine, stored: StoredScoring, first: int, last: int) -> pl.DataFrame:
-    """Read the predictions of some rows of a scoring.
+    """Return the predictions of a range of rows of a scoring.
 
     Args:
         engine: the database.
         stored: the scoring.
         first: the lowest row number.
-        last: the highest.
+        last: the highest row number.
 
     Returns:
-        By row number: ``row_number``, ``classifier_score``, ``one_class_score``,
+        Grain: one row, sorted by ``row_number``; ``classifier_score``, ``one_class_score``,
         ``anomaly_score``, ``is_flagged``.
     """
     columns = [prediction.c[name] for name in PREDICTION_COLUMNS]
@@ -201,7 +201,7 @@ def read_predictions(engine: Engine, stored: StoredScoring, first: int, last: in
 
 
 def _columns(table: Table, *filled: str) -> tuple[str, ...]:
-    """Name the columns that come from a file: all but those filled here."""
+    """Return the columns that come from a file: all except those filled in here."""
     return tuple(column.name for column in table.columns if column.name not in filled)
 
 
@@ -219,9 +219,9 @@ def _present(path: Path | None) -> tuple[Path, ...]:
 def replace_row(
     connection: Connection, batch_id: str, batch_date: date, result: ScoringResult, purpose: str
 ) -> int:
-    """Write a scoring's own row, and clear the rows below it.
+    """Write the row of a scoring, and delete all rows that refer to it.
 
-    Of a purpose there is one scoring a batch, whatever model it is by.
+    A batch has at most one scoring for each purpose, whichever model made it.
     """
     facts = {
         "batch_id": batch_id,
@@ -254,7 +254,7 @@ def replace_row(
 
 
 def find_scoring_id(connection: Connection, batch_id: str, purpose: str) -> int | None:
-    """Find the one scoring of a batch for a purpose; None where there is none."""
+    """Return the key of a batch's scoring for a purpose; None if there is none."""
     found: int | None = connection.scalar(
         sa.select(scoring.c.scoring_id).where(
             scoring.c.batch_id == batch_id, scoring.c.purpose == purpose
@@ -272,10 +272,10 @@ def insert_files(
     """Insert Parquet files into a table, slice by slice.
 
     Args:
-        connection: with a transaction begun.
-        table: where to.
-        paths: read in order.
-        shape: turns a slice into the table's columns.
+        connection: in a transaction.
+        table: the table.
+        paths: the files, read in this order.
+        shape: converts a slice to the table's columns.
 
     Returns:
         The number of rows inserted.
@@ -288,15 +288,15 @@ def insert_files(
 
 
 def require_equal(what: str, *, said: int, found: int) -> None:
-    """Refuse to store what does not add up.
+    """Compare a count of a summary with the rows found.
 
     Raises:
-        NoctuleError: a count in a summary is not the count of rows found.
+        NoctuleError: they differ.
     """
     if said != found:
         message = (
-            f"Cannot store what was scored: its summary says {said:,} {what}, its files hold"
-            f" {found:,}. A file of the batch's folder was changed, or this is a bug. Nothing of it"
-            " was stored; remove the batch's folder from the lake before it is scored again."
+            f"Cannot store the scoring: its summary counts {said:,} {what}, but its files hold"
+            f" {found:,}. A file of the batch's folder was changed, or this is a bug. Nothing was"
+            " stored. Remove the batch's folder from the lake and score the file again."
         )
         raise NoctuleError(message)

@@ -158,7 +158,7 @@ def without_rows(scores: pl.DataFrame) -> pl.DataFrame:
     ("spoil", "says"),
     [
         (without_numbers, "IntegrityError: (sqlite3.IntegrityError) NOT NULL constraint failed: "),
-        (without_rows, "Cannot store what was scored: its summary says 1,000 scored rows, its "),
+        (without_rows, "Cannot store the scoring: its summary counts 1,000 scored rows, but its "),
     ],
 )
 def test_a_shadow_that_cannot_be_stored_fails_no_night(

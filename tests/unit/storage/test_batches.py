@@ -240,10 +240,10 @@ class TestCommit:
     @pytest.mark.parametrize(
         ("changes", "complaint"),
         [
-            ({"rows_scored": 3}, "says 3 scored rows, its files hold 2"),
-            ({"rows_flagged": 2}, "says 2 flagged rows, its files hold 1"),
-            ({"flagged": ()}, "says 1 flagged connections, its files hold 0"),
-            ({"rows_quarantined": 1}, "says 1 quarantined rows, its files hold 2"),
+            ({"rows_scored": 3}, "counts 3 scored rows, but its files hold 2"),
+            ({"rows_flagged": 2}, "counts 2 flagged rows, but its files hold 1"),
+            ({"flagged": ()}, "counts 1 flagged connections, but its files hold 0"),
+            ({"rows_quarantined": 1}, "counts 1 quarantined rows, but its files hold 2"),
         ],
     )
     def test_files_that_do_not_hold_what_the_summary_says_are_refused(
@@ -273,7 +273,9 @@ class TestCommit:
     def test_an_owner_that_was_overtaken_may_not_commit(self, example: SimpleNamespace) -> None:
         with example.claim() as stale:
             pass
-        overtaken = pytest.raises(ClaimLostError, match="this run holds claim 1, but claim 2")
+        overtaken = pytest.raises(
+            ClaimLostError, match="this run holds claim 1, but another run has made claim 2"
+        )
         with example.claim(), overtaken:
             commit_batch(example.engine, stale, example.result())
         assert example.read(schema.scoring) == []

@@ -165,7 +165,7 @@ def test_a_longer_file_that_begins_with_it_settles_it(rejected: SimpleNamespace)
 def test_what_is_not_open_is_not_dismissed_and_the_refusal_says_why(
     rejected: SimpleNamespace,
 ) -> None:
-    with pytest.raises(UsageError, match=r"--reason is empty\. Say why"):
+    with pytest.raises(UsageError, match=r"--reason is empty\. Give a reason"):
         settle(rejected, " ")
     settle(rejected)
     with pytest.raises(UsageError) as refused:

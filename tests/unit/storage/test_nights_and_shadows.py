@@ -147,7 +147,7 @@ def without_files(shadow: ShadowResult, folder: Path) -> ShadowResult:
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [
-        (lying, "says 2 flagged rows, its files hold 1"),
+        (lying, "counts 2 flagged rows, but its files hold 1"),
         (without_a_score, r"(?i)not.null"),
         (without_files, "gone.parquet"),
     ],
@@ -176,7 +176,7 @@ def test_a_run_that_lost_its_claim_stores_no_shadow(example: SimpleNamespace) ->
     with example.claim() as held:
         commit_batch(example.engine, held, example.result())
     stored = example.read_all()
-    with pytest.raises(ClaimLostError, match="this run holds claim 1, but claim 2"):
+    with pytest.raises(ClaimLostError, match="this run holds claim 1, but another"):
         commit_shadow(example.engine, stale, shadow_of(example, (3.0, 2.5)))
     assert example.read_all() == stored
 
@@ -320,7 +320,7 @@ def test_what_was_compared_with_another_champion_is_not_promoted(example: Simple
     decide(example, Decision(**{**vars(PROMOTED), "challenger": "nsl_kdd-cccccccccccc"}))
     (stored,) = decide(example, PROMOTED)
     assert stored.decision == "refused"
-    assert "meanwhile nsl_kdd-cccccccccccc became champion" in stored.reason
+    assert "but nsl_kdd-cccccccccccc has become champion since" in stored.reason
     assert champion(example.engine, "nsl_kdd").version == "nsl_kdd-cccccccccccc"
     assert decision_rows(example.engine)[0]["decision"] == "refused"
 

@@ -298,7 +298,7 @@ def test_a_table_that_was_taken_away_is_named(postgres_url: str) -> None:
         with write(engine) as connection:
             connection.execute(sa.text("DROP TABLE outbox"))
         for refused in (lambda: require_schema(status(engine)), lambda: upgrade(engine)):
-            with pytest.raises(UsageError, match=r"taken away \(outbox\)\. Restore it"):
+            with pytest.raises(UsageError, match=r"missing \(outbox\)\. Restore it"):
                 refused()
         asked = pytest.raises(UsageError, match=r"taken away: relation \"outbox\" does not exist")
         with asked, read(engine) as connection:
