@@ -1,6 +1,6 @@
-"""Ingest: a delivered file to typed Parquet parts, and what will not parse to quarantine.
+"""Ingest: parse a delivered file into typed Parquet parts, and quarantine what cannot be parsed.
 
-Belongs here: the stage, its options and its summary. Does not belong here: how bytes are opened
+Belongs here: the stage and its summary. Does not belong here: how bytes are opened
 (``tasks.intake.content``) and cut into lines (``tasks.intake.lines``), what a field is
 (``tasks.intake.layout``), how a block is parsed (``tasks.intake.csv_blocks``,
 ``tasks.intake.parquet_records``), or whether values make sense (``tasks.validation.validate``).
@@ -30,7 +30,7 @@ STAGE = "ingest"
 
 
 class IngestSummary(BaseModel):
-    """What came of a file. rows_read = rows_known + rows_parsed + rows_unparsed, exactly."""
+    """The result of ingest. rows_read = rows_known + rows_parsed + rows_unparsed, exactly."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -40,32 +40,32 @@ class IngestSummary(BaseModel):
     """In words: ``CSV with header, gzip``."""
     rows_read: int
     rows_known: int = 0
-    """Those at the beginning that another batch accounts for."""
+    """Rows at the beginning that another batch accounts for."""
     rows_parsed: int
     rows_unparsed: int
     blank_lines: int
-    """Lines without a byte, after the header and the known rows; they are not rows."""
+    """Empty lines after the header and the known rows; they are not rows."""
     parts: tuple[str, ...]
     """Typed rows, relative to the batch's folder, in the order of the file."""
     quarantine: str | None
-    """The rows that would not parse, relative to the batch's folder; None where all did."""
+    """The rows that could not be parsed, relative to the batch's folder; None if there are none."""
     field_names: tuple[str, ...] = ()
-    """What the fields of the file's lines are called, declared or not, in its order."""
+    """The names of the file's fields in its order, declared or not."""
     line_bytes: int = LINE_BYTES
     """Longest line that was read whole."""
     columns_present: tuple[str, ...]
     """The declared columns the file has, in the contract's order."""
     columns_absent: tuple[str, ...]
-    """The declared columns it has not; never a feature."""
+    """The declared columns that the file lacks; never a feature."""
     extra_columns: tuple[str, ...]
     """Columns the contract does not declare: ignored."""
     respelled_columns: tuple[tuple[str, str], ...] = ()
-    """The file's name and the declared one, of the columns where they differ."""
+    """(name in the file, declared name) of the columns where they differ."""
     has_label: bool
     has_attack: bool
     """Whether the column that names the attack is present."""
     labels: LabelTally | None = None
-    """What the label column was read as; None where labels are left as they are."""
+    """How the label column was read; None if labels stay as they are."""
 
     @property
     def rows_new(self) -> int:
@@ -74,14 +74,14 @@ class IngestSummary(BaseModel):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader of the batch should know of its file, a sentence each."""
+        """What a reader of the batch should know about its file, a sentence each."""
         notes = []
         if self.rows_known:
             rows = f"{self.rows_known:,} of {self.rows_read:,} rows"
             notes.append(f"{rows} were known from an earlier delivery")
         if self.respelled_columns:
             read = [f"{name!r} as {declared}" for name, declared in self.respelled_columns]
-            notes.append(f"column names are spelt otherwise and matched: {some_of(read)}")
+            notes.append(f"column names are spelled differently and were matched: {some_of(read)}")
         if self.extra_columns:
             names = some_of(self.extra_columns)
             notes.append(f"ignored columns the contract does not declare: {names}")
@@ -89,14 +89,14 @@ class IngestSummary(BaseModel):
 
     @property
     def notes_on_labels(self) -> tuple[str, ...]:
-        """What is to be known of labels in a file that is scored."""
+        """What a reader should know about the labels of a file that is scored."""
         if not (self.has_label or self.has_attack):
             return ()
         return ("the file has labels: kept in the lake, not used for scoring",)
 
     @property
     def notes_for_training(self) -> tuple[str, ...]:
-        """What is to be known of a file that is fitted on or judged by."""
+        """What a reader should know about a file that a model is trained or evaluated on."""
         return self.notes if self.labels is None else (*self.notes, self.labels.note)
 
 
@@ -107,7 +107,7 @@ def ingest_file(
     batch: str,
     options: IngestOptions | None = None,
 ) -> IngestSummary:
-    """Parse a file into typed parts, and quarantine what will not parse.
+    """Parse a file into typed parts, and quarantine what cannot be parsed.
 
     Memory is bounded by ``options.chunk_rows`` and ``options.block_bytes``, not by the file.
 
@@ -121,7 +121,7 @@ def ingest_file(
         options: sizes; the defaults if None.
 
     Returns:
-        Counts, file names and what was recognised.
+        Counts, file names, and which columns the file has.
 
     Raises:
         InputRejectedError: the file as a whole cannot be used, or is not the content expected.

@@ -59,8 +59,8 @@ def describe_failures(
         pl.col(check.column).alias(VALUE), write_values(rows[check.column]).alias(OBSERVED)
     )
     if check.expectation == NOT_NULL:
-        verdict = pl.when(pl.col(VALUE).is_null()).then(pl.lit("no value"))
-        sentence = verdict.otherwise(pl.format("{} is not a number", OBSERVED))
+        missing = pl.when(pl.col(VALUE).is_null()).then(pl.lit("no value"))
+        sentence = missing.otherwise(pl.format("{} is not a number", OBSERVED))
     elif check.expectation == BETWEEN:
         sentence = pl.format("{} is {}", OBSERVED, _side_outside(check))
     else:

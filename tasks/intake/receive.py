@@ -1,7 +1,7 @@
-"""Receiving: a file becomes a delivery of a batch, known by its content.
+"""Receiving: a file becomes a delivery of a batch, which is known by its content.
 
-Belongs here: which files are to be worked on, telling what content one holds, and recording that
-it came. Does not belong here: what lies in an inbox (``tasks.intake.inbox``) or in a file
+Belongs here: which files a run works on, which content a file has, and recording its arrival.
+Does not belong here: what is in an inbox (``tasks.intake.inbox``) or in a file
 (``tasks.intake.ingest``).
 """
 
@@ -31,15 +31,15 @@ from tasks.intake.inbox import LeftFile, batch_date, pending_files
 from tasks.task import task
 
 COMPRESSED_SUFFIXES = frozenset({".gz", ".zst", ".zstd"})
-"""What a compressed file's name ends in beside that of what it holds."""
+"""Suffixes that compression adds to a file name."""
 
 LATEST_NIGHT = timedelta(days=1)
-"""How far ahead of UTC a file's own date may be: east of it, tomorrow has begun."""
+"""How far a file's own date may be ahead of UTC: in zones east of it, the next day begins first."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NewFile:
-    """A file that is to be worked on."""
+    """A file that this run works on."""
 
     path: Path
     batch_date: date
@@ -48,29 +48,29 @@ class NewFile:
 
 @dataclass(frozen=True, kw_only=True)
 class NightFiles:
-    """What a run has before it."""
+    """The files that a run finds."""
 
     new: tuple[NewFile, ...]
     """In the order the places were given; the files of a folder oldest first."""
     skipped: tuple[LeftFile, ...]
     finished: tuple[Path, ...]
-    """Files of a folder that are passed over: unchanged since they were scored or rejected."""
+    """Files of a folder that are left out: unchanged since they were scored or rejected."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Content:
-    """What a file holds."""
+    """The content of a file."""
 
     sha256: str
-    """Of its decompressed content; of its bytes as they are where that cannot be read."""
+    """Of the decompressed content; of the raw bytes if the content cannot be read."""
     size_bytes: int
     """Of what was hashed."""
     damage: str | None
-    """Why its content cannot be read; None where it can."""
+    """Why the content cannot be read; None if it can."""
     beginnings: tuple[str, ...]
     """Batches whose content is the beginning of it."""
     considered: frozenset[int]
-    """The sizes of the contents that were looked for."""
+    """The sizes of the earlier contents that were compared with it."""
     file_bytes: int
     """Size of the file itself."""
     modified_at: datetime
@@ -78,37 +78,39 @@ class Content:
 
 @dataclass(frozen=True, kw_only=True)
 class Arrival:
-    """A file that was received, or a replay that was asked for."""
+    """A file that was received, or a replay that was requested."""
 
     record: BatchRecord
     """The batch it holds, as the database knows it."""
     source: Path
     """The file that is read."""
     name: str
-    """What it is called where people read of it."""
+    """The file name that messages and pages show."""
     damage: str | None
-    """Why its content cannot be read; None where it can. It is then known by its raw bytes."""
+    """Why the content cannot be read; None if it can. The batch id is then the hash of the raw
+    bytes."""
     received_at: datetime
     content_bytes: int = 0
-    """Size of its decompressed content."""
+    """Size of the decompressed content."""
     content_sha256: str | None = None
-    """What the content of the file that is read is known by, where that is not the batch id: of a
-    replay; None where that file is yet to be written."""
+    """SHA-256 of the file that is read, where that is not the batch id: for a replay. None for a
+    replay whose file is not written yet."""
     replays: ReplayTarget | None = None
-    """Of a replay, the batch whose rows it puts through again."""
+    """The batch whose rows a replay processes again; None if it is no replay."""
     corrected: Path | None = None
-    """Of a replay, the file that corrects them."""
+    """The file with corrected rows for a replay; None to read them as they came."""
     corrections: Path | None = None
-    """Of a replay of quarantined rows: which row of the source is which of those."""
+    """For a replay of quarantined rows, the Parquet file that says which row of ``source`` is which
+    quarantined row."""
 
     @property
     def is_selection(self) -> bool:
-        """Whether it is some rows of a file, chosen for having been quarantined."""
+        """Whether it is a replay of the quarantined rows of a file."""
         return self.replays is not None and not self.replays.is_rejected
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader of the batch should know of its coming, a sentence each."""
+        """What a reader of the batch should know about its arrival, a sentence each."""
         night = self.record.batch_date
         if night <= self.received_at.date() + LATEST_NIGHT:
             return ()
@@ -128,11 +130,11 @@ def find_files(
     """Find the files to work on.
 
     Args:
-        engine: the database; a folder's files that it has finished, unchanged, are passed over.
-        places: files, taken as they are, and folders, of which temporary and growing files and
-            companions of deliveries are left for next time.
-        night: the night they belong to; None to tell it from each file.
-        settle_s: how long a folder's file must have lain untouched, in seconds.
+        engine: the database; it knows which files of a folder are finished and unchanged; these are left out.
+        places: files, which are always taken, and folders, of which temporary files, growing files
+            and companions of deliveries are left for next time.
+        night: the night they belong to; None to find it from each file.
+        settle_s: for how long a file of a folder must be unchanged, in seconds.
         now: the present.
         patterns: which names in a folder are deliveries; all but companions' if empty.
 
@@ -166,7 +168,7 @@ def receive_file(
     now: datetime,
     limit_bytes: int = CONTENT_BYTES,
 ) -> Arrival:
-    """Record that a file came, and find the batch it is a delivery of, and those it begins with.
+    """Record that a file arrived; return its batch.
 
     Args:
         engine: the database.
@@ -177,10 +179,10 @@ def receive_file(
         limit_bytes: largest content that is taken in.
 
     Returns:
-        The batch; already finished where the same content came before.
+        The batch; it is already finished if the same content came before.
 
     Raises:
-        InputRejectedError: it is no file, may not be read, or changed while it was read.
+        InputRejectedError: it is no regular file, cannot be read, or changed while it was read.
         ServiceUnavailableError: the database cannot be reached.
     """
     while True:  # one more turn for each shorter content that came meanwhile
@@ -213,7 +215,7 @@ def receive_file(
 
 
 def identify(engine: Engine, source: Path, contract: str, limit_bytes: int) -> Content:
-    """Tell what a file holds, and which batches its content begins with.
+    """Return the content of a file, and the batches whose content it begins with.
 
     Args:
         engine: the database.
@@ -222,7 +224,7 @@ def identify(engine: Engine, source: Path, contract: str, limit_bytes: int) -> C
         limit_bytes: largest content that is read.
 
     Raises:
-        InputRejectedError: it is no file, may not be read, or changed while it was read.
+        InputRejectedError: it is no regular file, cannot be read, or changed while it was read.
     """
     before = _examine(source)
     candidates = find_possible_prefixes(engine, contract)
@@ -237,7 +239,7 @@ def identify(engine: Engine, source: Path, contract: str, limit_bytes: int) -> C
         status.st_size,
         status.st_mtime_ns,
     ):
-        # Another file's size and time under this content would pass that file over for ever.
+        # Another file's size and time recorded for this content would leave that file out for ever.
         raise SourceChangedError.of(source)
     return Content(
         sha256=content.sha256,
@@ -253,9 +255,9 @@ def identify(engine: Engine, source: Path, contract: str, limit_bytes: int) -> C
 def _beginnings(
     name: str, content: ContentHash, candidates: Mapping[int, Sequence[PossiblePrefix]]
 ) -> tuple[str, ...]:
-    """Name the batches that a content begins with.
+    """Return the batches that a content begins with.
 
-    A short one counts under the same name only: it could be a beginning by chance.
+    A short content counts only if the file names agree: it could be a beginning by chance.
     """
     return tuple(
         one.batch_id
@@ -267,7 +269,7 @@ def _beginnings(
 
 
 def _plain_name(name: str) -> str:
-    """Return a file's name without what says that it is compressed."""
+    """Return a file's name without the suffix of its compression."""
     path = Path(name)
     return storable(path.stem if path.suffix.lower() in COMPRESSED_SUFFIXES else path.name)
 
@@ -276,7 +278,7 @@ def _examine(source: Path) -> os.stat_result:
     """Return a file's status.
 
     Raises:
-        SourceUnavailableError: there is none.
+        SourceUnavailableError: the file is gone or cannot be examined.
     """
     try:
         return source.stat()
@@ -286,7 +288,7 @@ def _examine(source: Path) -> os.stat_result:
 
 
 def hash_raw(source: Path) -> ContentHash:
-    """Hash a file as it lies there."""
+    """Return the hash of a file's raw bytes."""
     with source.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256")
     return ContentHash(sha256=digest.hexdigest(), size_bytes=source.stat().st_size)

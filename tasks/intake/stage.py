@@ -1,6 +1,6 @@
-"""A stage of a batch: the job that it is given, and the receipt under which it is done once.
+"""A stage of a batch: its job, and the receipt by which it is done only once.
 
-Belongs here: what the stages before any model are told, and how each of them begins and ends. Does
+Belongs here: the job of the stages before any model, and how each stage begins and ends. Does
 not belong here: what a stage computes, or what its own result depends on.
 """
 
@@ -23,23 +23,23 @@ from tasks.wording import ID_DIGITS
 S = TypeVar("S", bound=BaseModel)
 
 logger = logging.getLogger("noctule.stages")
-logger.setLevel(logging.INFO)  # Prefect gives an extra logger its handlers but no level
+logger.setLevel(logging.INFO)  # Prefect gives an extra logger handlers, but no level
 
 
 class FileJob(BaseModel):
-    """What the stages before any model need to know of a file: paths, names and numbers."""
+    """What the stages before any model need to know about a file: paths, names and numbers."""
 
     model_config = ConfigDict(frozen=True)
 
     source: Path
     batch_id: str
     content_sha256: str | None = None
-    """What the source is known by, where that is not the batch id: of a replay."""
+    """SHA-256 of the source, where that is not the batch id: for a replay."""
     contract: str
     folder: Path
     """The batch's folder in the lake."""
     known_bytes: int = 0
-    """How much of the content another batch accounts for."""
+    """Bytes at the beginning that another batch accounts for."""
     chunk_rows: int
     """Most rows held in memory at a time."""
     max_quarantine_ratio: float
@@ -69,14 +69,14 @@ def once(
     summary_type: type[S],
     work: Callable[[Path], S],
 ) -> S:
-    """Do a stage under its receipt, and log its begin and its counts; no value of any row.
+    """Do a stage unless its receipt matches, and log its begin and its counts, but no row.
 
     Args:
         job: the batch.
-        stage: its name, and of a stage that depends on a model its version.
+        stage: its name; if the stage depends on a model, with the model version.
         key: what the result depends on.
         summary_type: of what the work returns.
-        work: is given an empty folder, and fills it.
+        work: gets an empty folder, and writes its files into it.
     """
     batch, name = job.batch_id[:ID_DIGITS], stage.partition("-")[0]
     words = f"{job.source.name}: {name}"

@@ -1,7 +1,7 @@
-"""The statistics of a whole batch, added up chunk by chunk: one row that a suite can be asked of.
+"""The statistics of a whole batch, added up chunk by chunk: one row for the profile suite.
 
 Belongs here: what each statistic's name means and how it is computed in bounded memory. Does not
-belong here: which statistics a source bounds, and how (its contract says).
+belong here: which statistics a source bounds, and how (its contract).
 """
 
 from collections.abc import Callable, Mapping
@@ -15,28 +15,28 @@ from tasks.ratios import ratio
 Value = float | str | None
 
 DISTINCT_LIMIT = 10_000
-"""Distinct values are counted up to here and no further, so that a hostile file cannot fill the
-memory. A guess: two orders above the 70 services of NSL-KDD."""
+"""Most distinct values that are counted, so that a hostile file cannot fill the memory. A guess:
+two orders of magnitude above the 70 services of NSL-KDD."""
 
 _MERGE: Final[Mapping[str, Callable[[float, float], float]]] = {"minimum": min, "maximum": max}
-"""How the partial results of two chunks combine, by kind; all other kinds add up."""
+"""How the partial results of two chunks combine, by kind; all other kinds are added."""
 
 
 class BatchProfile:
-    """Accumulates what a contract's profile asks for.
+    """Adds up the statistics that a contract's profile names.
 
     A statistic is named ``<kind>``, ``<kind>.<column>`` or ``<kind>.<column>.<value>``:
 
     - ``rows_read``, ``rows_accepted``: counts;
     - ``quarantine_ratio``, ``unparsed_ratio``: shares of the rows read;
-    - ``null_ratio.highest``: nulls and NaN of the worst feature, as a share of the parsed rows;
-    - ``constant_features``: how many features have a single value;
-    - ``distinct.<column>``: how many values there are, counted up to 10,000;
+    - ``null_ratio.highest``: the share of parsed rows with null or NaN, of the worst feature;
+    - ``constant_features``: the number of features with a single value;
+    - ``distinct.<column>``: the number of values, counted up to 10,000;
     - ``share.<column>.<value>``, ``zero_ratio.<column>``, ``unseen_ratio.<column>``: the share of
       parsed rows with this value, with 0, with a value the contract does not know;
     - ``mean.<column>``, ``maximum.<column>``: of the finite values.
 
-    A statistic without a denominator is None.
+    A ratio whose denominator is 0 is None.
     """
 
     def __init__(self, contract: Contract) -> None:
@@ -78,8 +78,8 @@ class BatchProfile:
 
         Args:
             rows_read: all rows of the file.
-            rows_unparsed: those quarantined by ingest.
-            rows_accepted: those left to score.
+            rows_unparsed: rows that ingest quarantined.
+            rows_accepted: rows left to score.
         """
         given: dict[str, Value] = {
             "rows_read": rows_read,
@@ -100,7 +100,7 @@ class BatchProfile:
         }
 
     def _statistic(self, name: str) -> Value:
-        """Finish a statistic of one column."""
+        """Return a statistic of one column."""
         kind, _, subject = name.partition(".")
         if kind == "distinct":
             return len(self._distinct[subject])

@@ -1,7 +1,7 @@
-"""The rows suite on one chunk after another: which rows fail, why, and the sum over the batch.
+"""Run the rows suite on one chunk after another: which rows fail, why, and the sums of a batch.
 
-Belongs here: from a chunk to its failing rows with their reasons, and the tally of every check.
-Does not belong here: files, and what becomes of the rows (``tasks.validation.validate``).
+Belongs here: the failing rows of a chunk with their reasons, and the tally of every expectation.
+Does not belong here: files, and what is done with the rows (``tasks.validation.validate``).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -21,24 +21,24 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 EXAMPLES = 3
-"""Distinct failing values shown of a check. A guess: enough to see what is wrong."""
+"""Distinct failing values that are shown of an expectation. A guess: enough to see the fault."""
 
 LOOKED_AT = 1_000
-"""Failing rows of a chunk that are looked at for examples. A guess."""
+"""Failing rows of a chunk that are searched for examples. A guess."""
 
 DESCRIBED_ROWS = 20_000
-"""Refused rows that are described at a time: a row may have dozens of reasons, so that those of a
-chunk whose every row is refused would take many times the chunk's memory. A guess."""
+"""Refused rows that are described at a time. A row may have dozens of reasons: if every row of a
+chunk is refused, its reasons together would take many times the memory of the chunk. A guess."""
 
 _POSITION = "position"
 
 
 @dataclass
 class Tally:
-    """What came of one check over all chunks so far.
+    """The failures of one expectation in all chunks so far.
 
-    An advisory check counts only rows that are scored: of a row that is refused, its refusal is
-    reported.
+    An advisory expectation counts only rows that are scored: a refused row is reported by its
+    refusal.
     """
 
     rows_failed: int = 0
@@ -53,18 +53,18 @@ class Tally:
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """Which rows of a chunk may be scored."""
+class RefusedRows:
+    """Which rows of a chunk may not be scored."""
 
     is_refused: "NDArray[np.bool_]"
-    """For each row of the chunk, whether it failed a required check."""
+    """For each row of the chunk, whether it failed a required expectation."""
     describe: Callable[[], Iterator[pl.DataFrame]]
-    """Gives the refused rows, some thousands at a time; grain: one refused row, in the order of the
-    chunk: row_number, line_number, and reasons (List of String) in the order of the checks."""
+    """Yield the refused rows, some thousands at a time. Grain: one refused row, in the order of the
+    chunk: row_number, line_number, and reasons (List of String) in the order of the suite."""
 
 
 class RowChecker:
-    """Asks the rows suite of a contract of every chunk of a batch."""
+    """Runs the rows suite of a contract on every chunk of a batch."""
 
     def __init__(self, contract: Contract, columns: Sequence[str]) -> None:
         """Build the suite; imports Great Expectations.
@@ -84,8 +84,8 @@ class RowChecker:
         }
         self._runner = SuiteRunner("rows", self.checks)
 
-    def check(self, frame: pl.DataFrame) -> Verdict:
-        """Find the rows of a chunk that fail a required check, and add all failures to the tally.
+    def check(self, frame: pl.DataFrame) -> RefusedRows:
+        """Return the rows of a chunk that fail a required expectation, and tally all failures.
 
         Args:
             frame: grain: one parsed connection; row_number, line_number and the batch's columns in
@@ -110,15 +110,17 @@ class RowChecker:
             refused[first : first + DESCRIBED_ROWS]
             for first in range(0, len(refused), DESCRIBED_ROWS)
         ]
-        return Verdict(is_refused, lambda: (self._gather(frame, required, rows) for rows in slices))
+        return RefusedRows(
+            is_refused, lambda: (self._collect_reasons(frame, required, rows) for rows in slices)
+        )
 
-    def _gather(
+    def _collect_reasons(
         self,
         frame: pl.DataFrame,
         required: "Mapping[int, NDArray[np.int64]]",
         refused: "NDArray[np.int64]",
     ) -> pl.DataFrame:
-        """Collect the reasons, known check by check, of some consecutive refused rows."""
+        """Return some consecutive refused rows with the reasons of all expectations."""
         reasons = []
         for ordinal, positions in required.items():
             first, last = np.searchsorted(positions, [refused[0], refused[-1] + 1])
@@ -130,19 +132,20 @@ class RowChecker:
         return rows.with_columns(gathered.sort(_POSITION)["reasons"])
 
     def _describe(self, ordinal: int, rows: pl.DataFrame) -> pl.DataFrame:
-        """Say in words what is wrong with rows that failed a check."""
+        """Return in words what is wrong with rows that failed an expectation."""
         return describe_failures(self._contract, self.checks[ordinal], rows)
 
     def _prepare(self, frame: pl.DataFrame) -> "pd.DataFrame":
-        """Turn a chunk into what Great Expectations checks fastest.
+        """Return a chunk in the form that Great Expectations checks fastest.
 
-        Names become categories: a set is looked up once per distinct name instead of once per row
-        (.33 against .49 CPU s for 100 expectations on 250,000 rows). A row rule becomes a column
-        of its own; it holds where one of its values is null or NaN, which is a failure of its own.
+        Names become categories, so that a set is looked up once for each distinct name and not for
+        each row (.33 against .49 CPU s for 100 expectations on 250,000 rows). A row rule becomes a
+        Boolean column. It is true where one of its values is null or NaN: another expectation
+        reports that.
         """
         rules = frame.with_columns(pl.col(pl.Float64).fill_nan(None)).select(
             rule.holds.fill_null(value=True).alias(name) for name, rule in self._rules.items()
         )
         columns = frame.select(self._columns).with_columns(pl.col(pl.String).cast(pl.Categorical))
-        # A block a column, which views polars' own memory: .07 CPU s a million rows, not .5.
+        # One block for each column is a view of polars' memory: .07 CPU s a million rows, not .5.
         return columns.hstack(rules).to_pandas(split_blocks=True)

@@ -1,7 +1,7 @@
-"""Great Expectations at work: one suite, asked of one frame after another.
+"""Run one suite of Great Expectations on one frame after another.
 
-Belongs here: the ephemeral context and what is peculiar to running Great Expectations fast and
-without losing a row. Does not belong here: which checks there are (``expectations.suites``) and
+Belongs here: the ephemeral context, and how Great Expectations is run fast and without losing a
+row. Does not belong here: which expectations there are (``expectations.suites``) and
 what a failure means (``tasks.validation.validate``).
 """
 
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
 BOOLEAN_ONLY = {"result_format": "BOOLEAN_ONLY"}
 COMPLETE = {"result_format": "COMPLETE"}
 """Without ``unexpected_index_column_names``: the frame's own index, here the position of the row,
-comes back as plain numbers, every one of them, where named columns come back as a dictionary a
-row (measured: 0.02 against 4.7 CPU s for 250,000 failing rows)."""
+comes back as plain numbers for every failing row. Named columns come back as one dictionary for
+each row (measured: 4.7 against 0.02 CPU s for 250,000 failing rows)."""
 
 
 class SuiteRunner:
-    """A suite in an ephemeral context of its own; building it imports Great Expectations."""
+    """One suite in its own ephemeral context. Making one imports Great Expectations."""
 
     def __init__(self, name: SuiteName, checks: Sequence[ColumnExpectation]) -> None:
         """Build the suite and add it to the context once.
 
         Args:
             name: the suite's name.
-            checks: what is asked; a check is known by its ordinal here.
+            checks: the expectations; each is known by its ordinal here.
         """
         import great_expectations as gx
         from great_expectations.data_context.types.base import (
@@ -42,7 +42,7 @@ class SuiteRunner:
         )
 
         self.checks = tuple(checks)
-        # Its own configuration makes folders for pages that nobody builds, and logs a line of each.
+        # The default configuration makes folders for unused pages, and logs a line for each.
         config = DataContextConfig(
             store_backend_defaults=InMemoryStoreBackendDefaults(init_temp_docs_sites=False),
             analytics_enabled=False,
@@ -57,39 +57,43 @@ class SuiteRunner:
         }
 
     def find_failures(self, frame: "pd.DataFrame") -> Mapping[int, "NDArray[np.int64]"]:
-        """Ask every check of a frame.
+        """Return which expectations fail on a frame, and in which rows.
 
-        The whole suite is asked for yes or no first; only the checks that failed are asked which
-        rows, one at a time, so that no more than one list of rows is held as Python objects.
+        The whole suite runs first, for pass or fail only. Then each expectation that failed runs
+        alone for its rows, so that only one list of rows at a time is held as Python objects.
 
         Args:
             frame: grain: one row of the batch, or the one row of a profile; numpy dtypes and a
                 ``RangeIndex`` from 0.
 
         Returns:
-            For each check that failed, by ordinal, the positions of the failing rows, ascending.
-            The order of the mapping is that of the checks.
+            For each failed expectation, by ordinal, the positions of its failing rows, ascending.
+            The order of the mapping is that of the suite.
 
         Raises:
-            RuntimeError: Great Expectations could not evaluate a check, which is a bug of ours.
+            RuntimeError: Great Expectations could not evaluate an expectation: a bug in Noctule.
         """
         batch = self._source.get_batch(batch_parameters={"dataframe": frame})
-        verdicts = batch.validate(self._suite, result_format=BOOLEAN_ONLY)
-        failed = sorted(_ordinal(verdict) for verdict in verdicts.results if not verdict.success)
+        validated = batch.validate(self._suite, result_format=BOOLEAN_ONLY)
+        failed = sorted(_ordinal(result) for result in validated.results if not result.success)
         failures = {}
         for ordinal in failed:
-            verdict = batch.validate(self._expectations[ordinal], result_format=COMPLETE)
-            positions = np.array(verdict.result["unexpected_index_list"], dtype=np.int64)
+            result = batch.validate(self._expectations[ordinal], result_format=COMPLETE)
+            positions = np.array(result.result["unexpected_index_list"], dtype=np.int64)
             failures[ordinal] = np.sort(positions)
         return failures
 
 
-def _ordinal(verdict: "ExpectationValidationResult") -> int:
-    """Return the ordinal of the check behind a verdict, or say why there is no verdict."""
-    ordinal: int = verdict.expectation_config.meta[ORDINAL_KEY]
-    for fault in verdict.exception_info.values():
+def _ordinal(result: "ExpectationValidationResult") -> int:
+    """Return the ordinal of the expectation that a result is of.
+
+    Raises:
+        RuntimeError: Great Expectations could not evaluate it.
+    """
+    ordinal: int = result.expectation_config.meta[ORDINAL_KEY]
+    for fault in result.exception_info.values():
         if isinstance(fault, dict) and fault.get("raised_exception"):
-            config = verdict.expectation_config
+            config = result.expectation_config
             message = f"{config.type} on {config.kwargs['column']}: {fault['exception_message']}"
             raise RuntimeError(message)
     return ordinal

@@ -1,6 +1,6 @@
-"""What validation found, as the receipt keeps it.
+"""The results of validation, as the receipt keeps them.
 
-Belongs here: the summary and its parts. Does not belong here: how they come about (``validate``).
+Belongs here: the summary and its parts. Does not belong here: how they are made (``validate``).
 """
 
 from pydantic import BaseModel, ConfigDict
@@ -21,13 +21,13 @@ class PartFile(BaseModel):
 
 
 class ExpectationOutcome(BaseModel):
-    """What came of one expectation over the whole batch."""
+    """The result of one expectation on the whole batch."""
 
     model_config = ConfigDict(frozen=True)
 
     suite: SuiteName
     expectation: str
-    """Great Expectations' name of it."""
+    """Its name in Great Expectations."""
     column: str | None
     """A declared column, a row rule, or a statistic of the profile."""
     severity: Severity
@@ -36,12 +36,12 @@ class ExpectationOutcome(BaseModel):
     """Parsed rows of the batch; 1 in the profile suite."""
     rows_failed: int
     observed: str | None
-    """A statistic's value; of rows, the first few values that failed."""
+    """The value of a statistic; of the rows suite, the first few values that failed."""
     expected: str
 
     @property
     def advisory(self) -> str:
-        """What is unusual in a batch that is scored all the same, as a sentence."""
+        """A sentence on what is unusual; the batch is scored all the same."""
         if self.suite == "profile":
             return f"{self.column} is {self.observed}, expected {self.expected}"
         rows = plural(self.rows_failed, "row")
@@ -51,17 +51,17 @@ class ExpectationOutcome(BaseModel):
 class ValidationSummary(BaseModel):
     """What validation decided.
 
-    Unless rejected, the new rows are rows_accepted + rows_quarantined + those ingest could not
-    parse.
+    Unless the batch is rejected, its new rows are rows_accepted + rows_quarantined + the rows that
+    ingest could not parse.
     """
 
     model_config = ConfigDict(frozen=True)
 
     rows_accepted: int
-    """0 where the batch is rejected."""
+    """0 if the batch is rejected."""
     rows_quarantined: int
-    """Rows that failed a required check, in a rejected batch too; their lines are in
-    ``quarantine``."""
+    """Rows that failed a required expectation, also in a rejected batch; ``quarantine`` has their
+    lines."""
     parts: tuple[PartFile, ...]
     quarantine: str | None
     is_rejected: bool
@@ -70,11 +70,11 @@ class ValidationSummary(BaseModel):
     results: tuple[ExpectationOutcome, ...]
     """Every expectation, the rows suite first, in the order of the contract."""
     advisories: tuple[str, ...]
-    """What is reported of a batch that is scored all the same, a sentence each."""
+    """What is unusual in a batch that is scored all the same, a sentence each."""
     report: str
-    """The page for people, relative to the batch's folder."""
+    """The HTML page, relative to the batch's folder."""
 
     def advisories_beside(self, column: str | None) -> tuple[str, ...]:
-        """Return the advisories but those of a column, such as a label that is judged by itself."""
+        """Return the advisories, except those on one column, such as the label."""
         own = {outcome.advisory for outcome in self.results if outcome.column == column}
         return tuple(advisory for advisory in self.advisories if advisory not in own)

@@ -1,8 +1,9 @@
 """Validation: which parsed rows may be scored, and whether the batch as a whole may.
 
-Belongs here: the work, and what a failed check does to a row or to the batch. Does not belong here:
-which checks there are (``expectations.suites``), Great Expectations itself (``suite_runner``), a
-chunk's outcome (``row_checks``), statistics (``batch_profile``), the page (``page``).
+Belongs here: the stage, and what a failed expectation does to a row or to the batch. Does not
+belong here: which expectations there are (``expectations.suites``), Great Expectations itself
+(``suite_runner``), a chunk's failing rows (``row_checks``), statistics (``batch_profile``), the
+page (``page``).
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,19 +31,18 @@ if TYPE_CHECKING:
 REPORT_FILE = "validation.html"
 
 WAITING_ROWS = 100_000
-"""Refused rows that wait for their lines, unless these or their reasons take much memory before:
-fetching them is a pass over the file. A guess: 15 MB of NSL-KDD lines, and one pass on any ordinary
-night."""
+"""Refused rows whose lines are fetched together, or fewer if they take much memory: each fetch is a
+pass over the file. A guess: 15 MB of NSL-KDD lines, and one pass on an ordinary night."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ValidateOptions:
-    """What a batch may be like and still be scored."""
+    """Limits within which a batch is scored."""
 
     max_quarantine_ratio: float = 0.5
-    """Of the rows read, the largest share that ingest and validation may quarantine, from 0 to 1;
-    past it the batch is rejected. A guess: past half, the file is more likely of another shape
-    than of poor quality."""
+    """Largest share of the rows read that ingest and validation may quarantine together, from 0 to
+    1; above it the batch is rejected. A guess: above half, the file more likely has another shape
+    than poor quality."""
 
 
 def validate_batch(
@@ -64,7 +64,7 @@ def validate_batch(
         source: the delivered file; the lines of quarantined rows are read from it again.
         out: the stage's folder, empty and named like the stage. It gets ``accepted-00003.parquet``
             for part 3 if rows of it failed, ``quarantine.parquet`` if any did, and the page.
-        options: what may be tolerated; the defaults if None.
+        options: limits; the defaults if None.
 
     Returns:
         Counts, the parts to score, every expectation's outcome, and whether the batch is rejected.
@@ -76,29 +76,29 @@ def validate_batch(
     columns = ingest.columns_present
     schemas = [pl.read_parquet_schema(folder / part) for part in ingest.parts]
     types = {f"dtype.{name}": _stored_type(schemas, name) for name in columns}
-    sieve = _Sieve(contract, ingest, source, out)
+    splitter = _RowSplitter(contract, ingest, source, out)
     if all(schema[name] == contract.schema[name] for schema in schemas for name in columns):
         for part in ingest.parts:
-            sieve.add(folder, part)
-    quarantine = sieve.close()
-    statistics = sieve.profile.statistics(
+            splitter.add(folder, part)
+    quarantine = splitter.close()
+    statistics = splitter.profile.statistics(
         rows_read=ingest.rows_new,
         rows_unparsed=ingest.rows_unparsed,
-        rows_accepted=sieve.rows_accepted,
+        rows_accepted=splitter.rows_accepted,
     )
     checks = batch_expectations(
         contract, columns, max_quarantine_ratio=options.max_quarantine_ratio
     )
-    outcomes = (*_row_outcomes(sieve.checker), *_check_profile(checks, types | statistics))
+    outcomes = (*_row_outcomes(splitter.checker), *_check_profile(checks, types | statistics))
     unparsed = folder / ingest.quarantine if ingest.quarantine else None
-    rejection = _explain_rejection(outcomes, ingest, sieve.rows_accepted, options, unparsed)
+    rejection = _explain_rejection(outcomes, ingest, splitter.rows_accepted, options, unparsed)
     if rejection is not None:
         for path in out.glob("accepted-*.parquet"):
             path.unlink()
     summary = ValidationSummary(
-        rows_accepted=0 if rejection else sieve.rows_accepted,
-        rows_quarantined=sieve.rows_quarantined,
-        parts=() if rejection else tuple(sieve.parts),
+        rows_accepted=0 if rejection else splitter.rows_accepted,
+        rows_quarantined=splitter.rows_quarantined,
+        parts=() if rejection else tuple(splitter.parts),
         quarantine=quarantine and f"{out.name}/{quarantine}",
         is_rejected=rejection is not None,
         rejection=rejection,
@@ -119,8 +119,8 @@ def validate_batch(
     return summary
 
 
-class _Sieve:
-    """Parts a batch, chunk by chunk, into rows to score and rows to quarantine."""
+class _RowSplitter:
+    """Splits a batch, chunk by chunk, into rows to score and rows to quarantine."""
 
     def __init__(
         self, contract: Contract, ingest: "IngestSummary", source: Path, out: Path
@@ -138,14 +138,14 @@ class _Sieve:
         self._waiting_bytes = 0.0
 
     def add(self, folder: Path, part: str) -> None:
-        """Check one part; rewrite it without the rows that failed, if any did."""
+        """Check one part; if rows failed, write the part again without them."""
         frame = pl.read_parquet(folder / part)
         self.profile.add(frame)
-        verdict = self.checker.check(frame)
-        line_bytes = _bytes_per_row(frame.filter(verdict.is_refused))
-        for refused in verdict.describe():
-            self._quarantine_rows(refused, line_bytes)
-        accepted = frame.filter(~verdict.is_refused)
+        refused = self.checker.check(frame)
+        line_bytes = _bytes_per_row(frame.filter(refused.is_refused))
+        for rows in refused.describe():
+            self._quarantine_rows(rows, line_bytes)
+        accepted = frame.filter(~refused.is_refused)
         self.rows_accepted += accepted.height
         self.rows_quarantined += frame.height - accepted.height
         if accepted.is_empty():
@@ -159,12 +159,17 @@ class _Sieve:
         self.parts.append(PartFile(path=part, rows=accepted.height))
 
     def close(self) -> str | None:
-        """Finish the quarantine; return its name, or None where it has no row."""
+        """Finish the quarantine; return its name, or None if it has no row."""
         self._fetch_lines()
         return self._quarantine.close()
 
     def _quarantine_rows(self, refused: pl.DataFrame, line_bytes: float) -> None:
-        """Take rows in; their lines, about so long, are fetched when enough have come together."""
+        """Keep refused rows, and fetch their lines when enough rows wait.
+
+        Args:
+            refused: row_number, line_number, reasons.
+            line_bytes: about how long each line is.
+        """
         self._waiting.append(refused)
         self._waiting_bytes += refused.estimated_size() + refused.height * line_bytes
         rows = sum(waiting.height for waiting in self._waiting)
@@ -172,7 +177,7 @@ class _Sieve:
             self._fetch_lines()
 
     def _fetch_lines(self) -> None:
-        """Read the waiting rows' lines from the file and pass them on."""
+        """Read the lines of the waiting rows from the file, and quarantine the rows."""
         if not self._waiting:
             return
         rows = pl.concat(self._waiting)
@@ -188,7 +193,7 @@ class _Sieve:
 
 
 def _bytes_per_row(rows: pl.DataFrame) -> float:
-    """Estimate what a row takes in memory, which its line takes about as well."""
+    """Return the mean memory of a row; its line takes about as much."""
     return rows.estimated_size() / rows.height if rows.height else 0.0
 
 
@@ -213,7 +218,7 @@ def _row_outcomes(checker: RowChecker) -> tuple[ExpectationOutcome, ...]:
 def _check_profile(
     checks: Sequence[ColumnExpectation], profile: Mapping[str, Value]
 ) -> tuple[ExpectationOutcome, ...]:
-    """Ask the profile suite of the batch's one row of statistics."""
+    """Run the profile suite on the batch's one row of statistics."""
     import pandas as pd
 
     row = pd.DataFrame({check.column: [profile[check.column]] for check in checks})
@@ -235,7 +240,7 @@ def _check_profile(
 
 
 def _stored_type(schemas: Sequence[Mapping[str, pl.DataType]], column: str) -> str | None:
-    """Name the type a column has in the parts; None where there is no part to look at."""
+    """Return the type that a column has in the parts; None if there is no part."""
     types = {str(schema[column]) for schema in schemas}
     return " and ".join(sorted(types)) or None
 
@@ -247,7 +252,7 @@ def _explain_rejection(
     options: ValidateOptions,
     unparsed: Path | None,
 ) -> str | None:
-    """Say in one sentence why a batch is refused; None where it is not."""
+    """Return in one sentence why a batch is rejected; None if it is not."""
     failed = next(
         (
             outcome
@@ -277,7 +282,7 @@ def _explain_rejection(
 def _commonest_fault(
     outcomes: Sequence[ExpectationOutcome], ingest: "IngestSummary", unparsed: Path | None
 ) -> str:
-    """Name what most quarantined rows have in common."""
+    """Return in words what most quarantined rows have in common."""
     worst = max(
         (one for one in outcomes if one.suite == "rows" and one.severity == "required"),
         key=lambda one: one.rows_failed,
@@ -293,7 +298,7 @@ def _commonest_fault(
 
 
 def _first_reason(unparsed: Path | None) -> str:
-    """Give the first reason of the first row that ingest could not parse, as an example."""
+    """Return the first reason of the first row that ingest could not parse, as an example."""
     if unparsed is None:
         return ""
     rows = pl.scan_parquet(unparsed, glob=False).select("line_number", "reasons").head(1).collect()
@@ -302,7 +307,7 @@ def _first_reason(unparsed: Path | None) -> str:
 
 
 def _write_value(value: Value) -> str | None:
-    """Write a statistic; None where it has no value."""
+    """Return a statistic as text; None if it has no value."""
     if value is None or isinstance(value, str):
         return value
     return f"{value:.6g}"

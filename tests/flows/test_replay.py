@@ -136,7 +136,7 @@ def test_a_file_that_spells_names_otherwise_is_scored_as_the_exact_one_and_so_ar
     came = outcome("run", other)
     assert (came["rows_read"], came["rows_scored"], came["rows_quarantined"]) == (60, 59, 1)
     assert came["advisories"][0].startswith(
-        "column names are spelt otherwise and matched: 'Duration' as duration, 'Protocol Type' as"
+        "column names are spelled differently and were matched: 'Duration' as duration, 'Protocol"
     )
     again = outcome("replay", came["batch_id"], code=3)
     assert "duration: 'soon' is not an integer" in again["message"]

@@ -175,8 +175,8 @@ def test_a_header_in_another_spelling_is_read_by_its_names_and_told(ingest: Inge
     assert night.summary.field_names == ("Error Rate", "DURATION", "Class", "service")
     (note,) = night.summary.notes
     assert note == (
-        "column names are spelt otherwise and matched: 'DURATION' as duration, 'Error Rate' as"
-        " error_rate, 'Class' as class"
+        "column names are spelled differently and were matched: 'DURATION' as duration,"
+        " 'Error Rate' as error_rate, 'Class' as class"
     )
     assert night.quarantined["reasons"].to_list() == [["duration: 'soon' is not an integer"]]
 
