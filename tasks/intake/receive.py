@@ -130,7 +130,8 @@ def find_files(
     """Find the files to work on.
 
     Args:
-        engine: the database; it knows which files of a folder are finished and unchanged; these are left out.
+        engine: the database. Files of a folder that are finished there, and have not changed
+            since, are left out.
         places: files, which are always taken, and folders, of which temporary files, growing files
             and companions of deliveries are left for next time.
         night: the night they belong to; None to find it from each file.
