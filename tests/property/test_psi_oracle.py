@@ -1,4 +1,4 @@
-"""The stability index against a plain-Python oracle, and chunk by chunk against the whole."""
+"""The stability index equals a plain-Python oracle, and counts of parts add up to the whole."""
 
 import math
 from collections.abc import Sequence

@@ -41,7 +41,7 @@ def is_rejected(connection: Connection) -> bool:
 
 
 def describe_slowly(stream: Sequence[Connection], row: int) -> dict[str, float]:
-    """Look back through the stream from one row, as the definition reads."""
+    """Compute the features of one row from the rows before it, as defined."""
     this = stream[row]
     recent = [c for c in stream[: row + 1] if this.start_us - c.start_us <= 2_000_000]
     host = [c for c in recent if c.host == this.host]
@@ -121,7 +121,7 @@ def streams(draw: st.DrawFn, longest: int) -> list[Connection]:
 
 
 def flood(rows: int) -> list[Connection]:
-    """Make many connections within two seconds: past the last hundred and past the cap of 511."""
+    """Make many connections within two seconds: more than a hundred, and more than the cap of 511."""
     return [
         Connection(
             start_us=row * 1_000,

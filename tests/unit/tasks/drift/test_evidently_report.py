@@ -1,4 +1,4 @@
-"""Evidently for real, once: its import and its report take seconds."""
+"""Evidently itself, run once: its import and its report take seconds."""
 
 import json
 import re

@@ -145,7 +145,7 @@ def test_bins_with_too_few_rows_are_pooled_and_leave_the_threshold_alone() -> No
 
 @pytest.mark.parametrize("n", [500, 1_000, 5_000])
 def test_a_batch_without_drift_raises_no_more_alarms_than_promised(n: int) -> None:
-    """66 levels with a long tail, as ``service`` has: a fixed 0.1 cries wolf on 95 % of 500."""
+    """66 categories with a long tail, as in ``service``: a fixed 0.1 is exceeded by 95 % of 500."""
     random = np.random.default_rng(7)
     shares = 1 / np.arange(1, 67) ** 1.5
     shares /= shares.sum()

@@ -1,4 +1,4 @@
-"""The outcome of a file says what became of it, in each way in which a batch ends."""
+"""The outcome of a file, for each way in which a batch can end."""
 
 from datetime import UTC, date, datetime
 from pathlib import Path

@@ -125,7 +125,7 @@ def test_every_protocol_service_and_state_occurs_together_in_published_rows(
 
 @pytest.mark.parametrize("feature", NSL_KDD.feature_names)
 def test_no_single_feature_identifies_the_attacks(ordinary: pl.DataFrame, feature: str) -> None:
-    """Flag the values of one feature that are mostly attacks: much is missed or wrongly flagged."""
+    """Flagging the values of one feature that are mostly attacks misses or wrongly flags many rows."""
     is_attack = ordinary["class"] == "anomaly"
     values = pl.DataFrame({"value": ordinary[feature], "is_attack": is_attack})
 
@@ -161,7 +161,7 @@ def test_a_changed_site_has_the_same_attacks(ordinary: pl.DataFrame, changed: pl
 
 
 def is_well_formed(line: bytes) -> bool:
-    """Read a line as strictly as a plain-Python reader can."""
+    """Parse a line strictly in plain Python."""
     try:
         fields = line.decode("ascii").split(",")
     except UnicodeDecodeError:
