@@ -121,7 +121,7 @@ def streams(draw: st.DrawFn, longest: int) -> list[Connection]:
 
 
 def flood(rows: int) -> list[Connection]:
-    """Make many connections within two seconds: more than a hundred, and more than the cap of 511."""
+    """Return connections within two seconds: for many rows, more than the cap of 511."""
     return [
         Connection(
             start_us=row * 1_000,

@@ -125,7 +125,7 @@ def test_every_protocol_service_and_state_occurs_together_in_published_rows(
 
 @pytest.mark.parametrize("feature", NSL_KDD.feature_names)
 def test_no_single_feature_identifies_the_attacks(ordinary: pl.DataFrame, feature: str) -> None:
-    """Flagging the values of one feature that are mostly attacks misses or wrongly flags many rows."""
+    """A rule on the values of one feature misses attacks or flags normal rows."""
     is_attack = ordinary["class"] == "anomaly"
     values = pl.DataFrame({"value": ordinary[feature], "is_attack": is_attack})
 
