@@ -209,9 +209,8 @@ def require_normal(files: Sequence[tuple[str, LabelTally]], doing: str) -> None:
     for name, tally in files:
         if tally.rows_unclear:
             message = (
-                f"Cannot {doing} {name}: {plural(tally.rows_unclear, 'row')} of its column"
-                f" {shown(tally.column)} cannot be told to be normal or an attack: it holds"
-                f" {tally.described}. {CORRECT_LABELS}"
+                f"Cannot {doing} {name}: unclear labels in {plural(tally.rows_unclear, 'row')} of"
+                f" its column {shown(tally.column)}: it holds {tally.described}. {CORRECT_LABELS}"
             )
             raise TrainingDataError(message)
     if not files:

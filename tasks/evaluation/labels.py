@@ -122,7 +122,7 @@ def find_unclear(
         "" if first_rows is None else f" of the first {first_rows:,}"
     )
     return (
-        f"{where} cannot be told to be normal or an attack: "
+        f"unclear labels in {where}: "
         f"{', '.join(shown[:UNCLEAR_SHOWN])}{more}. Expected "
         f"{' or '.join(repr(value) for value in expected)}, written exactly so, or the name of"
         " an attack."

@@ -155,7 +155,7 @@ def describe_rate_deviation(
     few = "traffic that has changed since training"
     than_usual = f", and {expected:.2%} is usual" if is_more and expected > target else ""
     return (
-        f"flagged {flagged / rows:.2%} {what}, where {operating_point} is to flag {target:.2%}"
+        f"flagged {flagged / rows:.2%} {what}; the target of {operating_point} is {target:.2%}"
         f"{than_usual}: {why if is_more else few}"
     )
 

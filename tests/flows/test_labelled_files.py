@@ -42,9 +42,7 @@ def test_labels_that_are_not_clear_are_refused_by_training_and_evaluation(
         ended = noctule(command, file)
         assert ended.code == 3
         assert command == "evaluate" or "Cannot train on capital.csv: " in ended.err
-        assert (
-            f"{rows:,} rows cannot be told to be normal or an attack: class 'Normal'" in ended.err
-        )
+        assert f"unclear labels in {rows:,} rows: class 'Normal'" in ended.err
     engine = connect(None, home)
     assert len(model_rows(engine)) == 1
     engine.dispose()

@@ -109,7 +109,7 @@ def test_what_is_better_is_promoted_and_nothing_else(  # noqa: PLR0915 - one sto
     cut, other, unclear = told["notes"]
     assert "cut.csv.gz: its compressed content is cut short" in cut
     assert "other.csv as nsl_kdd: expected a header" in other
-    assert unclear.startswith("Cannot retrain on unclear.csv: 1 row cannot be told to be normal")
+    assert unclear.startswith("Cannot retrain on unclear.csv: unclear labels in 1 row")
     assert told["rows_judged"] + told["rows_seen"] == 2_000
     decided = {one["recipe"]: one for one in told["decisions"]}
     own = "logistic_regression+mahalanobis"

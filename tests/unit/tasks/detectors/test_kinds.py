@@ -1,4 +1,4 @@
-"""Every kind of detector keeps the promises that a night rests on."""
+"""Every kind of detector scores rows independently, explains scores, and survives storage."""
 
 import zipfile
 from collections.abc import Callable
@@ -82,7 +82,7 @@ def detector(request: pytest.FixtureRequest) -> Detector:
     return fit(request.param)
 
 
-def test_every_name_has_a_kind_and_the_reverse() -> None:
+def test_names_and_kinds_correspond() -> None:
     assert set(CLASSIFIERS) == set(CLASSIFIER_NAMES)
     assert set(ONE_CLASS) == set(ONE_CLASS_NAMES)
     for name, kind in {**CLASSIFIERS, **ONE_CLASS}.items():
@@ -110,7 +110,7 @@ def test_no_rows_have_no_scores(detector: Detector) -> None:
     assert detector.explain(ROWS[:0], TYPICAL, GROUPS).shape == (0, 7)
 
 
-def test_what_is_stored_scores_and_explains_the_same(detector: Detector, tmp_path: Path) -> None:
+def test_a_stored_detector_scores_and_explains_the_same(detector: Detector, tmp_path: Path) -> None:
     detector.save(tmp_path, "classifier")
     assert all(path.name.startswith("classifier") for path in tmp_path.iterdir())
     for threads in (1, 2):
@@ -131,7 +131,7 @@ def test_the_same_rows_and_seed_give_the_same_files(detector: Detector, tmp_path
     assert files[0] == files[1]
 
 
-def test_what_was_read_is_written_again_byte_for_byte(detector: Detector, tmp_path: Path) -> None:
+def test_a_loaded_detector_is_saved_byte_for_byte(detector: Detector, tmp_path: Path) -> None:
     for name in ("first", "again"):
         (tmp_path / name).mkdir()
     detector.save(tmp_path / "first", "x")
@@ -152,7 +152,7 @@ def test_files_hold_no_code(detector: Detector, tmp_path: Path) -> None:
                     assert b"O'" not in file.read(name)[:128], "an array of objects is pickled"
 
 
-def test_the_explanation_names_what_was_altered(detector: Detector) -> None:
+def test_the_explanation_names_the_altered_input(detector: Detector) -> None:
     weights = detector.explain(ROWS[IS_ATTACK], TYPICAL, GROUPS)
     assert weights.shape == (100, 7)
     # It hangs together with input 1: a detector may hold the one against the row or the other.
@@ -161,7 +161,7 @@ def test_the_explanation_names_what_was_altered(detector: Detector) -> None:
     assert (best == ALTERED).mean() > 0.4
 
 
-def test_the_network_as_described_keeps_the_promises_too(tmp_path: Path) -> None:
+def test_the_network_as_described_finds_anomalies_and_survives_storage(tmp_path: Path) -> None:
     options = AutoencoderOptions(recipe="as_described", layers=(16, 6), epochs=3, batch_rows=32)
     fitted = fit_autoencoder(ROWS[~IS_ATTACK], options, 7)
     rebuilt = fitted.graph.run(ROWS)
@@ -204,7 +204,7 @@ def test_a_file_of_another_type_is_refused(
         load_detector("decision_tree", tmp_path, "x")
 
 
-def test_a_kind_that_is_not_known_is_refused(tmp_path: Path) -> None:
+def test_an_unknown_kind_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelRefusedError, match="'oracle': this version of Noctule knows adaboost"):
         load_detector("oracle", tmp_path, "x")
 
@@ -212,7 +212,7 @@ def test_a_kind_that_is_not_known_is_refused(tmp_path: Path) -> None:
 # What is shared
 
 
-def test_log_odds_are_finite_and_undone_by_probabilities() -> None:
+def test_log_odds_are_finite_and_the_inverse_of_probabilities() -> None:
     odds = log_odds(np.array([0.0, 0.25, 0.5, 1.0]))
     assert np.isfinite(odds).all()
     np.testing.assert_allclose(odds[1:3], [-np.log(3), 0.0], atol=1e-12)
@@ -263,7 +263,7 @@ def test_outliers_refuse_rows_that_would_take_hours() -> None:
         find_outliers(np.zeros((200_001, 1), dtype=np.float32))
 
 
-def test_made_up_attacks_have_ordinary_values_that_do_not_belong_together() -> None:
+def test_made_up_attacks_combine_values_of_two_rows() -> None:
     normal = np.column_stack([np.arange(500.0)] * 8).astype(np.float32)
     made = make_outliers(normal, 0.5, seed=3)
     assert made.shape == (250, 8)
@@ -277,7 +277,7 @@ def test_made_up_attacks_have_ordinary_values_that_do_not_belong_together() -> N
     assert make_outliers(normal, 0.0, seed=3).shape == (0, 8)
 
 
-def test_trees_taught_made_up_attacks_distrust_what_hangs_together_otherwise() -> None:
+def test_trees_with_made_up_attacks_score_unusual_combinations_higher() -> None:
     random = np.random.default_rng(2)
     first = random.normal(size=(2_000, 1))
     normal = np.hstack(

@@ -1,4 +1,4 @@
-"""The detectors score alike however rows are chunked, and load without what trained them."""
+"""Scores do not depend on chunks, and a model loads without the libraries that trained it."""
 
 import json
 import subprocess
@@ -10,12 +10,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from expectations.errors import ModelRefusedError, UsageError
+from expectations.errors import ModelRefusedError
 from tasks.detectors.autoencoder import Autoencoder
 from tasks.detectors.autoencoder_training import CONFIG_FILE, WEIGHTS_FILE
 from tasks.detectors.model import ROWS_AT_ONCE, Model, hash_model, load_model
 from tasks.detectors.model_card import read_card, write_json
-from tasks.detectors.thresholds import flag
 from tasks.networks.training import import_keras
 from tasks.scoring.explain import explain_rows
 
@@ -65,7 +64,7 @@ def test_scores_are_bitwise_equal_however_rows_are_chunked(
         assert pl.concat(chunks)[name].to_numpy().tobytes() == whole[name].to_numpy().tobytes()
 
 
-def test_more_rows_than_are_encoded_at_once_change_nothing(
+def test_scores_do_not_depend_on_the_rows_encoded_at_once(
     tiny_model: Model, frame: pl.DataFrame
 ) -> None:
     many = pl.concat([frame] * (ROWS_AT_ONCE // frame.height + 1))
@@ -157,7 +156,7 @@ def test_loading_and_scoring_need_no_training_library(
     assert int(done.stdout) > 0
 
 
-def test_the_hash_is_of_the_content_alone(
+def test_the_hash_covers_the_content_alone(
     tiny_model: Model,
     tiny_model_folder: Path,
     tmp_path: Path,
@@ -186,7 +185,7 @@ def test_a_folder_without_a_model_has_no_identity(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["encoder.json", "classifier.txt", "one_class.onnx"])
-def test_a_folder_with_a_file_of_something_else_is_refused(
+def test_a_folder_with_an_unreadable_file_is_refused(
     tiny_model: Model, tmp_path: Path, name: str
 ) -> None:
     tiny_model.save(tmp_path)
@@ -223,21 +222,10 @@ def test_a_model_of_another_format_is_refused(tiny_model: Model, tmp_path: Path)
             load_model(tmp_path)
 
 
-def test_a_card_without_the_rate_aimed_at_is_still_read(tiny_model: Model, tmp_path: Path) -> None:
+def test_a_card_without_target_rates_is_still_read(tiny_model: Model, tmp_path: Path) -> None:
     tiny_model.save(tmp_path)
     card = json.loads((tmp_path / "model.json").read_text())
     assert read_card(tmp_path).thresholds.target_flag_rate("low_alert") == 0.001
     del card["thresholds"]["low_alert_rate"]
     (tmp_path / "model.json").write_text(json.dumps(card))
     assert read_card(tmp_path).thresholds.target_flag_rate("low_alert") is None
-
-
-def test_a_score_is_flagged_above_its_threshold_only() -> None:
-    scores = pl.DataFrame({"anomaly_score": [1.0, 2.0, 3.0], "classifier_score": [0.0, 0.1, -1.0]})
-    assert flag(scores, "default", 2.0).to_list() == [False, False, True]
-    assert flag(scores, "p50", 0.0).to_list() == [False, True, False]
-
-
-def test_an_unknown_operating_point_is_refused(tiny_model: Model) -> None:
-    with pytest.raises(UsageError, match="default, low_alert, p50"):
-        tiny_model.card.thresholds.value("p90")

@@ -1,4 +1,4 @@
-"""A tail says how rarely normals score this high, and keeps its order where none ever did."""
+"""A tail gives how rarely normals reach a score, and orders scores above all normals."""
 
 import numpy as np
 import pytest

@@ -22,7 +22,7 @@ from tasks.validation.summary import PartFile
 
 CARD = ModelCard(contract="nsl_kdd", thresholds=Thresholds(default=2.0, low_alert=3.5))
 
-JUDGED = pl.DataFrame(
+LABELLED = pl.DataFrame(
     {
         "is_attack": [True, True, True, False, False, False],
         "attack": ["neptune", "satan", "neptune", "normal", "normal", "normal"],
@@ -43,8 +43,8 @@ def test_ranking_metrics_agree_with_scikit_learn(rows: list[tuple[bool, float]])
     assert average_precision(truth, scores) == pytest.approx(average_precision_score(truth, scores))
 
 
-def test_each_operating_point_is_judged_by_counting() -> None:
-    points = evaluate_scores(JUDGED, CARD, {}).operating_points
+def test_the_metrics_of_each_operating_point_agree_with_counting() -> None:
+    points = evaluate_scores(LABELLED, CARD, {}).operating_points
     assert points["default"].false_positive_rate_interval == pytest.approx(
         (0.0615, 0.7923), abs=1e-4
     )
@@ -67,25 +67,25 @@ def test_each_operating_point_is_judged_by_counting() -> None:
 
 
 def test_recall_is_given_by_attack_and_by_family() -> None:
-    evaluation = evaluate_scores(JUDGED, CARD, {"neptune": "DoS"})
+    evaluation = evaluate_scores(LABELLED, CARD, {"neptune": "DoS"})
     assert evaluation.recall_by_attack == {"neptune": 1.0, "satan": 0.0}
     assert evaluation.recall_by_family == {"DoS": 1.0, "other": 0.0}
 
 
-def test_flags_made_by_other_thresholds_are_judged_as_they_are() -> None:
+def test_flags_of_other_thresholds_are_evaluated_as_given() -> None:
     flags = {
         name: pl.Series([True, True, True, False, False, False])
         for name in ("default", "low_alert", "p50")
     }
-    evaluation = evaluate_flags(JUDGED, flags, CARD, {})
+    evaluation = evaluate_flags(LABELLED, flags, CARD, {})
     assert evaluation.operating_points["low_alert"].threshold == 3.5
     assert evaluation.operating_points["low_alert"].accuracy == 1
     assert evaluation.recall_by_attack == {"neptune": 1.0, "satan": 1.0}
 
 
-def test_attacks_that_were_taught_are_told_from_those_that_were_not() -> None:
+def test_seen_and_unseen_attacks_are_counted_apart() -> None:
     card = CARD.model_copy(update={"attacks": ("neptune",)})
-    evaluation = evaluate_scores(JUDGED, card, {"neptune": "DoS", "satan": "Probe"})
+    evaluation = evaluate_scores(LABELLED, card, {"neptune": "DoS", "satan": "Probe"})
     shown = [
         (one.family, one.is_seen, one.rows, one.recall["default"]) for one in evaluation.families
     ]
@@ -99,9 +99,9 @@ def test_attacks_that_were_taught_are_told_from_those_that_were_not() -> None:
     assert evaluation.attacks[0].recall == {"default": 1.0, "low_alert": 0.5, "p50": 1.0}
 
 
-def test_rows_that_the_model_was_fitted_on_are_counted_and_left_out_beside() -> None:
-    judged = JUDGED.with_columns(is_seen=pl.Series([True, False, False, False, False, True]))
-    evaluation = evaluate_scores(judged, CARD, {})
+def test_training_rows_are_counted_and_left_out_of_second_metrics() -> None:
+    labelled = LABELLED.with_columns(is_seen=pl.Series([True, False, False, False, False, True]))
+    evaluation = evaluate_scores(labelled, CARD, {})
     assert (evaluation.rows, evaluation.rows_seen_in_training) == (6, 2)
     assert evaluation.without_seen is not None
     assert evaluation.without_seen.rows == 4
@@ -112,22 +112,22 @@ def test_rows_that_the_model_was_fitted_on_are_counted_and_left_out_beside() -> 
     assert sum(one.rows for one in evaluation.without_seen.attacks) < sum(
         one.rows for one in evaluation.attacks
     )
-    assert evaluate_scores(JUDGED, CARD, {}).without_seen is None
-    every = evaluate_scores(JUDGED.with_columns(is_seen=pl.lit(value=True)), CARD, {})
+    assert evaluate_scores(LABELLED, CARD, {}).without_seen is None
+    every = evaluate_scores(LABELLED.with_columns(is_seen=pl.lit(value=True)), CARD, {})
     assert (every.rows_seen_in_training, every.without_seen) == (6, None)
 
 
-def test_a_model_without_a_classifier_has_neither_even_odds_nor_calibration() -> None:
+def test_a_model_without_a_classifier_has_neither_p50_nor_calibration() -> None:
     member = MemberCard(kind="autoencoder", stem="one_class", reads="neural")
     card = CARD.model_copy(update={"members": {"one_class": member}})
-    judged = JUDGED.with_columns(classifier_score=pl.lit(None, pl.Float64))
-    evaluation = evaluate_scores(judged, card, {})
+    labelled = LABELLED.with_columns(classifier_score=pl.lit(None, pl.Float64))
+    evaluation = evaluate_scores(labelled, card, {})
     assert set(evaluation.operating_points) == {"default", "low_alert"}
     assert evaluation.calibration is None
 
 
 @given(st.integers(0, 400), st.integers(1, 400))
-def test_an_interval_holds_its_share_and_narrows_with_rows(found: int, among: int) -> None:
+def test_an_interval_contains_its_share_and_narrows_with_rows(found: int, among: int) -> None:
     found = min(found, among)
     low, high = interval(found, among)
     assert 0 <= low <= found / among <= high <= 1
@@ -154,14 +154,14 @@ def test_calibrated_probabilities_have_no_expected_error() -> None:
 
 
 def test_without_attack_names_there_is_no_recall_by_attack() -> None:
-    unnamed = JUDGED.with_columns(attack=pl.lit(None, dtype=pl.String))
+    unnamed = LABELLED.with_columns(attack=pl.lit(None, dtype=pl.String))
     evaluation = evaluate_scores(unnamed, CARD, {"neptune": "DoS"})
     assert evaluation.recall_by_attack == {}
     assert evaluation.recall_by_family == {}
 
 
-def test_what_one_class_cannot_define_is_none() -> None:
-    evaluation = evaluate_scores(JUDGED.filter(~pl.col("is_attack")), CARD, {})
+def test_metrics_that_need_both_classes_are_none_for_one() -> None:
+    evaluation = evaluate_scores(LABELLED.filter(~pl.col("is_attack")), CARD, {})
     assert evaluation.roc_auc is None
     assert evaluation.average_precision is None
     assert evaluation.operating_points["default"].recall is None
@@ -169,7 +169,7 @@ def test_what_one_class_cannot_define_is_none() -> None:
 
 
 def test_the_object_has_the_agreed_keys() -> None:
-    assert list(evaluate_scores(JUDGED, CARD, {}).model_dump()) == [
+    assert list(evaluate_scores(LABELLED, CARD, {}).model_dump()) == [
         "rows",
         "roc_auc",
         "average_precision",
@@ -187,7 +187,7 @@ def test_the_object_has_the_agreed_keys() -> None:
     ]
 
 
-def test_a_batch_is_judged_over_all_its_labelled_rows(
+def test_a_batch_is_evaluated_over_all_its_labelled_rows(
     tiny_model_folder: Path, make_connections: Callable[..., pl.DataFrame], tmp_path: Path
 ) -> None:
     frame = make_connections(60, seed=5)
@@ -204,7 +204,7 @@ def test_a_batch_is_judged_over_all_its_labelled_rows(
     assert set(evaluation.recall_by_family) == {"DoS", "Probe", "R2L"}
 
 
-def test_parts_with_and_without_attack_names_are_judged_together(
+def test_parts_with_and_without_attack_names_are_evaluated_together(
     tiny_model_folder: Path, make_connections: Callable[..., pl.DataFrame], tmp_path: Path
 ) -> None:
     make_connections(12, seed=5).write_parquet(tmp_path / "a.parquet")
@@ -218,7 +218,7 @@ def test_parts_with_and_without_attack_names_are_judged_together(
     assert list(evaluation.recall_by_attack) == ["guess_passwd", "neptune", "satan"]
 
 
-def test_labels_that_are_not_clear_are_not_judged_by(
+def test_a_batch_with_unclear_labels_is_refused(
     tiny_model_folder: Path, make_connections: Callable[..., pl.DataFrame], tmp_path: Path
 ) -> None:
     frame = make_connections(6, seed=5).with_columns(
@@ -229,11 +229,11 @@ def test_labels_that_are_not_clear_are_not_judged_by(
     out = tmp_path / "score-1"
     out.mkdir()
     scored = score_batch(tmp_path, parts, tiny_model_folder, out, ScoreOptions())
-    with pytest.raises(InputRejectedError, match=r"3 rows cannot be told .*: class 'Normal' in 3"):
+    with pytest.raises(InputRejectedError, match=r"unclear labels in 3 rows: class 'Normal' in 3"):
         evaluate_batch(tmp_path, parts, scored.parts, tiny_model_folder, NSL_KDD)
 
 
-def test_a_batch_without_labels_cannot_be_judged(
+def test_a_batch_without_labels_is_refused(
     tiny_model_folder: Path, make_connections: Callable[..., pl.DataFrame], tmp_path: Path
 ) -> None:
     make_connections(6, seed=5).drop("class", "attack").write_parquet(tmp_path / "a.parquet")

@@ -1,4 +1,4 @@
-"""A label column is found by name or values and read as the user says, or the file is refused."""
+"""A label column is found by name or values and read by the options, or the file is refused."""
 
 import gzip
 import shlex
@@ -98,7 +98,7 @@ def test_other_columns_are_listed_and_called_no_label(tmp_path: Path) -> None:
     assert "name it with --label COLUMN: beside the features there are 'site', 'port'." in said
 
 
-def test_a_file_is_taken_for_normal_only_if_that_is_asked_for(tmp_path: Path) -> None:
+def test_a_file_is_taken_for_normal_only_with_unlabelled(tmp_path: Path) -> None:
     file = write(tmp_path / "a.csv", label=["normal", "neptune"])
     (found,) = choose_labels([file], NSL_KDD, PLAIN, "train on", is_unlabelled=True)
     assert found.reading is None
@@ -108,19 +108,19 @@ def test_a_file_is_taken_for_normal_only_if_that_is_asked_for(tmp_path: Path) ->
         choose_labels([labelled], NSL_KDD, PLAIN, "train on", is_unlabelled=True)
 
 
-def test_only_training_is_told_of_unlabelled(tmp_path: Path) -> None:
+def test_only_training_is_advised_to_use_unlabelled(tmp_path: Path) -> None:
     with pytest.raises(TrainingDataError) as refused:
         choose(write(tmp_path / "a.csv", site=["a"]), doing="evaluate")
     assert "unlabelled" not in str(refused.value)
 
 
 @pytest.mark.parametrize("other", [{"label": "label"}, {"normal": ["0"]}])
-def test_labels_and_no_labels_contradict_each_other(other: dict[str, object]) -> None:
+def test_label_options_contradict_unlabelled(other: dict[str, object]) -> None:
     with pytest.raises(UsageError, match="--unlabelled"):
         ask_labels(**{"label": None, "normal": None, **other}, is_unlabelled=True)  # type: ignore[arg-type]
 
 
-def test_a_label_column_that_no_file_has_is_refused_with_those_there_are(tmp_path: Path) -> None:
+def test_a_label_column_that_no_file_has_is_refused_with_a_list_of_columns(tmp_path: Path) -> None:
     file = write(tmp_path / "a.csv", site=["a"], verdict=["b"])
     with pytest.raises(UsageError, match=r"no file has such a column.* are 'site', 'verdict'"):
         choose(file, LabelReading(column="label"))
@@ -146,7 +146,7 @@ def test_of_several_files_each_has_its_own_label_column(tmp_path: Path) -> None:
         choose_labels([*files, bare], NSL_KDD, asked, "train on")
 
 
-def test_files_of_one_name_are_judged_together(tmp_path: Path) -> None:
+def test_files_of_one_name_are_checked_together(tmp_path: Path) -> None:
     days = {"mon": ["quiet", "Slowloris"], "tue": ["Slowloris", "Slowloris"]}
     files = []
     for day, values in days.items():
@@ -159,7 +159,9 @@ def test_files_of_one_name_are_judged_together(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("values", [["0", "1"], ["True", "False"], ["1", "-1"], ["2", "0", "1"]])
-def test_of_a_pair_it_must_be_said_which_means_normal(tmp_path: Path, values: list[str]) -> None:
+def test_a_pair_of_values_needs_the_one_that_means_normal(
+    tmp_path: Path, values: list[str]
+) -> None:
     file = write(tmp_path / "a.csv", y=values)
     said = refusal(file, LabelReading(column="y"))
     assert "Say with --normal VALUE which of them means normal" in said
@@ -167,7 +169,7 @@ def test_of_a_pair_it_must_be_said_which_means_normal(tmp_path: Path, values: li
     assert choose(file, LabelReading(column="y", normal=(values[0],))).reading is not None
 
 
-def test_a_value_for_normal_that_is_in_no_row_is_refused_with_those_there_are(
+def test_a_value_for_normal_in_no_row_is_refused_with_a_list_of_values(
     tmp_path: Path,
 ) -> None:
     file = write(tmp_path / "a.csv", label=["good", "good", *(f"bad{one}" for one in range(9))])
@@ -212,7 +214,7 @@ def test_labels_are_read_into_the_contract_s_words(
     assert "labels are those of column 'label'" in summary.notes_for_training[-1]
 
 
-def test_names_of_attacks_are_kept_and_words_that_name_none_are_not(tmp_path: Path) -> None:
+def test_names_of_attacks_are_kept_and_general_words_are_not(tmp_path: Path) -> None:
     written = ["normal", "Neptune.", "DDoS", "attack", "1", "malicious"]
     file = write(tmp_path / "a.csv", label=written)
     _, rows = ingest(file, tmp_path, LabelReading(column="label", normal=("normal",)))
@@ -251,7 +253,7 @@ def test_labels_in_parquet_may_be_categories(tmp_path: Path) -> None:
     ],
     ids=lambda other: str(other.type),
 )
-def test_columns_of_parquet_that_hold_no_labels_are_passed_over(
+def test_columns_of_parquet_that_cannot_hold_labels_are_ignored(
     tmp_path: Path, other: pa.Array
 ) -> None:
     file = write(tmp_path / "a.parquet", **{"attack.type": ["benign", "smurf"]})
@@ -274,7 +276,7 @@ def test_other_words_in_the_declared_columns_are_read_as_the_user_says(tmp_path:
     assert rows["difficulty"].to_list() == [20, 21]
 
 
-def test_the_label_column_asked_for_comes_before_the_declared_one(tmp_path: Path) -> None:
+def test_the_named_label_column_comes_before_the_declared_one(tmp_path: Path) -> None:
     columns = {"class": ["anomaly", "normal"], "attack": ["satan", "normal"], "mine": ["ok", "no"]}
     file = write(tmp_path / "a.csv", **columns)
     found = choose(file, LabelReading(column="mine", normal=("OK",)))
@@ -283,10 +285,10 @@ def test_the_label_column_asked_for_comes_before_the_declared_one(tmp_path: Path
     assert rows["attack"].to_list() == ["satan", "normal"]
 
 
-def test_what_says_neither_is_refused(tmp_path: Path) -> None:
+def test_a_value_that_means_neither_is_refused(tmp_path: Path) -> None:
     file = write(tmp_path / "a.csv", label=["normal", "neptune", "-", "Background"])
     said = refusal(file, LabelReading(column="label"))
-    assert "2 rows of its column 'label' cannot be told to be normal or an attack" in said
+    assert "unclear labels in 2 rows of its column 'label'" in said
     assert choose(file, LabelReading(column="label", normal=("-", "background"))).reading
 
 
@@ -296,7 +298,7 @@ def test_a_pair_among_words_is_read_only_as_the_user_says(
 ) -> None:
     no, yes = pair
     file = write(tmp_path / "flows.csv", label=["BENIGN", "DoS", no, yes, yes])
-    assert "3 rows of its column 'label' cannot be told to be normal or an attack" in refusal(
+    assert "unclear labels in 3 rows of its column 'label'" in refusal(
         file, LabelReading(column="label")
     )
     asked = LabelReading(column="label", normal=(no,))
@@ -327,7 +329,7 @@ def test_unclear_labels_deep_in_a_file_are_refused_in_the_same_words(
     assert str(refused.value) == said
 
 
-def test_compressed_files_are_looked_at_likewise(tmp_path: Path) -> None:
+def test_compressed_files_are_read_likewise(tmp_path: Path) -> None:
     plain = write(tmp_path / "a.csv", label=["normal", "smurf"])
     packed = tmp_path / "a.csv.gz"
     packed.write_bytes(gzip.compress(plain.read_bytes()))

@@ -16,7 +16,7 @@ FRAME = pl.DataFrame(
 )
 
 
-def test_whatever_is_not_the_normal_label_is_an_attack_and_no_label_is_neither() -> None:
+def test_every_label_but_normal_is_an_attack_and_no_label_is_null() -> None:
     labels = FRAME.select(is_attack(LABELLED, ["class"]))
     assert labels["is_attack"].to_list() == [False, True, True, None]
 
@@ -51,21 +51,21 @@ def unclear(folder: Path, contract: Contract, **columns: list[str | None]) -> st
 
 def test_a_label_that_is_not_declared_is_named_with_its_rows(tmp_path: Path) -> None:
     assert unclear(tmp_path, DECLARED, **{"class": WRITTEN}) == (
-        "6 rows cannot be told to be normal or an attack: class 'Normal' in 2 rows, "
+        "unclear labels in 6 rows: class 'Normal' in 2 rows, "
         "class '' in 1 row, class ' normal' in 1 row, class 'benign' in 1 row and 1 other label. "
         "Expected 'normal' or 'anomaly', written exactly so, or the name of an attack."
     )
 
 
 @pytest.mark.parametrize("like", ["Normal", "normal.", " normal", "normal ", "NORMAL..", "", " . "])
-def test_an_attack_that_is_all_but_called_normal_is_unclear(tmp_path: Path, like: str) -> None:
+def test_an_attack_whose_name_resembles_normal_is_unclear(tmp_path: Path, like: str) -> None:
     told = unclear(tmp_path, DECLARED, attack=["normal", like, "neptune", None])
     assert told is not None
-    assert told.startswith(f"1 row cannot be told to be normal or an attack: attack '{like}' in 1")
+    assert told.startswith(f"unclear labels in 1 row: attack '{like}' in 1")
     assert "Expected 'normal', written exactly so, or the name of an attack." in told
 
 
-def test_an_attack_never_heard_of_is_an_attack(tmp_path: Path) -> None:
+def test_an_unknown_attack_is_an_attack(tmp_path: Path) -> None:
     assert unclear(tmp_path, DECLARED, attack=["normal", "mscan", "abnormal", "t1499"]) is None
 
 
@@ -75,7 +75,7 @@ def test_a_word_that_names_no_attack_is_unclear_in_the_attack_column(
 ) -> None:
     told = unclear(tmp_path, DECLARED, attack=["normal", word, "neptune"])
     assert told is not None
-    assert told.startswith(f"1 row cannot be told to be normal or an attack: attack '{word}' in 1")
+    assert told.startswith(f"unclear labels in 1 row: attack '{word}' in 1")
 
 
 def test_a_name_that_contradicts_the_label_beside_it_is_unclear(tmp_path: Path) -> None:
@@ -87,12 +87,12 @@ def test_a_name_that_contradicts_the_label_beside_it_is_unclear(tmp_path: Path) 
     differ = {"class": ["normal", "anomaly", "anomaly"], "attack": ["satan", "normal.", "satan"]}
     told = unclear(tmp_path, DECLARED, **differ)
     assert told is not None
-    assert told.startswith("2 rows cannot be told to be normal or an attack: ")
+    assert told.startswith("unclear labels in 2 rows: ")
     assert "class 'anomaly' beside attack 'normal.' in 1 row" in told
     assert "class 'normal' beside attack 'satan' in 1 row" in told
 
 
-def test_the_label_s_own_word_names_no_attack(tmp_path: Path) -> None:
+def test_the_general_word_for_attack_names_none(tmp_path: Path) -> None:
     names = pl.DataFrame({"attack": ["anomaly", "", "satan", "normal", None]})
     named = names.select(attack_name(DECLARED, ["attack"]))["attack"].to_list()
     assert named == [None, None, "satan", "normal", None]
@@ -105,7 +105,7 @@ def test_where_no_values_are_declared_any_other_word_is_an_attack(tmp_path: Path
     assert "class 'Normal.' in 1 row" in told
 
 
-def test_of_many_unclear_labels_the_most_frequent_are_named_as_they_may_be_shown(
+def test_of_many_unclear_labels_the_most_frequent_are_named_in_printable_form(
     tmp_path: Path,
 ) -> None:
     written = ["a\x1b" + "x" * 99, *"bcdefgh", "h"]
@@ -121,7 +121,7 @@ def test_rows_of_all_parts_are_counted(tmp_path: Path) -> None:
         pl.DataFrame({"class": [label, "Normal"]}).write_parquet(tmp_path / name)
     told = find_unclear_labels([tmp_path / "a", tmp_path / "b"], DECLARED)
     assert told is not None
-    assert told.startswith("3 rows cannot be told")
+    assert told.startswith("unclear labels in 3 rows")
 
 
 def names(folder: Path, contract: Contract, **columns: list[str | None]) -> list[str | None]:
@@ -145,7 +145,7 @@ def test_the_attack_column_names_the_attack_before_the_label_column(tmp_path: Pa
     assert names(tmp_path, NSL_KDD, **columns) == ["smurf", "satan", "normal"]
 
 
-def test_a_name_never_heard_of_is_unclear_in_a_label_column_that_names_no_known_attack(
+def test_an_unknown_name_is_unclear_in_a_label_column_without_known_attacks(
     tmp_path: Path,
 ) -> None:
     told = unclear(tmp_path, NSL_KDD, **{"class": ["normal", "unheard_of", "anomaly"]})
@@ -153,7 +153,7 @@ def test_a_name_never_heard_of_is_unclear_in_a_label_column_that_names_no_known_
     assert "class 'unheard_of' in 1 row. Expected" in told
     near = unclear(tmp_path, NSL_KDD, **{"class": ["normal", "neptune", "Normal", "benign", "0"]})
     assert near is not None
-    assert near.startswith("3 rows cannot be told")
+    assert near.startswith("unclear labels in 3 rows")
 
 
 @pytest.mark.parametrize("word", ["attack", "Attack", "Anomaly", "malicious", "DoS", "r2l"])

@@ -1,4 +1,4 @@
-"""Encoding agrees with a plain-Python oracle, row by row, and admits values training never met."""
+"""Encoding agrees with a plain-Python oracle, row by row, and accepts unseen values."""
 
 import math
 
@@ -87,7 +87,7 @@ def test_a_row_is_encoded_alike_alone_and_among_others(drawn: list[dict[str, obj
         assert alone.neural.tobytes() == whole.neural[index : index + 1].tobytes()
 
 
-def test_an_unseen_category_has_a_place_of_its_own(encoder: Encoder) -> None:
+def test_an_unseen_category_has_its_own_column(encoder: Encoder) -> None:
     seen_and_not = pl.DataFrame({"bytes": [1, 1], "service": ["smtp", "tftp_u"], "rate": [0, 0]})
     encoded = encoder.encode(seen_and_not)
     assert encoder.column_names[2:] == (
@@ -100,14 +100,14 @@ def test_an_unseen_category_has_a_place_of_its_own(encoder: Encoder) -> None:
     assert encoded.ordinal[:, 1].tolist() == [2, -1]
 
 
-def test_centres_and_scales_owe_nothing_to_attacks(encoder: Encoder) -> None:
+def test_centres_and_scales_do_not_depend_on_attacks(encoder: Encoder) -> None:
     other_attack = TRAINING.with_columns(rate=pl.Series([0.5, 0.5, 0.5, 0.0]))
     assert encoder.quantities[1].center == (
         Encoder.fit(other_attack, COLUMNS, IS_NORMAL).quantities[1].center
     )
 
 
-def test_a_departure_from_a_constant_column_still_shows(encoder: Encoder) -> None:
+def test_a_departure_from_a_constant_column_still_counts(encoder: Encoder) -> None:
     constant_and_not = pl.DataFrame({"bytes": [1, 1], "service": ["ftp"] * 2, "rate": [0.5, 1.0]})
     encoded = encoder.encode(constant_and_not)
     assert encoded.neural[:, 1].tolist() == pytest.approx([0.0, math.log(2 / 1.5)])
@@ -135,7 +135,7 @@ def test_decoding_returns_what_was_encoded(encoder: Encoder) -> None:
     )
 
 
-def test_decoded_values_stay_within_what_training_met(encoder: Encoder) -> None:
+def test_decoded_values_stay_within_the_training_range(encoder: Encoder) -> None:
     extreme = np.float32([[5, -5, 0, 0, 1, 0], [-5, 5, 0, 0, 0, 1]])
     decoded = encoder.decode(extreme)
     assert decoded[:, 0].tolist() == [5_000, 0]
@@ -148,7 +148,7 @@ def test_folding_adds_one_hot_columns_into_their_feature(encoder: Encoder) -> No
     np.testing.assert_allclose(sum_groups(weights, encoder.sources), [[1.0, 1.0, 2.0]])
 
 
-def test_the_ordinary_row_is_the_median_and_the_commonest_name(encoder: Encoder) -> None:
+def test_the_typical_row_is_the_median_and_the_commonest_name(encoder: Encoder) -> None:
     normal = pl.DataFrame(
         {
             "bytes": [1, 3, 900],
@@ -179,5 +179,5 @@ def test_a_missing_feature_is_refused_by_name(encoder: Encoder) -> None:
         (None, "(missing)"),
     ],
 )
-def test_values_are_written_for_people(value: float | str | None, text: str) -> None:
+def test_values_are_rendered_as_short_text(value: float | str | None, text: str) -> None:
     assert render_value(value) == text

@@ -11,7 +11,7 @@ from tasks.features.row_keys import RowKeys, hash_rows, read_row_keys
 FRAME = pl.DataFrame({"a": [1, 2, None], "b": ["x", "y", "x"], "c": [0.5, 0.25, 1e-9]})
 
 
-def test_the_key_of_a_row_is_the_same_for_ever() -> None:
+def test_the_key_of_a_row_never_changes() -> None:
     assert hash_rows(FRAME).tolist() == KNOWN
 
 
@@ -40,7 +40,7 @@ def test_values_do_not_run_into_each_other() -> None:
     assert first != second
 
 
-def test_every_training_row_is_known(make_connections: Callable[..., pl.DataFrame]) -> None:
+def test_every_training_row_matches(make_connections: Callable[..., pl.DataFrame]) -> None:
     features = make_connections(500, seed=3).drop("row_number", "line_number", "class", "attack")
     keys = RowKeys.of(features)
     assert keys.match(features).all()

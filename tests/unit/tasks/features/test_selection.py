@@ -1,4 +1,4 @@
-"""A selection is fitted on training rows, is stored with the model, and decides what is read."""
+"""A selection is fitted on training rows, stored with the model, and gives a detector's inputs."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -65,7 +65,7 @@ def test_a_selection_gives_as_many_columns_as_it_names(
         assert len(selection.names) == SIZE
 
 
-def test_what_is_read_of_a_row_does_not_depend_on_the_others(
+def test_selected_columns_of_a_row_do_not_depend_on_other_rows(
     selection: Selection, neural: Matrix
 ) -> None:
     whole = selection.transform(neural)
@@ -96,14 +96,14 @@ def test_the_same_rows_and_seed_give_the_same_files(
 
 
 @pytest.mark.parametrize("method", ["forest", "rfe"])
-def test_the_columns_that_tell_attacks_apart_are_kept(
+def test_the_columns_that_separate_attacks_are_kept(
     method: SelectionName, rows: TrainingRows, encoder: Encoder
 ) -> None:
     kept = fit(method, rows, encoder)
     assert {"src_bytes", "flag=SF"} <= set(kept.names)
 
 
-def test_a_forest_ranks_what_it_keeps(rows: TrainingRows, encoder: Encoder) -> None:
+def test_a_forest_ranks_the_columns_it_keeps(rows: TrainingRows, encoder: Encoder) -> None:
     kept = fit("forest", rows, encoder)
     assert isinstance(kept, ColumnSubset)
     assert list(kept.importances) == sorted(kept.importances, reverse=True)
@@ -120,7 +120,7 @@ def test_principal_components_are_those_of_the_covariance(
     np.testing.assert_allclose(made.transform(neural).var(axis=0), variances[:SIZE], rtol=1e-3)
 
 
-def test_of_columns_that_say_the_same_the_first_is_kept() -> None:
+def test_of_correlated_columns_the_first_is_kept() -> None:
     random = np.random.default_rng(0)
     first, other = random.normal(size=(2, 400))
     inputs = np.column_stack([first, np.ones(400), -2 * first, other]).astype(np.float32)
@@ -128,7 +128,7 @@ def test_of_columns_that_say_the_same_the_first_is_kept() -> None:
     assert kept.names == ("a", "b")
 
 
-def test_a_size_is_refused_where_the_method_finds_its_own(neural: Matrix) -> None:
+def test_a_size_is_refused_where_the_method_finds_it_itself(neural: Matrix) -> None:
     is_attack = np.arange(len(neural)) % 2 == 0
     with pytest.raises(UsageError, match="it finds its number of columns itself"):
         fit_selection("uncorrelated", neural, is_attack, ["x"] * neural.shape[1], 0, size=3)
@@ -163,14 +163,16 @@ def test_a_selection_is_stored_with_the_classifier(
     assert loaded.score(encoded).tolist() == selected.score(encoded).tolist()
 
 
-def test_reasons_of_kept_columns_name_their_features(selected: Member, rows: TrainingRows) -> None:
+def test_reasons_of_selected_columns_name_their_features(
+    selected: Member, rows: TrainingRows
+) -> None:
     shares = selected.attribute(selected.encoder.encode(rows.features[:6])).shares
     used = {selected.encoder.features[index] for index in np.flatnonzero(shares.sum(axis=0))}
     assert selected.selection is not None
     assert used <= {name.partition("=")[0] for name in selected.selection.names}
 
 
-def test_reasons_of_made_columns_name_features_that_are_not_ordinary(
+def test_reasons_of_projections_name_features_that_are_not_typical(
     rows: TrainingRows,
     tiny_options: TrainingOptions,
     make_connections: Callable[..., pl.DataFrame],

@@ -285,7 +285,7 @@ def test_labels_that_are_not_clear_stop_nothing_but_their_own_file(
     put(tmp_path / "training", "f" * 64, [["normal."]])
     found = gathered({"f" * 64: "labelled.csv"})
     assert (names(found.test_parts), names(found.fit_parts)) == (["3-0"], ["2-0"])
-    unclear = "is left out: 1 row cannot be told to be normal or an attack: class "
+    unclear = "is left out: unclear labels in 1 row: class "
     assert found.notes[0].startswith(f"night-4.csv {unclear}'Normal' in 1 row.")
     assert found.notes[1].startswith(f"labelled.csv {unclear}'normal.' in 1 row.")
     assert not any("nothing was stored" in note for note in found.notes)

@@ -151,7 +151,7 @@ def test_every_flagged_row_keeps_its_record_without_labels(
     assert first["line_number"] == expected["line_number"]
 
 
-def test_so_many_are_explained_and_no_more(
+def test_at_most_top_k_rows_are_explained(
     folder: Path, scored: ScoreSummary, tiny_model_folder: Path, tmp_path: Path
 ) -> None:
     summary = explain(folder, scored, tiny_model_folder, tmp_path, top_k=3)
@@ -232,7 +232,7 @@ def test_the_choice_does_not_depend_on_how_rows_are_cut_into_parts(
     assert choose(rows, scores, top_k, size=7) == expected
 
 
-def test_a_kind_is_its_categories_and_what_is_far_from_usual_on_which_side(
+def test_a_kind_is_its_categories_and_its_farthest_quantities_with_their_sides(
     usual: pl.DataFrame, tiny_model: Model
 ) -> None:
     def kind(**values: object) -> tuple[object, ...]:
@@ -251,7 +251,7 @@ def test_a_kind_is_its_categories_and_what_is_far_from_usual_on_which_side(
     assert kind(service="telnet") != kind(service="ftp") != kind(), "unseen ones too"
 
 
-def test_nothing_is_explained_where_nothing_may_be(
+def test_nothing_is_explained_with_a_limit_of_zero(
     folder: Path, scored: ScoreSummary, tiny_model_folder: Path, tmp_path: Path
 ) -> None:
     summary = explain(folder, scored, tiny_model_folder, tmp_path, top_k=0)
@@ -284,7 +284,7 @@ def test_all_of_a_row_s_contributions_add_up_to_its_score(
     assert totals["contribution"].to_list() == pytest.approx(scores["anomaly_score"].to_list())
 
 
-def test_a_reason_shows_what_was_seen_and_what_was_expected(
+def test_a_reason_shows_the_observed_and_the_expected_value(
     tiny_model: Model, make_connections: MakeConnections
 ) -> None:
     usual = make_connections(1, seed=7)
@@ -300,7 +300,7 @@ def test_a_reason_shows_what_was_seen_and_what_was_expected(
     assert service["expected"] in {"http", "domain_u"}
 
 
-def test_categories_never_met_in_training_are_counted_over_all_parts(
+def test_unseen_values_are_counted_over_all_parts(
     folder: Path, tiny_model_folder: Path, tmp_path: Path
 ) -> None:
     for name, service in (("a", "tftp_u"), ("b", "gopher")):
@@ -314,11 +314,11 @@ def test_categories_never_met_in_training_are_counted_over_all_parts(
     assert scored.notes == ("service: values never seen in training in 4 rows (gopher, tftp_u)",)
 
 
-def test_a_note_quotes_a_category_as_it_may_be_shown(scored: ScoreSummary) -> None:
+def test_a_note_quotes_a_value_in_printable_form(scored: ScoreSummary) -> None:
     found = UnseenValues(feature="service", rows=1, examples=("\x1b[2J", "x" * 1_000_000))
     (note,) = scored.model_copy(update={"unseen": (found,)}).notes
     assert note == (rf"service: values never seen in training in 1 row (\x1b[2J, {'x' * 37}...)")
 
 
-def test_a_batch_of_known_categories_has_no_such_note(scored: ScoreSummary) -> None:
+def test_a_batch_of_known_values_has_no_such_note(scored: ScoreSummary) -> None:
     assert scored.notes == ()

@@ -1,4 +1,4 @@
-"""A shadow is compared with what counts, row by row, whatever the parts."""
+"""A shadow scoring is compared with the live scoring, row by row, over any parts."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -46,7 +46,7 @@ def test_flags_are_counted_and_ranks_compared_over_all_parts(
     assert correlation == pytest.approx(spearmanr(live, other).statistic)
 
 
-def test_of_a_large_batch_evenly_spaced_rows_are_ranked(
+def test_evenly_spaced_rows_of_a_large_batch_are_ranked(
     scored: tuple[list[str], list[str], np.ndarray, np.ndarray],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -57,7 +57,7 @@ def test_of_a_large_batch_evenly_spaced_rows_are_ranked(
     assert correlation == pytest.approx(spearmanr(live[::4], other[::4]).statistic)
 
 
-def test_scores_that_are_all_the_same_have_no_ranks(tmp_path: Path) -> None:
+def test_equal_scores_have_no_rank_correlation(tmp_path: Path) -> None:
     live = write(tmp_path, "live", np.arange(5.0), 3.0)
     flat = write(tmp_path, "flat", np.ones(5), 3.0)
     assert compare_scores(tmp_path, [live], [flat]) == (0, 1, 0, None)

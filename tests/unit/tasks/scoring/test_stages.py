@@ -1,4 +1,4 @@
-"""What a stage's receipt depends on, and which refusals are a verdict on the content."""
+"""The inputs that a stage's receipt depends on, and the refusals that reject the content."""
 
 import subprocess
 import sys
@@ -174,13 +174,13 @@ def test_validation_is_redone_with_the_parts_it_was_made_from(job: BatchJob) -> 
         assert pl.concat(parts)["row_number"].to_list() == list(range(2, 1_001))
 
 
-def test_a_file_that_is_gone_is_no_verdict_on_its_content(job: FileJob) -> None:
+def test_a_missing_file_does_not_reject_its_content(job: FileJob) -> None:
     job.source.unlink()
     with pytest.raises(SourceUnavailableError, match="no such file"):
         ingest(job, None)
 
 
-def test_what_replaced_a_file_is_not_refused_in_its_name(job: FileJob) -> None:
+def test_a_file_that_replaced_another_is_not_refused_in_its_name(job: FileJob) -> None:
     job.source.write_text("a,b\n1,2\n")
     with pytest.raises(SourceChangedError, match="run it again"):
         ingest(job, None)

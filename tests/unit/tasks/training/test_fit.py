@@ -123,11 +123,11 @@ def test_the_reference_keeps_features_and_held_out_scores(
         (lambda frame: pl.concat([frame.head(60)] * 9), r"got 30 \(270 of 540 rows"),
         (
             lambda frame: frame.with_columns(pl.col("class").replace("normal", "normal.")),
-            r"100 rows cannot be told .*: class 'normal\.' in 100 rows\. Expected 'normal' or 'ano",
+            r"unclear labels in 100 rows: class 'normal\.' in 100 rows\. Expected 'normal' or 'ano",
         ),
         (
             lambda frame: frame.drop("class").with_columns(pl.col("attack") + "."),
-            r"100 rows cannot be told .*: attack 'normal\.' in 100 rows\. Expected 'normal', wri",
+            r"unclear labels in 100 rows: attack 'normal\.' in 100 rows\. Expected 'normal', wri",
         ),
     ],
     ids=["one class", "other class", "too few", "too few different", "label", "name"],
