@@ -1,13 +1,12 @@
-"""How a flow ends: each ending that we foresee is one sentence, in its state and in its log.
+"""How a flow ends: an expected error is one sentence, in the flow's state and in its log.
 
-Belongs here: the house decorator of flows, and what Prefect makes of their ends. Does not belong
-here: what a flow came to (``tasks.reporting.outcomes``), or its row in our database
-(``flows.run_records``).
+Belongs here: Noctule's decorator for flows, and the states in which they end. Does not belong here:
+a flow's outcome (``tasks.reporting.outcomes``), or its row in our database (``flows.run_records``).
 
-Prefect raises what a failed flow ended with, and where a flow is run for a deployment, its engine
-is the only one to catch it: it logs a page of traceback, whether the flow was broken or a file was
-rejected. Here an error that is meant for the user is a failed state with the error's words, and a
-deployed run hands the engine nothing to raise. A bug stays an exception, with its traceback.
+Prefect raises the error of a failed flow. For a run of a deployment, Prefect's engine catches it
+and logs a page of traceback, whether the code is broken or a file was rejected. Here, an error that
+is meant for the user becomes a failed state with the error's message, and a deployed run gives the
+engine nothing to raise. A bug remains an exception with its traceback.
 """
 
 import functools
@@ -37,13 +36,13 @@ R = TypeVar("R")
 def flow(
     name: str, flow_run_name: str | Callable[[], str]
 ) -> "Callable[[Callable[P, State[R]]], prefect.Flow[P, State[R]]]":
-    """Make a function a Prefect flow, whose known errors are states.
+    """Make a function a Prefect flow that ends in a failed state where a known error occurs.
 
-    Its results are never persisted, whatever Prefect's settings say: they would be pickles.
+    Its results are never persisted, even if Prefect's settings ask for it: they would be pickles.
 
     Args:
-        name: what the Prefect UI calls it.
-        flow_run_name: a template of its runs' names, or a function that names them.
+        name: the flow's name in the Prefect UI.
+        flow_run_name: a template for the names of its runs, or a function that returns a name.
     """
 
     def decorate(work: Callable[P, State[R]]) -> "prefect.Flow[P, State[R]]":
@@ -56,17 +55,17 @@ def flow(
 
 
 class Ended(State[R]):
-    """A failed state of a deployed run, whose result is returned and never raised."""
+    """A failed state of a deployed run: reading its result returns it, and never raises it."""
 
     def result(self, *_: object, **__: object) -> Any:  # noqa: ANN401 - as Prefect has it
-        """Return what the run came to."""
+        """Return the run's outcome, or its error."""
         return self.data
 
 
 def _in_words(work: Callable[P, State[R]]) -> Callable[P, State[R]]:
-    """Have a flow's function return a failed state instead of raising a known error.
+    """Return a function that returns a failed state where the flow's function raises a known error.
 
-    Outside a run of Prefect's it is the function itself.
+    Outside a Prefect run, it only calls the flow's function.
     """
 
     @functools.wraps(work)
@@ -78,7 +77,7 @@ def _in_words(work: Callable[P, State[R]]) -> Callable[P, State[R]]:
         if is_deployed:
             _leave_signals_to_the_runner()
             with get_client(sync_client=True) as client:
-                ensure_crash_automation(client)  # runs of a worker too, beside which nothing serves
+                ensure_crash_automation(client)  # here too: a worker runs no `noctule serve`
         try:
             with _looked_after() if is_deployed else nullcontext():
                 state = work(*args, **kwargs)
@@ -97,9 +96,9 @@ def _in_words(work: Callable[P, State[R]]) -> Callable[P, State[R]]:
 
 
 def _leave_signals_to_the_runner() -> None:
-    """Take no notice of what a terminal sends to all of its processes.
+    """Ignore the signals that a terminal sends to all of its processes.
 
-    The runner or worker hears it too, and tells its runs by SIGTERM when they are to end.
+    The runner or worker gets them too, and sends SIGTERM to its runs.
     """
     if _is_main():
         for number in (signal.SIGINT, signal.SIGHUP):
@@ -108,11 +107,11 @@ def _leave_signals_to_the_runner() -> None:
 
 @contextmanager
 def _looked_after() -> Iterator[None]:
-    """End a deployed run in time where a signal asks for it, and tell of it where it is killed."""
+    """End a deployed run soon after a signal, and have it marked as crashed if it is killed."""
     with watched(), ended_in_time() if _is_main() else nullcontext():
         yield
 
 
 def _is_main() -> bool:
-    """Tell whether this is the thread that signals come to."""
+    """Tell whether this is the main thread, which handles signals."""
     return threading.current_thread() is threading.main_thread()

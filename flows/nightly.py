@@ -1,7 +1,7 @@
-"""The nightly flow: every file that has arrived, oldest first, each in a flow of its own.
+"""The nightly flow: every file that has arrived, oldest first, each in its own flow run.
 
-Belongs here: which files, and what the night as a whole came to. Does not belong here: what is
-done with a file (``flows.batch``).
+Belongs here: which files are scored, and the outcome of the whole night. Does not belong here: the
+work on one file (``flows.batch``).
 """
 
 from collections.abc import Collection, Sequence
@@ -33,23 +33,23 @@ from tasks.task import untagged
 
 
 def name_night() -> str:
-    """Name a run by the day it is for."""
+    """Return the name of a run: the night it is for."""
     asked: date | None = flow_run.parameters.get("batch_date")
     return f"night of {asked or utc_now().date()}"
 
 
 @flow("nightly", name_night)
 def nightly(files: list[Path] | None = None, batch_date: date | None = None) -> State[NightOutcome]:
-    """Score every file that has arrived; one bad file never stops the others.
+    """Score every file that has arrived. A bad file does not stop the others.
 
     Args:
         files: files or folders; the inbox if None.
-        batch_date: the night they belong to; by default the date in a file's name, else the day
-            it arrived.
+        batch_date: the night they belong to; if None, the date in a file's name, else the day it
+            arrived.
 
     Returns:
-        Failed, with the reasons, where a file was rejected or could not be worked on, or where a
-        file that was rejected earlier is still open.
+        Failed, with the reasons, if a file was rejected or could not be processed, or if an earlier
+        rejection is still open.
     """
     settings = load_settings()
     with (
@@ -57,7 +57,7 @@ def nightly(files: list[Path] | None = None, batch_date: date | None = None) -> 
         open_database(settings) as engine,
         record_run(engine, "nightly") as run,
     ):
-        champion(engine, settings.contract)  # without one, no file is touched
+        champion(engine, settings.contract)  # raises before any file is touched
         places = files or [open_folder(settings, "inbox")]
         found = find_files_task(
             engine, places, batch_date, settings.settle_s, utc_now(), settings.inbox_pattern
@@ -89,16 +89,16 @@ def find_open(
     outcomes: Sequence[FileOutcome],
     places: Collection[Path] | None,
 ) -> tuple[OpenRejection, ...]:
-    """Return the files that earlier runs rejected and that are open.
+    """Return the open rejections of earlier runs.
 
     Args:
         engine: the database.
-        contract: of the files.
-        outcomes: what this run came to with its own files: those tell of themselves.
-        places: of these files only; None for all.
+        contract: the contract of the files.
+        outcomes: the outcomes of this run's files, which are left out.
+        places: return only rejections of these files; None for all.
 
     Raises:
-        ServiceUnavailableError: the database cannot be reached, and no outcome says so.
+        ServiceUnavailableError: the database cannot be reached, and no outcome says so yet.
     """
     try:
         rows = open_rejection_rows(engine, contract=contract)
@@ -117,7 +117,7 @@ def find_open(
 
 
 def read_outcome(file: NewFile, state: State[Any]) -> FileOutcome:
-    """Return what a file's flow came to, or why it did not come to an end."""
+    """Return the outcome of a file's flow; of a flow that ended with an error, an outcome of it."""
     result = outcome_of(state)
     if isinstance(result, FileOutcome):
         return result

@@ -1,4 +1,8 @@
-"""From settings to jobs: what the stages are told, and nothing they could look up themselves."""
+"""Jobs made from the settings: everything that the stages of a file have to be told.
+
+Belongs here: which setting becomes which field of a job. Does not belong here: what the stages do
+with it (``tasks``).
+"""
 
 from collections.abc import Sequence
 from datetime import date
@@ -23,14 +27,14 @@ def plan_file(
     lake: Path | None = None,
     labels: LabelReading | None = None,
 ) -> FileJob:
-    """Say how a file is read and checked.
+    """Return the job of reading and checking a file.
 
     Args:
         settings: sizes and limits.
         source: the file.
-        batch_id: what its content is known by.
-        lake: where its batch's folder is; the nights' lake if None.
-        labels: how its labels are read, where they are not in the contract's columns and words.
+        batch_id: the id of its batch.
+        lake: the lake in which the batch has its folder; the nights' lake if None.
+        labels: how its labels are read; None for the contract's own columns and words.
     """
     return FileJob(
         source=source,
@@ -52,14 +56,14 @@ def plan_scoring(
     model_folder: Path,
     nights: Sequence[EarlierNight] = (),
 ) -> BatchJob:
-    """Say how a file is scored, by which model and threshold.
+    """Return the job of scoring a file, with the model and its threshold.
 
     Args:
         settings: sizes, limits and the operating point.
-        file: how it is read.
-        model_version: of the model that scores.
-        model_folder: its files.
-        nights: the nights before, where an alert budget is kept by them.
+        file: the job of reading the file.
+        model_version: the model that scores.
+        model_folder: the folder of the model's files.
+        nights: the nights before, from which the threshold for an alert budget is computed.
     """
     chosen: dict[str, object] = {}  # the model's own threshold
     if settings.low_alert_rate is not None or settings.alert_budget is not None:
@@ -88,7 +92,11 @@ def plan_scoring(
 def look_back(
     settings: Settings, engine: Engine, model_version: str, model_folder: Path, before: date
 ) -> list[EarlierNight]:
-    """Read the nights by which an alert budget is kept; none where there is no budget."""
+    """Return the nights before, from which the threshold for an alert budget is computed.
+
+    Returns:
+        An empty list where there is no budget.
+    """
     if settings.alert_budget is None:
         return []
     earlier = read_earlier_nights(

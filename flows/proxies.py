@@ -1,11 +1,11 @@
-"""Proxies of the environment: they are for other machines, never for this one.
+"""The proxies of the environment, which must not be used for this machine itself.
 
-Belongs here: what the variables for proxies say, before anything speaks HTTP. Does not belong here:
-the Prefect server itself (``flows.prefect_api``, ``flows.private_server``).
+Belongs here: the variables for proxies, before any HTTP request. Does not belong here: the Prefect
+server (``flows.prefect_api``, ``flows.private_server``).
 
-A proxy that every shell is told of (``HTTP_PROXY`` and the like) reaches the world. It cannot reach
-what listens on this machine's loopback. So ``NO_PROXY`` gets the names of this machine, for this
-process, the libraries in it and its children.
+A proxy that the environment names (``HTTP_PROXY`` and similar variables) reaches other machines. It
+cannot reach a server on this machine's loopback address. So the names of this machine are added to
+``NO_PROXY``, for this process, its libraries and its children.
 """
 
 import ipaddress
@@ -19,17 +19,17 @@ from expectations.errors import UsageError
 
 HERE = ("127.0.0.1", "localhost", "::1")
 PROXIED = ("http", "https", "all")
-"""For whose addresses httpx reads a variable, such as ``HTTPS_PROXY`` or ``https_proxy``."""
+"""The kinds of proxy variables that httpx reads, such as ``HTTPS_PROXY`` or ``https_proxy``."""
 
 
 def spare_this_machine(address: str) -> None:
-    """Have requests to this machine go there directly; others go as the environment says.
+    """Let requests to this machine bypass the environment's proxies.
 
     Args:
-        address: of the Prefect API that is going to be used.
+        address: the address of the Prefect API that will be used.
 
     Raises:
-        UsageError: it is on another machine, and a proxy is set that cannot be used.
+        UsageError: it is on another machine, and the proxy for it cannot be used.
     """
     proxies = urllib.request.getproxies_environment()
     if not any(proxies.get(kind) for kind in (*PROXIED, "ws", "wss", "socks")):
@@ -47,11 +47,11 @@ def spare_this_machine(address: str) -> None:
                 )
                 raise UsageError(message)
             for name in (f"{kind}_proxy", f"{kind.upper()}_PROXY"):
-                os.environ.pop(name, None)  # no request of ours goes there; httpx would not start
+                os.environ.pop(name, None)  # we do not need it, and httpx would not start with it
 
 
 def _extend_no_proxy(hosts: list[str]) -> None:
-    """Add hosts to both spellings of ``NO_PROXY``, of which some programs read one only."""
+    """Add hosts to both spellings of ``NO_PROXY``; some programs read only one of them."""
     said = {name: os.environ.get(name) for name in ("NO_PROXY", "no_proxy")}
     for name, value in said.items():
         other = said["no_proxy" if name == "NO_PROXY" else "NO_PROXY"]
@@ -61,7 +61,7 @@ def _extend_no_proxy(hosts: list[str]) -> None:
 
 
 def _is_here(host: str) -> bool:
-    """Tell whether a host is this machine: each of its addresses is one that we could listen on."""
+    """Tell whether a host is this machine: we could listen on each of its addresses."""
     try:
         if ipaddress.ip_address(host).is_loopback:
             return True
@@ -70,7 +70,7 @@ def _is_here(host: str) -> bool:
             return True
     try:
         found = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)
-    except OSError:  # a name that only the proxy knows
+    except OSError:  # only the proxy can resolve the name
         return False
     return all(_can_listen(family, place) for family, _, _, _, place in found)
 
@@ -85,7 +85,7 @@ def _can_listen(family: int, place: tuple[object, ...]) -> bool:
 
 
 def _is_usable(proxy: str) -> bool:
-    """Tell whether httpx can send requests through a proxy, with the packages that are there."""
+    """Tell whether httpx can send requests through a proxy, with the installed packages."""
     try:
         whole = proxy if "://" in proxy else f"http://{proxy}"
         httpx.HTTPTransport(proxy=whole, verify=False).close()  # nothing is sent
@@ -95,5 +95,5 @@ def _is_usable(proxy: str) -> bool:
 
 
 def _scheme(proxy: str) -> str:
-    """Return an address's scheme; the rest of it may hold a password."""
+    """Return the scheme of an address in words; the rest of it may hold a password."""
     return f"one that begins with {proxy.partition(':')[0]}:" if "://" in proxy else "none"

@@ -1,7 +1,7 @@
-"""The replay flow: rows of a finished batch go through every stage again, in a batch of their own.
+"""The replay flow: rows of a finished batch go through every stage again, as a new batch.
 
-Belongs here: what is to be replayed, and what to say where nothing is. Does not belong here: the
-stages that a replay shares with any file (``flows.batch``), or how its lines are made
+Belongs here: which rows are replayed, and the message where none are open. Does not belong here:
+the stages, which a replay shares with every file (``flows.batch``), or how its lines are made
 (``tasks.intake.replay``).
 """
 
@@ -29,11 +29,11 @@ from tasks.wording import ID_DIGITS
 
 @flow("replay", "replay {batch}")
 def replay_batch(batch: str, corrected: Path | None = None) -> State[FileOutcome]:
-    """Put what is open of a batch through again: quarantined rows, or a batch rejected whole.
+    """Process the open rows of a batch again: quarantined rows, or a whole rejected batch.
 
     Args:
         batch: its id, or a unique beginning of it.
-        corrected: a file of these rows as they should have been; None to read them as they came.
+        corrected: a file of the corrected rows; None to read them as they were.
 
     Returns:
         Failed with the reason where the replay is rejected, else completed.
@@ -51,11 +51,11 @@ def replay_batch(batch: str, corrected: Path | None = None) -> State[FileOutcome
 
 
 def choose_target(settings: Settings, engine: Engine, batch: str) -> ReplayTarget:
-    """Find the batch whose rows are to be put through again.
+    """Return the batch whose rows are replayed.
 
     Raises:
-        UsageError: there is no such batch, it is not finished, of another contract, or part of a
-            longer file that was scored.
+        UsageError: there is no such batch, it is not finished, it is of another contract, or it is
+            the beginning of a longer file that was scored.
     """
     batch_id = resolve_batch(engine, batch)
     target = find_target(engine, batch_id)
@@ -67,8 +67,8 @@ def choose_target(settings: Settings, engine: Engine, batch: str) -> ReplayTarge
         raise UsageError(message)
     if target.contract != settings.contract:
         message = (
-            f"Cannot replay batch {batch_id[:ID_DIGITS]}: it is of contract {target.contract}, and"
-            f" NOCTULE_CONTRACT is {settings.contract}. Set it to that of the batch."
+            f"Cannot replay batch {batch_id[:ID_DIGITS]}: its contract is {target.contract}, and"
+            f" NOCTULE_CONTRACT is {settings.contract}. Set it to the contract of the batch."
         )
         raise UsageError(message)
     if target.corrected_by is not None:
@@ -81,7 +81,7 @@ def choose_target(settings: Settings, engine: Engine, batch: str) -> ReplayTarge
 
 
 def end_without_rows(target: ReplayTarget) -> State[FileOutcome]:
-    """End where no row is open."""
+    """End the flow where no row is open."""
     lost = (
         f"; {target.rows_lost:,} more were not kept, see NOCTULE_MAX_QUARANTINED_ROWS"
         if target.rows_lost

@@ -134,19 +134,19 @@ class Settings(BaseSettings):
     @field_validator("shadow", mode="before")
     @classmethod
     def _read_shadow(cls, given: object) -> object:
-        """Take an empty version for none, as an empty list of challengers is."""
+        """Read an empty version as none."""
         return (given.strip() or None) if isinstance(given, str) else given
 
     @field_validator("home", "inbox", "training")
     @classmethod
     def _make_absolute(cls, path: Path | None) -> Path | None:
-        """Resolve paths at once: a deployment may run from another folder."""
+        """Make paths absolute: a deployment may run in another folder."""
         return _absolute(path) if path is not None else None
 
     @field_validator("database_url")
     @classmethod
     def _make_file_absolute(cls, url: SecretStr | None) -> SecretStr | None:
-        """Resolve a SQLite file likewise; any other address, and a wrong one, is left as it is."""
+        """Make the path of a SQLite file absolute; leave every other address unchanged."""
         address = url.get_secret_value() if url is not None else ""
         scheme, separator, file = address.partition(":///")
         if scheme != "sqlite" or not separator or file in {"", ":memory:"}:
@@ -156,7 +156,7 @@ class Settings(BaseSettings):
     @field_validator("challengers", mode="before")
     @classmethod
     def _read_challengers(cls, given: object) -> object:
-        """Read recipes between commas, and refuse what is none."""
+        """Read recipes separated by commas, and refuse what is not a recipe."""
         recipes = _between_commas(given)
         if recipes is None:
             return given
@@ -167,14 +167,14 @@ class Settings(BaseSettings):
     @field_validator("inbox_pattern", mode="before")
     @classmethod
     def _read_patterns(cls, given: object) -> object:
-        """Read patterns between commas, and refuse those that no file name can match."""
+        """Read patterns separated by commas, and refuse those that no file name can match."""
         patterns = _between_commas(given)
         if patterns is None:
             return given
         if isinstance(given, str) and not patterns:
             msg = (
                 "it holds no pattern; expected names such as night-*.csv, separated by commas. Set"
-                " it, or unset it to take every name but those of companions"
+                " it, or unset it to take every name except those of companions"
             )
             raise ValueError(msg)
         for pattern in patterns:
@@ -189,7 +189,7 @@ class Settings(BaseSettings):
     @field_validator("contract")
     @classmethod
     def _require_contract(cls, name: str) -> str:
-        """Refuse a contract that is not known, before a model of it is asked for."""
+        """Refuse an unknown contract."""
         from expectations.registry import get_contract
 
         try:
@@ -200,7 +200,7 @@ class Settings(BaseSettings):
     @field_validator("time_zone")
     @classmethod
     def _require_time_zone(cls, name: str) -> str:
-        """Refuse a zone that is not known, before a schedule is made with it."""
+        """Refuse an unknown time zone."""
         try:
             ZoneInfo(name)
         except (ZoneInfoNotFoundError, ValueError):
@@ -210,7 +210,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _require_low_alert(self) -> "Settings":
-        """Refuse what ``low_alert`` alone follows, where nothing is flagged by it."""
+        """Refuse a rate or a budget where the operating point is not ``low_alert``."""
         given = {"LOW_ALERT_RATE": self.low_alert_rate, "ALERT_BUDGET": self.alert_budget}
         set_ones = [f"{PREFIX}{name}" for name, value in given.items() if value is not None]
         if len(set_ones) > 1:
@@ -218,40 +218,40 @@ class Settings(BaseSettings):
             raise ValueError(msg)
         if set_ones and self.operating_point != "low_alert":
             msg = (
-                f"{set_ones[0]} is followed by the operating point low_alert only: set "
-                f"{PREFIX}OPERATING_POINT=low_alert too, or unset it"
+                f"{set_ones[0]} is used by the operating point low_alert only: set"
+                f" {PREFIX}OPERATING_POINT=low_alert too, or unset it"
             )
             raise ValueError(msg)
         return self
 
     @property
     def lake(self) -> Path:
-        """The Parquet lake."""
+        """The folder of the Parquet lake."""
         return self.home / "lake"
 
     @property
     def training_lake(self) -> Path:
-        """The lake's part for labelled files that models are fitted on."""
+        """The folder of the lake for labelled files that models are fitted on."""
         return self.lake / "training"
 
     @property
     def models(self) -> Path:
-        """The model store."""
+        """The folder of the model store."""
         return self.home / "models"
 
     @property
     def inbox_folder(self) -> Path:
-        """The inbox, set or default."""
+        """The inbox; ``inbox`` in the home where the setting is not set."""
         return self.inbox or self.home / "inbox"
 
     @property
     def training_folder(self) -> Path:
-        """The folder of labelled files, set or default."""
+        """The folder of labelled files; ``training`` in the home where the setting is not set."""
         return self.training or self.home / "training"
 
     @property
     def places(self) -> dict[str, str]:
-        """The variables that say where things are, absolute, for a process in another folder."""
+        """The variables of folders and database, absolute, for a process in another folder."""
         found = {
             "HOME": self.home,
             "INBOX": self.inbox,
@@ -262,15 +262,15 @@ class Settings(BaseSettings):
 
     @property
     def database_address(self) -> str | None:
-        """The database's address with its password: for ``storage.database.connect`` only."""
+        """The database's address with its password, only for ``storage.database``."""
         return self.database_url.get_secret_value() if self.database_url is not None else None
 
 
 def _between_commas(given: object) -> tuple[str, ...] | None:
-    """Return the different words of a list, or of a text that has commas between them.
+    """Return the distinct words of a list, or of a text with commas, without blanks around them.
 
     Returns:
-        They, without blanks around them; None where it is neither.
+        None where the value is neither a list nor a text.
     """
     words = given.split(",") if isinstance(given, str) else given
     if not isinstance(words, list | tuple):
@@ -279,10 +279,10 @@ def _between_commas(given: object) -> tuple[str, ...] | None:
 
 
 def _absolute(path: Path) -> Path:
-    """Return a path that means the same from any folder.
+    """Return a path as an absolute path.
 
     Raises:
-        ValueError: it begins with the home of a user who has none, or in a folder that is gone.
+        ValueError: it begins with the home of a user who has none, or the present folder is gone.
     """
     try:
         return path.expanduser().absolute()
@@ -295,7 +295,7 @@ def _absolute(path: Path) -> Path:
 
 
 def _place(loc: tuple[int | str, ...]) -> str:
-    """Name the variable that a problem is with; nothing where it is with several."""
+    """Return the variable that has a problem, with a colon; nothing if it is several variables."""
     return f"{PREFIX}{'.'.join(str(part) for part in loc).upper()}: " if loc else ""
 
 

@@ -1,7 +1,7 @@
-"""The shadow of a night: a challenger that scores beside the champion, and can spoil nothing.
+"""The shadow of a night: a challenger that scores beside the champion, and never fails a night.
 
-Belongs here: which challenger, and what becomes of a failure. Does not belong here: scoring or the
-comparison (``tasks.scoring.stage``, ``tasks.scoring.shadow``), or how it is stored
+Belongs here: which challenger scores, and the note about a failure. Does not belong here: scoring
+or the comparison (``tasks.scoring.stage``, ``tasks.scoring.shadow``), or how it is stored
 (``storage.shadows``).
 """
 
@@ -27,9 +27,9 @@ FAILURES = (
 
 
 def find_trouble(settings: Settings, engine: Engine) -> str | None:
-    """Say before a night what keeps the challenger that is set from scoring; None if nothing does.
+    """Return why the challenger of the settings cannot score; None if it can, or if there is none.
 
-    It is no reason not to begin: each of the night's files has a note of it.
+    The night begins all the same: the outcome of each file has a note.
     """
     if settings.shadow is None:
         return None
@@ -48,20 +48,20 @@ def run_shadow(
     stages: StageSummaries,
     night: date,
 ) -> str | None:
-    """Let the challenger that is set score a batch that is stored, and store that beside it.
+    """Let the challenger of the settings score a stored batch, and store its scores too.
 
-    Whatever goes wrong is noted, and fails no night.
+    A failure becomes a note, and fails no night.
 
     Args:
-        settings: which challenger.
+        settings: the challenger.
         engine: the database.
         held: the claim under which the batch was stored.
-        job: how the champion scored it.
-        stages: what came of that.
-        night: that the batch belongs to.
+        job: the job under which the champion scored it.
+        stages: what the champion's stages returned.
+        night: the night of the batch.
 
     Returns:
-        What a reader of the night should know; None where nobody but the champion is to score.
+        A note for readers of the night; None where there is nothing to note, or no challenger.
     """
     version = settings.shadow
     if version is None or version == job.model_version:  # the champion needs no shadow of itself
@@ -79,10 +79,12 @@ def run_shadow(
 def plan_shadow(
     settings: Settings, engine: Engine, job: BatchJob, version: str, night: date
 ) -> BatchJob:
-    """Say how a challenger scores the batch of a job: by its own threshold, chosen as if it served.
+    """Return the job of scoring a batch with a challenger.
+
+    The challenger's own threshold is chosen as if it were the champion.
 
     Raises:
-        ModelRefusedError: it is not registered, or its files are not those that were.
+        ModelRefusedError: it is not registered, or its files were changed.
     """
     folder = load_verified(engine, settings.models, version)
     file = FileJob(**job.model_dump(include=set(FileJob.model_fields)))
@@ -91,6 +93,6 @@ def plan_shadow(
 
 
 def say_briefly(error: BaseException) -> str:
-    """Say in one line what went wrong; below it an error of a library may have a statement."""
+    """Return an error in one line; further lines of a library's error may hold an SQL statement."""
     said = str(error) if isinstance(error, NoctuleError) else f"{type(error).__name__}: {error}"
-    return said.partition("\n")[0].rstrip(": ")  # of one that has no words
+    return said.partition("\n")[0].rstrip(": ")  # an error may have no message

@@ -1,7 +1,7 @@
-"""The files to train on: what is there, what is left for next time, and how labels are read.
+"""The files to train on: which are taken, which are left for next time, and how labels are read.
 
-Belongs here: all that can be said before a file is read and a flow is begun. Does not belong here:
-reading them (``flows.train``). Nothing heavy is imported.
+Belongs here: every check that is possible before a flow begins. Does not belong here: reading the
+files (``flows.training_lake``). Nothing heavy is imported.
 """
 
 from collections.abc import Sequence
@@ -20,25 +20,25 @@ from tasks.intake.labelling import LabelReading
 from tasks.wording import plural
 
 TRAIN_ON = "train on"
-"""What messages say is done with a file."""
+"""What messages say about a file: "Cannot train on night.csv"."""
 
 LEFT_SHOWN = 5
-"""Files left out that a message names. A guess."""
+"""Most left-out files that a message names. A guess."""
 NAME_CHARACTERS = 40
-"""Characters shown of a name: a guess, as long as names of files usually are."""
+"""Most characters of a file's name in such a message. A guess: most names are shorter."""
 
 
 @dataclass(frozen=True)
 class TrainingFiles:
-    """What there is to train on."""
+    """The files to train on, and those that were left out."""
 
     files: tuple[Path, ...]
     left: tuple[LeftFile, ...]
-    """What lies in the folders beside them, each with its reason."""
+    """Other files in the folders, each with the reason why it was left out."""
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What was left, a sentence each; of many the first few, and how many more."""
+        """One sentence that names the first files that were left out, or nothing."""
         named = [f"{printable(one.path.name, NAME_CHARACTERS)} ({one.reason})" for one in self.left]
         more = len(named) - LEFT_SHOWN
         rest = f" and {plural(more, 'more')}" if more > 0 else ""
@@ -46,10 +46,14 @@ class TrainingFiles:
 
 
 def list_labelled(settings: Settings, files: list[Path] | None) -> TrainingFiles:
-    """List the files to train on: those named, and what lies whole in the folders named.
+    """List the files to train on: files that are named, and complete files in folders.
+
+    Args:
+        settings: the training folder, and how long a file must be unchanged.
+        files: files or folders; the training folder if None or empty.
 
     Raises:
-        UsageError: a folder cannot be looked into.
+        UsageError: a folder cannot be read.
     """
     places = files or [open_folder(settings, "training")]
     listed: list[Path] = []
@@ -65,16 +69,16 @@ def list_labelled(settings: Settings, files: list[Path] | None) -> TrainingFiles
 
 
 def require_files(found: TrainingFiles, places: Sequence[Path]) -> TrainingFiles:
-    """Refuse to train on nothing, and say what is left for next time.
+    """Return the files, or refuse where there is none.
 
     Raises:
-        UsageError: no file is there, or none that is whole.
+        UsageError: there is no file, or no complete file.
     """
     if found.files:
         return found
     where = ", ".join(map(str, places))
     message = (
-        f"Cannot train: no file in {where} can be taken now; {found.notes[0]}. Wait until a file"
+        f"Cannot train: no file in {where} can be used now; {found.notes[0]}. Wait until a file"
         " does not change any more, or name it: noctule train FILE"
         if found.left
         else f"Cannot train: there is no file in {where}. Put labelled files there, or name one:"
@@ -86,11 +90,11 @@ def require_files(found: TrainingFiles, places: Sequence[Path]) -> TrainingFiles
 def find_labels(
     settings: Settings, sources: Sequence[Path], asked: LabelReading, *, is_unlabelled: bool
 ) -> list[LabelChoice]:
-    """Return how the labels of each file are read, before any time is spent on it.
+    """Return how the labels of each file are read, from the beginning of each file.
 
     Raises:
-        InputRejectedError: a file cannot be read, or trained on in this way.
-        UsageError: no file has the label column that is asked for.
+        InputRejectedError: a file cannot be read, or cannot be trained on in this way.
+        UsageError: no file has the given label column.
     """
     return choose_labels(
         sources,

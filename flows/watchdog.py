@@ -1,11 +1,11 @@
-"""The watchdog of a deployed run: a process that outlives it, and tells Prefect if it was killed.
+"""The watchdog of a deployed run: a process that tells Prefect if the run is killed.
 
-Belongs here: that process, and how it learns of the run's end. Does not belong here: what is put
-right then (``flows.leftovers``).
+Belongs here: that process, and how it notices the run's end. Does not belong here: the corrections
+that follow (``flows.leftovers``).
 
-Prefect's worker kills its runs when it is stopped, as the system does where memory is short. A
-killed run says nothing. The watchdog reads from a pipe whose other end only the run holds: a run
-that ends in order writes a byte into it, and a killed run leaves it closed and empty.
+Prefect's worker kills its runs when it is stopped, and the system kills processes when memory is
+short. A killed run reports nothing. The watchdog reads from a pipe whose other end only the run
+holds. A run that ends in order writes a byte into it; the pipe of a killed run closes empty.
 """
 
 import signal
@@ -17,12 +17,12 @@ from contextlib import contextmanager, suppress
 from flows.signals import STOPPING
 
 IN_ORDER = b"."
-"""What a run writes that ends in order."""
+"""What a run writes into the pipe when it ends in order."""
 
 
 @contextmanager
 def watched() -> Iterator[None]:
-    """Have this run marked as Crashed within seconds if its process is killed in the block."""
+    """If this process is killed in the block, have its run marked as Crashed within seconds."""
     watchdog = subprocess.Popen(  # noqa: S603 - our own interpreter, no shell, our own words
         [sys.executable, "-P", "-m", __name__],
         stdin=subprocess.PIPE,
@@ -33,12 +33,12 @@ def watched() -> Iterator[None]:
     try:
         yield
     finally:
-        with suppress(OSError):  # it may be gone: the run goes on without one
+        with suppress(OSError):  # the watchdog may be gone: the run needs none
             watchdog.communicate(IN_ORDER)
 
 
 def watch() -> None:
-    """Wait for the end of the run; put right what it leaves if it was killed."""
+    """Wait for the end of the run. If it was killed, close its row and mark it as crashed."""
     for number in STOPPING:
         signal.signal(number, signal.SIG_IGN)  # a service manager stops the run too
     if sys.stdin.buffer.read() == IN_ORDER:

@@ -144,7 +144,7 @@ def test_what_is_left_for_next_time_is_named_with_its_reason(
 ) -> None:
     (labelled / "more.csv.part").touch()
     said = (
-        f"no file in {labelled} can be taken now; left out: more.csv.part (its name says it is"
+        f"no file in {labelled} can be used now; left out: more.csv.part (its name says it is"
         " temporary), night.csv (modified less than 60 s ago: it may still be growing)"
     )
     ended = noctule("train", labelled)

@@ -183,7 +183,7 @@ def test_settings_do_not_change() -> None:
 @pytest.mark.parametrize(
     ("variables", "says"),
     [
-        ({"ALERT_BUDGET": "20"}, "NOCTULE_ALERT_BUDGET is followed by the operating point low_ale"),
+        ({"ALERT_BUDGET": "20"}, "NOCTULE_ALERT_BUDGET is used by the operating point low_alert"),
         ({"LOW_ALERT_RATE": "0.01"}, "set NOCTULE_OPERATING_POINT=low_alert too, or unset it"),
         (
             {"LOW_ALERT_RATE": "0.01", "ALERT_BUDGET": "20", "OPERATING_POINT": "low_alert"},
