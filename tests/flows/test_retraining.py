@@ -22,8 +22,8 @@ from tasks.retraining import challengers as challenge
 from tasks.retraining.labelled_batches import RetrainingRows
 from tasks.simulation.simulate import simulate_night
 from tasks.task import task
-from tasks.training.fit import FitSummary, fit_model
 from tasks.training.options import TrainingOptions
+from tests.support.killed_fits import fit_or_die
 
 if TYPE_CHECKING:
     from tests.flows.conftest import Ended
@@ -31,21 +31,6 @@ if TYPE_CHECKING:
 
 FLATTERING, WORSE = "random_forest+pca_error", "decision_tree+pca_error"
 FAILING, BETTER = "adaboost+mahalanobis", "lightgbm+mahalanobis"
-
-
-class TwoFolds(TrainingOptions):
-    """Training options with as few folds as there can be: half the time of each fit."""
-
-    folds: int = 2
-
-
-def fit_or_die(parts: list[Path], contract: str, out: Path, options: TrainingOptions) -> FitSummary:
-    """Fit a challenger, in its own process; that of one recipe is killed."""
-    if options.classifier.kind == "adaboost":
-        os._exit(9)
-    from expectations.registry import get_contract
-
-    return fit_model(parts, get_contract(contract), out, options)
 
 
 @pytest.fixture
@@ -58,8 +43,6 @@ def weak(
     """Make a weak model champion, with a labelled night and a file in the training folder."""
     assert settled is None
     monkeypatch.setattr(challenge, "_fit", fit_or_die)
-    for module in ("flows.train", "tasks.retraining.recipes"):
-        monkeypatch.setattr(f"{module}.TrainingOptions", TwoFolds)
     (home / "training").mkdir()
     shutil.move(home / "labelled.csv", home / "training" / "labelled.csv")
     asked = ("--classifier", "logistic_regression", "--one-class", "mahalanobis", "--json")
