@@ -1,1 +1,1 @@
-"""Long random trials of the promises that the tests make in small."""
+"""Long random runs of what the tests do briefly: schedules, mutations and kills."""

@@ -1,10 +1,10 @@
-"""Mutations: damaged files by the thousand, each taken all the way, each promise asked of each.
+"""The long run of mutations: thousands of damaged files, each checked against all requirements.
 
-Belongs here: how long it goes on, and what is told of a promise that was not kept. Does not belong
-here: how files are damaged (see ``forms``), or what is promised (``promises``).
+Belongs here: the search, its processes and its report. Does not belong here: how files are damaged
+(see ``tests.support.damaged_files``), or what must hold for a file (``tests.support.pipeline``).
 
-Hypothesis draws the files and makes a failing one small. The work is done in a process of its own:
-a file that kills it, or never lets it go, is a failure like any other and ends nothing else.
+Hypothesis draws the files and shrinks a failing one. The search runs in other processes, so that a
+file which kills its process or never returns is one more failure and ends nothing else.
 """
 
 import json
@@ -34,52 +34,50 @@ from tests.support.pipeline.pipeline import Pipeline, open_pipeline
 from tests.support.pipeline.stored_requirements import BrokenRequirementError
 
 SLICE_FILES: Final = 250
-"""Files drawn from one seed: a few seconds of work, and what has to be done again to see a failure
-come about."""
+"""Files that are drawn from one seed: a few seconds of work, to repeat a failure."""
 PROCESSES: Final = 2
-"""One tries some 25 files a second on a core of its own (estimated from CPU time)."""
+"""Each processes some 25 files a second on one core (estimated from CPU time)."""
 MOST_SLICES: Final = 1_000_000
-"""Seeds that one process may use up."""
+"""Most seeds of one process."""
 SHRINK_S: Final = 10.0
-"""How long a failing file is made smaller. A guess: after that, a person does it faster."""
-PATIENCE_S: Final = 60.0
-"""How long the process may overstay before it counts as caught in an endless loop. A guess."""
+"""Longest time for shrinking a failing file. A guess: after that, a person is faster."""
+HUNG_S: Final = 60.0
+"""How long a process may exceed its time before it counts as hung. A guess."""
 SHOWN_HEX_BYTES: Final = 200
-"""Files up to this size are shown in hexadecimal; all are kept."""
+"""Files up to this size are printed in hexadecimal; all failing files are kept."""
 SHOWN_CHARACTERS: Final = 400
 RESULT: Final = "result.json"
-LAST_WORDS: Final = "stderr.txt"
+STANDARD_ERROR: Final = "stderr.txt"
 
 
 def run(seconds: float, seed: int) -> PartResult:
-    """Try damaged files for a time.
+    """Process damaged files for a time.
 
     Args:
-        seconds: for how long, but one file at the least; a failure found at the end takes up to
-            ``SHRINK_S`` more.
-        seed: decides which files are tried; how many there are, the machine decides.
+        seconds: the time, for at least one file; a late failure takes ``SHRINK_S`` more.
+        seed: decides which files are drawn; their number depends on the machine.
 
     Returns:
-        What was tried and what came of it. A failing file is kept in a folder of the system's
-        temporary one; ``replay_file`` in ``tests/support/pipeline`` tries it again.
+        The counts and the failures. Failing files are kept in a new temporary folder;
+        ``replay_file`` in ``tests.support.pipeline.file_requirements`` processes one again.
     """
     kept = Path(tempfile.mkdtemp(prefix="noctule-failures-"))
     counts: Counter[str] = Counter()
     failures: dict[str, str] = {}
     with ThreadPoolExecutor(PROCESSES) as pool:
         seeds = range(PROCESSES * seed, PROCESSES * (seed + 1))
-        for share in pool.map(lambda own: _supervise(kept, seconds, own), seeds):
-            counts.update(share.counts)
-            failures = {**share.failures, **failures}
+        for outcome in pool.map(lambda own: _supervise(kept, seconds, own), seeds):
+            counts.update(outcome.counts)
+            failures = {**outcome.failures, **failures}
     if not failures:
         kept.rmdir()
     ordered = dict(sorted(counts.items(), key=_order))
     return PartResult(counts=ordered, failures=tuple(failures.values()))
 
 
-def _supervise(kept: Path, seconds: float, seed: int) -> "Share":
-    """Have a process search, and another one if it dies."""
-    share = Share()
+def _supervise(kept: Path, seconds: float, seed: int) -> "SearchResult":
+    """Run a search in a process; if the process dies, start another."""
+    outcome = SearchResult()
     until = time.monotonic() + seconds
     number = 0
     left = seconds
@@ -88,7 +86,7 @@ def _supervise(kept: Path, seconds: float, seed: int) -> "Share":
             first = seed * MOST_SLICES + number
             worker = get_context("spawn").Process(target=_work, args=(folder, kept, left, first))
             worker.start()
-            worker.join(left + SHRINK_S + PATIENCE_S)
+            worker.join(left + SHRINK_S + HUNG_S)
             is_hung = worker.is_alive()
             if is_hung:
                 worker.kill()
@@ -96,56 +94,56 @@ def _supervise(kept: Path, seconds: float, seed: int) -> "Share":
             result = folder / RESULT
             if result.is_file():
                 told = json.loads(result.read_bytes())
-                share.counts.update(told["counts"])
-                share.failures.update(told["failures"])
-                return share
+                outcome.counts.update(told["counts"])
+                outcome.failures.update(told["failures"])
+                return outcome
             end = "never ended" if is_hung else f"ended with {worker.exitcode}"
             death = f"the process {end}"
-            share.failures[death] = _tell_of_death(folder, kept, death, first)
+            outcome.failures[death] = _report_death(folder, kept, death, first)
         number += MOST_SLICES // 100
         left = until - time.monotonic()
         if left <= 0:
-            return share
+            return outcome
 
 
 @dataclass
-class Share:
-    """What one process did."""
+class SearchResult:
+    """The counts and failures of one process."""
 
     counts: Counter[str] = field(default_factory=Counter)
     failures: dict[str, str] = field(default_factory=dict)
-    """What to tell, by the promise that was not kept."""
+    """The report of each failure, by the broken requirement."""
 
 
 class Search:
-    """One process' share of a search: what it has counted, and what it has found."""
+    """The search of one process: its counts and failures."""
 
     def __init__(self, pipeline: Pipeline, kept: Path, until: float) -> None:
-        """Begin with nothing found.
+        """Start without counts and failures.
 
         Args:
-            pipeline: where files are tried.
+            pipeline: processes the files.
             kept: the folder for failing files.
-            until: when to end, by the monotonic clock.
+            until: the end, by the monotonic clock.
         """
-        self.share = Share()
-        self._bench = pipeline
+        self.outcome = SearchResult()
+        self._pipeline = pipeline
         self._kept = kept
         self._until = until
 
     @property
     def is_over(self) -> bool:
-        """Whether the time has come."""
+        """Whether the time is over."""
         return time.monotonic() > self._until
 
-    def look(self, originals: tuple[Original, ...], seed: int) -> None:
-        """Try as many files as one seed is good for; a promise known to be broken is passed over.
+    def search_seed(self, originals: tuple[Original, ...], seed: int) -> None:
+        """Process the files of one seed; a requirement that is known to be broken is ignored.
 
         Args:
-            originals: what files are made from.
-            seed: of this slice.
+            originals: the files from which damaged ones are made.
+            seed: of the draw.
         """
-        hunt = _Hunt(self)
+        of_seed = _SeedSearch(self)
 
         @seeded(seed)
         @settings(
@@ -158,21 +156,21 @@ class Search:
         )
         @given(cases(originals))
         def look(case: Case) -> None:
-            hunt.meet(case)
+            of_seed.check(case)
 
         try:
             look()
         except (BrokenRequirementError, Flaky):
-            assert hunt.error is not None  # noqa: S101 - what else was raised
-            self.share.failures[hunt.error.requirement] = self._tell(hunt, seed)
+            assert of_seed.error is not None  # noqa: S101 - what else was raised
+            self.outcome.failures[of_seed.error.requirement] = self._report(of_seed, seed)
 
     def try_once(self, case: Case) -> None:
-        """Try a file and count it.
+        """Process a file and count it.
 
         Raises:
-            BrokenRequirementError: a promise was not kept, and it was not known before.
+            BrokenRequirementError: a requirement does not hold that was not known to be broken.
         """
-        counts = self.share.counts
+        counts = self.outcome.counts
         counts["files"] += 1
         counts[f"{case.form} files"] += 1
         counts.update(case.kinds)
@@ -181,23 +179,23 @@ class Search:
         if case.trouble is not None:
             counts[f"file {case.trouble}"] += 1
         try:
-            counts.update(process_case(self._bench, case))
+            counts.update(process_case(self._pipeline, case))
         except BrokenRequirementError as error:
-            counts["promises broken"] += 1
-            if error.requirement not in self.share.failures:
+            counts["requirements broken"] += 1
+            if error.requirement not in self.outcome.failures:
                 raise
 
     def retry(self, case: Case) -> BrokenRequirementError | None:
-        """Try a file without counting it, and return what it breaks."""
+        """Process a file without counting it; return the error if it breaks a requirement."""
         try:
-            process_case(self._bench, case)
+            process_case(self._pipeline, case)
         except BrokenRequirementError as error:
             return error
         return None
 
-    def _tell(self, hunt: "_Hunt", seed: int) -> str:
-        """Say what was not kept, of which file, and keep that file."""
-        case, error = hunt.smallest, hunt.error
+    def _report(self, of_seed: "_SeedSearch", seed: int) -> str:
+        """Keep the smallest failing file, and return the report of the failure."""
+        case, error = of_seed.smallest, of_seed.error
         assert case is not None  # noqa: S101 - it goes with the error
         path = self._kept / f"seed-{seed}"
         path.write_bytes(case.stored)
@@ -211,8 +209,8 @@ class Search:
         )
 
 
-class _Hunt:
-    """The search within one slice: the first promise found broken, and the smallest file for it."""
+class _SeedSearch:
+    """The search with one seed: the first broken requirement, and the smallest such file."""
 
     def __init__(self, search: Search) -> None:
         self._search = search
@@ -221,10 +219,10 @@ class _Hunt:
         self._failing: dict[bytes, BrokenRequirementError] = {}
         self._until = 0.0
 
-    def meet(self, case: Case) -> None:
-        """Try a file that Hypothesis drew, or, once one has failed, a smaller one."""
+    def check(self, case: Case) -> None:
+        """Process a file from Hypothesis; after a failure, a smaller candidate."""
         if self.error is None:
-            if self._search.is_over and self._search.share.counts:
+            if self._search.is_over and self._search.outcome.counts:
                 return
             try:
                 self._search.try_once(case)
@@ -233,7 +231,7 @@ class _Hunt:
                 self._note(case, error)
                 raise
             return
-        if time.monotonic() > self._until:  # only what has failed already fails
+        if time.monotonic() > self._until:  # a new file no longer counts as failing
             known = self._failing.get(_key(case))
             if known is not None:
                 raise known
@@ -250,29 +248,29 @@ class _Hunt:
 
 
 def _key(case: Case) -> bytes:
-    """Tell cases apart."""
+    """Return a key that differs between cases."""
     return repr((case.form, case.trouble, case.moment, case.asks_suite)).encode() + case.stored
 
 
 def _work(folder: Path, kept: Path, seconds: float, seed: int) -> None:
-    """Search in a process of its own, and leave the result in the folder."""
-    # What polars writes when it panics would drown everything else.
-    os.dup2(os.open(folder / LAST_WORDS, os.O_WRONLY | os.O_CREAT), 2)
+    """Search until the time is over, and write the result into the folder."""
+    # A panic of polars writes much to standard error.
+    os.dup2(os.open(folder / STANDARD_ERROR, os.O_WRONLY | os.O_CREAT), 2)
     until = time.monotonic() + seconds
     originals = read_real() or simulate()
     with open_pipeline(folder) as pipeline:
         search = Search(pipeline, kept, until)
-        search.look(originals, seed)
+        search.search_seed(originals, seed)
         while not search.is_over:
             seed += 1
-            search.look(originals, seed)
-    told = {"counts": search.share.counts, "failures": search.share.failures}
+            search.search_seed(originals, seed)
+    told = {"counts": search.outcome.counts, "failures": search.outcome.failures}
     (folder / RESULT).write_text(json.dumps(told))
 
 
 @contextmanager
 def _scratch() -> Iterator[Path]:
-    """Make a folder that is gone afterwards, whatever a process left in it."""
+    """Make a folder, and remove it afterwards with all that a process left in it."""
     folder = Path(tempfile.mkdtemp(prefix="noctule-fuzz-", dir=memory_folder()))
     try:
         yield folder
@@ -280,21 +278,21 @@ def _scratch() -> Iterator[Path]:
         rmtree(folder, ignore_errors=True)
 
 
-def _tell_of_death(folder: Path, kept: Path, end: str, seed: int) -> str:
-    """Say how the process ended, and keep the file that it had before it."""
+def _report_death(folder: Path, kept: Path, end: str, seed: int) -> str:
+    """Keep the file on which a process died, and return the report of its death."""
     files = [path for path in folder.rglob("night-*") if path.is_file()]
     copies = []
     for path in files:
         copy = kept / f"fatal-{seed}-{path.name}"
         copy.write_bytes(path.read_bytes())
         copies.append(str(copy))
-    words = folder / LAST_WORDS
+    words = folder / STANDARD_ERROR
     said = words.read_text(errors="replace")[-SHOWN_CHARACTERS:] if words.is_file() else ""
-    return f"{end} (seed {seed}; kept as {', '.join(copies)}); its last words: {said}"
+    return f"{end} (seed {seed}; kept as {', '.join(copies)}); its standard error: {said}"
 
 
 def _order(counted: tuple[str, int]) -> tuple[int, str]:
-    """Put what was tried first, then what came of it, then what was done to it."""
+    """Order counts: files first, then what became of them, then kinds of damage."""
     name = counted[0]
-    signs = ("files", "promises", "scored", "rejected", "left", "rows")
+    signs = ("files", "requirements", "scored", "rejected", "left", "rows")
     return next((i for i, sign in enumerate(signs) if name.startswith(sign)), len(signs)), name

@@ -1,0 +1,1 @@
+"""What tests and fuzzing share: servers, homes, oracles, damaged files, simulated workers."""

@@ -1,0 +1,1 @@
+"""Oracles: slow plain Python that computes the expected result again."""

@@ -1,0 +1,1 @@
+"""Simulated workers that share a database and a lake, are interleaved and are killed."""

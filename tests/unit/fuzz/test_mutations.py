@@ -23,10 +23,10 @@ def test_a_broken_requirement_is_reported_once_with_the_smallest_file(
     monkeypatch.setattr("fuzz.mutations.process_case", refuse)
     originals = simulate()
     search = Search(None, tmp_path, until=float("inf"))
-    search.look(originals, seed=1)
-    search.look(originals, seed=2)
+    search.search_seed(originals, seed=1)
+    search.search_seed(originals, seed=2)
     (kept,) = tmp_path.iterdir()
     assert 300 < len(kept.read_bytes()) < 1_000
-    assert list(search.share.failures) == [requirement]
-    assert "seed 1;" in search.share.failures[requirement]
-    assert search.share.counts["files"] > 250
+    assert list(search.outcome.failures) == [requirement]
+    assert "seed 1;" in search.outcome.failures[requirement]
+    assert search.outcome.counts["files"] > 250
