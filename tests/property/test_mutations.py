@@ -1,4 +1,4 @@
-"""Whatever is done to a file, every promise about it is kept; ``fuzz`` tries it for longer."""
+"""Every requirement holds for a damaged file; ``fuzz`` tries more files."""
 
 import gzip
 import io
@@ -59,32 +59,32 @@ def try_many(
 
 
 @pytest.mark.parametrize("kind", DAMAGE_KINDS)
-def test_every_promise_is_kept_of_a_file_whatever_is_done_to_it(
+def test_every_requirement_holds_for_a_file_with_each_kind_of_damage(
     pipeline: Pipeline, simulated: tuple[Original, ...], kind: str
 ) -> None:
     try_many(pipeline, simulated, KIND_FILES, kind)
 
 
-def test_every_promise_is_kept_of_a_file_to_which_much_is_done(
+def test_every_requirement_holds_for_a_file_with_several_damages(
     pipeline: Pipeline, simulated: tuple[Original, ...]
 ) -> None:
     try_many(pipeline, simulated, FILES)
 
 
 @pytest.mark.real_data
-def test_every_promise_is_kept_of_a_real_file_to_which_much_is_done(
+def test_every_requirement_holds_for_a_real_file_with_several_damages(
     pipeline: Pipeline, nsl_kdd_folder: Path
 ) -> None:
     try_many(pipeline, read_real(nsl_kdd_folder), FILES)
 
 
-def test_great_expectations_takes_the_same_rows_as_plain_python(
+def test_great_expectations_accepts_the_rows_that_plain_python_accepts(
     pipeline: Pipeline, simulated: tuple[Original, ...]
 ) -> None:
     try_many(pipeline, simulated, SUITE_FILES, suite=True)
 
 
-# Files on which a promise was broken once, as small as they came to be.
+# Files that once broke a requirement, after shrinking.
 
 ROW = (
     b"0,tcp,http,SF,232,8153,0,0,0,0,0,1,0,0,0,0,0,0,0,0,0,0,5,5,0.2,0.2,0,0,1,0,0,30,255,1,0,"

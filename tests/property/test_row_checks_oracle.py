@@ -1,4 +1,4 @@
-"""Great Expectations' verdict on every row, against a plain Python reading of the contract."""
+"""Great Expectations fails the same rows as an oracle in plain Python."""
 
 import math
 from collections import Counter

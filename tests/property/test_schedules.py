@@ -1,4 +1,4 @@
-"""Whoever is killed wherever: the batches end as if one worker had done them undisturbed."""
+"""Killed, interleaved and lock-less workers end in the rows of one undisturbed worker."""
 
 import json
 from collections import Counter
@@ -28,14 +28,14 @@ from tests.support.workers.stops import stops_at_files
 from tests.support.workers.worker import Worker
 
 SCHEDULES = {"sqlite": range(70), "postgresql": range(170, 240), "postgresql15": range(15)}
-"""Seeds, among which each kind strikes; ``make fuzz`` goes on with many more."""
+"""Seeds of the schedules; among them a worker is killed before each kind of step."""
 
 FILES = {"fsync", "mkdir", "open", "rename", "rmdir", "unlink", "write"}
 STATEMENTS = {"commit", "delete", "insert", "select", "update"}
 KINDS = {
     "sqlite": {*FILES, *STATEMENTS, "call", "deliver", "begin", "flock"},
     "postgresql": {*FILES, *STATEMENTS, "call", "deliver", "analyze", "copy", "wait"},
-    "postgresql15": set(),  # too few schedules to kill each
+    "postgresql15": set(),  # too few schedules for every kind
 }
 
 
@@ -82,13 +82,13 @@ def test_a_schedule_is_the_same_each_time(
 
 
 @pytest.mark.parametrize("kind", ["write", "delete", "commit"])
-def test_a_worker_that_is_struck_leaves_all_as_it_lies(
+def test_a_killed_worker_leaves_its_files_and_no_rows(
     kind: str, store: tuple[str, SharedStore]
 ) -> None:
     _, place = store
     place.reset()
     folder = batch_folder(place.lake, CONTRACT, SMALL.batch_id)
-    night = BatchWork(
+    work = BatchWork(
         store=place,
         observations=Observations(),
         examples=(SMALL,),
@@ -100,12 +100,12 @@ def test_a_worker_that_is_struck_leaves_all_as_it_lies(
         is_repeated=False,
     )
     with stops_at_files(place.home, Random(0)):  # noqa: S311 - names of files
-        worker = Worker("a", night.work)
+        worker = Worker("a", work.work)
         while not worker.claimed or worker.next.kind != kind:
             worker.switch()
         files = {path: path.stat().st_size for path in place.lake.rglob("*") if path.is_file()}
         place.kill(worker)
-    assert {path: path.stat().st_size for path in files} == files  # torn, but there
+    assert {path: path.stat().st_size for path in files} == files  # even if torn
     assert bool(list(folder.glob(".attempt-*"))) == (kind == "write")
     found = place.read_all()
     assert found["scoring"] == found["quarantined_row"] == found["outbox"] == []
@@ -175,7 +175,7 @@ def marks_before_sending(patch: pytest.MonkeyPatch) -> None:
         (marks_before_sending, "was never received"),
     ],
 )
-def test_a_promise_that_is_broken_is_noticed(
+def test_a_defect_of_storage_is_found(
     breaks: Callable[[pytest.MonkeyPatch], None],
     fault: str,
     store: tuple[str, SharedStore],
