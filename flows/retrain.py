@@ -50,7 +50,7 @@ from tasks.retraining.decide import (
 from tasks.retraining.gate import GateOptions
 from tasks.retraining.labelled_batches import RetrainingRows, find_rows_task
 from tasks.retraining.parent_pipe import parent_pipe
-from tasks.retraining.recipes import plan_again, plan_recipe
+from tasks.retraining.recipes import plan_recipe, restore_recipe
 from tasks.task import untagged
 from tasks.training.options import TrainingOptions
 from tasks.validation.accept import ingest_task, require_accepted, validate_task
@@ -177,7 +177,7 @@ def list_recipes(
     """
     options = live.training.get("options", {})
     has_labels = live.metrics.get("known") is not None  # without labels it has no classifier
-    own = plan_again(options, settings.seed, settings.threads) if has_labels else None
+    own = restore_recipe(options, settings.seed, settings.threads) if has_labels else None
     recipes = {} if own is None else dict([own])
     for recipe in settings.challengers:
         recipes.setdefault(recipe, plan_recipe(recipe, settings.seed, settings.threads))

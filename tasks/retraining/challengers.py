@@ -146,16 +146,12 @@ def read_test_rows(
         if has_labels(contract, columns):
             label, name = is_attack(contract, columns), attack_name(contract, columns)
             frames.append(pl.scan_parquet(part).select(*contract.feature_names, label, name))
-    if not frames:
-        nothing = pl.DataFrame(
-            schema={name: contract.schema[name] for name in contract.feature_names}
-        )
-        none = np.zeros(0, np.intp)
-        return LabelledTestRows(nothing, none.astype(np.bool_), none.astype(np.str_), none, 0)
-    every = pl.concat([frame.collect() for frame in frames]).drop_nulls("is_attack")
+    features = {name: contract.schema[name] for name in contract.feature_names}
+    empty = pl.LazyFrame(schema={**features, "is_attack": pl.Boolean, "attack": pl.String})
+    every = pl.concat([frame.collect() for frame in frames or [empty]]).drop_nulls("is_attack")
     seen = np.zeros(every.height, dtype=np.bool_)
     without_keys = []
-    for folder in model_folders:
+    for folder in model_folders if frames else ():
         keys = read_row_keys(folder)
         if keys is None:
             without_keys.append(folder.name)

@@ -31,7 +31,7 @@ def plan_recipe(recipe: str, seed: int, threads: int) -> TrainingOptions:
     )
 
 
-def plan_again(
+def restore_recipe(
     stored: Mapping[str, object], seed: int, threads: int
 ) -> tuple[str, TrainingOptions] | None:
     """Return the recipe and the options of a stored model, for a fit on other rows.

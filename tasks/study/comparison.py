@@ -79,7 +79,7 @@ class SelectionFiles:
 
 def compare_classifiers(
     make_split: Callable[[int], Split],
-    workshop: Path,
+    work_folder: Path,
     jobs: int,
     progress: Callable[[str], None],
     selections: Sequence[SelectionName] = SELECTIONS,
@@ -89,7 +89,7 @@ def compare_classifiers(
 
     Args:
         make_split: from a seed to a split.
-        workshop: an empty folder.
+        work_folder: an empty folder.
         jobs: processes, each of which fits on one thread.
         progress: told each step.
         selections: rows of the table.
@@ -102,7 +102,7 @@ def compare_classifiers(
     with _workers(jobs) as pool:
         progress("selecting columns of the first split")
         wanted = [(selection, name) for selection in selections for name in classifiers]
-        found, failed = _evaluate(pool, make_split(SEED), workshop, wanted, progress)
+        found, failed = _evaluate(pool, make_split(SEED), work_folder, wanted, progress)
         cells = tuple(found[cell] for cell in wanted if cell in found)
         finalists = choose_finalists(cells)
         again = [cell for cell in NOTEBOOK_CELLS if cell in found]
@@ -110,7 +110,7 @@ def compare_classifiers(
         splits: list[dict[CellName, ClassifierResult]] = []
         for number, seed in enumerate(FURTHER_SEEDS, start=1):
             progress(f"further split {number} of {len(FURTHER_SEEDS)}")
-            results, more = _evaluate(pool, make_split(seed), workshop, again, progress)
+            results, more = _evaluate(pool, make_split(seed), work_folder, again, progress)
             failed |= more
             splits.append(results)
     reference = [one[REFERENCE].test.accuracy if REFERENCE in one else np.nan for one in splits]
@@ -168,12 +168,12 @@ def _workers(jobs: int) -> Iterator[ProcessPoolExecutor]:
 def _evaluate(
     pool: ProcessPoolExecutor,
     split: Split,
-    workshop: Path,
+    work_folder: Path,
     wanted: Sequence[CellName],
     progress: Callable[[str], None],
 ) -> tuple[dict[CellName, ClassifierResult], dict[str, str]]:
     """Evaluate some cells on one split; return the reasons of those that cannot be fitted."""
-    of_split = SelectionFiles(workshop, split.seed, "none")
+    of_split = SelectionFiles(work_folder, split.seed, "none")
     of_split.save("train", split.train)
     of_split.save("test", split.test)
     of_split.save("train-is_attack", split.train_is_attack)
@@ -201,7 +201,7 @@ def _evaluate(
             failed["/".join(cell)] = str(error)
         else:
             found[cell] = fitting.result()
-    for path in workshop.glob(f"{split.seed}-*.npy"):
+    for path in work_folder.glob(f"{split.seed}-*.npy"):
         path.unlink()
     return found, failed
 

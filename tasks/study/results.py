@@ -39,8 +39,8 @@ class ClassificationReport(BaseModel, frozen=True):
     @property
     def false_positive_rate(self) -> float:
         """The share of normal rows that are flagged; NaN without any normal row."""
-        rests, alarms = self.confusion[0]
-        return alarms / (rests + alarms) if rests + alarms else float("nan")
+        tn, fp = self.confusion[0]
+        return fp / (tn + fp) if tn + fp else float("nan")
 
 
 class ClassifierResult(BaseModel, frozen=True):
@@ -101,7 +101,7 @@ def report_flags(truth: Mask, flags: Mask) -> ClassificationReport:
     from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
     classes = [False, True]
-    (rests, alarms), (misses, hits) = confusion_matrix(truth, flags, labels=classes).tolist()
+    (tn, fp), (fn, tp) = confusion_matrix(truth, flags, labels=classes).tolist()
     scores = precision_recall_fscore_support(truth, flags, labels=classes, zero_division=np.nan)
     normal, anomaly = (
         ClassScores(
@@ -114,8 +114,8 @@ def report_flags(truth: Mask, flags: Mask) -> ClassificationReport:
         for *shares, rows in zip(*scores, strict=True)
     )
     return ClassificationReport(
-        accuracy=(hits + rests) / len(truth),
+        accuracy=(tp + tn) / len(truth),
         anomaly=anomaly,
         normal=normal,
-        confusion=((rests, alarms), (misses, hits)),
+        confusion=((tn, fp), (fn, tp)),
     )

@@ -76,7 +76,7 @@ def study_rows(
     rows: TrainingRows,
     contract: Contract,
     source: StudySource,
-    workshop: Path,
+    work_folder: Path,
     jobs: int,
     progress: Callable[[str], None],
     selections: Sequence[SelectionName] = SELECTIONS,
@@ -88,7 +88,7 @@ def study_rows(
         rows: the file's labelled rows.
         contract: declares their features.
         source: what the report says about the file.
-        workshop: an empty folder.
+        work_folder: an empty folder.
         jobs: processes that fit at once.
         progress: told each step.
         selections: rows of the table.
@@ -106,7 +106,7 @@ def study_rows(
     steps.begin("comparing selections and classifiers")
     comparison = compare_classifiers(
         lambda seed: split_rows(encoded, names, rows.is_attack, seed),
-        workshop,
+        work_folder,
         jobs,
         progress,
         selections,
@@ -150,10 +150,10 @@ def require_both_classes(rows: TrainingRows, name: str) -> None:
         TrainingDataError: a class has too few rows.
     """
     attacks = int(rows.is_attack.sum())
-    for kind, count in (("attack", attacks), ("normal", rows.count - attacks)):
+    for label, count in (("attack", attacks), ("normal", rows.count - attacks)):
         if count < MIN_CLASS_ROWS:
             message = (
-                f"Cannot study {name}: expected at least {MIN_CLASS_ROWS} {kind} connections, got "
+                f"Cannot study {name}: expected at least {MIN_CLASS_ROWS} {label} connections, got "
                 f"{count} of {rows.count}. Give a file with both."
             )
             raise TrainingDataError(message)

@@ -32,8 +32,6 @@ BLOCKS = 5
 """Blocks of rows, each assessed by what the others choose. A guess: four fifths of the rows choose
 nearly the same as all rows, and a choice takes well under a second."""
 
-Blocks = npt.NDArray[np.intp]
-
 
 @dataclass(frozen=True)
 class _GroupAssessment:
@@ -138,7 +136,7 @@ def _assess_known(
     contract: Contract,
     held_out: HeldOutScores,
     served: ModelCard,
-    block: Blocks,
+    block: npt.NDArray[np.intp],
 ) -> tuple[Evaluation, Mapping[OperatingPointName, Mask]]:
     """Flag each block's rows by what the other blocks choose, and evaluate all of them together.
 
@@ -176,7 +174,7 @@ def _assess_known(
 
 
 def _assess_group(
-    held_out: HeldOutScores, group: HeldOutGroupScores, hidden: Mask, block: Blocks
+    held_out: HeldOutScores, group: HeldOutGroupScores, hidden: Mask, block: npt.NDArray[np.intp]
 ) -> _GroupAssessment:
     """Assess a held-out group by thresholds that neither it nor the assessed block chooses.
 

@@ -28,7 +28,7 @@ FAMILY_MIN_ROWS = 20
 """Fewest different attacks of a family that is named. A guess: with fewer, the held-out ones say
 nothing about it."""
 
-CUT_PRECISION = 0.95
+NAMED_PRECISION = 0.95
 """Share of the named connections whose family must be right. A guess: a wrong name misleads an
 analyst; ``unknown`` costs a minute."""
 
@@ -41,12 +41,13 @@ class FamilyMetrics(BaseModel, frozen=True):
 
     ``known`` attacks have a name that the trees were fitted on, in other rows; ``novel`` attacks
     have a name that they were not fitted on. Each row counts the same among the known, each name
-    among the novel. No row is assessed by a temperature and a cut that it helped to choose, and no
-    novel name by ones that its rows helped to choose.
+    among the novel. No row is assessed by a temperature and a ``cut`` that it helped to
+    choose, and no novel name by ones that its rows helped to choose.
     """
 
     families: tuple[str, ...]
     cut: float
+    """The lowest probability at which a family is named."""
     known_named: float
     """Share of known attacks that get a family."""
     known_right: float | None
@@ -188,7 +189,7 @@ def _deal_names(
 
 
 def _choose(held_out: _HeldOutOutputs) -> tuple[float, float]:
-    """Choose the temperature that makes the right families likeliest, and then the cut."""
+    """Choose the temperature that makes the right families likeliest, and the least probability."""
     at = np.arange(len(held_out.family))
     losses = [
         -(held_out.weight * np.log(probabilities(held_out.raw, one)[at, held_out.family] + 1e-12))
@@ -197,11 +198,11 @@ def _choose(held_out: _HeldOutOutputs) -> tuple[float, float]:
     temperature = float(TEMPERATURES[int(np.argmin([loss.sum() for loss in losses]))])
     chance = probabilities(held_out.raw, temperature)
     is_right = chance.argmax(axis=1) == held_out.family
-    return temperature, choose_cut(chance.max(axis=1), is_right, held_out.weight)
+    return temperature, choose_least_probability(chance.max(axis=1), is_right, held_out.weight)
 
 
-def choose_cut(highest: Floats, is_right: Mask, weight: Floats) -> float:
-    """Choose the lowest probability above which enough of the named families are right.
+def choose_least_probability(highest: Floats, is_right: Mask, weight: Floats) -> float:
+    """Choose the lowest probability at which a family is named and enough of the names are right.
 
     Args:
         highest: (n,), the probability of the likeliest family.
@@ -209,13 +210,13 @@ def choose_cut(highest: Floats, is_right: Mask, weight: Floats) -> float:
         weight: (n,), of each attack.
 
     Returns:
-        The cut; above 1 where no cut makes ``CUT_PRECISION`` of the named families right.
+        The probability; above 1 where none makes ``NAMED_PRECISION`` of the names right.
     """
     order = np.argsort(-highest, kind="stable")
     named = np.cumsum(weight[order])
     right = np.cumsum(weight[order] * is_right[order])
     last_of_tie = np.append(np.diff(highest[order]) != 0, [True])
-    good = np.flatnonzero(last_of_tie & (right >= CUT_PRECISION * named))
+    good = np.flatnonzero(last_of_tie & (right >= NAMED_PRECISION * named))
     return float(highest[order][good[-1]]) if len(good) else 2.0
 
 

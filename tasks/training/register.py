@@ -80,9 +80,9 @@ def train_model(  # noqa: PLR0913 - the last four only go into the report, each 
     models.mkdir(parents=True, exist_ok=True)
     with (
         room_on_disk(models),
-        tempfile.TemporaryDirectory(prefix=".fit-", dir=models) as workshop,
+        tempfile.TemporaryDirectory(prefix=".fit-", dir=models) as work_folder,
     ):
-        folder = Path(workshop)
+        folder = Path(work_folder)
         fit = fit_model(parts, get_contract(contract_name), folder, options, _tell)
         registered = register_model(
             engine,

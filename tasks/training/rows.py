@@ -209,20 +209,20 @@ def _read_part(part: Path, contract: Contract) -> pl.DataFrame:
 def _check(rows: TrainingRows, contract: Contract) -> None:
     first = np.unique(rows.alike)
     attacks = int(rows.is_attack[first].sum())
-    for kind, distinct in (("attack", attacks), ("normal", len(first) - attacks)):
-        if distinct >= MIN_DISTINCT or (kind == "attack" and not rows.is_labelled):
+    for label, distinct in (("attack", attacks), ("normal", len(first) - attacks)):
+        if distinct >= MIN_DISTINCT or (label == "attack" and not rows.is_labelled):
             continue
         only_normal = (
             ", or take the labels out and train with --unlabelled: all of it is normal traffic then"
-            if kind == "attack" and not attacks
+            if label == "attack" and not attacks
             else ""
         )
-        total = int(rows.is_attack.sum() if kind == "attack" else (~rows.is_attack).sum())
+        total = int(rows.is_attack.sum() if label == "attack" else (~rows.is_attack).sum())
         unlabelled = f"; {rows.rows_unlabelled} more have no label" if rows.rows_unlabelled else ""
         message = (
-            f"Cannot train: expected at least {MIN_DISTINCT} different {kind} connections of "
+            f"Cannot train: expected at least {MIN_DISTINCT} different {label} connections of "
             f"contract {contract.name!r}, got {distinct} ({total} of {rows.count} rows are "
-            f"{kind}; {contract.normal_label!r} is normal, anything else an attack{unlabelled})."
+            f"{label}; {contract.normal_label!r} is normal, anything else an attack{unlabelled})."
             f" Add more{only_normal}."
         )
         raise TrainingDataError(message)

@@ -68,7 +68,7 @@ def test_a_gain_within_the_margin_is_none() -> None:
     assert not apply_gate(rows, GateOptions(margin=0.12)).is_better
 
 
-def test_one_that_is_better_on_a_random_split_only_is_refused_and_that_is_said() -> None:
+def test_one_that_is_better_on_a_random_split_only_is_refused_with_that_reason() -> None:
     result = apply_gate(
         [paired(0.6, 0.99, "random_split"), paired(0.6, 0.6, "held_out_families")], OPTIONS
     )
@@ -164,7 +164,7 @@ def keep_rows(pair: ComparisonRows, kept: np.ndarray) -> ComparisonRows:
 
 
 def cut_out(pair: ComparisonRows, normals: int, attacks: int) -> ComparisonRows:
-    """Keep some normals, and attacks from either end, of which the first are found by both."""
+    """Keep some normals, and attacks from both ends; both models find the first ones."""
     kept = np.r_[0:normals, NORMALS : NORMALS + attacks // 2, len(pair.group) - attacks // 2 :
                  len(pair.group)]  # fmt: skip
     return keep_rows(pair, kept)
@@ -403,7 +403,7 @@ def test_a_rate_of_the_settings_applies_to_both_models() -> None:
     ]
     held_out, split = join(*asked, "low_alert", rate=0.01)
     assert split.is_flagged_by_champion[:3_000].sum() == pytest.approx(30, abs=1)
-    # Attacks that score .1 are above what default was, and not above the hundredth normal.
+    # Attacks that score .1 are above the default threshold, and not above the hundredth normal.
     assert held_out.is_flagged_by_champion[3_000:].mean() == 0.5
     assert held_out.is_flagged_by_challenger[3_000:].all()
 

@@ -20,18 +20,18 @@ from tasks.retraining.labelled_batches import RetrainingRows, find_retraining_ro
 from tests.unit.storage.conftest import deliver, example_result
 
 DATABASES = ("sqlite",)
-"""Which rows are there is asked elsewhere of both."""
+"""Other tests compare the databases."""
 
 NOW = datetime(2026, 11, 21, 6, tzinfo=UTC)
 LABELS = ["normal", "anomaly", "normal", "anomaly"]
-"""Of a part: four connections."""
+"""Of a part with four connections."""
 
 Night = Callable[..., str]
 Gather = Callable[..., RetrainingRows]
 
 
 class Rows(BaseModel):
-    """What of validation's summary says where the rows are."""
+    """The fields of validation's summary that say where the rows are."""
 
     rows_accepted: int = 0
     rows_quarantined: int = 0
@@ -45,7 +45,7 @@ class Rows(BaseModel):
 
 
 def put(lake: Path, batch_id: str, parts: Sequence[Sequence[str]]) -> None:
-    """Lay a batch into a lake as ingest and validation would: a part for each list of labels."""
+    """Write a batch into a lake as ingest and validation do, a part for each list of labels."""
 
     def ingest(out: Path) -> Rows:
         for number, labels in enumerate(parts):
@@ -116,7 +116,7 @@ def night(engine: Engine, champion: str, tmp_path: Path) -> Night:
 
 @pytest.fixture
 def gathered(engine: Engine, champion: str, tmp_path: Path) -> Gather:
-    """Gather from two lakes."""
+    """Find the rows of a retraining in two lakes."""
 
     def ask(
         files: dict[str, str] | None = None,
@@ -143,7 +143,7 @@ def names(parts: Sequence[Path]) -> list[str]:
     return [f"{part.parts[-3][0]}-{part.stem}" for part in parts]
 
 
-def test_the_latest_nights_judge_and_all_others_are_fitted_on_the_latest_first(
+def test_the_latest_nights_are_test_rows_and_all_others_are_fitted_on(
     night: Night, gathered: Gather, tmp_path: Path
 ) -> None:
     for digit in "1234":
@@ -162,7 +162,7 @@ def test_the_latest_nights_judge_and_all_others_are_fitted_on_the_latest_first(
     }
 
 
-def test_a_night_that_the_champion_was_fitted_on_does_not_judge(
+def test_a_night_that_the_champion_was_fitted_on_gives_no_test_rows(
     night: Night, gathered: Gather
 ) -> None:
     night("1")
@@ -195,7 +195,7 @@ def test_a_night_that_the_champion_was_fitted_on_does_not_judge(
         ),
     ],
 )
-def test_no_more_rows_are_taken_than_the_limit_by_whole_parts_and_the_rest_is_said(
+def test_whole_parts_are_taken_up_to_the_limit_and_the_rest_is_noted(
     night: Night,
     gathered: Gather,
     tmp_path: Path,
@@ -213,7 +213,7 @@ def test_no_more_rows_are_taken_than_the_limit_by_whole_parts_and_the_rest_is_sa
     assert [key[0] for key in found.sources] == list(dict.fromkeys(name[0] for name in fit))
 
 
-def test_the_limit_holds_for_the_rows_that_judge_and_nights_beyond_it_are_fitted_on(
+def test_the_limit_holds_for_test_rows_and_nights_beyond_it_are_fitted_on(
     night: Night, gathered: Gather
 ) -> None:
     night("2")
@@ -224,7 +224,7 @@ def test_the_limit_holds_for_the_rows_that_judge_and_nights_beyond_it_are_fitted
     assert (names(found.test_parts), names(found.fit_parts)) == (["4-0", "4-1"], ["3-0", "2-0"])
 
 
-def test_files_beyond_the_limit_are_not_even_looked_at(
+def test_files_beyond_the_limit_are_not_read(
     night: Night, gathered: Gather, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for digit in "12345":
@@ -242,7 +242,7 @@ def test_files_beyond_the_limit_are_not_even_looked_at(
     assert set(looked_at) == {"5", "4"}
 
 
-def test_a_file_whose_parts_are_larger_than_the_limit_is_left_out_with_what_to_set(
+def test_a_file_with_parts_above_the_limit_is_left_out_and_the_setting_is_named(
     night: Night, gathered: Gather
 ) -> None:
     night("1", parts=[LABELS[:3]])
@@ -259,7 +259,7 @@ def test_a_file_whose_parts_are_larger_than_the_limit_is_left_out_with_what_to_s
 
 
 @pytest.mark.parametrize("damage", ["absent", "damaged"])
-def test_a_batch_that_is_not_whole_is_said_and_the_others_are_taken(
+def test_an_incomplete_batch_is_noted_and_the_others_are_taken(
     night: Night, gathered: Gather, tmp_path: Path, damage: str
 ) -> None:
     for digit in "234":
@@ -276,7 +276,7 @@ def test_a_batch_that_is_not_whole_is_said_and_the_others_are_taken(
     )
 
 
-def test_labels_that_are_not_clear_stop_nothing_but_their_own_file(
+def test_a_file_with_unclear_labels_stops_no_other(
     night: Night, gathered: Gather, tmp_path: Path
 ) -> None:
     night("2")
@@ -291,7 +291,7 @@ def test_labels_that_are_not_clear_stop_nothing_but_their_own_file(
     assert not any("nothing was stored" in note for note in found.notes)
 
 
-def test_where_nothing_can_be_used_it_is_refused_with_all_that_was_met(
+def test_where_no_file_can_be_used_the_message_says_why_for_each(
     gathered: Gather, tmp_path: Path
 ) -> None:
     put(tmp_path / "training", "f" * 64, [["Normal"]])

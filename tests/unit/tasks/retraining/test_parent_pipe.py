@@ -1,4 +1,4 @@
-"""A fit that nobody waits for any more ends: its parent was killed, or has let go of its line."""
+"""A fit ends when its parent is killed, or closes its pipe."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ from tasks.training.options import TrainingOptions
 
 ROOT = Path(__file__).parents[4]
 LONG_S = 600
-"""How long a fit takes here, unless it is ended."""
+"""Length of the test's fit, unless it is ended."""
 
 PROGRAM = """
 from concurrent.futures import ThreadPoolExecutor
@@ -34,13 +34,13 @@ with ThreadPoolExecutor(1) as pool, parent_pipe() as line:
 
 
 def fit_for_long(_: list[Path], _contract: str, _out: Path, _options: TrainingOptions) -> None:
-    """Say which process this is, and go on."""
+    """Print the id of this process, and keep running."""
     print(os.getpid(), flush=True)  # noqa: T201 - to the test
     time.sleep(LONG_S)
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_a_fit_does_not_outlive_the_one_that_waits_for_it(how: signal.Signals) -> None:
+def test_a_fit_does_not_outlive_its_parent(how: signal.Signals) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", PROGRAM], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     ) as parent:

@@ -63,7 +63,7 @@ def report(
     return found
 
 
-# As the notebook did it
+# The split of the notebook
 
 
 def test_rows_are_encoded_as_pandas_and_scaled_as_scikit_learn_would(rows: TrainingRows) -> None:
@@ -127,7 +127,7 @@ def test_finalists_are_the_most_accurate_cells_beside_those_of_the_first_work() 
     assert choose_finalists(cells) == [("pca", "lightgbm"), ("none", "lightgbm"), ("rfe", "voting")]
 
 
-def test_a_column_of_one_category_is_left_out(
+def test_a_constant_column_is_left_out(
     make_connections: Callable[..., pl.DataFrame],
 ) -> None:
     features = make_connections(40, seed=2).with_columns(pl.lit("tcp").alias("protocol_type"))
@@ -182,7 +182,7 @@ def test_every_cell_is_evaluated_once_and_finalists_five_times_more(
         assert one.splits_better == (gains > 0).sum()
 
 
-def test_the_unsupervised_three_and_both_autoencoders_are_reported(report: StudyReport) -> None:
+def test_three_unsupervised_methods_and_both_autoencoders_are_reported(report: StudyReport) -> None:
     methods = [one.method for one in report.unsupervised]
     assert methods == ["isolation forest", "local outlier factor", "DBSCAN"]
     for one in report.reconstructions:
@@ -231,7 +231,7 @@ def test_the_data_is_described_and_compared() -> None:
     )
 
 
-def test_a_box_has_its_outliers() -> None:
+def test_a_box_counts_its_outliers() -> None:
     box = draw_box(np.array([1, 1, 2, 2, 3, 3, 1e6]))
     assert box.outliers == 1
     assert box.drawn == (6.0,)
@@ -257,7 +257,7 @@ def test_the_page_is_whole_and_escapes_what_comes_from_the_file(report: StudyRep
     assert json.loads(data[1]).keys() == draw_figures(report).keys()
 
 
-def test_the_report_survives_its_own_json(report: StudyReport) -> None:
+def test_the_report_can_be_read_back_from_its_json(report: StudyReport) -> None:
     assert StudyReport.model_validate_json(report.model_dump_json()) == report
 
 

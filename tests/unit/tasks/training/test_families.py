@@ -1,4 +1,4 @@
-"""Families of attack: named where they can be told, unknown where they cannot."""
+"""An attack's family is named where the classifier is sure enough, and unknown elsewhere."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,7 +14,7 @@ from expectations.nsl_kdd_values import FAMILIES, TECHNIQUES
 from tasks.detectors.family import UNKNOWN, FamilyModel, probabilities
 from tasks.detectors.model import load_model
 from tasks.features.encoding import Encoder
-from tasks.training.families import CUT_PRECISION, choose_cut, fit_families
+from tasks.training.families import NAMED_PRECISION, choose_least_probability, fit_families
 from tasks.training.fit import FitSummary
 from tasks.training.members import fit_encoder
 from tasks.training.rows import TrainingRows, assign_folds, read_training_rows
@@ -37,23 +37,23 @@ def encoder(rows: TrainingRows) -> Encoder:
 
 
 @pytest.fixture(scope="module")
-def taught(rows: TrainingRows, encoder: Encoder) -> FamilyModel:
+def fitted(rows: TrainingRows, encoder: Encoder) -> FamilyModel:
     fold = assign_folds(rows, 2, seed=0)
     fitted = fit_families(rows, NSL_KDD, encoder, fold, seed=0, threads=1)
     assert fitted is not None
     model, metrics = fitted
     assert metrics.families == ("DoS", "Probe", "R2L")
     assert metrics.known_right is not None
-    assert metrics.known_right >= CUT_PRECISION
+    assert metrics.known_right >= NAMED_PRECISION
     assert metrics.novel_named is None, "a family of one name keeps it"
     return model
 
 
 def test_other_attacks_of_a_family_are_named_after_it(
-    taught: FamilyModel, encoder: Encoder, make_connections: MakeConnections
+    fitted: FamilyModel, encoder: Encoder, make_connections: MakeConnections
 ) -> None:
     frame = make_connections(300, seed=2).filter(pl.col("class") == "anomaly")
-    named = taught.name(encoder.encode(frame).ordinal)
+    named = fitted.name(encoder.encode(frame).ordinal)
     is_named = named["attack_category"] != UNKNOWN
     assert is_named.mean() > 0.9
     right = [FAMILIES[name] for name in frame["attack"]]
@@ -63,23 +63,23 @@ def test_other_attacks_of_a_family_are_named_after_it(
         assert technique == TECHNIQUES.get(family)
 
 
-def test_a_row_is_named_whatever_stands_beside_it(
-    taught: FamilyModel, encoder: Encoder, make_connections: MakeConnections
+def test_the_name_of_a_row_does_not_depend_on_other_rows(
+    fitted: FamilyModel, encoder: Encoder, make_connections: MakeConnections
 ) -> None:
     ordinal = encoder.encode(make_connections(50, seed=3)).ordinal
-    together = taught.name(ordinal)
-    alone = pl.concat([taught.name(ordinal[row : row + 1]) for row in range(50)])
+    together = fitted.name(ordinal)
+    alone = pl.concat([fitted.name(ordinal[row : row + 1]) for row in range(50)])
     assert together.equals(alone)
-    assert taught.name(ordinal[:0]).height == 0
+    assert fitted.name(ordinal[:0]).height == 0
 
 
-def test_equal_fits_write_equal_files_that_say_the_same(
-    taught: FamilyModel, rows: TrainingRows, encoder: Encoder, tmp_path: Path
+def test_equal_fits_write_equal_files_that_give_equal_names(
+    fitted: FamilyModel, rows: TrainingRows, encoder: Encoder, tmp_path: Path
 ) -> None:
     fold = assign_folds(rows, 2, seed=0)
     again = fit_families(rows, NSL_KDD, encoder, fold, seed=0, threads=2)
     assert again is not None
-    for name, model in (("a", taught), ("b", again[0])):
+    for name, model in (("a", fitted), ("b", again[0])):
         (tmp_path / name).mkdir()
         model.save(tmp_path / name)
     for file in ("category.json", "category.txt"):
@@ -87,7 +87,7 @@ def test_equal_fits_write_equal_files_that_say_the_same(
     loaded = FamilyModel.load(tmp_path / "a")
     assert loaded is not None
     ordinal = encoder.encode(rows.features).ordinal
-    assert loaded.name(ordinal).equals(taught.name(ordinal))
+    assert loaded.name(ordinal).equals(fitted.name(ordinal))
     assert FamilyModel.load(tmp_path) is None
 
 
@@ -99,7 +99,7 @@ def test_equal_fits_write_equal_files_that_say_the_same(
     ],
     ids=["a contract without families", "one family"],
 )
-def test_where_nothing_can_be_told_apart_nothing_is_named(
+def test_fewer_than_two_families_give_no_classifier(
     contract: Contract, keep: list[str], rows: TrainingRows, encoder: Encoder
 ) -> None:
     kept = np.isin(rows.attacks, keep)
@@ -113,7 +113,7 @@ def test_where_nothing_can_be_told_apart_nothing_is_named(
     assert fit_families(some, contract, encoder, assign_folds(some, 2, 0), 0, 1) is None
 
 
-def test_the_model_of_a_night_names_what_it_was_taught(
+def test_a_model_names_the_families_it_was_fitted_on(
     tiny_fit: tuple[Path, FitSummary], make_connections: MakeConnections
 ) -> None:
     model = load_model(tiny_fit[0])
@@ -124,18 +124,20 @@ def test_the_model_of_a_night_names_what_it_was_taught(
     assert without.null_count().row(0) == (60, 60, 60)
 
 
-def test_the_cut_is_the_lowest_that_keeps_enough_names_right() -> None:
+def test_the_least_probability_is_the_lowest_that_keeps_enough_names_right() -> None:
     highest = np.array([0.9, 0.8, 0.7, 0.6, 0.5])
     even = np.full(5, 0.2)
     everything = np.ones(5, dtype=np.bool_)
-    assert choose_cut(highest, everything, even) == 0.5
-    assert choose_cut(highest, np.array([True, True, False, True, True]), even) == 0.8
-    assert choose_cut(highest, ~everything, even) > 1
+    assert choose_least_probability(highest, everything, even) == 0.5
+    assert choose_least_probability(highest, np.array([True, True, False, True, True]), even) == 0.8
+    assert choose_least_probability(highest, ~everything, even) > 1
     heavy = np.array([0.96, 0.01, 0.01, 0.01, 0.01])
-    assert choose_cut(highest, np.array([True, True, True, False, True]), heavy) == 0.5
+    assert (
+        choose_least_probability(highest, np.array([True, True, True, False, True]), heavy) == 0.5
+    )
 
 
-def test_a_high_temperature_makes_less_sure_and_changes_no_order() -> None:
+def test_a_high_temperature_lowers_certainty_and_changes_no_order() -> None:
     raw = np.array([[2.0, 1.0, -1.0], [0.0, 0.0, 0.0]])
     sure, unsure = probabilities(raw, 1.0), probabilities(raw, 5.0)
     assert sure.sum(axis=1) == pytest.approx(1)
@@ -144,5 +146,5 @@ def test_a_high_temperature_makes_less_sure_and_changes_no_order() -> None:
     assert sure[1].tolist() == pytest.approx([1 / 3] * 3)
 
 
-def test_every_family_that_has_a_technique_is_one_of_ours() -> None:
+def test_every_family_that_has_a_technique_is_declared() -> None:
     assert set(TECHNIQUES) <= set(FAMILIES.values())

@@ -40,7 +40,7 @@ def test_the_same_rows_options_and_seed_give_the_same_model(
     assert load_model(tmp_path).score(frame).equals(tiny_model.score(frame))
 
 
-def test_a_part_that_was_stored_with_dust_trains_as_one_without(
+def test_a_part_stored_without_rounding_trains_as_a_rounded_one(
     training_part: Path, tmp_path: Path
 ) -> None:
     clean = pl.read_parquet(training_part)
@@ -77,7 +77,7 @@ def test_families_are_held_out_where_the_file_names_attacks(
     }
 
 
-def test_the_folder_holds_data_only_and_what_training_saw(
+def test_the_folder_holds_data_files_only(
     tiny_fit: tuple[Path, FitSummary],
 ) -> None:
     folder, summary = tiny_fit
@@ -160,7 +160,7 @@ def test_rows_with_both_labels_are_counted(
     assert rows.count_duplicates() == 2
 
 
-def test_what_is_unusual_of_the_rows_is_said(tiny_fit: tuple[Path, FitSummary]) -> None:
+def test_what_is_unusual_about_the_rows_is_reported(tiny_fit: tuple[Path, FitSummary]) -> None:
     metrics = tiny_fit[1].metrics.model_copy(update={"rows_conflicting": 3, "rows_duplicated": 2})
     said = list(describe_rows(tiny_fit[1].model_copy(update={"metrics": metrics})))
     assert said[0].startswith("3 rows have features that are labelled normal in one row and attack")
@@ -170,7 +170,7 @@ def test_what_is_unusual_of_the_rows_is_said(tiny_fit: tuple[Path, FitSummary]) 
     assert said[0].startswith("no group of attacks could be held out: the metrics are those of ")
 
 
-def test_files_some_of_which_have_labels_are_refused_together(
+def test_labelled_files_beside_unlabelled_ones_are_refused(
     make_connections: MakeConnections, tmp_path: Path
 ) -> None:
     make_connections(300, seed=1).write_parquet(tmp_path / "a.parquet")
@@ -181,7 +181,7 @@ def test_files_some_of_which_have_labels_are_refused_together(
     assert (rows.is_labelled, int(rows.is_attack.sum()), rows.count) == (False, 0, 300)
 
 
-def test_connections_that_are_alike_share_a_fold(
+def test_copies_of_a_connection_share_a_fold(
     make_connections: MakeConnections, tmp_path: Path
 ) -> None:
     frame = make_connections(300, seed=1)
@@ -192,7 +192,7 @@ def test_connections_that_are_alike_share_a_fold(
     assert np.bincount(fold[:300]).min() >= 74
 
 
-def test_attacks_without_names_are_divided_by_clustering(
+def test_attacks_without_names_are_grouped_by_clustering(
     make_connections: MakeConnections, tmp_path: Path
 ) -> None:
     frame = make_connections(600, seed=1)
@@ -201,14 +201,14 @@ def test_attacks_without_names_are_divided_by_clustering(
     groups, *_ = group_attacks(rows, NSL_KDD, seed=0)
     assert groups.made_from == "cluster"
     assert len(groups.held_out) >= 2
-    # Each cluster is of one attack: they differ far more than connections of one attack do.
+    # Each cluster holds one attack: attacks differ far more than connections of one attack.
     attack = frame["attack"].to_numpy()
     for group in groups.held_out:
         assert len(set(attack[groups.of_row == group])) == 1
 
 
 def nameless(frame: pl.DataFrame, share: float, word: str | None = None) -> pl.DataFrame:
-    """Take the names from a share of the attacks, normal rows keep theirs."""
+    """Remove the names of a share of the attacks."""
     is_taken = (pl.col("class") == "anomaly") & (pl.col("row_number") % 100 < 100 * share)
     return frame.with_columns(attack=pl.when(is_taken).then(pl.lit(word)).otherwise("attack"))
 
@@ -240,7 +240,7 @@ def test_a_fit_without_a_group_leaves_out_attacks_without_a_name_too(
     assert hidden.tolist() == [name in {None, "neptune"} for name in frame["attack"]]
 
 
-def test_attacks_most_of_which_have_no_name_are_divided_by_clustering(
+def test_attacks_that_mostly_have_no_name_are_grouped_by_clustering(
     make_connections: MakeConnections, tmp_path: Path
 ) -> None:
     frame = make_connections(600, seed=1)
@@ -286,13 +286,13 @@ def test_the_default_threshold_falls_for_attacks_of_a_novel_group() -> None:
     assert choose_thresholds(normal, known, unknown).default == pytest.approx(9.69)
 
 
-def test_rare_attacks_are_worth_fewer_false_alarms() -> None:
+def test_rare_attacks_raise_the_default_threshold() -> None:
     normal = np.arange(1_000) / 100
     unknown = {"R2L": np.full(100, 9.7)}
     assert choose_thresholds(normal, np.full(20, 20.0), unknown).default == pytest.approx(9.99)
 
 
-def test_the_default_threshold_agrees_with_trying_every_cut() -> None:
+def test_the_default_threshold_agrees_with_trying_every_threshold() -> None:
     random = np.random.default_rng(8)
     normal, known, novel = random.normal(0, 1, 80), random.normal(4, 1, 60), random.normal(2, 2, 40)
 
