@@ -277,9 +277,8 @@ def _find_unlabelled(
     )
     if likely:
         first, *others = likely
-        values = [value for value, _ in head.count_values(first)]
-        is_told = any(fold_value(value) in NORMAL_WORDS for value in values)
-        also = f" So may {_join(others[:OTHERS_SHOWN])}." if others else ""
+        is_told = any(fold_value(value) in NORMAL_WORDS for value, _ in head.count_values(first))
+        also = f" So may {', '.join(map(shown, others[:OTHERS_SHOWN]))}." if others else ""
         advice = (
             f" Column {shown(first)} looks like a label: {_describe_head(head, first)}.{also}"
             f" If it is, add --label {shlex.quote(printable(first, NAME_CHARACTERS))}"
@@ -346,9 +345,5 @@ def _list_names(names: Sequence[str]) -> str:
         return "is no other column"
     more = len(names) - NAMES_SHOWN
     rest = f" and {plural(more, 'other column')}" if more > 0 else ""
-    return f"{'is' if len(names) == 1 else 'are'} {_join(names[:NAMES_SHOWN])}{rest}"
-
-
-def _join(names: Sequence[str]) -> str:
-    """Return names as a list in text."""
-    return ", ".join(map(shown, names))
+    verb = "is" if len(names) == 1 else "are"
+    return f"{verb} {', '.join(map(shown, names[:NAMES_SHOWN]))}{rest}"
