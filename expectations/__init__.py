@@ -1,6 +1,6 @@
-"""What a data source must look like: columns declared once, and all that follows from them.
+"""Contracts: the description of each data source, and what follows from it alone.
 
-Belongs here: the contracts, the errors that teach, and what is derived from a contract alone
-(reader schema, Great Expectations suites, data dictionary). Does not belong here: anything that
-reads a file, a database or a model.
+Belongs here: the contracts, what is derived from one (reader schema, Great Expectations suites,
+data dictionary), and the classes of our errors. Does not belong here: anything that reads a file, a
+database or a model.
 """

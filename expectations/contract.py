@@ -1,7 +1,7 @@
-"""The description of a data source: its columns, declared once, and the rules that join them.
+"""The classes of a contract: columns, the rules that join them, and bounds on a whole batch.
 
-Belongs here: the types a contract is made of and what is derived from the declaration alone.
-Does not belong here: any one source's columns (see ``nsl_kdd``) or the reading of files.
+Belongs here: those classes, and what is derived from a declaration alone. Does not belong here: the
+columns of one source (``nsl_kdd``) or reading files.
 """
 
 import hashlib
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from polars._typing import PolarsDataType
 
 Role = Literal["feature", "label", "identifier", "ignored"]
-"""What a column is for. Only features ever reach a model."""
+"""The use of a column. Only features reach a model."""
 
 Severity = Literal["required", "advisory"]
-"""Whether a violation quarantines the row (required) or is only reported (advisory)."""
+"""Whether a violation quarantines the row (``required``) or is only reported (``advisory``)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """One declared column of a data source."""
+    """One column of a data source."""
 
     name: str
     """Its name in files, frames and SQL."""
@@ -35,52 +35,52 @@ class Column:
     unit: str = ""
     """``s``, ``bytes``, ``connections``, ``ratio`` ...; empty for categories and flags."""
     resolution: float | None = None
-    """Smallest difference between two numbers that means something: a power of ten, 1 of whole
-    numbers. A float is read as the nearest multiple of it, and as it is where this is None."""
+    """The smallest meaningful difference between two numbers, a power of ten; 1 for whole numbers.
+    A float is rounded to the nearest multiple of it; None: floats are not rounded."""
     role: Role = "feature"
     nullable: bool = False
     minimum: float | None = None
-    """Smallest value allowed, inclusive; None for no bound."""
+    """The smallest allowed value, inclusive; None for no bound."""
     maximum: float | None = None
-    """Largest value allowed, inclusive; None for no bound."""
+    """The largest allowed value, inclusive; None for no bound."""
     values: tuple[str, ...] | tuple[int, ...] | None = None
-    """The values known; None where the domain is open or a range."""
+    """The known values; None if any value, or any in the range, is allowed."""
     severity: Severity = "required"
-    """What a value outside the range or the known values does. A null or a value of the wrong
-    type in a feature always quarantines the row: it cannot be scored."""
+    """The effect of a value outside the range or the known values. A null, or a value of the wrong
+    type, in a feature always quarantines the row, because it cannot be scored."""
 
     @property
     def is_categorical(self) -> bool:
-        """Whether the values are names rather than quantities."""
+        """Whether the values are texts, not numbers."""
         return self.dtype == pl.String
 
     @property
     def is_flag(self) -> bool:
-        """Whether 0 and 1 are declared values, which stand for no and yes."""
+        """Whether 0 and 1 are among the declared values, as no and yes."""
         return not self.is_categorical and {0, 1} <= set(self.values or ())
 
 
 @dataclass(frozen=True, kw_only=True)
 class RowRule:
-    """A condition that joins columns of one row, and must hold in every row."""
+    """A condition on several columns that must hold in every row."""
 
     name: str
-    """Snake case, unique in the contract; the name of the derived column that is checked."""
+    """Snake case, unique in the contract; also the name of the derived column that is checked."""
     columns: tuple[str, ...]
-    """The columns it reads."""
+    """The columns that it reads."""
     meaning: str
-    """What the condition says, as an analyst would say it."""
+    """The condition in the words of an analyst."""
     holds: pl.Expr
-    """A boolean expression over ``columns``: true where the rule holds."""
+    """A boolean expression over ``columns``, true if the rule holds."""
     severity: Severity = "required"
 
 
 @dataclass(frozen=True, kw_only=True)
 class BatchBound:
-    """Bounds on a whole batch. A required one that fails rejects the batch."""
+    """Bounds on one statistic of a batch. A batch outside a required bound is rejected."""
 
     name: str
-    """The profile statistic, as ``tasks.validation.validate`` names it."""
+    """The statistic, as ``tasks.validation.batch_profile`` names it."""
     minimum: float | None = None
     maximum: float | None = None
     severity: Severity = "advisory"
@@ -89,27 +89,28 @@ class BatchBound:
 
 @dataclass(frozen=True, kw_only=True)
 class Contract:
-    """A data source: its columns in the order of headerless files, and its rules."""
+    """A data source: its columns, in the order of a file without a header, and its rules."""
 
     name: str
     title: str
     source: str
-    """Where the declaration comes from: citation of the documentation."""
+    """The documentation that the declaration follows, as a citation."""
     columns: tuple[Column, ...]
     row_rules: tuple[RowRule, ...] = ()
     profile: tuple[BatchBound, ...] = ()
     label: str | None = None
     """The label column of a file with a header."""
     normal_label: str = "normal"
-    """The value of a label that means "not an attack"."""
+    """The label of a connection that is not an attack."""
     attack: str | None = None
-    """The column that names the attack type, where a file has one."""
+    """The column with the name of the attack; None if the source has none."""
     headerless: tuple[tuple[str, ...], ...] = ()
-    """The column lists a file without a header may have, told apart by their length."""
+    """The possible columns of a file without a header; their number tells them apart."""
     families: Mapping[str, str] | None = None
-    """Attack name -> attack family."""
+    """Attack -> family of attacks."""
     techniques: Mapping[str, str] | None = None
-    """Attack family -> the MITRE ATT&CK technique that all of it are, where there is one."""
+    """Family -> the MITRE ATT&CK technique that all its attacks share; families without one are
+    left out."""
 
     @cached_property
     def by_name(self) -> Mapping[str, Column]:
@@ -118,7 +119,7 @@ class Contract:
 
     @cached_property
     def features(self) -> tuple[Column, ...]:
-        """The columns that may reach a model, in declared order."""
+        """The columns that a model may use, in declared order."""
         return tuple(column for column in self.columns if column.role == "feature")
 
     @cached_property
@@ -128,11 +129,11 @@ class Contract:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of the whole declaration: what was read under another one is read again."""
+        """SHA-256 of the whole declaration; if it changes, files are validated again."""
         declared = {one.name: getattr(self, one.name) for one in fields(self)}
         declared["row_rules"] = [
-            # An expression's text cuts long lists short, and its repr names an address in memory;
-            # its serialised form is whole and the same in every process.
+            # The text of an expression truncates long lists, and its repr has a memory address;
+            # the serialised form is complete and the same in every process.
             {one.name: getattr(rule, one.name) for one in fields(rule) if one.name != "holds"}
             | {"holds": rule.holds.meta.serialize(format="json")}
             for rule in self.row_rules

@@ -1,21 +1,23 @@
-"""The errors Noctule raises on purpose: one base, one child for each exit code a user can meet.
+"""The errors that Noctule raises on purpose: one base class, and a class for each exit code.
+
+Belongs here: the classes. Does not belong here: messages, which are where the error is raised. A
+message says what was attempted, what was expected, what was found and what to do.
 
 The exit codes: 0 done, 1 a bug in Noctule (an error of any other class), 2 usage, settings or
-installation, 3 input rejected, 4 a service is unavailable. A message says what was attempted, what
-was expected, what was found and what to do.
+installation, 3 input rejected, 4 a service is unavailable.
 """
 
 from typing import ClassVar
 
 
 class NoctuleError(Exception):
-    """Base of every error that is meant for the user."""
+    """The base class of every error that is meant for the user."""
 
     exit_code: ClassVar[int] = 1
 
 
 class UsageError(NoctuleError):
-    """A command, an option or a setting cannot be used as given, or comes too early."""
+    """A command, an option or a setting cannot be used as given, or not yet."""
 
     exit_code = 2
 
@@ -23,19 +25,19 @@ class UsageError(NoctuleError):
 class ModelRefusedError(UsageError):
     """A stored model is missing, altered, or made for another contract.
 
-    Exit code 2, not 3: no file is at fault, and none can be scored until the installation is put
-    right.
+    Exit code 2, not 3: the cause is not the file but the installation, which must be corrected
+    before any file can be scored.
     """
 
 
 class InputRejectedError(NoctuleError):
-    """A file, as a whole, cannot be used: unreadable, wrong columns, or too bad to score."""
+    """A whole file cannot be used: it is unreadable, or has wrong columns or too many bad rows."""
 
     exit_code = 3
 
 
 class TrainingDataError(InputRejectedError):
-    """Labelled data from which no model can be fitted: too few rows, one class, no label."""
+    """No model can be fitted on the labelled rows: too few rows, only one class, or no labels."""
 
 
 class ServiceUnavailableError(NoctuleError):

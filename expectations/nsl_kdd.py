@@ -1,8 +1,8 @@
-"""The contract of NSL-KDD connection records: 41 features and what may come with them.
+"""The contract of NSL-KDD connection records: 41 features and the labels of a labelled file.
 
-Belongs here: the declaration, once, of what the KDD'99 task description says about each column.
-Does not belong here: sets of names (see ``nsl_kdd_values``), conditions that join columns (see
-``nsl_kdd_rules``), reading files or running checks.
+Belongs here: one declaration of each column, after the KDD'99 task description. Does not belong
+here: sets of values (``nsl_kdd_values``), conditions that join columns (``nsl_kdd_rules``), reading
+files or running checks.
 """
 
 import polars as pl
@@ -12,17 +12,17 @@ from expectations.nsl_kdd_rules import ADVISORY_RULES, PROFILE, REQUIRED_RULES
 from expectations.nsl_kdd_values import FAMILIES, FLAGS, PROTOCOLS, SERVICES, TECHNIQUES
 
 RATE_RESOLUTION = 1e-6
-"""A rate counts among at most 511 connections (``nsl_kdd_rules.WINDOW_LIMIT``), so two different
-ones are at least 1 / (511 * 510) = 3.8e-6 apart: what lies closer is floating-point dust."""
+"""A rate is a share of at most 511 connections (``nsl_kdd_rules.WINDOW_LIMIT``), so two different
+rates are at least 1 / (511 * 510) = 3.8e-6 apart. Smaller differences are rounding errors."""
 
 
 def _count(name: str, unit: str, meaning: str) -> Column:
-    """Declare a number of things: whole, zero or more, without a documented upper bound."""
+    """Declare a count: a whole number from 0, without a documented upper bound."""
     return Column(name=name, dtype=pl.Int64(), unit=unit, resolution=1, minimum=0, meaning=meaning)
 
 
 def _flag(name: str, meaning: str) -> Column:
-    """Declare a yes or no, written as 1 or 0."""
+    """Declare a flag, written as 1 or 0."""
     return Column(name=name, dtype=pl.Int64(), resolution=1, values=(0, 1), meaning=meaning)
 
 
@@ -45,7 +45,7 @@ _BASIC = (
         name="protocol_type",
         dtype=pl.String(),
         values=PROTOCOLS,
-        meaning="Protocol that carries the connection.",
+        meaning="Protocol of the connection.",
     ),
     Column(
         name="service",
@@ -53,7 +53,7 @@ _BASIC = (
         values=SERVICES,
         severity="advisory",
         meaning="Network service at the destination, from its port or ICMP message type. "
-        "A service not in the list is scored and reported.",
+        "A row with an unlisted service is scored, and reported.",
     ),
     Column(
         name="flag",
@@ -66,14 +66,14 @@ _BASIC = (
     _count("dst_bytes", "bytes", "Data sent from destination to source."),
     _flag("land", "1 if source and destination have the same address and port."),
     _count("wrong_fragment", "fragments", "Fragments with an error."),
-    _count("urgent", "packets", "Packets with TCP's urgent bit."),
+    _count("urgent", "packets", "Packets with the urgent bit of TCP."),
 )
 
 _CONTENT = (
     _count(
         "hot",
         "events",
-        "Indicators of interest in the payload, such as entering a system "
+        "Noteworthy actions in the payload, such as entering a system "
         "directory or running a program.",
     ),
     _count("num_failed_logins", "attempts", "Failed attempts to log in."),
@@ -85,7 +85,7 @@ _CONTENT = (
         dtype=pl.Int64(),
         resolution=1,
         values=(0, 1, 2),
-        meaning="1 if `su root` was attempted. Documented as binary; the KDD files also hold 2.",
+        meaning="1 if `su root` was attempted. Documented as 0 or 1; the KDD files also have 2.",
     ),
     _count("num_root", "accesses", "Accesses as root."),
     _count("num_file_creations", "operations", "Operations that create a file."),
@@ -94,10 +94,10 @@ _CONTENT = (
     _count(
         "num_outbound_cmds",
         "commands",
-        "Outbound commands in an FTP session; 0 throughout the KDD files.",
+        "Outbound commands in an FTP session; always 0 in the KDD files.",
     ),
-    _flag("is_host_login", "1 if the login is on the list of privileged ones, such as root."),
-    _flag("is_guest_login", "1 if the login is a guest's."),
+    _flag("is_host_login", "1 if the login is a privileged one, such as root."),
+    _flag("is_guest_login", "1 if the login is a guest login."),
 )
 
 _TIME_WINDOW = (
@@ -105,53 +105,53 @@ _TIME_WINDOW = (
         "count", "connections", "Connections to the same destination host in the past two seconds."
     ),
     _count("srv_count", "connections", "Connections to the same service in the past two seconds."),
-    _rate("serror_rate", "Of the connections in `count`, those with a SYN error."),
-    _rate("srv_serror_rate", "Of the connections in `srv_count`, those with a SYN error."),
-    _rate("rerror_rate", "Of the connections in `count`, those that were rejected."),
-    _rate("srv_rerror_rate", "Of the connections in `srv_count`, those that were rejected."),
-    _rate("same_srv_rate", "Of the connections in `count`, those to the same service."),
-    _rate("diff_srv_rate", "Of the connections in `count`, the share of different services."),
-    _rate("srv_diff_host_rate", "Of the connections in `srv_count`, the share of different hosts."),
+    _rate("serror_rate", "Share of the connections in `count` with a SYN error."),
+    _rate("srv_serror_rate", "Share of the connections in `srv_count` with a SYN error."),
+    _rate("rerror_rate", "Share of the connections in `count` that were rejected."),
+    _rate("srv_rerror_rate", "Share of the connections in `srv_count` that were rejected."),
+    _rate("same_srv_rate", "Share of the connections in `count` to the same service."),
+    _rate("diff_srv_rate", "Share of the connections in `count` to other services."),
+    _rate("srv_diff_host_rate", "Share of the connections in `srv_count` to other hosts."),
 )
 
 _HOST_WINDOW = (
     _count(
         "dst_host_count",
         "connections",
-        "Connections to the same destination host among the last ones.",
+        "Connections to the same destination host among the latest ones.",
     ),
     _count(
-        "dst_host_srv_count", "connections", "Connections to the same service among the last ones."
+        "dst_host_srv_count",
+        "connections",
+        "Connections to the same service among the latest ones.",
     ),
     _rate(
         "dst_host_same_srv_rate",
-        "Of the connections in `dst_host_count`, those to the same service.",
+        "Share of the connections in `dst_host_count` to the same service.",
     ),
     _rate(
         "dst_host_diff_srv_rate",
-        "Of the connections in `dst_host_count`, the share of different services.",
+        "Share of the connections in `dst_host_count` to other services.",
     ),
     _rate(
         "dst_host_same_src_port_rate",
-        "Of the connections in `dst_host_count`, those from the same source port.",
+        "Share of the connections in `dst_host_count` from the same source port.",
     ),
     _rate(
         "dst_host_srv_diff_host_rate",
-        "Of the connections in `dst_host_srv_count`, the share of different source hosts.",
+        "Share of the connections in `dst_host_srv_count` from other source hosts.",
     ),
-    _rate(
-        "dst_host_serror_rate", "Of the connections in `dst_host_count`, those with a SYN error."
-    ),
+    _rate("dst_host_serror_rate", "Share of the connections in `dst_host_count` with a SYN error."),
     _rate(
         "dst_host_srv_serror_rate",
-        "Of the connections in `dst_host_srv_count`, those with a SYN error.",
+        "Share of the connections in `dst_host_srv_count` with a SYN error.",
     ),
     _rate(
-        "dst_host_rerror_rate", "Of the connections in `dst_host_count`, those that were rejected."
+        "dst_host_rerror_rate", "Share of the connections in `dst_host_count` that were rejected."
     ),
     _rate(
         "dst_host_srv_rerror_rate",
-        "Of the connections in `dst_host_srv_count`, those that were rejected.",
+        "Share of the connections in `dst_host_srv_count` that were rejected.",
     ),
 )
 
@@ -186,8 +186,8 @@ _LABELS = (
         minimum=0,
         maximum=21,
         severity="advisory",
-        meaning="How many of 21 learners classified the row correctly (Tavallaee et al.). It "
-        "leaks the label and never reaches a model.",
+        meaning="How many of 21 classifiers were right about the row (Tavallaee et al.). It "
+        "reveals the label, so no model gets it.",
     ),
 )
 

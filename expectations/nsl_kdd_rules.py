@@ -1,14 +1,14 @@
-"""The conditions NSL-KDD records keep: between the columns of a row, and over a whole batch.
+"""The conditions on NSL-KDD records: rules on the columns of a row, and bounds on a whole batch.
 
-Belongs here: row rules and profile bounds. Does not belong here: bounds of a single column (see
-``nsl_kdd``) or the code that checks any of them.
+Belongs here: row rules and batch bounds. Does not belong here: bounds of a single column
+(``nsl_kdd``) or the code that checks them.
 
-A condition is *required* where a row that breaks it contradicts the definitions (two disjoint
-shares that add up to more than one; a handshake state on a protocol without handshakes): such a
-row does not say what happened. It is *advisory* where it is only always so in what has been seen:
-a row that breaks it may be the very anomaly somebody is looking for, so it is scored and reported.
-All hold in every row of Train_data.csv, Test_data.csv and KDDTrain+.txt, but for
-``windows_hold_the_connection``, which 1, 2 and 16 of their rows break.
+A rule is *required* if a row that breaks it contradicts the definitions: two disjoint shares that
+add up to more than one, or a handshake state on a protocol without handshakes. Such a row does not
+describe what happened. A rule is *advisory* if it merely holds in all data seen: a row that breaks
+it may be the anomaly that somebody looks for, so it is scored and reported. All rules hold in every
+row of Train_data.csv, Test_data.csv and KDDTrain+.txt, except ``windows_hold_the_connection``,
+which 1, 2 and 16 of their rows break.
 """
 
 from collections.abc import Iterable
@@ -25,26 +25,26 @@ from expectations.nsl_kdd_values import (
 )
 
 ROUNDING = 0.005
-"""Rates are written with two decimals, so each is off by at most half of the last."""
+"""Rates are written with two decimals, so each differs by at most this from the exact value."""
 
 EPSILON = 1e-9
-"""Room for the sum of two binary fractions; far below the rounding."""
+"""Tolerance for the sum of two floats; far below ``ROUNDING``."""
 
 WINDOW_LIMIT = 511
 """The largest count of a two-second window in the KDD files (measured; not documented)."""
 
 HOST_WINDOW_LIMIT = 255
-"""The largest count of a destination host's window in the KDD files (measured; the task
-description speaks of 100 connections)."""
+"""The largest count of a destination host's window in the KDD files (measured; the task description
+says 100 connections)."""
 
 
 def _implies(condition: pl.Expr, consequence: pl.Expr) -> pl.Expr:
-    """Return the expression that is false only where the condition holds without consequence."""
+    """Return an expression that is false only if the condition holds without the consequence."""
     return ~condition | consequence
 
 
 def _disjoint_rates(first: str, second: str, window: str) -> RowRule:
-    """Say that two error shares of one window count different connections."""
+    """Require that two error rates of one window count different connections."""
     return RowRule(
         name=f"{first}_and_{second.removeprefix('dst_host_')}_are_disjoint",
         columns=(first, second),
@@ -55,7 +55,7 @@ def _disjoint_rates(first: str, second: str, window: str) -> RowRule:
 
 
 def _subset(rate: str, count: str, service_count: str) -> RowRule:
-    """Say that same host and same service is not more often than same service."""
+    """Require that connections to one host and service are not more than those to the service."""
     return RowRule(
         name=f"{rate}_within_{service_count}",
         columns=(rate, count, service_count),
@@ -66,7 +66,7 @@ def _subset(rate: str, count: str, service_count: str) -> RowRule:
 
 
 def _at_most(name: str, columns: tuple[str, ...], limit: int) -> RowRule:
-    """Say that counts stay within the largest value the KDD files hold."""
+    """Expect counts to stay within the largest value in the KDD files."""
     return RowRule(
         name=name,
         columns=columns,
@@ -77,7 +77,7 @@ def _at_most(name: str, columns: tuple[str, ...], limit: int) -> RowRule:
 
 
 def _needs_login(name: str, columns: tuple[str, ...]) -> RowRule:
-    """Say that what a session does is seen only after a login."""
+    """Expect actions of a session only after a login."""
     return RowRule(
         name=name,
         columns=(*columns, "logged_in"),
@@ -229,7 +229,7 @@ ADVISORY_RULES = (
 def _bound(
     name: str, meaning: str, minimum: float | None = None, maximum: float | None = None
 ) -> BatchBound:
-    """Declare an advisory bound; each is a guess that holds with room in the three KDD files."""
+    """Declare an advisory bound. Each is a guess that the three KDD files meet with a margin."""
     return BatchBound(name=name, minimum=minimum, maximum=maximum, meaning=meaning)
 
 
@@ -238,21 +238,23 @@ PROFILE = (
         name="rows_accepted",
         minimum=1,
         severity="required",
-        meaning="Rows left to score. Without one there is nothing to do.",
+        meaning="Rows left to score; without any, there is nothing to do.",
     ),
     BatchBound(
         name="quarantine_ratio",
         maximum=0.5,
         severity="required",
-        meaning="Of the rows read, those quarantined by ingest and validation together. The "
-        "bound is a setting; the default is a guess: past half, the file is more likely of "
-        "another shape than of poor quality.",
+        meaning="Share of the rows read that ingest and validation quarantine. The bound is a "
+        "setting. The default is a guess: above half, the file more likely has another format "
+        "than poor quality.",
     ),
-    _bound("rows_read", "Rows in the file; fewer say little about a night.", minimum=100),
-    _bound("unparsed_ratio", "Of the rows read, those that would not parse.", maximum=0.01),
-    _bound("null_ratio.highest", "Nulls and NaN in the worst feature.", maximum=0.01),
+    _bound("rows_read", "Rows in the file; fewer tell little about a night.", minimum=100),
+    _bound("unparsed_ratio", "Share of the rows read that could not be parsed.", maximum=0.01),
+    _bound(
+        "null_ratio.highest", "Share of null and NaN in the feature that has most.", maximum=0.01
+    ),
     _bound("constant_features", "Features with a single value; 2 in Train_data.csv.", maximum=12),
-    _bound("unseen_ratio.service", "Rows whose service is not declared.", maximum=0.01),
+    _bound("unseen_ratio.service", "Share of rows with an undeclared service.", maximum=0.01),
     _bound("distinct.protocol_type", "Protocols seen.", minimum=2, maximum=3),
     _bound("distinct.service", "Services seen; 64 to 70 in the KDD files.", minimum=3, maximum=200),
     _bound("distinct.flag", "Connection states seen; 11 in the KDD files.", minimum=2),
@@ -264,8 +266,8 @@ PROFILE = (
     _bound("share.flag.REJ", "Rejected attempts.", maximum=0.8),
     _bound("share.logged_in.1", "Connections with a login.", minimum=0.01),
     _bound("zero_ratio.src_bytes", "Connections that sent nothing.", maximum=0.9),
-    _bound("zero_ratio.dst_bytes", "Connections that were sent nothing.", maximum=0.95),
-    _bound("zero_ratio.count", "Windows that do not hold their own connection.", maximum=0.01),
+    _bound("zero_ratio.dst_bytes", "Connections that received nothing.", maximum=0.95),
+    _bound("zero_ratio.count", "Windows without their own connection.", maximum=0.01),
     _bound("zero_ratio.dst_host_count", "The same for a host's window.", maximum=0.01),
     _bound("mean.serror_rate", "Average share of SYN errors.", maximum=0.8),
     _bound("mean.rerror_rate", "Average share of rejections.", maximum=0.8),

@@ -1,25 +1,25 @@
 """The names that occur in NSL-KDD records: protocols, services, states, attacks and families.
 
-Belongs here: closed or known sets of values. Does not belong here: the columns that hold them (see
-``nsl_kdd``) or the conditions that join those (see ``nsl_kdd_rules``).
+Belongs here: sets of values. Does not belong here: the columns that hold them (``nsl_kdd``) or the
+conditions on those columns (``nsl_kdd_rules``).
 """
 
 
 def _words(text: str) -> tuple[str, ...]:
-    """Split a list of names at its spaces."""
+    """Split a text at its spaces."""
     return tuple(text.split())
 
 
 PROTOCOLS = ("icmp", "tcp", "udp")
 
 ICMP_SERVICES = ("eco_i", "ecr_i", "red_i", "tim_i", "urh_i", "urp_i")
-"""KDD names an ICMP message's type as its service: echo request, echo reply, redirect, ..."""
+"""In KDD, the service of an ICMP record is its message type: echo request, echo reply, redirect."""
 
 UDP_SERVICES = ("domain_u", "ntp_u", "tftp_u")
-"""Services with a name of their own over UDP."""
+"""Services that have a separate name over UDP."""
 
 SHARED_SERVICES = ("other", "private")
-"""Ports without a service name, over TCP and UDP alike."""
+"""The services of ports without a name, over TCP and UDP."""
 
 TCP_SERVICES = _words(
     "IRC X11 Z39_50 aol auth bgp courier csnet_ns ctf daytime discard domain echo efs exec finger "
@@ -33,8 +33,8 @@ SERVICES = tuple(sorted((*TCP_SERVICES, *UDP_SERVICES, *SHARED_SERVICES, *ICMP_S
 """The 70 services of the KDD'99 files."""
 
 FLAGS = _words("OTH REJ RSTO RSTOS0 RSTR RSTRH S0 S1 S2 S3 SF SH SHR")
-"""Connection states of Bro (today Zeek), from which KDD'99 was made; RSTRH and SHR are documented
-there and never occur in the KDD files."""
+"""Connection states of Bro (today Zeek), which produced KDD'99. RSTRH and SHR are documented there
+but never occur in the KDD files."""
 
 UNANSWERED_FLAGS = ("S0", "RSTOS0", "SH")
 """States in which the originator never saw a reply to its SYN."""
@@ -53,10 +53,10 @@ FAMILIES = {
 }
 
 TECHNIQUES = {"DoS": "T1499", "Probe": "T1046", "U2R": "T1068"}
-"""What MITRE ATT&CK (enterprise, version 17) calls a family, where one technique fits all of it:
-T1499 Endpoint Denial of Service, of which SYN floods (neptune), malformed packets (land, pod,
-teardrop) and exhausted services (back, apache2, mailbomb, processtable) are sub-techniques; of the
-family only smurf and udpstorm fill the network instead (T1498). T1046 Network Service Discovery:
-scans of hosts and ports. T1068 Exploitation for Privilege Escalation. R2L has none: its attacks
-guess passwords (T1110), abuse servers (T1190) or carry data out (T1048), and saying one of them of
-all would be wrong of most."""
+"""The technique of MITRE ATT&CK (enterprise, version 17) for a family, if one fits all its attacks.
+T1499 is Endpoint Denial of Service: SYN floods (neptune), malformed packets (land, pod, teardrop)
+and exhausted services (back, apache2, mailbomb, processtable) are its sub-techniques; only smurf
+and udpstorm flood the network instead (T1498). T1046 is Network Service Discovery: scans of hosts
+and ports. T1068 is Exploitation for Privilege Escalation. R2L has no technique: its attacks guess
+passwords (T1110), exploit servers (T1190) or exfiltrate data (T1048), so no single one fits
+most."""

@@ -1,7 +1,6 @@
-"""The contracts there are, by name.
+"""All contracts by name.
 
-Belongs here: the list, and the answer to a name that is not on it. Does not belong here: any
-contract's content.
+Belongs here: the list, and looking up a name. Does not belong here: the content of a contract.
 """
 
 from collections.abc import Mapping
@@ -14,14 +13,14 @@ from expectations.nsl_kdd import NSL_KDD
 CONTRACTS: Mapping[str, Contract] = MappingProxyType(
     {contract.name: contract for contract in (NSL_KDD,)}
 )
-"""Every contract Noctule can read, by its name."""
+"""Every contract that Noctule knows, by name."""
 
 
 def get_contract(name: str) -> Contract:
-    """Return the contract of that name.
+    """Return the contract of a name.
 
     Raises:
-        UsageError: there is none; the message lists those there are.
+        UsageError: there is no such contract; the message lists all.
     """
     try:
         return CONTRACTS[name]

@@ -1,11 +1,11 @@
-"""What Great Expectations is asked: the checks that follow from a contract, and suites of them.
+"""The expectations that follow from a contract, and Great Expectations suites made of them.
 
-Belongs here: the list of checks in our own words, and their translation to expectations. Does not
-belong here: running a suite, or what becomes of a row that fails (see
-``tasks.validation.validate``).
+Belongs here: the list of expectations in our own class, and their translation to Great
+Expectations. Does not belong here: running a suite, or what happens to a row that fails
+(``tasks.validation``).
 
-Two suites come from a contract. The *rows* suite looks at every row of a chunk; the *profile*
-suite looks at a frame of one row, whose columns are statistics of the whole batch.
+Two suites come from a contract. The *rows* suite checks every row of a chunk. The *profile* suite
+checks a frame of one row, whose columns are statistics of the whole batch.
 """
 
 import dataclasses
@@ -29,47 +29,47 @@ BETWEEN = "expect_column_values_to_be_between"
 IN_SET = "expect_column_values_to_be_in_set"
 
 ORDINAL_KEY = "check"
-"""Where an expectation's ``meta`` keeps the ordinal of the check it was made from."""
+"""The key in an expectation's ``meta`` for its ordinal in our list."""
 
 LISTED_VALUES = 15
-"""Domains up to this size are listed in messages, larger ones counted. A guess."""
+"""Messages list up to so many allowed values, and give only the number of more. A guess."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ColumnExpectation:
-    """One question to one column of the checked frame; its ordinal in the list is its identity."""
+    """One expectation of one column of the checked frame; its ordinal in the list identifies it."""
 
     expectation: str
-    """The name Great Expectations has for it."""
+    """Its name in Great Expectations."""
     column: str
     """A declared column, the name of a row rule, or a statistic of the profile."""
     severity: Severity
     expected: str
-    """What is expected, in words that follow "expected"."""
+    """The expectation in words that can follow "expected"."""
     minimum: float | None = None
     maximum: float | None = None
     values: tuple[str, ...] | tuple[int, ...] | None = None
-    """What an ``IN_SET`` check allows."""
+    """The values that ``IN_SET`` allows."""
 
 
 def row_expectations(contract: Contract, columns: Iterable[str]) -> tuple[ColumnExpectation, ...]:
-    """List the checks of every row.
+    """Return the expectations of every row.
 
     Args:
-        contract: the source's declaration.
-        columns: the columns the file has; those the contract does not declare are passed over.
+        contract: the contract.
+        columns: the columns of the file; those that the contract does not declare are ignored.
 
     Returns:
-        For each declared column: that it is there, where it may not be null, and that it is in its
-        range or among its values; then each row rule whose columns the file has, as a derived
-        boolean column that must be true.
+        For each declared column: it is not null, unless it may be; and it is in its range or among
+        its values. Then, for each row rule whose columns the file has: a derived boolean column is
+        true.
     """
     present = set(columns)
-    checks: list[ColumnExpectation] = []
+    found: list[ColumnExpectation] = []
     for column in contract.columns:
         if column.name in present:
-            checks += _column_checks(column)
-    checks += [
+            found += _column_expectations(column)
+    found += [
         ColumnExpectation(
             expectation=IN_SET,
             column=rule.name,
@@ -80,22 +80,22 @@ def row_expectations(contract: Contract, columns: Iterable[str]) -> tuple[Column
         for rule in contract.row_rules
         if present.issuperset(rule.columns)
     ]
-    return tuple(checks)
+    return tuple(found)
 
 
 def batch_expectations(
     contract: Contract, columns: Iterable[str], *, max_quarantine_ratio: float
 ) -> tuple[ColumnExpectation, ...]:
-    """List the checks of a batch as a whole.
+    """Return the expectations of a whole batch.
 
     Args:
-        contract: the source's declaration.
-        columns: the columns the file has.
+        contract: the contract.
+        columns: the columns of the file.
         max_quarantine_ratio: replaces the contract's bound of ``quarantine_ratio``.
 
     Returns:
-        For each declared column that it is stored as its declared type (statistic
-        ``dtype.<column>``), then the contract's bounds.
+        For each declared column: it has its declared type (statistic ``dtype.<column>``). Then the
+        bounds of the contract.
     """
     present = set(columns)
     types = [
@@ -115,26 +115,26 @@ def batch_expectations(
         else bound
         for bound in contract.profile
     )
-    return (*types, *map(_bound_check, bounds))
+    return (*types, *map(_bound_expectation, bounds))
 
 
-def build_suite(name: SuiteName, checks: Sequence[ColumnExpectation]) -> "ExpectationSuite":
-    """Translate checks to a Great Expectations suite, one expectation each."""
+def build_suite(name: SuiteName, expected: Sequence[ColumnExpectation]) -> "ExpectationSuite":
+    """Translate expectations to a Great Expectations suite."""
     from great_expectations import ExpectationSuite
 
     return ExpectationSuite(
         name=name,
-        expectations=[_expectation(ordinal, check) for ordinal, check in enumerate(checks)],
+        expectations=[_translate(ordinal, one) for ordinal, one in enumerate(expected)],
     )
 
 
 def format_number(value: float) -> str:
-    """Write a bound as a person would: 1, 0.05, 86400."""
+    """Return a bound as a person would write it: 1, 0.05, 86400."""
     return f"{value:.15g}"
 
 
 def describe_range(minimum: float | None, maximum: float | None) -> str:
-    """Say in words what a pair of inclusive bounds allows."""
+    """Return in words what a pair of inclusive bounds allows."""
     if minimum is not None and maximum is not None:
         return f"from {format_number(minimum)} to {format_number(maximum)}"
     if minimum is not None:
@@ -144,11 +144,11 @@ def describe_range(minimum: float | None, maximum: float | None) -> str:
     return "a finite number"
 
 
-def _column_checks(column: Column) -> list[ColumnExpectation]:
-    """Ask of one column that it is there and that its values are allowed."""
-    checks = []
+def _column_expectations(column: Column) -> list[ColumnExpectation]:
+    """Return the expectations of one column: it is not null, and its values are allowed."""
+    found = []
     if not column.nullable:
-        checks.append(
+        found.append(
             ColumnExpectation(
                 expectation=NOT_NULL,
                 column=column.name,
@@ -157,7 +157,7 @@ def _column_checks(column: Column) -> list[ColumnExpectation]:
             )
         )
     if column.values is not None:
-        checks.append(
+        found.append(
             ColumnExpectation(
                 expectation=IN_SET,
                 column=column.name,
@@ -166,14 +166,14 @@ def _column_checks(column: Column) -> list[ColumnExpectation]:
                 values=column.values,
             )
         )
-        return checks
+        return found
     minimum, maximum = column.minimum, column.maximum
     if column.dtype == pl.Float64():
-        # An open end of floats would let infinity pass.
+        # Without a bound, infinity would be allowed.
         minimum = -sys.float_info.max if minimum is None else minimum
         maximum = sys.float_info.max if maximum is None else maximum
     if minimum is not None or maximum is not None:
-        checks.append(
+        found.append(
             ColumnExpectation(
                 expectation=BETWEEN,
                 column=column.name,
@@ -183,11 +183,11 @@ def _column_checks(column: Column) -> list[ColumnExpectation]:
                 maximum=maximum,
             )
         )
-    return checks
+    return found
 
 
-def _bound_check(bound: BatchBound) -> ColumnExpectation:
-    """Ask of one statistic that it is within its bounds."""
+def _bound_expectation(bound: BatchBound) -> ColumnExpectation:
+    """Return the expectation that one statistic is within its bounds."""
     return ColumnExpectation(
         expectation=BETWEEN,
         column=bound.name,
@@ -198,26 +198,24 @@ def _bound_check(bound: BatchBound) -> ColumnExpectation:
     )
 
 
-def _expectation(ordinal: int, check: ColumnExpectation) -> "Expectation":
-    """Translate one check."""
+def _translate(ordinal: int, one: ColumnExpectation) -> "Expectation":
+    """Translate one expectation."""
     from great_expectations import expectations as gxe
 
     common = {
-        "column": check.column,
-        "severity": "critical" if check.severity == "required" else "warning",
+        "column": one.column,
+        "severity": "critical" if one.severity == "required" else "warning",
         "meta": {ORDINAL_KEY: ordinal},
     }
-    if check.expectation == NOT_NULL:
+    if one.expectation == NOT_NULL:
         return gxe.ExpectColumnValuesToNotBeNull(**common)
-    if check.expectation == IN_SET:
-        return gxe.ExpectColumnValuesToBeInSet(**common, value_set=list(check.values or ()))
-    return gxe.ExpectColumnValuesToBeBetween(
-        **common, min_value=check.minimum, max_value=check.maximum
-    )
+    if one.expectation == IN_SET:
+        return gxe.ExpectColumnValuesToBeInSet(**common, value_set=list(one.values or ()))
+    return gxe.ExpectColumnValuesToBeBetween(**common, min_value=one.minimum, max_value=one.maximum)
 
 
 def _one_of(values: Sequence[str] | Sequence[int]) -> str:
-    """Name a domain, or count it where it is long."""
+    """Return the allowed values in words, or only their number if there are many."""
     if len(values) > LISTED_VALUES:
         return f"one of the {len(values)} known values"
     return f"one of {', '.join(str(value) for value in values)}"

@@ -1,10 +1,10 @@
-"""What is stored, read for the command line: rows of the analyst's views, filtered and limited.
+"""Queries of the command line: rows of the analyst's views, filtered, sorted and limited.
 
-Belongs here: SELECTs over the views. Does not belong here: their layout on a terminal, or any
-write.
+Belongs here: SELECTs from the views. Does not belong here: their layout on a terminal
+(``flows.cli``), or any write.
 
-Every function returns plain dictionaries in the order a reader wants them; times are aware and
-JSON columns are decoded on both databases.
+Every function returns dictionaries. Times have a zone and JSON columns are decoded on both
+databases.
 """
 
 from collections.abc import Collection
@@ -36,17 +36,17 @@ shadow_comparison = VIEW_TABLES["shadow_comparison"]
 def flagged_rows(
     engine: Engine, *, batch: str | None = None, night: date | None = None, limit: int | None = None
 ) -> list[Row]:
-    """List flagged connections, highest score first.
+    """Return flagged connections, highest score first.
 
     Args:
         engine: the database.
-        batch: of this batch only; its id or a unique beginning of it.
-        night: without a batch, of this night only; without either, of the latest night that has a
-            finished batch.
-        limit: at most so many; None for all.
+        batch: only this batch: its id or a unique prefix of it.
+        night: if there is no ``batch``, only this night; if there is neither, the latest night
+            that has a finished batch.
+        limit: the most rows to return; None for all.
 
     Raises:
-        UsageError: no batch, or more than one, has an id that begins so.
+        UsageError: the prefix fits no batch, or more than one.
     """
     view = flagged_connections
     with read(engine) as connection:
@@ -55,12 +55,12 @@ def flagged_rows(
 
 
 def batch_rows(engine: Engine, *, night: date | None = None, limit: int | None = None) -> list[Row]:
-    """List batches, latest night first.
+    """Return batches, latest night first.
 
     Args:
         engine: the database.
-        night: of this night only.
-        limit: at most so many; None for all.
+        night: only this night; None for all.
+        limit: the most rows to return; None for all.
     """
     view = batch_summary
     query = sa.select(view)
@@ -74,12 +74,12 @@ def batch_rows(engine: Engine, *, night: date | None = None, limit: int | None =
 def open_rejection_rows(
     engine: Engine, *, contract: str | None = None, batches: Collection[str] | None = None
 ) -> list[Row]:
-    """List the files that were rejected and are open, the latest night first.
+    """Return the rejected files that are open, latest night first.
 
     Args:
         engine: the database.
-        contract: of this contract only.
-        batches: of these batches only, by their whole ids.
+        contract: only this contract; None for all.
+        batches: only these batches, by their full ids; None for all.
     """
     view = open_rejections
     query = sa.select(view)
@@ -95,7 +95,7 @@ def open_rejection_rows(
 def quarantine_rows(
     engine: Engine, *, batch: str | None = None, night: date | None = None, limit: int | None = None
 ) -> list[Row]:
-    """List quarantined rows in the order of their files; arguments as of ``flagged_rows``."""
+    """Return quarantined rows in file order; the arguments are those of ``flagged_rows``."""
     view = quarantined_rows
     with read(engine) as connection:
         query = _choose(connection, sa.select(view), view, batch, night)
@@ -105,9 +105,9 @@ def quarantine_rows(
 def drift_rows(
     engine: Engine, *, batch: str | None = None, night: date | None = None, limit: int | None = None
 ) -> list[Row]:
-    """List columns by how far they moved, farthest first in units of their threshold.
+    """Return the drift of columns, the largest multiple of the threshold first.
 
-    Arguments as of ``flagged_rows``.
+    The arguments are those of ``flagged_rows``.
     """
     view = drift_summary
     with read(engine) as connection:
@@ -120,16 +120,16 @@ def drift_rows(
 def validation_rows(
     engine: Engine, batch: str, *, is_success: bool | None = None, limit: int | None = None
 ) -> list[Row]:
-    """List the expectations checked on one batch, failed ones first, then as they were checked.
+    """Return the expectations checked on one batch, failed ones first, in the order of checking.
 
     Args:
         engine: the database.
-        batch: its id or a unique beginning of it.
-        is_success: only those that held, or only those that did not.
-        limit: at most so many; None for all.
+        batch: its id or a unique prefix of it.
+        is_success: only those that held, or only those that failed; None for all.
+        limit: the most rows to return; None for all.
 
     Raises:
-        UsageError: no batch, or more than one, has an id that begins so.
+        UsageError: the prefix fits no batch, or more than one.
     """
     table = validation_result
     with read(engine) as connection:
@@ -142,7 +142,7 @@ def validation_rows(
 def model_rows(
     engine: Engine, *, contract: str | None = None, limit: int | None = None
 ) -> list[Row]:
-    """List model versions, latest first, each with whether it ``is_champion``."""
+    """Return model versions, latest first; ``is_champion`` marks the current champions."""
     table = model_version
     is_champion = sa.exists().where(
         model_history.c.model_version == table.c.model_version_id,
@@ -167,30 +167,32 @@ def model_rows(
 def history_rows(
     engine: Engine, *, contract: str | None = None, limit: int | None = None
 ) -> list[Row]:
-    """List changes of champion, latest first."""
-    query = sa.select(model_history)
-    if contract is not None:
-        query = query.where(model_history.c.contract == contract)
-    with read(engine) as connection:
-        return _rows(connection, query.order_by(model_history.c.promotion_id.desc()).limit(limit))
+    """Return changes of champion, latest first."""
+    return _newest(engine, model_history, "promotion_id", contract, limit)
 
 
 def decision_rows(
     engine: Engine, *, contract: str | None = None, limit: int | None = None
 ) -> list[Row]:
-    """List the challengers that were weighed against a champion, latest first."""
-    view = promotion_decisions
-    query = sa.select(view)
+    """Return decisions about challengers, latest first."""
+    return _newest(engine, promotion_decisions, "promotion_decision_id", contract, limit)
+
+
+def _newest(
+    engine: Engine, view: TableClause, key: str, contract: str | None, limit: int | None
+) -> list[Row]:
+    """Return rows of a view by descending key, of one contract or of all."""
+    query = sa.select(view).order_by(view.c[key].desc()).limit(limit)
     if contract is not None:
         query = query.where(view.c.contract == contract)
     with read(engine) as connection:
-        return _rows(connection, query.order_by(view.c.promotion_decision_id.desc()).limit(limit))
+        return _rows(connection, query)
 
 
 def shadow_rows(
     engine: Engine, *, batch: str | None = None, night: date | None = None, limit: int | None = None
 ) -> list[Row]:
-    """List comparisons of shadows with live scorings; arguments as of ``flagged_rows``."""
+    """Return comparisons of shadows with live scorings; arguments as for ``flagged_rows``."""
     view = shadow_comparison
     with read(engine) as connection:
         query = _choose(connection, sa.select(view), view, batch, night)
@@ -198,24 +200,24 @@ def shadow_rows(
         return _rows(connection, query.limit(limit))
 
 
-def resolve_batch(engine: Engine, beginning: str) -> str:
-    """Complete the beginning of a batch id.
+def resolve_batch(engine: Engine, prefix: str) -> str:
+    """Return the batch id that has a prefix.
 
     Raises:
-        UsageError: no batch, or more than one, has an id that begins so.
+        UsageError: the prefix fits no batch, or more than one.
     """
     with read(engine) as connection:
-        return _resolve(connection, beginning)
+        return _resolve(connection, prefix)
 
 
 def latest_night(engine: Engine) -> date | None:
-    """Return the latest night that has a finished batch; None where no batch is finished."""
+    """Return the latest night that has a finished batch; None if no batch is finished."""
     with read(engine) as connection:
         return _latest_night(connection)
 
 
 def training_sources(engine: Engine, version: str) -> dict[str, str]:
-    """Return the files a model version was fitted on: SHA-256 of the content -> name."""
+    """Return the files that a model version was fitted on: SHA-256 of the content -> name."""
     table = model_version
     with read(engine) as connection:
         training = connection.scalar(
@@ -238,7 +240,7 @@ def _choose(
     batch: str | None,
     night: date | None,
 ) -> Select[Any]:
-    """Narrow a query to a batch, else to a night, else to the latest night with a result."""
+    """Restrict a query to a batch, or else to a night, or else to the latest finished night."""
     if batch is not None:
         chosen = [_resolve(connection, batch)]
     else:
@@ -248,24 +250,24 @@ def _choose(
                 sa.select(schema.batch.c.batch_id).where(schema.batch.c.batch_date == night)
             )
         )
-    # By ids, usually one: the indexes below a batch start with it.
+    # By batch ids, usually one, because the indexes of the tables start with it.
     return query.where(view.c.batch_id.in_(chosen))
 
 
-def _resolve(connection: Connection, beginning: str) -> str:
-    """Complete the beginning of a batch id.
+def _resolve(connection: Connection, prefix: str) -> str:
+    """Return the batch id that has a prefix.
 
     Raises:
-        UsageError: no batch, or more than one, has an id that begins so.
+        UsageError: the prefix fits no batch, or more than one.
     """
     query = sa.select(schema.batch.c.batch_id).where(
-        schema.batch.c.batch_id.startswith(beginning.lower(), autoescape=True)
+        schema.batch.c.batch_id.startswith(prefix.lower(), autoescape=True)
     )
     found = connection.scalars(query.limit(2)).all()
     if len(found) == 1:
         return str(found[0])
     what = "More than one batch has" if found else "No batch has"
-    message = f"{what} an id that begins with {beginning!r}. `noctule batches --json` lists them."
+    message = f"{what} an id that begins with {prefix!r}. `noctule batches --json` lists them."
     raise UsageError(message)
 
 

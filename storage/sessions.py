@@ -1,10 +1,10 @@
-"""PostgreSQL sessions: how one is opened, and what it must be before Noctule works with it.
+"""PostgreSQL sessions: opening one, and checking that Noctule can work with it.
 
-Belongs here: what every session is told, and which servers, poolers and options are refused. Does
-not belong here: transactions and addresses (see ``database``).
+Belongs here: the settings of every session, and which servers, poolers and options are refused.
+Does not belong here: transactions and addresses (``database``).
 
-Settings are made once a session is open, not as it is opened: the options of the address and of
-``PGOPTIONS`` stay the user's, and a pooler that takes no options can be used.
+Settings are made after a session is open, not while it opens. So the options of the address and of
+``PGOPTIONS`` remain the user's, and a pooler that accepts no options can be used.
 """
 
 import os
@@ -22,27 +22,26 @@ from expectations.errors import UsageError
 Session = psycopg.Connection[Any]
 
 ENCODING: Final = "UTF8"
-"""In which the server must store text, and in which it is sent: the files' text is UTF-8."""
+"""The encoding in which the server must store text and we send it, because files are UTF-8."""
 
 CONNECT_TIMEOUT_S: Final = 10
-"""How long to wait for a PostgreSQL server to answer, unless the user says it. A guess."""
+"""How long to wait for a PostgreSQL server to answer, unless the user sets it. A guess."""
 
 SETTINGS: Final[Mapping[str, str]] = {
     "TimeZone": "UTC",
-    "DateStyle": "ISO",  # the driver reads no other
-    "extra_float_digits": "1",  # a score comes back as it was stored
-    "default_transaction_isolation": "read committed",  # what locks and fences count on
+    "DateStyle": "ISO",  # the only one that the driver reads
+    "extra_float_digits": "1",  # a score is read exactly as it was stored
+    "default_transaction_isolation": "read committed",  # locks and fencing tokens rely on it
 }
-"""What a session is set to, whatever the user, the role or the database says."""
+"""The settings of every session, whatever the user, the role or the database sets."""
 
 KEEPALIVES: Final[Mapping[str, str]] = {
     "tcp_keepalives_idle": "30",
     "tcp_keepalives_interval": "10",
     "tcp_keepalives_count": "3",
 }
-"""What it is set to unless the user's options say another value. The server notices within a minute
-(a guess) that a host has vanished, and gives up the claims it held; its own default is two
-hours."""
+"""Settings that the user's options may replace. With them the server notices within a minute (a
+guess) that a host has vanished, and releases its claims; PostgreSQL's default is two hours."""
 
 SET: Final = (
     "SELECT set_config(name, value, false) FROM pg_catalog.pg_settings"
@@ -57,21 +56,21 @@ EXAMINE: Final = (
 )
 
 PROBES: Final = 10
-"""How often a pooler is asked which session it gives. One round shows it where the pool is idle; a
-guess at how many do where others use it too."""
+"""How often to ask a pooler which session it gives. Once is enough if the pool is idle; this is a
+guess for a pool that others use too."""
 
 ENTRY: Final = re.compile(r'(?:[^,"]|"[^"]*")*')
-"""A name of a search path, as it is written."""
+"""Matches one name of a search path, with its quotes."""
 
 REACH_IT: Final = "Reach PostgreSQL directly, or through session pooling (pool_mode = session)"
 
 
 def open_sessions(engine: Engine, shown: str) -> None:
-    """Have an engine open its sessions as Noctule needs them, and examine the first.
+    """Make an engine open its sessions with our settings, and examine the first session.
 
     Args:
-        engine: of a PostgreSQL database; nothing was asked of it yet.
-        shown: the database's address, without its password.
+        engine: the engine of a PostgreSQL database, not yet connected.
+        shown: the address of the database, without its password.
     """
     is_examined = False
 
@@ -101,15 +100,15 @@ def open_sessions(engine: Engine, shown: str) -> None:
 
 
 def told(words: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the driver is told beside the address.
+    """Return the driver's arguments that are added to those of the address.
 
     Args:
-        words: the address's own.
+        words: the arguments of the address.
     """
     ours: dict[str, Any] = {
         "client_encoding": ENCODING,
         "fallback_application_name": "noctule",
-        # A name that is prepared in one session of a pooler is known, or taken, in another.
+        # Prepared statements fail behind a pooler, which mixes the sessions of its clients.
         "prepare_threshold": None,
     }
     if "connect_timeout" not in words and "PGCONNECT_TIMEOUT" not in os.environ:
@@ -118,13 +117,13 @@ def told(words: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def libpq_user() -> str:
-    """Name the user of an address that names none: that of the environment or the system."""
+    """Return the user of an address without one: that of the environment or the system."""
     known = {default.keyword: default.val for default in psycopg.pq.Conninfo.get_defaults()}
     return (known.get(b"user") or b"").decode(errors="replace") or "of this process"
 
 
 def _require_encoding(session: Session, shown: str) -> None:
-    """Refuse a database that cannot store every text as it came."""
+    """Refuse a database that cannot store every text."""
     found = session.info.parameter_status("server_encoding")
     if found != ENCODING:
         message = (
@@ -137,12 +136,12 @@ def _require_encoding(session: Session, shown: str) -> None:
 
 
 def _examine(session: Session, connect: Callable[[], Session], shown: str) -> None:
-    """Refuse a session that is not ours alone, or is not what the user's options ask for."""
+    """Refuse a session that other clients share, or that ignores the user's options."""
     asked = option_names((session.pgconn.options or b"").decode(errors="replace"))
     row = session.execute(EXAMINE, [asked]).fetchone()
-    assert row is not None  # noqa: S101 - it asks no table
+    assert row is not None  # noqa: S101 - the query reads no table
     pid, schema, path, dropped = row
-    # A server names its session as it begins; a pooler makes a name up.
+    # A server sends the process id of its session at the start; a pooler invents one.
     if session.info.backend_pid != pid and _is_shared(session, connect):
         raise UsageError(pooled(shown))
     if dropped:
@@ -160,29 +159,29 @@ def _examine(session: Session, connect: Callable[[], Session], shown: str) -> No
 
 
 def _without_schema(shown: str, path: str, user: str) -> str:
-    """Say that a search path leads to no schema, or past the one it begins with."""
+    """Return the message about a search path whose first schema cannot be used."""
     entry = first_entry(path)
     wanted = user if _unquote(entry) in {"", "$user"} else entry
     return (
-        f"Cannot use the database at {shown}: its search_path ({path}) begins with no schema that"
-        f" exists and that the user {user} may use. Make it: CREATE SCHEMA {wanted}; or let the"
-        f" user in: GRANT USAGE, CREATE ON SCHEMA {wanted} TO {user}; or correct the search_path."
+        f"Cannot use the database at {shown}: the first schema of its search_path ({path}) does not"
+        f" exist, or the user {user} may not use it. Create it: CREATE SCHEMA {wanted}; or grant"
+        f" access: GRANT USAGE, CREATE ON SCHEMA {wanted} TO {user}; or correct the search_path."
         " Nothing was changed."
     )
 
 
 def pooled(shown: str) -> str:
-    """Say why a pooler that shares its sessions cannot be used, and what can."""
+    """Return the message about a pooler that shares its sessions."""
     return (
         f"Cannot use the database at {shown}: a connection pooler, such as PgBouncer, answers"
         " there and gives one session to several clients in turn (transaction or statement"
-        f" pooling), and Noctule's locks on batches belong to a session. {REACH_IT}: correct"
+        f" pooling), but Noctule's locks on batches belong to a session. {REACH_IT}: correct"
         " NOCTULE_DATABASE_URL. Nothing was changed."
     )
 
 
 def _is_shared(session: Session, connect: Callable[[], Session]) -> bool:
-    """Tell whether what two open clients ask of a pooler ever meets in one session."""
+    """Return whether a pooler gives one session to two open clients, or two to one client."""
     with closing(connect()) as other:
         ours, theirs = set[int](), set[int]()
         for _ in range(PROBES):
@@ -195,14 +194,14 @@ def _is_shared(session: Session, connect: Callable[[], Session]) -> bool:
 
 
 def _set(session: Session) -> None:
-    """Set what every session has, and what one has that the user says nothing of."""
+    """Apply ``SETTINGS`` to a session, and those of ``KEEPALIVES`` that the user does not set."""
     wanted = {**SETTINGS, **KEEPALIVES}
     is_ours = [name in SETTINGS for name in wanted]
     session.execute(SET, [list(wanted), list(wanted.values()), is_ours])
 
 
 def option_names(options: str) -> list[str]:
-    """Name, in lower case, the settings that the options of a connection are about."""
+    """Return the names, in lower case, of the settings in the options of a connection."""
     words = re.findall(r"(?:\\.|[^\s\\])+", options)
     pairs = []
     for before, word in zip(["", *words], words, strict=False):
@@ -215,13 +214,13 @@ def option_names(options: str) -> list[str]:
 
 
 def first_entry(path: str) -> str:
-    """Return the first name of a search path, as it is written; empty where it has none."""
+    """Return the first name of a search path, with its quotes; empty if there is none."""
     found = ENTRY.match(path)
     return found[0].strip() if found is not None else ""
 
 
 def _unquote(entry: str) -> str:
-    """Return the name that an entry of a search path means."""
+    """Return the schema that an entry of a search path means."""
     if entry.startswith('"'):
         return entry[1:-1].replace('""', '"')
     return entry.lower()

@@ -1,8 +1,8 @@
 """Shadow scorings: a challenger's predictions of a batch, and how they differ from the live ones.
 
-Belongs here: storing both. Does not belong here: the comparison itself (``tasks.scoring.shadow``),
-or live scorings (see ``scorings``). A shadow has no flagged connections: its flags are in its
-predictions, and do not count.
+Belongs here: storing both. Does not belong here: comparing them (``tasks.scoring.shadow``), or live
+scorings (``scorings``). A shadow has no flagged connections: its flags do not count, and are stored
+only in its predictions.
 """
 
 from dataclasses import asdict, dataclass
@@ -31,15 +31,15 @@ class ScoringComparison:
     rows_compared: int
     rows_flagged_by_both: int
     rows_flagged_by_live: int
-    """And not by the shadow."""
+    """But not by the shadow."""
     rows_flagged_by_shadow: int
-    """And not live."""
+    """But not live."""
     rank_correlation: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class ShadowResult:
-    """What a challenger made of a batch, beside the champion."""
+    """The scoring of a batch by a challenger, and its comparison with the champion's."""
 
     scoring: ScoringResult
     """Without flagged connections, reasons or drift."""
@@ -47,14 +47,14 @@ class ShadowResult:
 
 
 def commit_shadow(engine: Engine, held: Claim, result: ShadowResult) -> None:
-    """Store a shadow scoring beside the live one, in a transaction of its own: all, or nothing.
+    """Store a shadow scoring beside the live one, in one transaction.
 
-    The batch is stored already, and stays so whatever becomes of this.
+    The batch is already committed and does not change, even if this fails.
 
     Args:
         engine: the database.
         held: the claim under which the batch was scored and stored.
-        result: facts, and Parquet files that are read slice by slice.
+        result: counts, and Parquet files, which are read slice by slice.
 
     Raises:
         ClaimLostError: another run has claimed the batch since.
@@ -78,12 +78,12 @@ def commit_shadow(engine: Engine, held: Claim, result: ShadowResult) -> None:
 
 
 def remove_shadow_scoring(connection: Connection, batch_id: str, batch_date: date) -> None:
-    """Remove the shadow scoring of a batch, if it has one, with all that lies below it.
+    """Delete the shadow scoring of a batch and all its rows, if it has one.
 
     Args:
-        connection: with a transaction begun.
+        connection: in a transaction.
         batch_id: the batch.
-        batch_date: its date.
+        batch_date: its night.
     """
     found = find_scoring_id(connection, batch_id, SHADOW)
     if found is None:

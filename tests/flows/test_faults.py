@@ -196,7 +196,7 @@ def test_a_disk_that_is_full_while_a_stage_writes_leaves_nothing_of_it(
             score(source)
     assert full.value.exit_code == 4
     assert str(full.value) == (
-        f"Cannot write in {staged}: no room is left on the disk. Free some and run it again."
+        f"Cannot write in {staged}: the disk is full. Free some space and run it again."
     )
     assert not done.exists()
     assert not list(staged.glob(".*"))
@@ -242,7 +242,7 @@ def test_a_full_disk_ends_the_command_with_4_and_words_and_the_next_one_finishes
     assert (ended.code, ended.err) == (4, "")
     (file,) = json.loads(ended.out)["files"]
     assert (file["status"], file["exit_code"]) == ("failed", 4)
-    assert file["message"].endswith("no room is left on the disk. Free some and run it again.")
+    assert file["message"].endswith("the disk is full. Free some space and run it again.")
     assert_nothing_stored(home)
     assert noctule("run", source).code == 0
     assert stored_in(home) == expected

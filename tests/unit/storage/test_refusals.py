@@ -95,7 +95,7 @@ def refused(url: str, work: Work) -> NoctuleError:
         ((READ,), copy, "may not write table run: grant it SELECT, INSERT, UPDATE and DELETE"),
         ((READ,), lock, "may not write table batch: grant it SELECT, INSERT, UPDATE and DELETE"),
         (("GRANT INSERT ON run TO {name}",), insert, "may not write sequence run_run_id_seq: gr"),
-        ((READ,), make, "may not make or use tables in schema public: grant it USAGE and CREATE"),
+        ((READ,), make, "may not create or use tables in schema public: grant it USAGE and CREATE"),
         ((READ,), alter, "may not change table run, which another user owns: run `noctule db upg"),
     ],
 )
@@ -181,7 +181,9 @@ def test_a_trigger_of_the_users_own_is_named_as_one(engine: Engine) -> None:
     with write(engine) as connection:
         for statement in TRIGGERS[engine.dialect.name]:
             connection.exec_driver_sql(statement)
-    message = "A trigger of yours refuses what Noctule stores: not on Sundays. Nothing was changed"
+    message = (
+        "A trigger that you added refuses what Noctule stores: not on Sundays. Nothing was changed"
+    )
     with pytest.raises(UsageError, match=message), write(engine) as connection:
         connection.execute(schema.run.insert(), {**ROW, "started_at": NOW})
 
@@ -189,7 +191,7 @@ def test_a_trigger_of_the_users_own_is_named_as_one(engine: Engine) -> None:
 def test_a_table_that_was_taken_away_meanwhile_is_named(engine: Engine) -> None:
     with write(engine) as connection:
         connection.execute(sa.text("DROP TABLE outbox"))
-    gone = "A part of Noctule's schema was taken away: .*outbox"
+    gone = "A part of Noctule's schema is missing: .*outbox"
     with pytest.raises(UsageError, match=gone), read(engine) as connection:
         connection.execute(sa.select(schema.outbox))
     assert status(engine).missing == ("outbox",)
