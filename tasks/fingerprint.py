@@ -1,4 +1,4 @@
-"""Fingerprints: what the code of a room is, by which a stage knows that its result is still good.
+"""Fingerprints: a hash of the code of a room, which tells whether a stage's result is still valid.
 
 Belongs here: which sources and libraries a room's results depend on. Does not belong here: a
 stage's other inputs (see the keys in the rooms' ``stage`` modules).
@@ -21,9 +21,9 @@ LIBRARIES = (
     "numpy", "scipy", "pandas", "pyarrow", "polars", "great-expectations", "lightgbm",
     "onnxruntime", "evidently", "plotly",
 )  # fmt: skip
-"""What a stage's result depends on beside its inputs: another version of any redoes it.
+"""Libraries that a stage's result depends on: another version of one makes the stage run again.
 
-scikit-learn, Keras and JAX are not among them: no stage calls them, only training does."""
+scikit-learn, Keras and JAX are left out: only training calls them, no stage does."""
 
 _IMPORT = re.compile(
     r"^\s*from ((?:expectations|storage|tasks)(?:\.\w+)*) import (\([^)]*\)|.*)$", re.MULTILINE
@@ -33,7 +33,7 @@ _EXTENDS = re.compile(r'{% (?:extends|include|import|from) "([\w./]+)"')
 
 @cache
 def code_fingerprint(*rooms: str, root: Path = ROOT) -> str:
-    """Hash the sources of rooms, those that they import, and the versions of the libraries.
+    """Return a hash of the sources of rooms, of what these import, and of the libraries' versions.
 
     Args:
         rooms: folders of ``tasks``.

@@ -1,4 +1,4 @@
-"""Storing: the stages' summaries become one committed batch, or one recorded rejection.
+"""Store the summaries of the stages as one committed batch, or one recorded rejection.
 
 Belongs here: which summary fills which field. Does not belong here: SQL (see ``storage``).
 """
@@ -41,8 +41,8 @@ KNOWN_EVENT = "noctule.batch.known"
 
 
 RETRY_DELAYS_S = (2, 8, 20)
-"""Waits before a commit is tried again, in seconds: together as long as the restart of a database
-takes (a guess)."""
+"""Waits before a commit is tried again, in seconds. A guess: together as long as the restart
+of a database."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +54,7 @@ class StageSummaries:
     scored: ScoreSummary
     explained: ExplainSummary
     drifted: DriftSummary | None
-    """None where drift was not measured."""
+    """None if drift was not measured."""
 
     @property
     def rows(self) -> RowCounts:
@@ -68,7 +68,7 @@ class StageSummaries:
 
     @property
     def columns_drifted(self) -> tuple[str, ...]:
-        """The columns whose distribution moved, as far as that was measured."""
+        """The columns that have drifted; none if drift was not measured."""
         return () if self.drifted is None else self.drifted.columns_drifted
 
 
@@ -81,7 +81,7 @@ def store_scored(
     started_at: datetime,
     finished_at: datetime,
 ) -> None:
-    """Commit a scored batch: all its rows and its accounting in one transaction.
+    """Commit a scored batch: its rows and its counts, in one transaction.
 
     Raises:
         ClaimLostError: another run has claimed the batch since.
@@ -142,14 +142,14 @@ def store_shadow(
     started_at: datetime,
     finished_at: datetime,
 ) -> None:
-    """Commit what a shadow made of a batch that is stored: all its rows in one transaction.
+    """Commit the scores of a shadow for a stored batch: all rows in one transaction.
 
     Args:
         engine: the database.
         held: the claim under which the batch was stored.
         folder: the batch's folder.
-        shadow: what the shadow made of it.
-        started_at: when the shadow began.
+        shadow: the summary of its scores.
+        started_at: when the shadow began to score.
         finished_at: when it had scored.
 
     Raises:
@@ -168,7 +168,7 @@ def store_rejected(
     started_at: datetime,
     finished_at: datetime,
 ) -> None:
-    """Commit that a batch was refused whole, and why.
+    """Commit that a batch is rejected, and why.
 
     Raises:
         ClaimLostError: another run has claimed the batch since.
@@ -207,7 +207,7 @@ def store_known(
     started_at: datetime,
     finished_at: datetime,
 ) -> None:
-    """Commit a batch of which every row is known: another one accounts for them.
+    """Commit a batch whose every row is accounted for by other batches.
 
     Raises:
         ClaimLostError: another run has claimed the batch since.
@@ -236,7 +236,7 @@ def store_known(
 
 
 def _names(arrival: Arrival) -> dict[str, str | None]:
-    """Say in an event which batch it is of."""
+    """Return the part of an event's payload that names the batch."""
     return {
         "batch_id": arrival.record.batch_id,
         "file_name": arrival.name,
@@ -245,17 +245,17 @@ def _names(arrival: Arrival) -> dict[str, str | None]:
 
 
 def _facts(outcomes: Sequence[ExpectationOutcome]) -> tuple[ExpectationResult, ...]:
-    """Turn expectations' outcomes into rows to store."""
+    """Return the outcomes of expectations as rows to store."""
     return tuple(ExpectationResult(**outcome.model_dump()) for outcome in outcomes)
 
 
 def is_passing(error: object) -> bool:
-    """Tell whether a database that is away or locked is all that is wrong."""
+    """Tell whether the only fault is a database that is away or locked."""
     is_overtaken = isinstance(error, ClaimLostError | OvertakenError)
     return isinstance(error, ServiceUnavailableError) and not is_overtaken
 
 
-# A commit that failed left nothing, and one that succeeded unnoticed is repeated without effect.
+# A failed commit leaves nothing; to repeat one that succeeded unnoticed has no effect.
 _store = partial(
     task, retries=len(RETRY_DELAYS_S), retry_delays_s=RETRY_DELAYS_S, is_passing=is_passing
 )

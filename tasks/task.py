@@ -1,4 +1,8 @@
-"""The house decorator: how a stage becomes a Prefect task, and what its runs inherit."""
+"""Make a function a Prefect task.
+
+Belongs here: the options that all of our tasks share, and the log and the tags of their runs. Does
+not belong here: what a task does.
+"""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -24,19 +28,19 @@ def task(
     retry_delays_s: Sequence[float] = (0,),
     is_passing: Callable[[object], bool] | None = None,
 ) -> "prefect.Task[P, R]":
-    """Name a function as a Prefect task without result caching or persistence.
+    """Return a function as a Prefect task that neither caches nor stores its results.
 
-    Prefect's default cache policy hashes every argument on every call and may hand back a result
-    of an earlier run. Whether a stage needs redoing is decided by its receipt in the lake, which
-    knows the hash of the input; a second opinion from the orchestrator could only be wrong. Nor is
-    a result written to Prefect's storage, whatever its settings say: it would be a pickle.
+    Prefect's default cache policy hashes every argument of every call, and may return the result of
+    an earlier run. The receipt in the lake already decides whether a stage is done again, by the
+    hash of its input. Prefect would store results as pickles, so it is told not to, whatever its
+    settings are.
 
     Args:
         work: a function of paths, options and small summaries.
         name: what the Prefect UI calls it.
-        retries: how often to try again; only for work whose effect is idempotent.
+        retries: how often to try again; only for idempotent work.
         retry_delays_s: waits before each further try, in seconds.
-        is_passing: tells an error that another try may not meet; None if any may be such.
+        is_passing: tells whether another try may succeed after an error; None to try after any.
 
     Returns:
         The Prefect task; ``.fn`` is the function itself.
@@ -53,7 +57,7 @@ def task(
 
 
 class _WithoutTraceback(logging.Filter):
-    """Leaves of an error that is no bug its words: where it was raised is no news."""
+    """Removes the traceback of an error that is not a bug; its message stays."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Let every record pass."""
@@ -69,7 +73,7 @@ logging.getLogger("prefect.task_runs").addFilter(_WithoutTraceback())
 def _condition(
     is_passing: Callable[[object], bool],
 ) -> "Callable[[prefect.Task[P, R], TaskRun, State[R]], bool]":
-    """Ask of the error that a failed state holds, as Prefect asks of the state."""
+    """Return Prefect's retry condition, which gets a state, for one that gets an error."""
 
     def should_retry(_task: "prefect.Task[P, R]", _run: TaskRun, state: "State[R]") -> bool:
         return is_passing(state.data)
@@ -79,11 +83,11 @@ def _condition(
 
 @contextmanager
 def untagged() -> Iterator[None]:
-    """Keep the tags of a flow run from the tasks called in the block.
+    """Keep the tags of a flow run from the tasks that are called in the block.
 
-    Prefect asks the server, before each task run, for a slot under every tag the task has, whether
-    or not the tag is limited. A server on SQLite is often busy then and has the client wait: 2 s
-    is usual, a minute was seen. We limit no tag, and look runs up by their flow.
+    Before each task run, Prefect asks the server for a slot under every tag of the task, even if
+    the tag has no limit. A server on SQLite is often busy then, and the client waits: usually 2 s,
+    once a minute. We limit no tag, and find runs by their flow.
     """
     from prefect.context import TagsContext
 

@@ -1,4 +1,4 @@
-"""What people are shown of what is stored: which columns, how much of an id, and words for it.
+"""Words and columns in which stored values are shown to people.
 
 Belongs here: what a terminal and an artifact have in common. Does not belong here: how either of
 them looks (``flows.cli.tables``, ``tasks.reporting.markdown``).
@@ -12,12 +12,12 @@ from pydantic import BeforeValidator
 from storage.text import printable, storable
 
 OutsideText = Annotated[str, BeforeValidator(storable)]
-"""A name or a message that may quote one, written as the database has it: a file name that is not
-UTF-8 is no text to pydantic, JSON or Prefect."""
+"""A file name, or a message that may quote one, as the database stores it. pydantic, JSON and
+Prefect take no file name that is not UTF-8."""
 
 ID_DIGITS: Final = 12
-"""Hexadecimal digits of a batch id: 48 bits tell thousands of batches apart, and any unique
-beginning is accepted back."""
+"""Hexadecimal digits of a batch id: 48 bits tell thousands of batches apart, and commands
+accept any unique beginning."""
 
 FLAGGED: Final = ("line_number", "anomaly_score", "threshold", "attack_category", "reasons")
 VALIDATION: Final = (
@@ -32,15 +32,16 @@ HISTORY: Final = (
 """Columns of a change of champion, in order."""
 
 DATA_CHARACTERS: Final = 200
-"""Most characters of a file's data that one message repeats: enough to recognise it."""
+"""Most characters of a file's data in one message: enough to recognise it."""
 TEXT_CHARACTERS: Final = 40
-"""Most characters of one of several texts. A guess: any sane column's name."""
+"""Most characters of one of several texts. A guess: longer than most column names."""
 
 
 def reason_text(reasons: Sequence[Mapping[str, Any]]) -> str:
-    """Write a connection's reasons as one line for people, a feature once.
+    """Return a connection's reasons as one line, each feature once.
 
-    Two models may name the same feature and expect something else: the weightier reason is shown.
+    Two models may name the same feature and expect different values: the first reason, which has
+    the greater weight, is shown.
     """
     features: dict[str, str] = {}
     for one in reasons:
@@ -50,7 +51,7 @@ def reason_text(reasons: Sequence[Mapping[str, Any]]) -> str:
 
 
 def some_of(texts: Sequence[str], characters: int = DATA_CHARACTERS) -> str:
-    """List texts of a file, as many as a message has room for, and say how many more there are.
+    """Return as many texts of a file as a message has room for, and how many more there are.
 
     Args:
         texts: of any number and length.
@@ -67,7 +68,7 @@ def some_of(texts: Sequence[str], characters: int = DATA_CHARACTERS) -> str:
 
 
 def _shorten(text: str, characters: int) -> str:
-    """Cut a text, which then ends in dots."""
+    """Return a text, cut and ended by dots if it is too long."""
     return text if len(text) <= characters else f"{text[: characters - 3]}..."
 
 

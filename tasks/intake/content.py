@@ -1,11 +1,11 @@
-"""Delivered files as bytes: opening, decompressing and hashing.
+"""The content of delivered files as bytes: opened, decompressed and hashed.
 
-Belongs here: what is true of a file before anything is known of its form. Does not belong here: its
+Belongs here: what needs no knowledge of the file's form. Does not belong here: its
 lines (``tasks.intake.lines``), what they mean (``tasks.intake.layout``,
 ``tasks.intake.csv_blocks``) or what Parquet holds (``tasks.intake.parquet_records``).
 
-Nothing here ever holds a whole file. Compression is told from the first bytes, never from the
-name: a ``.csv`` that is gzip, or a ``.gz`` that is plain text, is read for what it is.
+Nothing here holds a whole file in memory. The first bytes say how a file is compressed, not its
+name: a ``.csv`` may be gzip, and a ``.gz`` may be plain text.
 """
 
 import gzip
@@ -26,39 +26,39 @@ from tasks.intake.forms import READ, START_BYTES, name_form
 PIECE_BYTES = 1 << 20
 """How much plain or gzip content is read at a time. A guess; a few hundred reads a second."""
 ZST_FEED_BYTES = 1 << 10
-"""Compressed bytes given to zstd at a time. Its best ratio is 32,768, so one feed yields at most
-32 MiB however the file was made; measured 1.1 times the cost of feeding 128 KiB."""
+"""Compressed bytes given to zstd at a time. Its best ratio is 32,768, so these yield at most 32 MiB.
+Measured: 1.1 times the cost of 128 KiB at a time."""
 ZST_WINDOW_BYTES = 1 << 27
-"""Largest window of zstandard, which is memory that reading takes: 128 MiB, what ``zstd`` itself
-reads unless told otherwise, and what ``--long`` makes at the most without a number."""
+"""Largest window of zstandard, which is held in memory: 128 MiB. ``zstd`` itself reads as much by
+default, and ``--long`` without a number makes no larger one."""
 _ZST_HEADER_BYTES = 18
-"""The longest header of a frame."""
+"""The longest header of a zstandard frame."""
 CONTENT_BYTES = 20_000_000_000
-"""Largest content that is taken in. A guess: 130 million lines of NSL-KDD, a whole day of a busy
-site; a compressed file that holds more is more likely made to fill the disk."""
+"""Largest content that is read. A guess: 130 million lines of NSL-KDD, a whole day of a busy site. A
+compressed file with more is probably made to fill the disk."""
 
 PARQUET_MAGIC = b"PAR1"
 _ENCRYPTED_MAGIC = b"PARE"
-"""How Parquet begins and ends whose footer is encrypted; a text may begin so too."""
+"""The first and last bytes of Parquet with an encrypted footer; a text may begin so too."""
 _GZIP_MAGIC = b"\x1f\x8b"
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _ZSTD_SKIPPABLE = tuple(bytes([0x50 + i]) + b"\x2a\x4d\x18" for i in range(16))
 
 
 class DamagedContentError(InputRejectedError):
-    """A file's bytes can be read, but not what they are said to hold: it will not mend itself."""
+    """A file's bytes can be read, but not its content; another try will not help."""
 
 
 class SourceUnavailableError(InputRejectedError):
-    """A file is not there or may not be read: nothing is known of its content."""
+    """A file is gone or may not be read: its content is not known."""
 
 
 class SourceChangedError(InputRejectedError):
-    """A file changed while it was read: the next run may find it whole."""
+    """A file changed while it was read: the next run may find it complete."""
 
     @classmethod
     def of(cls, source: Path) -> "SourceChangedError":
-        """Say that a file is not what it was a moment ago."""
+        """Return the error for a file whose content is another than before."""
         return cls(
             f"{source} changed while it was worked on. Nothing was stored; run it again when it is"
             " complete."
@@ -66,20 +66,20 @@ class SourceChangedError(InputRejectedError):
 
 
 class _UnmetNeedError(Exception):
-    """A file is whole and needs something to be read; in words, with what to do."""
+    """A file is whole, but reading it needs something that Noctule lacks; says what to do."""
 
 
 class ContentHash(BaseModel):
-    """What a file's content is known by."""
+    """The hash by which a content is known."""
 
     model_config = ConfigDict(frozen=True)
 
     sha256: str
-    """Hexadecimal, of the decompressed bytes (of the file itself when it is Parquet)."""
+    """Hexadecimal, of the decompressed bytes; of Parquet, of the file itself."""
     size_bytes: int
-    """Size of what was hashed: decompressed."""
+    """Size of what was hashed."""
     beginnings: Mapping[int, str] = {}
-    """SHA-256 of the first so many bytes, for each of the sizes asked for that is shorter."""
+    """Size -> SHA-256 of the first so many bytes, for each requested size that is smaller."""
 
 
 def hash_content(
@@ -87,11 +87,11 @@ def hash_content(
 ) -> ContentHash:
     """Hash a file's decompressed bytes, a piece at a time.
 
-    The same records plain, gzipped and zstandard-compressed hash alike, so they are one batch.
+    The same records plain, as gzip and as zstandard have the same hash, so they are one batch.
 
     Args:
         source: the file.
-        sizes: hash its first so many bytes as well, for each of these.
+        sizes: for each of these, also hash the first so many bytes.
         limit_bytes: a longer content is refused.
 
     Raises:
@@ -114,7 +114,7 @@ def hash_content(
             msg = (
                 f"Cannot read {source}: its content is larger than {limit_bytes:,} bytes, the limit"
                 " that NOCTULE_MAX_FILE_BYTES sets. None of it is stored. Deliver it in parts; or,"
-                " if it is what it should be, raise the limit and replay the batch."
+                " if its size is right, raise the limit and replay the batch."
             )
             raise DamagedContentError(msg)
     return ContentHash(sha256=digest.hexdigest(), size_bytes=size_bytes, beginnings=beginnings)
@@ -125,7 +125,7 @@ def read_content(source: Path, piece_bytes: int = PIECE_BYTES) -> Iterator[bytes
 
     Args:
         source: the file.
-        piece_bytes: largest piece of plain and gzip content; zstandard's are of its own making,
+        piece_bytes: largest piece of plain and gzip content; zstandard chooses its own pieces, of
             at most 32 MiB.
 
     Raises:
@@ -169,7 +169,7 @@ def read_content(source: Path, piece_bytes: int = PIECE_BYTES) -> Iterator[bytes
 
 
 def is_parquet(source: Path) -> bool:
-    """Tell from the first four bytes whether a file is Parquet; False if it cannot be read."""
+    """Tell by the first four bytes whether a file is Parquet; False if it cannot be read."""
     try:
         with source.open("rb") as file:
             return file.read(len(PARQUET_MAGIC)) == PARQUET_MAGIC
@@ -178,13 +178,13 @@ def is_parquet(source: Path) -> bool:
 
 
 def compression_of(source: Path) -> str | None:
-    """Name a file's compression by its first bytes: ``gzip``, ``zstandard`` or None."""
+    """Return a file's compression by its first bytes: ``gzip``, ``zstandard`` or None."""
     with source.open("rb") as file:
         return _compression_of(file)
 
 
 def _compression_of(file: BinaryIO) -> str | None:
-    """Name an open file's compression, and leave it at its beginning."""
+    """Return an open file's compression, and go back to its beginning."""
     magic = file.read(4)
     file.seek(0)
     if magic.startswith(_GZIP_MAGIC):
@@ -197,13 +197,13 @@ def _compression_of(file: BinaryIO) -> str | None:
 def _refuse_unread(
     content: Iterator[bytes], source: Path, *, is_compressed: bool
 ) -> Iterator[bytes]:
-    """Pass a content on, unless it is of a form that is not read.
+    """Yield a content, unless it has a form that is not read.
 
-    Such a file must not be known by its content: of compressed Parquet, that is the one of the file
-    that may well be read.
+    A file of such a form must not be known by its content: compressed Parquet has the same content
+    as the plain file, which can be read.
 
     Raises:
-        DamagedContentError: it is of such a form.
+        DamagedContentError: it has such a form.
     """
     first: list[bytes] = []
     size_bytes = 0
@@ -220,7 +220,7 @@ def _refuse_unread(
 
 
 def _decompress(file: BinaryIO, piece_bytes: int) -> Iterator[bytes]:
-    """Yield the content of an open file by the compression its first bytes name."""
+    """Yield the decompressed content of an open file."""
     match _compression_of(file):
         case "gzip":
             with gzip.GzipFile(fileobj=file) as content:
@@ -237,7 +237,7 @@ def _decompress(file: BinaryIO, piece_bytes: int) -> Iterator[bytes]:
 
 
 def _ends_with(file: BinaryIO, magic: bytes) -> bool:
-    """Tell how an open file ends, and leave it at its beginning."""
+    """Tell whether an open file ends with some bytes, and go back to its beginning."""
     file.seek(-len(magic), os.SEEK_END)
     end = file.read()
     file.seek(0)
@@ -245,9 +245,9 @@ def _ends_with(file: BinaryIO, magic: bytes) -> bool:
 
 
 def _decompress_zstd(file: BinaryIO) -> Iterator[bytes]:
-    """Yield the content of zstandard frames laid end to end.
+    """Yield the content of consecutive zstandard frames.
 
-    ``stream_reader`` ends quietly where a file was cut short, so each frame's end is checked here.
+    ``stream_reader`` reports no error if a file was cut short, so each frame's end is checked here.
     """
     decompressor = zstandard.ZstdDecompressor(max_window_size=ZST_WINDOW_BYTES)
     frame = decompressor.decompressobj()
@@ -274,7 +274,7 @@ def _decompress_zstd(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _need_of_frame(header: bytes) -> str | None:
-    """Say what a zstandard frame needs that it does not get; None where it needs nothing else."""
+    """Return what a zstandard frame needs that Noctule lacks; None if it needs nothing else."""
     try:
         frame = zstandard.get_frame_parameters(header)
     except zstandard.ZstdError:
@@ -294,7 +294,7 @@ def _need_of_frame(header: bytes) -> str | None:
 
 
 def _write_size(size_bytes: int) -> str:
-    """Write the size of a window, which is a whole number of KiB."""
+    """Return the size of a window in words; it is a whole number of KiB."""
     for power, unit in ((30, "GiB"), (20, "MiB")):
         if size_bytes % (1 << power) == 0:
             return f"{size_bytes >> power} {unit}"

@@ -29,17 +29,17 @@ _NUMBER = re.compile(
     r"|true|false",
     re.ASCII | re.IGNORECASE,
 )
-"""What some sensor writes for a number, whether it can be read as one or not."""
+"""The ways in which sensors write a number, readable or not."""
 _NOTHING = re.compile(r"[\W_]*|#?n/?a|\\n|null|none|nil", re.IGNORECASE)
-"""What is written where there is no value: it is neither a number nor a name."""
+"""Marks for a missing value: neither a number nor a name."""
 
 VOTING_LINES = 100
-"""Lines whose field counts decide which headerless layout a file has: one ragged first line must
-not condemn the rest. A guess."""
+"""Lines whose field counts decide which headerless layout a file has, so that one ragged line does
+not decide alone. A guess."""
 
 FEW_WORDS = 4
-"""Fewest words of a header of an unknown table. A guess: prose has fewer commas, and no table of
-connections has so few columns."""
+"""Fewest words in the header of an unknown table. A guess: prose has fewer commas, and tables of
+connections have more columns."""
 
 OTHER_SEPARATORS = {
     ";": "semicolons",
@@ -52,27 +52,30 @@ OTHER_SEPARATORS = {
     "\x01": "control characters",
     "\x1f": "control characters",
 }
-"""What else tables are separated by: it is named to whoever delivered one, never read."""
+"""Other separators of tables. Noctule does not read such a table; its message names the
+separator."""
 
 _COMMENT = re.compile(r'\s*(?:#|%|//|--|"?sep=)', re.IGNORECASE)
-"""How a line begins that may stand above a header: a comment, or Excel's word on separators."""
+"""The start of a line that may stand above a header: a comment, or Excel's line ``sep=``."""
 
 FEW_NUMBERS = 10
-"""Fewest numbers of which some are alike in any connection, but for short ones: a guess."""
+"""Fewest different numbers that mark a line as numbers of columns. A guess: so many numbers of one
+connection always have equal ones among them."""
 
 ALIKE = 0.8
-"""How alike a name must be to a missing one to be suggested, of 1. A guess: one letter of five."""
+"""Least similarity, of 1, to suggest a name for a missing one. A guess: one letter of five
+differs."""
 COMPARED = 100
-"""Names that are compared with missing ones. A guess; each takes some 30 us a missing name."""
+"""Names that are compared with missing ones. A guess; a pair takes some 30 us."""
 SUGGESTED = 3
 """Names that are suggested in one message. A guess."""
 HALF_MESSAGE = 90
-"""Characters of a file's names that each of the two lists of a message shows."""
+"""Characters of names in each of the two lists of a message."""
 
 
 @dataclass(frozen=True)
 class Header:
-    """The line of a text that names its columns, or is meant to."""
+    """The line of a text that names its columns, known or not."""
 
     line_number: int
     """Physical."""
@@ -86,7 +89,7 @@ def split_fields(line: str) -> list[str] | None:
     """Split one CSV line by RFC 4180, where a field never contains a line end.
 
     Returns:
-        The fields without their quotes; None where a quote is not closed, or stands inside a field
+        The fields without their quotes; None if a quote is not closed, or stands inside a field
         that is not quoted as a whole.
     """
     if '"' not in line:
@@ -101,9 +104,9 @@ def split_fields(line: str) -> list[str] | None:
 
 
 def split_names(line: str, separator: str = ",") -> list[str]:
-    """Split a line into what would be column names.
+    """Return the fields of a line as column names.
 
-    Quotes that break RFC 4180, or that are around the whole line, are left out.
+    Quotes that break RFC 4180, or that enclose the whole line, are left out.
     """
     fields = split_fields(line) if separator == "," else None
     if fields is None or len(fields) == 1:
@@ -112,7 +115,7 @@ def split_names(line: str, separator: str = ",") -> list[str]:
 
 
 def join_names(names: Sequence[str]) -> str:
-    """Write names as the header that ``split_names`` reads; a line end in one becomes a blank."""
+    """Return names as a header that ``split_names`` reads; a line end in one becomes a blank."""
     plain = (" ".join(name.splitlines()) for name in names)
     return ",".join(
         '"{}"'.format(name.replace('"', '""')) if {",", '"'} & set(name) else name for name in plain
@@ -120,7 +123,7 @@ def join_names(names: Sequence[str]) -> str:
 
 
 def fold(name: str) -> str:
-    """Return what counts of a name: not its case, blanks, dashes, underscores, dots or quotes."""
+    """Return a name without case, blanks, dashes, underscores, dots and quotes, for comparison."""
     text = name
     if not name.isascii():
         known = unicodedata.normalize("NFKC", name)
@@ -131,11 +134,11 @@ def fold(name: str) -> str:
 
 
 def find_columns(names: Sequence[str], contract: Contract) -> Mapping[str, list[int]]:
-    """Find the declared columns that names mean.
+    """Find the declared columns among names.
 
     Returns:
-        Declared name -> the places, from 0, of the names that are it but for what ``fold`` leaves
-        out; columns without one are absent.
+        Declared name -> the places, from 0, of the names that are equal to it after ``fold``.
+        Columns that no name fits are absent.
     """
     declared = {fold(column.name): column.name for column in contract.columns}
     found: dict[str, list[int]] = {}
@@ -147,7 +150,7 @@ def find_columns(names: Sequence[str], contract: Contract) -> Mapping[str, list[
 
 
 def call_as_declared(names: Sequence[str], contract: Contract) -> tuple[str, ...]:
-    """Return a file's names, those of declared columns as the contract has them."""
+    """Return a file's names, with the contract's spelling of declared columns."""
     meant = {
         place: name for name, places in find_columns(names, contract).items() for place in places
     }
@@ -155,7 +158,7 @@ def call_as_declared(names: Sequence[str], contract: Contract) -> tuple[str, ...
 
 
 def names_columns(names: Sequence[str], contract: Contract) -> bool:
-    """Tell whether half of some names, or half as many as there are features, are declared."""
+    """Tell whether half of the names are declared, or half as many as there are features."""
     named = sum(map(len, find_columns(names, contract).values()))
     return named > 0 and 2 * named >= min(len(names), len(contract.features))
 
@@ -164,10 +167,10 @@ def is_wordy(fields: Sequence[str], contract: Contract, least: int) -> bool:
     """Tell whether a line holds words where connections have numbers.
 
     Args:
-        fields: of the line. If a headerless layout has as many, those of its columns of numbers
-            count; else all of them do.
-        contract: the source.
-        least: fewest words, where all fields count.
+        fields: of the line. If a headerless layout has as many, only the fields of its numeric
+            columns count.
+        contract: of the source.
+        least: fewest words, if all fields count.
     """
     layout = next((names for names in contract.headerless if len(names) == len(fields)), None)
     cells = fields
@@ -181,10 +184,10 @@ def is_wordy(fields: Sequence[str], contract: Contract, least: int) -> bool:
 
 
 def counts_columns(fields: Sequence[str], contract: Contract) -> bool:
-    """Tell whether a line numbers columns, as pandas writes those without names.
+    """Tell whether a line numbers columns, as pandas does for columns without names.
 
-    Its numbers are whole and each is there once, in whatever order; a connection has the same
-    number in many columns. Some columns may have names, such as that of the labels.
+    Its numbers are whole and all different, in any order; a connection has the same number in many
+    columns. Some columns, such as the label, may have names.
     """
     numbers = [_bare(field).removesuffix(".0") for field in fields if is_number(field)]
     is_whole = all(number.isascii() and number.isdigit() for number in numbers)
@@ -194,17 +197,17 @@ def counts_columns(fields: Sequence[str], contract: Contract) -> bool:
 
 
 def is_number(cell: str) -> bool:
-    """Tell whether a cell is meant for a number."""
+    """Tell whether a cell is written as a number."""
     return _NUMBER.fullmatch(_bare(cell)) is not None
 
 
 def _bare(cell: str) -> str:
-    """Return a cell without the blanks and quotes around it."""
+    """Return a cell without surrounding blanks and quotes."""
     return cell.strip(" \t'\"")
 
 
 def show_unknown(names: Sequence[str], missing: Sequence[str], contract: Contract) -> str:
-    """List a file's names that are not declared, and the missing ones that some are like."""
+    """Return a file's undeclared names in words, and the missing names that some resemble."""
     known = {place for places in find_columns(names, contract).values() for place in places}
     unknown = [name for place, name in enumerate(names) if name and place not in known]
     by_fold = {fold(name): name for name in missing}
@@ -219,15 +222,15 @@ def show_unknown(names: Sequence[str], missing: Sequence[str], contract: Contrac
 def find_header(head: bytes, contract: Contract) -> Header | None:
     """Find the line that names the columns of a text, known or not.
 
-    A line is one if half of its fields, or half as many as there are features, are declared names;
-    if it holds words where connections have numbers, and more of them than a piece of a damaged
-    line; or if it numbers the columns, as pandas does.
-    It stands before the first connection: comments may be above it and, where most lines have as
-    many fields as a headerless layout, whatever has not.
+    A line is the header if half of its fields, or half as many as there are features, are declared
+    names; if it has words where connections have numbers, and more of them than a piece of a
+    damaged line; or if it numbers the columns, as pandas does.
+    It stands before the first connection. Comments may stand above it; if most lines have as many
+    fields as a headerless layout, so may any line with another number of fields.
 
     Args:
         head: the first whole lines of the text, as ``read_head`` gives them.
-        contract: the source the file is said to come from.
+        contract: of the source that the file should come from.
     """
     filled = filled_lines(head)
     layout = vote([line for _, line in filled], contract)
@@ -256,7 +259,7 @@ def find_header(head: bytes, contract: Contract) -> Header | None:
 
 
 def _is_text(line: str) -> bool:
-    """Tell text from other bytes; umlauts that could not be decoded are no eighth of a line."""
+    """Tell whether a line is text: it has no NUL, and few characters could not be decoded."""
     return "\0" not in line and 8 * line.count("\ufffd") <= len(line)
 
 
@@ -268,12 +271,12 @@ def filled_lines(head: bytes) -> list[tuple[int, str]]:
 
 
 def vote(lines: Sequence[str], contract: Contract) -> tuple[str, ...] | None:
-    """Return the headerless layout that has as many fields as most lines that agree with one."""
+    """Return the headerless layout that fits the field counts of most lines; None if none does."""
     known = {len(layout): layout for layout in contract.headerless}
     widths = Counter(map(count_fields, lines))
     return next((known[width] for width, _ in widths.most_common() if width in known), None)
 
 
 def count_fields(line: str) -> int:
-    """Count the fields of a line; 0 where it is no CSV."""
+    """Return the number of fields of a line; 0 if it is not CSV."""
     return len(split_fields(line) or ())

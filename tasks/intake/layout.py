@@ -1,7 +1,7 @@
-"""What the fields of a file are: a header read by names, or a headerless list told by its length.
+"""The layout of a file: which field is which declared column, by a header or by the line's length.
 
-Belongs here: the decision which field is which declared column, and the refusal of files that
-leave it open. Does not belong here: reading rows.
+Belongs here: that decision, and the refusal of files that leave it open. Does
+not belong here: reading rows.
 """
 
 from collections import Counter
@@ -32,9 +32,9 @@ from tasks.intake.lines import end_by_feeds, ends_in_returns
 from tasks.wording import some_of
 
 HEAD_BYTES = 64 << 10
-"""How much of a file is looked at to find its layout. A guess: dozens of rows of any table."""
+"""How much of a file is read to find its layout. A guess: dozens of rows of any table."""
 NOT_COUNTED = "case, blanks, dashes, underscores, dots and quotes do not count"
-"""What a name may differ in, for messages."""
+"""How a name may differ from a declared one, for messages."""
 
 
 @dataclass(frozen=True)
@@ -46,13 +46,13 @@ class Layout:
     positions: tuple[int, ...]
     """The field, from 0, of each of ``columns``."""
     names: tuple[str, ...]
-    """What the fields of a line are called, declared or not, in the file's order."""
+    """The names of a line's fields, declared or not, in the file's order."""
     extra: tuple[str, ...]
     """Names of the file's other columns, in the file's order."""
     header_line: int
-    """Physical line number of the header; 0 where there is none."""
+    """Physical line number of the header; 0 if there is none."""
     respelled: tuple[tuple[str, str], ...] = ()
-    """The file's name and the declared one, of ``columns`` where they differ."""
+    """(name in the file, declared name) of those of ``columns`` where they differ."""
 
     @property
     def width(self) -> int:
@@ -61,7 +61,7 @@ class Layout:
 
     @cached_property
     def place_of(self) -> Mapping[str, int]:
-        """The field of each of ``columns``, by what counts in its name."""
+        """The field of each of ``columns``, by its name as ``fold`` returns it."""
         return {
             fold(column.name): place
             for column, place in zip(self.columns, self.positions, strict=True)
@@ -75,9 +75,9 @@ class Layout:
 
 
 def read_head(pieces: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
-    """Look at the start of a text without losing it.
+    """Return the start of a text, and the whole text again.
 
-    Lines that end in carriage returns alone end in line feeds after this, here and in what follows.
+    Line ends that are carriage returns alone become line feeds in both.
 
     Returns:
         The whole lines among the first 64 KiB (all of it when the content ends there; without a
@@ -99,19 +99,19 @@ def read_head(pieces: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
 
 
 def recognise_layout(head: bytes, contract: Contract, source: Path) -> Layout:
-    """Find out what a CSV file's fields are.
+    """Return the layout of a CSV file.
 
-    Where there is a header, its names say it, and nothing else: a header whose names are not those
-    of the contract is refused, for the order of its columns is not known. Otherwise the contract's
-    headerless layout with which most of the first lines agree in length is the file's.
+    If there is a header, only its names decide: a header without the contract's names is refused,
+    because the order of its columns is not known. Otherwise the file has the contract's headerless
+    layout that has as many fields as most of the first lines.
 
     Args:
         head: the first whole lines of the text, as ``read_head`` gives them.
-        contract: the source the file is said to come from.
+        contract: of the source that the file should come from.
         source: the file, for messages.
 
     Raises:
-        InputRejectedError: empty, or of no shape the contract knows.
+        InputRejectedError: the file is empty, or of no layout that the contract knows.
     """
     if len(head) >= HEAD_BYTES and b"\n" not in head:
         msg = (
@@ -130,8 +130,8 @@ def recognise_layout(head: bytes, contract: Contract, source: Path) -> Layout:
         if header.below is not None:
             msg = (
                 f"Cannot read {source}: its header is line {header.line_number}, below what is"
-                f" neither a comment nor a blank line ({some_of([header.below])}). Remove what"
-                " stands above the header, or begin it with #, and deliver it again."
+                f" neither a comment nor a blank line ({some_of([header.below])}). Remove the lines"
+                " above the header, or begin each with #, and deliver the file again."
             )
             raise InputRejectedError(msg)
         return arrange_columns(header.names, contract, source, header_line=header.line_number)
@@ -154,7 +154,7 @@ def recognise_layout(head: bytes, contract: Contract, source: Path) -> Layout:
 def _describe_strange(
     header: Header, layout: tuple[str, ...] | None, contract: Contract, source: Path
 ) -> str:
-    """Say that a header is not understood."""
+    """Return the message for a header that does not fit the contract."""
     where = f"Cannot read {source} as {contract.name}: line {header.line_number}"
     first, second, third, *_ = (*contract.feature_names, "", "")
     separated = ""
@@ -189,18 +189,18 @@ def _describe_strange(
 
 
 def _or_headerless(contract: Contract) -> str:
-    """Say what lines are expected where there is no header."""
+    """Return in words which lines without a header are expected."""
     widths = " or ".join(str(width) for width in sorted(map(len, contract.headerless)))
     return f", or lines of {widths} comma-separated fields without a header" if widths else ""
 
 
 def _suggest_form(lines: Sequence[str], header: Header | None, contract: Contract) -> str:
-    """Say what may be wrong with a file whose fields cannot be told.
+    """Return a guess at what is wrong with a file that fits no layout.
 
     Args:
         lines: its first lines, not blank.
-        header: what its header is, if it has one.
-        contract: the source it is said to come from.
+        header: its header, if it has one.
+        contract: of the source that the file should come from.
     """
     if any("\0" in line for line in lines):
         return "It holds NUL bytes, which no text does: it may be of another format."
@@ -215,10 +215,10 @@ def _suggest_form(lines: Sequence[str], header: Header | None, contract: Contrac
 def arrange_columns(
     names: Sequence[str], contract: Contract, source: Path, *, header_line: int
 ) -> Layout:
-    """Match a file's column names with the declared ones; see ``tasks.intake.header.fold``.
+    """Return the layout of a file with these column names; ``fold`` says how names are compared.
 
     Raises:
-        InputRejectedError: a name twice, two names for one column, or a feature absent.
+        InputRejectedError: a name occurs twice, two names fit one column, or a feature is missing.
     """
     repeated = [name for name, times in Counter(names).items() if name and times > 1]
     if repeated:

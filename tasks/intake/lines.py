@@ -15,16 +15,16 @@ from itertools import chain
 import numpy as np
 
 BLOCK_BYTES = 8 << 20
-"""Bytes of text parsed at a time: 8 MiB, from the measurements of the design's notes."""
+"""Bytes of text parsed at a time: 8 MiB, as measured for the design."""
 LINE_BYTES = 1 << 16
 """Longest line that is read whole. A guess: a line of NSL-KDD has 150 bytes, and no cell of a
-record of traffic has a reason to come near this. A longer one is cut, so that a file without line
-ends takes no more memory than any other."""
+connection comes near this limit. A longer line is cut, so that a file without line ends takes no
+more memory than any other."""
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 ALIKE_LINES = 3
-"""First lines that are compared. A guess: pieces of one damaged line are not so alike."""
+"""First lines that are compared. A guess: pieces of one damaged line differ more."""
 
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 _LONE_RETURN = re.compile(rb"\r(?!\n)")
@@ -33,9 +33,10 @@ _LONE_RETURN = re.compile(rb"\r(?!\n)")
 def ends_in_returns(start: bytes) -> bool:
     """Tell whether lines of a text end in carriage returns, as those of classic Mac OS do.
 
-    They do if the first line does, and either more of the first ones do than in a line feed, or
-    the first three lines have as many commas each: a stray carriage return in the first line does
-    not make it so, and a text that goes on in line feeds may begin in carriage returns.
+    They do if the first line does, and if either more of the first lines end in a carriage return
+    than in a line feed, or the first three lines have the same number of commas. So one stray
+    carriage return in the first line is not enough, and a text whose later lines end in line feeds
+    may begin with carriage returns.
 
     Args:
         start: the first bytes of the text, not cut between a carriage return and a line feed.
@@ -50,7 +51,7 @@ def ends_in_returns(start: bytes) -> bool:
 
 
 def end_by_feeds(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """Make line feeds of the carriage returns that end lines; every byte keeps its place.
+    """Yield a text whose line ends are line feeds; every byte keeps its place.
 
     Args:
         pieces: consecutive content of a text whose lines may end in CR, LF or both.
@@ -79,8 +80,8 @@ def cut_blocks(
 
     Args:
         pieces: consecutive content of a file.
-        block_bytes: a block ends with the last line end at or before this size is passed.
-        line_bytes: a longer line is cut to one byte more, by which it can be told.
+        block_bytes: a block ends at the last line end of the piece with which it reaches this size.
+        line_bytes: a longer line is cut to one byte more, by which it is recognised.
         is_beginning: whether the pieces start where the file does.
 
     Yields:
@@ -105,12 +106,12 @@ def cut_blocks(
 
 
 def cut_long_lines(pieces: Iterator[bytes], line_bytes: int) -> Iterator[bytes]:
-    """Leave out what lines have past ``line_bytes`` and one byte more.
+    """Yield pieces whose lines are cut after ``line_bytes`` and one byte more.
 
-    The line's end stays, so that lines keep their numbers.
+    The line ends stay, so that lines keep their numbers.
     """
     most = line_bytes + 1
-    length = 0  # of the open line, as far as it was passed on
+    length = 0  # of the open line, as far as it was yielded
     for piece in pieces:
         if not _has_long_line(piece, length, most):
             length = len(piece) - 1 - piece.rfind(b"\n") + (length if b"\n" not in piece else 0)
@@ -129,7 +130,7 @@ def cut_long_lines(pieces: Iterator[bytes], line_bytes: int) -> Iterator[bytes]:
 
 
 def describe_long_line(line_bytes: int) -> str:
-    """Say why a line that is longer is quarantined."""
+    """Return the reason why a longer line is quarantined."""
     return (
         f"longer than the {line_bytes} bytes of NOCTULE_MAX_LINE_BYTES: what comes after them is"
         " not kept"
@@ -158,23 +159,23 @@ def _split_lines(piece: bytes) -> Iterator[bytes]:
 
 @dataclass(frozen=True)
 class PassedLines:
-    """The lines that were read past without being parsed."""
+    """The lines at the beginning that were counted and not parsed."""
 
     lines: int
     rows: int
-    """Those of them that are neither blank nor at or above the header."""
+    """Lines below the header that are not blank."""
     rest: Iterator[bytes]
     """The content after them."""
 
 
 class _Beginning:
-    """The first bytes of a text; then, what is left of the piece that they end in."""
+    """The first bytes of a text, and the rest of the piece in which they end."""
 
     def __init__(self, pieces: Iterator[bytes], size_bytes: int) -> None:
         self._pieces = pieces
         self._left = size_bytes
         self.is_open = False
-        """Whether they end within a line."""
+        """Whether the first bytes end within a line."""
         self.leftover = b""
 
     def read(self) -> Iterator[bytes]:
@@ -189,15 +190,15 @@ class _Beginning:
 def pass_lines(
     pieces: Iterator[bytes], size_bytes: int, header_line: int, line_bytes: int = LINE_BYTES
 ) -> PassedLines:
-    """Read past the first bytes of a text, and count the lines that end there.
+    """Read past the first bytes of a text, and count the lines that end within them.
 
-    A last line that goes on behind them is left for the rest: it was cut short before, and is
-    whole only now.
+    A last line that goes on behind them belongs to the rest: when only the first bytes were there,
+    it was cut short.
 
     Args:
         pieces: the content from its beginning.
         size_bytes: how much of it to read past.
-        header_line: physical line number of the header; 0 where there is none.
+        header_line: physical line number of the header; 0 if there is none.
         line_bytes: as of ``cut_blocks``.
     """
     beginning = _Beginning(pieces, size_bytes)
@@ -224,7 +225,7 @@ def pass_lines(
 
 
 def find_lines(block: bytes, line_numbers: Collection[int], first: int) -> dict[int, bytes]:
-    """Pick lines out of a block by their numbers, without their line ends.
+    """Return lines of a block by their numbers, without their line ends.
 
     Args:
         block: whole lines, as ``cut_blocks`` yields them.

@@ -1,6 +1,6 @@
-"""Parquet files as their readers find them: what they say of themselves, and if they are whole.
+"""Parquet files as a whole: the footer, whether every page can be read, and the refusal.
 
-Belongs here: the footer, the pages, and in words why a file is not read. Does not belong here: what
+Belongs here: the footer, the pages, and why a file is not read. Does not belong here: what
 its records mean (``tasks.intake.parquet_records``).
 """
 
@@ -19,40 +19,40 @@ from expectations.errors import InputRejectedError
 from storage.text import printable
 
 HELD_ROWS = 250_000
-"""Records looked at together at the most. A guess: as many as a part has."""
+"""Most records that are held at once. A guess: as many as a part has."""
 NO_DICTIONARY = "DictAccumulator"
-"""What Arrow (26) says where it can make no dictionary of the texts of an encoding."""
+"""Part of Arrow's (26) message if it cannot make a dictionary from texts of an encoding."""
 READ_BYTES = 16 << 20
-"""Bytes of such texts that polars reads together; it took eight times as much memory (measured)."""
+"""Bytes of such texts that polars reads at once; measured, it takes eight times as much memory."""
 CHECKED_BYTES = 64 << 20
-"""Bytes that such texts can have which Arrow reads together. A guess between the memory that a file
-made to fill it may take, and time."""
+"""Most bytes of such texts that Arrow reads at once. A guess, between speed and the memory that a
+hostile file may fill."""
 FEWEST_ROWS = 16
-"""Records of such texts that are read together at the least: a guess between memory and time."""
+"""Fewest records of such texts that are read at once. A guess between memory and time."""
 FRONT_CODED = "DeltaByteArrayDecoder"
-"""Arrow's decoder of texts of which a file keeps what differs from the one before."""
+"""Arrow's decoder for front-coded texts: the file stores only how each differs from the one before."""
 NOT_READ = ("not yet implemented", "not implemented", "not supported", "unsupported")
-"""What Arrow says of a form that it knows and does not read."""
+"""Words in Arrow's messages on a form that it knows and does not read."""
 SAID_CHARACTERS = 160
-"""How much of a reader's words a message repeats. A guess: a sentence."""
+"""How much of a library's message ours repeats. A guess: a sentence."""
 
 
 @dataclass(frozen=True)
 class Footer:
-    """What a Parquet file says of itself."""
+    """The footer of a Parquet file."""
 
     names: tuple[str, ...]
-    """Of its columns, in order."""
+    """Names of the columns, in order."""
     records: int
     size_bytes: int
-    """Of its columns, decompressed; a repeated value may count once."""
+    """Size of the columns, decompressed; a repeated value may count once."""
 
 
 def read_footer(source: Path) -> Footer:
-    """Read what a Parquet file says of itself.
+    """Return the footer of a Parquet file.
 
     Raises:
-        InputRejectedError: damaged.
+        InputRejectedError: the file is damaged.
     """
     with refusing(source), source.open("rb") as file:
         parquet = pq.ParquetFile(file)
@@ -65,15 +65,14 @@ def read_footer(source: Path) -> Footer:
 
 
 def check_pages(source: Path) -> int:
-    """Read every value that may be looked at once, with Arrow.
+    """Read every value once with Arrow, which refuses damaged pages.
 
-    Arrow refuses damaged pages. polars (2.1) trusts them: it panicked at 6 of 1,200 files with a
-    few bytes changed, and at one of another 1,500 it asked for so much memory that the process was
-    ended, and with it the night. One million records of NSL-KDD take .25 CPU s.
+    polars (2.1) does not check them: it panicked at 6 of 1,200 files with a few bytes changed, and
+    at one of another 1,500 it asked for so much memory that the system ended the process. One
+    million records of NSL-KDD take .25 CPU s.
 
     Returns:
-        How many records may be held at once: of texts of which the file keeps what differs from
-        the one before, as many as take ``READ_BYTES``.
+        How many records may be held at once: of front-coded texts, as many as take ``READ_BYTES``.
 
     Raises:
         InputRejectedError: damaged.
@@ -96,11 +95,11 @@ def check_pages(source: Path) -> int:
 
 
 def _check_texts(file: BinaryIO, flat: Sequence[str]) -> int:
-    """Read every value of a file of whose texts Arrow can make no dictionary.
+    """Read every value of a file from whose texts Arrow cannot make dictionaries.
 
     Returns:
-        Bytes of the longest texts of which the file keeps only what differs from the one before,
-        one of each column: a file of 522 bytes held a gigabyte of them. 0 where it has none.
+        Bytes of the longest front-coded text of each column, added; 0 if there is none. A file of
+        522 bytes held a gigabyte of such texts.
     """
     plain: list[str] = []
     front: list[str] = []
@@ -110,7 +109,7 @@ def _check_texts(file: BinaryIO, flat: Sequence[str]) -> int:
     parquet = pq.ParquetFile(file)
     for _ in parquet.iter_batches(columns=plain):
         pass
-    # A text is no longer than all that its row group keeps, so that few are read at once.
+    # A text is no longer than its row group: the larger the groups, the fewer are read at once.
     groups = [parquet.metadata.row_group(place) for place in range(parquet.num_row_groups)]
     most = max((group.total_byte_size for group in groups), default=0)
     rows = min(HELD_ROWS, max(FEWEST_ROWS, CHECKED_BYTES // max(1, most)))
@@ -122,9 +121,9 @@ def _check_texts(file: BinaryIO, flat: Sequence[str]) -> int:
 
 
 def _find_encoding(file: BinaryIO, name: str) -> str | None:
-    """Name the encoding of a column's texts, by Arrow's decoder; None where they are a dictionary.
+    """Return the encoding of a column's texts as Arrow's decoder; None if it is a dictionary.
 
-    The metadata say it too, but they may not be looked at before all is known to be whole: see
+    The metadata say it too, but they may be read only once the file is known to be whole: see
     ``read_encodings``.
     """
     parquet = pq.ParquetFile(file, read_dictionary=[name])
@@ -139,11 +138,11 @@ def _find_encoding(file: BinaryIO, name: str) -> str | None:
 
 
 def read_encodings(source: Path) -> Mapping[str, frozenset[str]]:
-    """Return how the values of each column are encoded, by its name.
+    """Return the encodings of each column, by its name.
 
     Args:
-        source: a file that ``check_pages`` has passed: at the metadata of others, as of encrypted
-            ones, Arrow (26) ends the process.
+        source: a file that ``check_pages`` accepts. The metadata of another file, such as an
+            encrypted one, makes Arrow (26) end the process.
     """
     metadata = pq.read_metadata(source)
     schema = metadata.schema.to_arrow_schema()
@@ -159,14 +158,14 @@ def read_encodings(source: Path) -> Mapping[str, frozenset[str]]:
 
 @contextmanager
 def refusing(source: Path, *, is_whole: bool = False) -> Iterator[None]:
-    """Refuse a file that one of its readers stumbles over.
+    """Refuse a file at which a library fails in the block.
 
     Args:
         source: the file.
-        is_whole: Arrow has read all of it, so that only polars can stumble.
+        is_whole: whether Arrow has read all of it, so that only polars can fail.
 
     Raises:
-        InputRejectedError: it did.
+        InputRejectedError: a library failed.
     """
     try:
         yield
@@ -174,7 +173,7 @@ def refusing(source: Path, *, is_whole: bool = False) -> Iterator[None]:
         raise
     except (
         pl.exceptions.PolarsError,
-        pl.exceptions.PanicException,  # no Exception: it would end the night
+        pl.exceptions.PanicException,  # not an Exception: it would end the night
         pa.ArrowException,
         OSError,
         ValueError,

@@ -4,9 +4,9 @@ Belongs here: what is particular to Parquet. Does not belong here: what makes a 
 (``tasks.intake.cells``). A Parquet file has no lines: a record's line number is its row number, and
 its raw form is the record rendered as a line of CSV.
 
-A value that is repeated takes next to no room in Parquet, so a small file may hold more than any
-memory. polars points at such values and does not copy them; so texts longer than a line may be are
-left out, or cut, before anything is made of them.
+A repeated value takes almost no space in Parquet, so a small file may hold more than fits in any
+memory. polars does not copy such values; so texts longer than the limit of a line are left out, or
+cut, before any other work.
 """
 
 from bisect import bisect_right
@@ -34,28 +34,27 @@ if TYPE_CHECKING:
     from polars._typing import PolarsDataType
 
 FEWEST_CELL_BYTES = 2
-"""What a cell takes as text at the least: a digit and a separator."""
+"""Fewest bytes of a cell as text: a digit and a separator."""
 MOST_NUMBER_BYTES = 48
-"""What a cell that is no text takes at the most: a decimal of 38 digits, its sign, its point and a
-separator; rounded up."""
+"""Most bytes of a cell that is no text: a decimal of 38 digits, its sign, its point and a separator,
+rounded up."""
 MOST_DECIMAL_DIGITS = 38
-"""polars (2.1) knows a decimal of more, and casts none."""
+"""Most digits of a decimal that polars (2.1) casts."""
 NO_DECIMALS = frozenset({"DELTA_BYTE_ARRAY", "BYTE_STREAM_SPLIT"})
 """The encodings of bytes of a fixed length, as decimals are, that polars (2.1) does not decode."""
 
 
 def read_layout(source: Path, contract: Contract, limit_bytes: int) -> Layout:
-    """Match a Parquet file's columns with the declared ones.
+    """Return which column of a Parquet file is which declared one.
 
     Args:
         source: the file.
         contract: the declared columns.
-        limit_bytes: largest content; equal values take next to no room in Parquet, so its records
-            are counted as text of the fewest bytes that can hold them, or as what the file says
-            they take, if that is more.
+        limit_bytes: largest content. Repeated values take almost no space in Parquet, so the size
+            is the larger of two: the fewest bytes of all cells as text, and the size in the footer.
 
     Raises:
-        InputRejectedError: damaged, too large or too wide, or a feature absent.
+        InputRejectedError: the file is damaged, too large or too wide, or lacks a feature.
     """
     footer = read_footer(source)
     fewest = footer.records * len(footer.names) * FEWEST_CELL_BYTES
@@ -63,7 +62,7 @@ def read_layout(source: Path, contract: Contract, limit_bytes: int) -> Layout:
         message = (
             f"Cannot read {source}: its records hold more than {limit_bytes:,} bytes, the limit"
             " that NOCTULE_MAX_FILE_BYTES sets. None of it is stored. Deliver it in parts; or, if"
-            " it is what it should be, raise the limit and replay the batch."
+            " its size is right, raise the limit and replay the batch."
         )
         raise InputRejectedError(message)
     if sum(len(name.encode()) + 1 for name in footer.names) > HEAD_BYTES:
@@ -84,11 +83,11 @@ def parse_records(
     Args:
         source: the file.
         layout: where its declared columns are.
-        slice_rows: records looked at together.
-        line_bytes: a record whose texts are longer is none: it is quarantined.
+        slice_rows: records held at once.
+        line_bytes: a record with longer texts is quarantined.
 
     Raises:
-        InputRejectedError: damaged, or a column of a type that cannot hold the declared one.
+        InputRejectedError: the file is damaged, or a column has a type that does not fit.
     """
     slice_rows = min(slice_rows, check_pages(source))
     declared = [
@@ -132,12 +131,12 @@ def parse_records(
 def read_rendered(
     source: Path, row_numbers: Collection[int], line_bytes: int = LINE_BYTES
 ) -> dict[int, bytes]:
-    """Render some records of a Parquet file as lines of CSV.
+    """Return some records of a Parquet file as lines of CSV, by row number, ascending.
 
     Args:
         source: a Parquet file.
         row_numbers: from 1; those beyond the file are ignored.
-        line_bytes: a longer line is cut to one byte more, by which it can be told.
+        line_bytes: a longer line is cut to one byte more, by which it is recognised.
 
     Raises:
         InputRejectedError: damaged.
@@ -159,7 +158,7 @@ def read_rendered(
 
 
 def _write_labels(cells: pl.DataFrame, layout: Layout) -> pl.DataFrame:
-    """Write labels that are numbers, or true and false, as text: a label is a word."""
+    """Return cells with labels as text where they are numbers or Booleans."""
     labels = [column.name for column in layout.columns if column.role == "label"]
     types = {name: cells.schema[name] for name in labels}
     return cells.with_columns(
@@ -170,7 +169,7 @@ def _write_labels(cells: pl.DataFrame, layout: Layout) -> pl.DataFrame:
 
 
 def _leave_out_long(cells: pl.DataFrame, line_bytes: int) -> tuple[pl.DataFrame, pl.Series]:
-    """Empty the texts of records that are longer than a line may be.
+    """Return cells without the texts of records that are longer than a line may be.
 
     Returns:
         The cells; and Boolean, (n_records,): whether a record's texts were too long.
@@ -185,17 +184,17 @@ def _leave_out_long(cells: pl.DataFrame, line_bytes: int) -> tuple[pl.DataFrame,
 
 
 def _text_size(name: str, dtype: pl.DataType) -> pl.Expr | None:
-    """Express the bytes of a column's texts, without making them; None where it holds none."""
+    """Return the size of a column's texts, without making them; None if it has no text."""
     if isinstance(dtype, pl.Categorical | pl.Enum):
         return pl.col(name).cat.len_bytes().cast(pl.Int64)
     return pl.col(name).str.len_bytes().cast(pl.Int64) if dtype == pl.String else None
 
 
 def _by_place(source: Path) -> pl.LazyFrame:
-    """Leave out columns without a text form (lists, structs, bytes); call the others by place.
+    """Return the columns that have a text form, named by their places.
 
-    What a file calls its columns may be a pattern to polars, or one of our own names. A decimal is
-    left out too, where polars (2.1) does not decode it.
+    Lists, structs and bytes have none. Names in a file may be patterns to polars, or names of ours.
+    A decimal that polars (2.1) does not decode is left out too.
     """
     records = pl.scan_parquet(source, glob=False)
     encodings = read_encodings(source)
@@ -214,12 +213,12 @@ def _by_place(source: Path) -> pl.LazyFrame:
 
 
 def _render(records: pl.DataFrame, width: int, line_bytes: int) -> Iterator[list[bytes]]:
-    """Render records as lines of CSV, quoted where RFC 4180 asks for it.
+    """Yield records as lines of CSV, quoted where RFC 4180 requires it.
 
-    Columns that have no text form are rendered as empty fields.
+    Columns without a text form become empty fields.
 
     Args:
-        records: some columns, each called by its place in the line.
+        records: some columns, each named by its place in the line.
         width: fields of a line.
         line_bytes: a longer line is cut to one byte more.
 

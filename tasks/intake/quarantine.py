@@ -1,6 +1,6 @@
-"""Quarantined rows on their way to one Parquet file.
+"""The file of quarantined rows.
 
-Belongs here: the form of ``quarantine.parquet``, the same for every stage, and its writing within
+Belongs here: the columns of ``quarantine.parquet``, the same for every stage, and its writing in
 bounded memory. Does not belong here: why a row is quarantined.
 """
 
@@ -24,14 +24,14 @@ QUARANTINE_SCHEMA: Mapping[str, "PolarsDataType"] = {
 """Grain: one quarantined row. ``row_number`` and ``line_number`` from 1; ``raw`` the line's bytes
 without line end, or a Parquet record rendered as a CSV line."""
 HELD_BYTES = 64 << 20
-"""Memory the rows may take before they go to disk: 64 MiB, a guess far under the chunk's size."""
+"""Memory that rows may take before they are written to disk: 64 MiB. A guess, far below a chunk."""
 
 
 class QuarantineWriter:
     """Collects quarantined rows into one file, holding at most about 64 MiB of them."""
 
     def __init__(self, folder: Path) -> None:
-        """Write into ``folder``; nothing is made before a row is added."""
+        """Write into ``folder``; no file is made before a row is added."""
         self._folder = folder
         self._held: list[pl.DataFrame] = []
         self._held_bytes = 0
@@ -55,7 +55,7 @@ class QuarantineWriter:
         """Finish the file.
 
         Returns:
-            Its name in the folder; None where no row was added.
+            Its name in the folder; None if no row was added.
         """
         if not self.rows:
             return None
@@ -73,7 +73,7 @@ class QuarantineWriter:
         return QUARANTINE_FILE
 
     def _write(self, path: Path) -> None:
-        """Write what is held to a file of its own, and hold nothing."""
+        """Write the held rows to a new file, and hold none."""
         pl.concat(self._held).write_parquet(path, compression="zstd")
         self._held = []
         self._held_bytes = 0

@@ -1,12 +1,12 @@
-"""Replays: rows of a finished batch are made into a source of their own, to be read again.
+"""Replays: rows of a finished batch become a new source, which is read again.
 
-Belongs here: which lines are put through again, and what such a batch is known by. Does not belong
+Belongs here: which lines are read again, and the id of such a batch. Does not belong
 here: which rows are open (``storage.replays``), or the stages, which read the lines as any others.
 
-Of a scored batch these are its open quarantined rows, as they came or from a corrected file; of a
-batch rejected whole it is the file itself, or a corrected one. A replay is known by all that its
-result depends on, and not by its content: the same lines may be worth another try once the contract
-or a limit has changed, and asking twice for the same is one replay.
+Of a scored batch these are its open quarantined rows, as they came or from a corrected file. Of a
+rejected batch it is the file itself, or a corrected one. The id of a replay is a hash of everything
+that its result depends on, not only of its content. So the same lines can be replayed again after
+the contract or a limit has changed, and the same request made twice is one replay.
 """
 
 import hashlib
@@ -36,7 +36,7 @@ from tasks.task import task
 from tasks.wording import ID_DIGITS, plural
 
 STAGE = "replay"
-"""The folder of the lines in the replay's folder."""
+"""The folder of the lines, within the replay's folder."""
 
 CORRECTIONS = "corrections.parquet"
 
@@ -47,7 +47,7 @@ class ReplayedRows(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     source: str
-    """The file of them in the stage's folder."""
+    """The name of their file in the stage's folder."""
     content_sha256: str
     size_bytes: int
     rows: int
@@ -56,21 +56,21 @@ class ReplayedRows(BaseModel):
 def plan_replay(
     engine: Engine, target: ReplayTarget, corrected: Path | None, limits: FileJob, now: datetime
 ) -> Arrival:
-    """Record a replay of what is open of a batch.
+    """Record a replay of the open rows of a batch.
 
     Args:
         engine: the database.
         target: a batch of which rows are open.
-        corrected: a file of these rows as they should have been; None to read them as they came.
-        limits: how files are read and checked now; its source and ids are not looked at.
-        now: when it was asked for.
+        corrected: a file with these rows corrected; None to read them as they came.
+        limits: how files are read and checked now; its source and ids are not used.
+        now: when it was requested.
 
     Returns:
-        The replay as it arrives; finished already where the same was asked for before.
+        The replay as it arrives; already finished if the same was requested before.
 
     Raises:
         InputRejectedError: the file cannot be read, or is not that of the batch.
-        UsageError: nothing is known of the lines' fields.
+        UsageError: the names of the lines' fields are not known.
     """
     contract = get_contract(target.contract)
     source = corrected or target.source
@@ -120,14 +120,14 @@ def take_rows(engine: Engine, folder: Path, arrival: Arrival, line_bytes: int) -
         engine: the database.
         folder: the replay's folder in the lake; its claim is held.
         arrival: as ``plan_replay`` returned it.
-        line_bytes: longest line that is read of a corrected file.
+        line_bytes: longest line that is read from a corrected file.
 
     Raises:
         InputRejectedError: the corrected file does not hold these rows, or changed meanwhile.
-        UsageError: nothing is known of the lines' fields.
+        UsageError: the names of the lines' fields are not known.
     """
     target = arrival.replays
-    assert target is not None  # noqa: S101 - our own mistake: it is asked of replays only
+    assert target is not None  # noqa: S101 - our own mistake: only replays are passed here
     made = run_stage(
         folder,
         STAGE,
@@ -147,7 +147,7 @@ def take_rows(engine: Engine, folder: Path, arrival: Arrival, line_bytes: int) -
 def _write_rows(
     engine: Engine, target: ReplayTarget, arrival: Arrival, line_bytes: int, out: Path
 ) -> ReplayedRows:
-    """Write the open rows of a scored batch as a file with a header, and which row is which."""
+    """Write the open rows of a scored batch to a file with a header, and which row is which."""
     contract = get_contract(target.contract)
     names, corrected = target.field_names, arrival.corrected
     lines: Iterator[tuple[int, bytes]]
@@ -162,9 +162,9 @@ def _write_rows(
         lines = zip(rows, chosen, strict=True)
     if names is None:
         message = (
-            f"Cannot replay batch {target.batch_id[:ID_DIGITS]}: it was stored before the names of"
-            " a file's fields were. Give the rows in a file with a header: noctule replay BATCH"
-            " FILE"
+            f"Cannot replay batch {target.batch_id[:ID_DIGITS]}: it was stored by a version of"
+            " Noctule that did not keep the names of a file's fields. Give the rows in a file with"
+            " a header: noctule replay BATCH FILE"
         )
         raise UsageError(message)
     source = out / f"{target.batch_id[:ID_DIGITS]}-quarantined.csv"
@@ -172,8 +172,8 @@ def _write_rows(
     written: list[int] = []
     with source.open("wb") as file:
         for row_number, raw in chain([(0, join_names(names).encode())], lines):
-            # What ends in a carriage return needs a line end of its own to keep it. A record of
-            # Parquet may have a line end within it, which no line of text has.
+            # CRLF after a line that ends in a carriage return keeps that one. A record of Parquet
+            # may have a line end within it, which a line of text cannot have.
             plain = raw.replace(b"\n", b" ")
             line = plain + (b"\r\n" if plain.endswith(b"\r") else b"\n")
             digest.update(line)
@@ -183,8 +183,9 @@ def _write_rows(
         raise SourceChangedError.of(corrected)
     if len(written) == 1:
         message = (
-            f"Cannot replay batch {target.batch_id[:ID_DIGITS]}: of the lines that are open only"
-            " the beginnings are kept. Give them in a file: noctule replay BATCH FILE"
+            f"Cannot replay batch {target.batch_id[:ID_DIGITS]}: its open lines are too long, so"
+            " that only their beginnings were kept. Give the lines in a file: noctule replay BATCH"
+            " FILE"
         )
         raise UsageError(message)
     pl.DataFrame(
@@ -200,10 +201,11 @@ def _write_rows(
 
 
 def _require_all_rows(corrected: Path, contract: Contract, target: ReplayTarget) -> None:
-    """Refuse a file in place of a rejected one that has fewer rows: the others would be lost.
+    """Refuse a corrected file with fewer rows than the rejected one: rows would be lost.
 
     Raises:
-        InputRejectedError: it has fewer; by one more than a header that was counted as a row.
+        InputRejectedError: it has fewer. One row less is allowed: a header that could not be read
+            was counted as a row.
     """
     count = open_source(corrected, contract).count_rows()
     if count < target.rows_read - 1:
@@ -218,7 +220,7 @@ def _require_all_rows(corrected: Path, contract: Contract, target: ReplayTarget)
 def _choose_lines(
     corrected: Source, target: ReplayTarget, rows: list[int], line_bytes: int
 ) -> Iterator[bytes]:
-    """Yield the corrected form of some rows: all of a file of just them, or those of a whole one.
+    """Yield the corrected lines of some rows, from a file of these rows or of all rows.
 
     Raises:
         InputRejectedError: the file is neither.
@@ -240,11 +242,11 @@ def _choose_lines(
 
 
 def _gone(target: ReplayTarget, source: Path | None) -> InputRejectedError:
-    """Say that the file of a batch that was rejected is no longer there."""
+    """Return the error for a rejected batch whose file is no longer there."""
     where = "is not known" if source is None else f"is no longer in {source}"
     return SourceChangedError(
-        f"Cannot replay batch {target.batch_id[:ID_DIGITS]}: what it was made from {where}. Give"
-        " the file, or a corrected one: noctule replay BATCH FILE"
+        f"Cannot replay batch {target.batch_id[:ID_DIGITS]}: its file {where}. Give the file, or"
+        " a corrected one: noctule replay BATCH FILE"
     )
 
 
