@@ -1,21 +1,21 @@
-"""Cells: from what a file holds to the contract's types, and in words why one does not fit.
+"""Cells: the cast of a file's values to the contract's types, and why a value does not fit.
 
 Belongs here: the meaning of one value. Does not belong here: lines, files, or whether a value of
 the right type is a plausible one (``tasks.validation.validate``).
 
 What a value is, in text and in Parquet alike:
 
-- Blanks around it (spaces, tabs, no-break spaces) are not part of it; what is left of nothing else
-  is empty.
+- Surrounding blanks (spaces, tabs, no-break spaces) are not part of it; a value of blanks alone is
+  empty.
 - A number is written in ASCII with a point, and with or without a sign and an exponent: ``+5``,
   ``007``, ``.5``, ``1.2e3``. ``nan``, ``inf`` and ``1e999`` are floats here; validation refuses
   them where the contract bounds the column.
-- A decimal in a column of whole numbers is the whole number that it is nearly: 14.0, and
-  13.999999999999998 as floating-point work leaves it, are 14; 14.5 is none.
-- ``True`` and ``False``, in any case of letters, are 1 and 0 in a column that is declared to hold
-  these.
-- A float is brought to the resolution of its column, so that two values that can only mean the
-  same are the same from here on: to the store, to drift and to every detector.
+- A decimal in a column of whole numbers is rounded to a whole number that is very near: 14.0, and
+  13.999999999999998 from floating-point work, are 14; 14.5 is refused.
+- ``True`` and ``False``, in any case of letters, are 1 and 0 in a column that is declared as a
+  flag.
+- A float is rounded to the resolution of its column, so that two values that mean the same are
+  equal from here on: in the database, in drift and for every detector.
 """
 
 import math
@@ -30,52 +30,53 @@ from expectations.contract import Column
 from expectations.errors import InputRejectedError
 
 BLANKS = " \t\u00a0"
-"""What is no part of a value at its ends: also the blank that does not break a line, by which
-spreadsheets and web pages pad."""
+"""Characters that are removed from both ends of a value. Spreadsheets and web pages pad with the
+no-break space."""
 BLANK_BEGINNINGS = tuple({blank.encode()[:1] for blank in BLANKS})
 """The first byte of each in UTF-8: a text without any of these has no blank."""
 
 WHOLE_WITHIN = 1e-6
-"""How near a decimal must be to a whole number to be it. A guess: a million times what an operation
-on doubles leaves of a count of thousands, and a thousandth of what a person would write."""
+"""Largest distance of a decimal from the whole number that it is rounded to. A guess: a million
+times the error of an operation on doubles in the thousands, and a thousandth of a decimal that a
+person would write."""
 
 BORDER = 3 / 8
-"""Where between two multiples of a resolution the nearest one changes. Not at the half: 1/128 is
-7,812.5 millionths, so floating-point dust would decide which multiple it becomes. At this border a
-number of millionths is a fraction whose denominator 512 divides: every ratio of up to 511
+"""Where, between two multiples of a resolution, rounding changes from down to up. It is not the
+half: 1/128 is 7,812.5 millionths, so floating-point errors would decide how it is rounded. A number
+of millionths at this border is a fraction whose denominator 512 divides: every ratio of up to 511
 connections is at least 2e-10 away from it."""
 
 EXACT_STEPS = 2.0**53
-"""Past so many steps of a resolution, a double does not tell one step from the next."""
+"""Beyond so many steps of a resolution, doubles of two neighbouring steps are equal."""
 
 HALF_FLOAT_DIGITS = 3
-"""Digits that a float of 16 bits holds: 0.33 comes back from it as 0.33007812."""
+"""Digits that a float of 16 bits holds: it returns 0.33 as 0.33007812."""
 
 _DECIMAL = re.compile(r"[+-]?(\d++(\.\d*+)?|\.\d++)(e[+-]?\d++)?", re.ASCII | re.IGNORECASE)
 _TRUTH = {"true": 1, "false": 0}
 _NO_VALUE = frozenset({"null", "none", "na", "n/a", "nan", "nil", "-", "--", "?", ".", r"\n"})
-"""How other programs write that there is none."""
+"""How other programs write a missing value."""
 _UNSTORABLE = r"[\x00\r\n]"
-"""A line end has no place in a field, and PostgreSQL has no text with NUL."""
+"""A field must not have a line end, and PostgreSQL stores no text with NUL."""
 _SHOWN_CHARACTERS = 40
 """How much of a cell a reason quotes. A guess: enough to recognise it."""
 _INT64_LIMIT = 2**63
-"""Numbers below it, and at or above its negative, have an Int64."""
+"""Int64 holds numbers below it, and down to its negative."""
 _INT64_DIGITS = 19
 
 
 def may_be_empty(column: Column) -> bool:
-    """Whether a row without this cell can still be scored: it is nullable, or never read."""
+    """Tell whether a row without this cell can be scored: it is nullable, or never read."""
     return column.nullable or column.role in {"label", "ignored"}
 
 
 def is_blank(text: pl.Series) -> pl.Series:
-    """Mark the cells of a column, as text, that hold nothing."""
+    """Mark the empty cells of a column of text."""
     return text.fill_null("").str.strip_chars(BLANKS) == ""
 
 
 def cast_cells(cells: pl.DataFrame, columns: Sequence[Column], source: str) -> pl.DataFrame:
-    """Cast columns to their declared types; null where a cell is empty or does not fit.
+    """Return columns in their declared types; null if a cell is empty or does not fit.
 
     Args:
         cells: at least the columns given, as text or as a Parquet file's own types.
@@ -85,7 +86,7 @@ def cast_cells(cells: pl.DataFrame, columns: Sequence[Column], source: str) -> p
     Raises:
         InputRejectedError: a whole column is of a type that cannot hold such values.
     """
-    held = cells.schema  # made anew each time it is asked for
+    held = cells.schema  # each access makes it again
     values = cells.select(
         _cast(column, held[column.name], source).alias(column.name) for column in columns
     )
@@ -98,10 +99,10 @@ def cast_cells(cells: pl.DataFrame, columns: Sequence[Column], source: str) -> p
 
 
 def round_to_resolution(values: pl.DataFrame, columns: Sequence[Column]) -> pl.DataFrame:
-    """Bring the floats of a frame to the resolution of their columns.
+    """Return a frame whose floats are rounded to the resolution of their columns.
 
-    0.33 becomes the double that ``0.33`` is read as, and what is nearly zero becomes zero without a
-    sign. A number so large that its neighbours are further apart stays, and so do infinity and NaN.
+    0.33 becomes the double that the text ``0.33`` is read as, and a number near zero becomes 0.0
+    without a sign. Infinity, NaN and numbers too large for the resolution stay as they are.
 
     Args:
         values: at least the columns given, in their declared types.
@@ -123,7 +124,7 @@ def round_to_resolution(values: pl.DataFrame, columns: Sequence[Column]) -> pl.D
 
 
 def _settle(name: str, resolution: float, low: float, high: float) -> pl.Expr:
-    """Bring a column of floats, of which the least and the largest are known, to a resolution."""
+    """Return a column of floats, between two known values, rounded to a resolution."""
     value = pl.col(name)
     settled = (value + (1 / 2 - BORDER) * resolution).round(-round(math.log10(resolution)))
     if low < 0:
@@ -135,7 +136,7 @@ def _settle(name: str, resolution: float, low: float, high: float) -> pl.Expr:
 
 
 def _cast(column: Column, held: pl.DataType, source: str) -> pl.Expr:
-    """Express the cast of one column from the type that a file holds it in."""
+    """Return the cast of one column from its type in the file."""
     cell = pl.col(column.name)
     is_number = held.is_numeric() or held == pl.Boolean
     if not (_is_text(held) or held.is_integer() or (is_number and not column.is_categorical)):
@@ -168,18 +169,18 @@ def _is_text(held: pl.DataType) -> bool:
 
 
 def _is_written(held: pl.DataType) -> bool:
-    """Tell whether a type holds numbers by their digits."""
+    """Tell whether a type holds numbers as digits."""
     return _is_text(held) or held.is_decimal()
 
 
 def _read_integers(numbers: pl.Series, cells: pl.Series, column: Column) -> pl.Series:
-    """Read whole numbers where they are written otherwise than as digits, as exactly as there.
+    """Return whole numbers, exact also where they are not written as digits alone.
 
-    Most of these have zeros after a point. The others are read one by one, each text once.
+    Most of those have zeros after a point. Each other text is read once.
 
     Args:
-        numbers: those that are read already.
-        cells: the same rows as they are written.
+        numbers: the numbers that are read already; null where one is not.
+        cells: the same rows as written.
         column: their declaration.
     """
     if not numbers.null_count():
@@ -196,7 +197,7 @@ def _read_integers(numbers: pl.Series, cells: pl.Series, column: Column) -> pl.S
 
 
 def _read_integer(text: str, column: Column) -> int | None:
-    """Read one whole number; None where the text is none, or none of 64 bits."""
+    """Return one whole number; None if the text is none, or it does not fit in 64 bits."""
     if column.is_flag and text.lower() in _TRUTH:
         return _TRUTH[text.lower()]
     number = _read_decimal(text)
@@ -208,17 +209,17 @@ def _read_integer(text: str, column: Column) -> int | None:
 
 
 def _read_decimal(text: str) -> Decimal | None:
-    """Read a number exactly; None where the text is none."""
+    """Return the exact number; None if the text is none."""
     try:
         return Decimal(text) if _DECIMAL.fullmatch(text) else None
-    except InvalidOperation:  # an exponent of more digits than Decimal has
+    except InvalidOperation:  # its exponent has too many digits for Decimal
         return None
 
 
 def find_bad_cells(
     cells: pl.DataFrame, values: pl.DataFrame, columns: Sequence[Column]
 ) -> dict[int, list[str]]:
-    """Say of each row that cannot be used which of its cells are at fault.
+    """Return which cells are at fault, for each row that cannot be used.
 
     Args:
         cells: one row per record, as the file holds them.
@@ -243,7 +244,7 @@ def find_bad_cells(
 
 
 def _describe(column: Column, text: str, *, is_blank: bool) -> str:
-    """Say in words why a cell has no value."""
+    """Return in words why a cell has no value."""
     if is_blank:
         return f"{column.name}: empty"
     shown = repr(text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…")
@@ -259,7 +260,7 @@ def _describe(column: Column, text: str, *, is_blank: bool) -> str:
 
 
 def _advise(column: Column, text: str) -> str:
-    """Say what a text that is no number may be, and how to write the number; nothing if unknown."""
+    """Return what a text that is no number may mean, and how to write it; empty if unknown."""
     advice = ""
     other = next((character for character in text if not character.isascii()), None)
     if text.lower() in _NO_VALUE:

@@ -26,16 +26,16 @@ from tasks.intake.forms import READ, START_BYTES, name_form
 PIECE_BYTES = 1 << 20
 """How much plain or gzip content is read at a time. A guess; a few hundred reads a second."""
 ZST_FEED_BYTES = 1 << 10
-"""Compressed bytes given to zstd at a time. Its best ratio is 32,768, so these yield at most 32 MiB.
-Measured: 1.1 times the cost of 128 KiB at a time."""
+"""Compressed bytes given to zstd at a time. Its best ratio is 32,768, so these yield at most 32
+MiB. Measured: 1.1 times the cost of 128 KiB at a time."""
 ZST_WINDOW_BYTES = 1 << 27
 """Largest window of zstandard, which is held in memory: 128 MiB. ``zstd`` itself reads as much by
 default, and ``--long`` without a number makes no larger one."""
 _ZST_HEADER_BYTES = 18
 """The longest header of a zstandard frame."""
 CONTENT_BYTES = 20_000_000_000
-"""Largest content that is read. A guess: 130 million lines of NSL-KDD, a whole day of a busy site. A
-compressed file with more is probably made to fill the disk."""
+"""Largest content that is read. A guess: 130 million lines of NSL-KDD, a whole day of a busy site.
+A compressed file with more is probably made to fill the disk."""
 
 PARQUET_MAGIC = b"PAR1"
 _ENCRYPTED_MAGIC = b"PARE"

@@ -1,13 +1,13 @@
-"""Blocks of CSV lines to typed frames, with every line accounted for.
+"""Parse blocks of CSV lines into typed frames, with every line accounted for.
 
 Belongs here: the parsing of one block of whole lines. Does not belong here: where blocks come from
-(``tasks.intake.content``), what their fields are called (``tasks.intake.layout``), what is written.
+(``sources``), which field is which column (``layout``), lines read one by one (``single_lines``).
 
-The fast reader is only ever given lines of which it can be sure: the right number of separators
-and no quote, NUL, stray carriage return or broken UTF-8. It cannot then take two lines for one,
-or hide a ragged one. Every other line, and every line in which it leaves a needed cell empty, is
-looked at one by one, and either read after all or quarantined with its reasons. A line's fate
-depends on its bytes alone, so it does not matter where the blocks were cut.
+The fast reader gets only lines that it cannot misread: they have the right number of separators,
+and no quote, NUL, stray carriage return or broken UTF-8. So it can neither join two lines nor hide
+a ragged one. Every other line, and every line in which it finds no value for a needed cell, is read
+one by one, and parsed or quarantined with its reasons. The result depends only on the bytes of a
+line, so it does not matter where the blocks are cut.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,17 +36,17 @@ if TYPE_CHECKING:
     from polars._typing import PolarsDataType
 
 _NON_ASCII = 0x80
-"""Bytes from here on belong to characters of several bytes in UTF-8."""
+"""From this byte on, a byte belongs to a character of several bytes in UTF-8."""
 MIN_QUOTES_PER_LINE = 0.01
-"""Fewer quotes than this, a quoted field in every two hundredth line, and their lines are read one
-by one. Measured on blocks of 74,000 lines: removing quotes costs .03 CPU s however many there are,
-one by one .035 with a quoted field in every hundredth line and 1.4 with one in each."""
+"""Below this, which is a quoted field in every two hundredth line, lines with quotes are read one
+by one. Measured on blocks of 74,000 lines: removing any number of quotes costs .03 CPU s; one by
+one costs .035 with a quoted field in every hundredth line, and 1.4 with one in each line."""
 MOST_LACKING = 0.02
-"""Where more lines than this share lack a number, columns are read again. Measured on blocks of
-52,000 lines: reading some again takes .034 CPU s, about as long as 2,000 lines one by one."""
+"""If a number is missing in more than this share of the lines, columns are read again. Measured on
+blocks of 52,000 lines: this takes .034 CPU s, about as long as 2,000 lines one by one."""
 _MISTAKEN_STARTS = (b"x", BYTE_ORDER_MARK)
-"""polars takes text that begins with ``x^`` for a zlib stream, and leaves out a byte order mark,
-which within a file is part of its line (both seen in 2.1)."""
+"""polars (2.1) takes a text that begins with ``x^`` for a zlib stream. It also drops a byte order
+mark, but within a file the mark is part of its line."""
 
 
 def parse_lines(
@@ -57,7 +57,7 @@ def parse_lines(
     Args:
         numbered: as ``number_lines`` gives it.
         layout: what the fields are.
-        line_bytes: a longer line is no record: it is quarantined.
+        line_bytes: a longer line is quarantined.
 
     Returns:
         Parsed rows by row number, and the others; together every row of the block once.
@@ -117,9 +117,9 @@ def parse_lines(
 
 
 def _as_lists(texts: Sequence[Sequence[str]]) -> pl.Series:
-    """Make a column of lists of texts, none of them empty.
+    """Return a column of lists of texts, none of them empty.
 
-    polars makes a series of each list, 14 us apiece; from all texts at once it takes one.
+    polars makes a series from each list, in 14 us; from all texts at once it makes one series.
     """
     owners = np.repeat(np.arange(len(texts)), [len(some) for some in texts])
     flat = pl.DataFrame(
@@ -132,9 +132,9 @@ def _as_lists(texts: Sequence[Sequence[str]]) -> pl.Series:
 def _remove_plain_quotes(lines: TextLines) -> TextLines:
     """Remove the quotes of lines whose every quote opens or closes a whole field of plain text.
 
-    Files that quote all their texts are common, and one by one their lines cost twenty times as
-    much. A quote is plain if it opens just after a separator or closes just before one, and no
-    separator or other quote lies between the two. A line with any other quote keeps all of them.
+    Many files quote all their texts; read one by one, their lines cost twenty times as much. A
+    quote is plain if it opens just after a separator or closes just before one, and no separator or
+    other quote lies between the two. A line with any other quote keeps all its quotes.
     """
     quotes = lines.find(b'"')
     if len(quotes) <= MIN_QUOTES_PER_LINE * len(lines.ends):
@@ -156,7 +156,7 @@ def _remove_plain_quotes(lines: TextLines) -> TextLines:
 
 
 def _find_suspects(lines: TextLines, width: int) -> NDArray[np.bool_]:
-    """Mark the lines that the fast reader must not be given.
+    """Mark the lines that the fast reader must not get.
 
     Returns:
         bool, (n_lines,).
@@ -170,7 +170,7 @@ def _find_suspects(lines: TextLines, width: int) -> NDArray[np.bool_]:
 
 
 def _find_broken(lines: TextLines) -> list[int]:
-    """Find the lines that are not UTF-8, or that hold more than ASCII beside one that is not."""
+    """Return the lines that are not UTF-8; if there are many, all lines with more than ASCII."""
     others = np.flatnonzero(lines.content >= _NON_ASCII)
     if len(others) > FEW and _decode(lines.text) is not None:
         return []
@@ -183,7 +183,7 @@ def _find_broken(lines: TextLines) -> list[int]:
 
 
 def _decode(text: bytes) -> str | None:
-    """Decode UTF-8; None where it is not."""
+    """Return decoded UTF-8; None if it is not UTF-8."""
     try:
         return text.decode()
     except UnicodeDecodeError:
@@ -193,14 +193,14 @@ def _decode(text: bytes) -> str | None:
 def _read_clean(
     lines: TextLines, is_clean: NDArray[np.bool_], layout: Layout
 ) -> tuple[pl.DataFrame, NDArray[np.bool_]]:
-    """Read the lines that are beyond suspicion with the fast reader.
+    """Read the clean lines with the fast reader.
 
-    It reads numbers as most files write them. Columns that lack a value in many lines are read
-    again as text, and cast as any text is, and so are names where blanks may be around them.
+    It reads numbers as most files write them. Columns without a value in many lines are read again
+    as text, and cast as any text is; so are names that blanks may surround.
 
     Returns:
-        The layout's columns, typed, (n_clean,); and bool, (n_clean,): whether each cell that needs
-        a value has one, and each that may be empty has one or is; of some others it is not known.
+        The layout's columns, typed, (n_clean,); and bool, (n_clean,): whether every cell that needs
+        a value has one, and every cell that may be empty has one or is empty, as far as known.
     """
     rows = int(np.count_nonzero(is_clean))
     types = {column.name: column.dtype for column in layout.columns}
@@ -249,7 +249,7 @@ def _read_clean(
 def _read_columns(
     text: bytes, layout: Layout, types: Mapping[str, "PolarsDataType"]
 ) -> pl.DataFrame:
-    """Read some columns of a text, by their declared names; null where a cell does not fit."""
+    """Read some columns of a text, by their declared names; null if a cell does not fit."""
     fields = [f"column_{position + 1}" for position in range(layout.width)]
     names = {
         fields[position]: column.name

@@ -30,7 +30,7 @@ hostile file may fill."""
 FEWEST_ROWS = 16
 """Fewest records of such texts that are read at once. A guess between memory and time."""
 FRONT_CODED = "DeltaByteArrayDecoder"
-"""Arrow's decoder for front-coded texts: the file stores only how each differs from the one before."""
+"""Arrow's decoder for front-coded texts: only the difference from the text before is stored."""
 NOT_READ = ("not yet implemented", "not implemented", "not supported", "unsupported")
 """Words in Arrow's messages on a form that it knows and does not read."""
 SAID_CHARACTERS = 160

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 FEWEST_CELL_BYTES = 2
 """Fewest bytes of a cell as text: a digit and a separator."""
 MOST_NUMBER_BYTES = 48
-"""Most bytes of a cell that is no text: a decimal of 38 digits, its sign, its point and a separator,
-rounded up."""
+"""Most bytes of a cell that is no text: a decimal of 38 digits, its sign, its point and a
+separator, rounded up."""
 MOST_DECIMAL_DIGITS = 38
 """Most digits of a decimal that polars (2.1) casts."""
 NO_DECIMALS = frozenset({"DELTA_BYTE_ARRAY", "BYTE_STREAM_SPLIT"})

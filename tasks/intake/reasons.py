@@ -1,7 +1,7 @@
 """Why a row failed, in words.
 
-Belongs here: from a check, and the rows that failed it, to text. Does not belong here: deciding
-which rows fail.
+Belongs here: the text for a failed expectation and a row. Does not belong here: deciding which rows
+fail.
 """
 
 import sys
@@ -34,11 +34,11 @@ BYTES_ADVICE = ": it is what Python shows of bytes; write the name without b and
 def describe_failures(
     contract: Contract, check: ColumnExpectation, rows: pl.DataFrame
 ) -> pl.DataFrame:
-    """Say what is wrong with rows that failed a check.
+    """Return in words what is wrong with rows that failed an expectation.
 
     Args:
-        contract: the declaration the check was made from.
-        check: one of its row checks.
+        contract: the declaration that the expectation was made from.
+        check: one of its row expectations.
         rows: grain: one row that failed it; the file's columns.
 
     Returns:
@@ -78,10 +78,10 @@ def rules_by_name(contract: Contract) -> "Mapping[str, RowRule]":
 
 
 def write_values(values: pl.Series) -> pl.Series:
-    """Write values as text: numbers plainly, names in quotes, cut and with escapes.
+    """Return values as text: numbers as they are, names in quotes, cut and with escapes.
 
     Returns:
-        String, without nulls (a null is the word), under the same name.
+        String, under the same name; a null becomes the word ``null``.
     """
     if values.dtype != pl.String:
         return values.cast(pl.String).fill_null(NULL)
@@ -92,7 +92,7 @@ def write_values(values: pl.Series) -> pl.Series:
 
 
 def _side_outside(check: ColumnExpectation) -> pl.Expr:
-    """Say on which side of its range a value lies; past the floats there is only infinity."""
+    """Return on which side of its range a value lies; beyond the largest float it is not finite."""
     below, above = (
         "not finite"
         if bound is None or abs(bound) == sys.float_info.max
@@ -105,6 +105,6 @@ def _side_outside(check: ColumnExpectation) -> pl.Expr:
 
 
 def _quote(name: str) -> str:
-    """Write a name in quotes, escaped, and cut where it is long."""
+    """Return a name in quotes, escaped, and cut if it is long."""
     text = readable(name[:VALUE_CHARACTERS].encode())
     return f"'{text}'" + ("..." if len(name) > VALUE_CHARACTERS else "")

@@ -22,11 +22,11 @@ OTHER_HEADER = "a header of another order"
 def read_one_by_one(
     raw: Sequence[bytes], layout: Layout, line_bytes: int
 ) -> tuple[pl.DataFrame, NDArray[np.int64], dict[int, list[str]]]:
-    """Read lines that need care.
+    """Read lines one by one.
 
     Returns:
-        The rows that could be read, in the layout's columns; the index in ``raw`` of each of
-        them; and index -> reasons of the others, ascending.
+        The rows that could be read, in the layout's columns; the index in ``raw`` of each; and
+        index -> reasons of all other lines, ascending.
     """
     reasons: dict[int, list[str]] = {}
     rows: list[list[str]] = []
@@ -54,7 +54,7 @@ def read_one_by_one(
 
 
 def _read_line(line: bytes, layout: Layout, line_bytes: int) -> tuple[list[str], list[str]]:
-    """Split one line into its fields, or say what forbids it.
+    """Return the fields of one line, or why it has none.
 
     Returns:
         The fields and no faults, or no fields and the faults.
@@ -83,9 +83,9 @@ def _read_line(line: bytes, layout: Layout, line_bytes: int) -> tuple[list[str],
 
 
 def _find_header_again(fields: Sequence[str], layout: Layout) -> str | None:
-    """Return what kind of header a line is, the file's own or another; None where it is none.
+    """Return what kind of header a line is, the file's own or another; None if it is no header.
 
-    Below another one, every column would be read from the wrong field.
+    Rows below another header would be read from the wrong fields.
     """
     first = layout.first_number
     if first is not None and is_number(fields[first]):
