@@ -1,8 +1,8 @@
-"""The Prefect API that a command talks to: the user's own, or a private server while it runs.
+"""The Prefect API that a command uses: the user's own, or that of a private server.
 
-Belongs here: finding the API, what Prefect is told before it is imported, and what a user is told
-when it is away. Does not belong here: the private server (``flows.private_server``), flows and
-deployments.
+Belongs here: finding the API, Prefect's settings before it is imported, and the messages about an
+API that cannot be used. Does not belong here: the private server (``flows.private_server``), flows
+and deployments.
 """
 
 import io
@@ -24,24 +24,24 @@ from expectations.errors import ServiceUnavailableError, UsageError
 from flows.private_server import (
     DRAIN_LIMIT_S,
     LOG,
-    prefect_told,
+    prefect_environment,
     private_server,
-    send_what_is_left,
+    send_last_records,
 )
 from flows.proxies import spare_this_machine
 
 EXPECTED = "expected an address such as http://127.0.0.1:4200/api"
 AWAY = {401, 403, 407, 408, 429}
-"""Answers, beside 5xx, that say nothing about the request: a server that does not let us in. 404,
-409 and 422 are not among them: a request that Prefect understands and refuses is a bug."""
+"""Status codes, beside 5xx, of a server or proxy that does not let the request in. 404, 409 and 422
+are not among them: a request that Prefect understands and refuses is a bug."""
 
 
 def quiet_libraries(console_level: str = "CRITICAL") -> None:
-    """Turn off what libraries send home or write to the terminal, unless the user set it.
+    """Turn off libraries' telemetry and terminal output, unless the user has set it.
 
     Args:
-        console_level: of Prefect's log on the terminal. A flow's log is in its run; a command
-            prints what became of it in its own words.
+        console_level: lowest level of Prefect's log that reaches the terminal. The log of a flow is
+            also in its run; a command prints the outcome itself.
     """
     for name, value in {
         "DO_NOT_TRACK": "1",
@@ -50,7 +50,7 @@ def quiet_libraries(console_level: str = "CRITICAL") -> None:
         "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",  # stages also run outside flows
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": console_level,
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",  # s; see flows.leftovers
-        "PREFECT_INTERNAL_LOGGING_LEVEL": "CRITICAL",  # else a page for each event not sent
+        "PREFECT_INTERNAL_LOGGING_LEVEL": "CRITICAL",  # otherwise a page for each event not sent
         "GX_ANALYTICS_ENABLED": "false",
         "KERAS_BACKEND": "jax",
     }.items():
@@ -58,17 +58,18 @@ def quiet_libraries(console_level: str = "CRITICAL") -> None:
 
 
 def load_prefect() -> None:
-    """Import Prefect, which reads its settings as it is imported.
+    """Import Prefect, which reads its own settings when it is imported.
 
     Raises:
-        UsageError: one of them cannot be used; its value, which may be a secret, is not told.
+        UsageError: one of these cannot be used. The message does not show its value, which may be
+            a secret.
     """
     address = os.environ.get("PREFECT_API_URL")
     if address is not None:
         _require_address(address)
     said = io.StringIO()
     try:
-        with redirect_stderr(said):  # Prefect prints what it raises, before it does
+        with redirect_stderr(said):  # Prefect prints an error before it raises it
             import_module("prefect.context")
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         problems = f"{error} in .env, profiles.toml, prefect.toml or pyproject.toml"
@@ -89,18 +90,18 @@ def load_prefect() -> None:
 
 @contextmanager
 def prefect_api(home: Path) -> Iterator[str]:
-    """Provide a Prefect API for the length of a command.
+    """Provide a Prefect API while a command runs.
 
     Args:
-        home: ``NOCTULE_HOME``; a private server keeps its database in its folder ``prefect``.
+        home: ``NOCTULE_HOME``; a private server keeps its database in the folder ``prefect`` there.
 
     Yields:
         The API's address, without a password.
 
     Raises:
-        ServiceUnavailableError: the configured API does not answer, or none could be started, or
-            it was lost before the block ended.
-        UsageError: the configured address is none.
+        ServiceUnavailableError: the configured API does not answer, no server could be started, or
+            the server was lost before the block ended.
+        UsageError: the configured address is not an address.
     """
     quiet_libraries()
     address = _configured_address()
@@ -109,7 +110,7 @@ def prefect_api(home: Path) -> Iterator[str]:
             yield shown
         return
     folder = home / "prefect"
-    with private_server(folder) as address, _told_when_lost(address, f"Look at {folder / LOG}"):
+    with private_server(folder) as address, _explain_loss(address, f"Look at {folder / LOG}"):
         yield address
 
 
@@ -121,9 +122,9 @@ def configured_prefect_api() -> Iterator[str]:
         Its address, without a password.
 
     Raises:
-        ServiceUnavailableError: no address is set, nothing healthy answers there, or it was lost
+        ServiceUnavailableError: no address is set, no healthy server answers there, or it was lost
             before the block ended.
-        UsageError: the address is none.
+        UsageError: the address is not an address.
     """
     address = _configured_address()
     if address is None:
@@ -137,16 +138,16 @@ def configured_prefect_api() -> Iterator[str]:
 
 
 def without_password(address: str) -> str:
-    """Return an address as it may be shown, whatever it is.
+    """Return an address without its password, even if it is malformed.
 
-    All before the last ``@`` goes, but for the scheme: where an address is malformed, nobody can
-    say where its password begins.
+    Everything before the last ``@`` is removed except the scheme: nobody knows where the password
+    of a malformed address begins.
     """
     return re.sub(r"^([a-z][a-z0-9+.-]*://)?.*@", r"\1", address, flags=re.DOTALL | re.IGNORECASE)
 
 
 def _configured_address() -> str | None:
-    """Return the API address of the user's environment or Prefect profile."""
+    """Return the API address from the user's environment or Prefect profile; None if not set."""
     load_prefect()
     from prefect.settings import PREFECT_API_URL
 
@@ -157,7 +158,7 @@ def _configured_address() -> str | None:
 
 
 def _require_address(address: str) -> None:
-    """Raise unless an address is one that requests can be sent to."""
+    """Raise an error unless requests can be sent to an address."""
     try:
         url = httpx.URL(address)
         is_address = url.scheme in {"http", "https"} and url.host and (url.port or 0) < 2**16
@@ -173,10 +174,10 @@ def _require_address(address: str) -> None:
 
 @contextmanager
 def _use(address: str) -> Iterator[str]:
-    """Use a server of the user's, once it is known to be healthy; yield how it may be shown.
+    """Use the user's server if it is healthy; yield its address without a password.
 
-    A password in the address is handed to Prefect apart from it, for what is sent is the same and
-    Prefect logs the address, prints it with its errors, and has it in their texts.
+    Prefect gets a password of the address in another setting: it shows the address in its log and
+    in its errors. The requests are the same.
     """
     spare_this_machine(address)
     url = httpx.URL(address)
@@ -185,12 +186,12 @@ def _use(address: str) -> Iterator[str]:
     changes = {"PREFECT_API_URL": shown}
     changes["PREFECT_API_AUTH_STRING"] = f"{url.username}:{url.password}"
     advice = "Look at its log and start it again"
-    with prefect_told(changes if url.userinfo else {}), _told_when_lost(shown, advice):
+    with prefect_environment(changes if url.userinfo else {}), _explain_loss(shown, advice):
         yield shown
 
 
 def _check_health(address: str, shown: str) -> None:
-    """Raise unless a healthy Prefect API answers at the address."""
+    """Raise an error unless a healthy Prefect API answers at the address."""
     from prefect.settings import PREFECT_API_AUTH_STRING
 
     password = PREFECT_API_AUTH_STRING.value() or ""  # a proxy before the server may ask for it
@@ -201,7 +202,7 @@ def _check_health(address: str, shown: str) -> None:
         httpx.get(health, auth=auth, timeout=10).raise_for_status()
     except httpx.HTTPError as error:
         is_given = bool(password or httpx.URL(address).userinfo)
-        msg = _locked_out(error, shown, is_given=is_given) or (
+        msg = _explain_refusal(error, shown, is_given=is_given) or (
             f"Cannot reach the Prefect server at {shown}: {_reason(error)}. Start it with 'prefect "
             "server start', or unset PREFECT_API_URL to use a private one"
         )
@@ -209,10 +210,10 @@ def _check_health(address: str, shown: str) -> None:
 
 
 @contextmanager
-def _told_when_lost(shown: str, advice: str) -> Iterator[None]:
-    """Turn the errors of a Prefect that is away or broken into one a user understands."""
+def _explain_loss(shown: str, advice: str) -> Iterator[None]:
+    """Turn an error about an unreachable or broken Prefect server into one for the user."""
     raises = logging.raiseExceptions
-    logging.raiseExceptions = False  # else Prefect writes of lost log records on standard error
+    logging.raiseExceptions = False  # otherwise Prefect reports lost log records on standard error
     limit_s = DRAIN_LIMIT_S
     try:
         yield
@@ -222,25 +223,28 @@ def _told_when_lost(shown: str, advice: str) -> Iterator[None]:
         reason = _loss(error)
         if reason is None:
             raise
-        limit_s = 0  # nobody is there to take it
+        limit_s = 0  # no server takes the records
         is_given = bool(PREFECT_API_AUTH_STRING.value())
-        msg = _locked_out(error, shown, is_given=is_given) or (
+        msg = _explain_refusal(error, shown, is_given=is_given) or (
             f"Lost the Prefect server at {shown}: {reason}. {advice}, then run the command again: "
             "what is stored stays stored"
         )
         raise ServiceUnavailableError(msg) from None
     finally:
-        send_what_is_left(limit_s)
+        send_last_records(limit_s)
         logging.raiseExceptions = raises
 
 
-def _locked_out(error: BaseException, shown: str, *, is_given: bool) -> str | None:
-    """Say what a server, or a proxy before it, wants to be told; None if it is nothing of that.
+def _explain_refusal(error: BaseException, shown: str, *, is_given: bool) -> str | None:
+    """Return a message where a server, or a proxy in front of it, asks for another password.
 
     Args:
-        error: what ended a request, or is caused by that.
-        shown: the server's address, as it may be shown.
+        error: the error that ended a request, or one that it caused.
+        shown: the server's address, without a password.
         is_given: whether a password was sent.
+
+    Returns:
+        None where the error has another cause.
     """
     again = "Then run the command again: what is stored stays stored"
     for cause in _causes(error):
@@ -255,11 +259,7 @@ def _locked_out(error: BaseException, shown: str, *, is_given: bool) -> str | No
                 f" HTTP_PROXY or HTTPS_PROXY, or the server's host into NO_PROXY. {again}"
             )
         if status in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
-            asks = (
-                "it does not take the password that is set"
-                if is_given
-                else "it asks for a password"
-            )
+            asks = "it refuses the password that is set" if is_given else "it asks for a password"
             return (
                 f"Cannot use the Prefect server at {shown}: {asks} (it answers {status}). Set"
                 " PREFECT_API_AUTH_STRING=USER:PASSWORD to what the server has in"
@@ -269,7 +269,7 @@ def _locked_out(error: BaseException, shown: str, *, is_given: bool) -> str | No
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error, what caused it, and what groups of errors among these hold."""
+    """Yield an error, its causes, and the members of groups of errors among them."""
     cause: BaseException | None = error
     while cause is not None:
         yield cause
@@ -280,11 +280,11 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _loss(error: BaseException) -> str | None:
-    """Say how Prefect's server was lost; None if an error is of another kind.
+    """Return how Prefect's server was lost; None if the error has another cause.
 
-    Prefect's client lets httpx's transport errors through, makes a ``PrefectHTTPStatusError`` of a
-    refusal, and a ``RuntimeError`` of any trouble with its first request. The loops of ``serve``
-    put up with them for a while, then end in a ``RuntimeError`` within groups of errors.
+    Prefect's client does not catch httpx's transport errors. It raises a ``PrefectHTTPStatusError``
+    for a refusal, and a ``RuntimeError`` for any failure of its first request. The loops of
+    ``serve`` try again for a while, and then end with a ``RuntimeError`` within groups of errors.
     """
     from prefect.exceptions import PrefectHTTPStatusError
 
@@ -308,7 +308,7 @@ def _loss(error: BaseException) -> str | None:
 
 
 def _reason(error: httpx.HTTPError) -> str:
-    """Say why a request failed; the text of a status error holds the address, password and all."""
+    """Return why a request failed, without the address, which may hold a password."""
     if isinstance(error, httpx.HTTPStatusError):
         return f"it answers {error.response.status_code} {error.response.reason_phrase}".rstrip()
     return str(error) or type(error).__name__

@@ -1,22 +1,21 @@
-"""A Prefect server of our own, for as long as any command uses it.
+"""A private Prefect server, which runs as long as any command uses it.
 
 Belongs here: starting, sharing and stopping that server, and the process it runs in. Does not
 belong here: a server that the user has set up (``flows.prefect_api``).
 
-Prefect's ephemeral server is not used: it is stopped without ceremony and loses most task runs at
-exit. This one is the ordinary server, in a process of its own, with its database in its folder;
-it is asked to stop and given the time to write what it has heard.
+Prefect's ephemeral server is not used: it is stopped abruptly, and loses most task runs at exit.
+This one is the ordinary server in a separate process, with its database in its folder. It is asked
+to stop, and has time to write the records that it has received.
 
-Commands that run at once share it, and none is left behind, whatever is killed. Three locks
-(``flock``, so that each is gone when its holder is) say who is there:
+Commands that run at the same time share it, and no server remains, whatever is killed. Three locks
+show who is there. They are made with ``flock``, so a lock ends with the process that holds it:
 
 - ``users`` is held shared by every command while it uses the server;
-- ``server`` is held by the server while it lives, and names its process and port;
-- ``door`` is held by whoever comes or goes: to start the server or find it running, or to stop it
-  if nobody else is left.
+- ``server`` is held by the server while it runs, and contains its process number and port;
+- ``door`` is held by a command while it starts, joins, leaves or stops the server.
 
-The server itself looks every second whether it has a user, and ends if it has none: that is how a
-command killed by ``kill -9``, which stops nothing, leaves nothing behind.
+Every second the server checks whether it has a user, and ends if it has none. So no server remains
+after a command that was killed with ``kill -9``.
 """
 
 import fcntl
@@ -43,19 +42,19 @@ HOST = "127.0.0.1"
 DOOR, USERS, SERVER, LOG = "door", "users", "server", "server.log"
 
 START_LIMIT_S = 120.0
-"""Longest wait for the server: 19 s were measured on a cold disk, and CI machines vary."""
+"""Most seconds to wait for the server. 19 s were measured on a cold disk; CI machines vary."""
 DRAIN_LIMIT_S = 10.0
-"""Longest wait for this process's own last records to be sent; they take milliseconds."""
+"""Most seconds to wait until this process's last records are sent; they take milliseconds."""
 STOP_LIMIT_S = 30.0
-"""Longest wait for it to write its last records; it takes about 3 s."""
+"""Most seconds to wait until the server has written its last records; it takes about 3 s."""
 WATCH_S = 1.0
-"""How often the server looks for users: two system calls."""
+"""Seconds between two checks for users; each costs two system calls."""
 POLL_S = 0.1
-"""Between two looks at a server that starts or stops. A guess."""
+"""Seconds between two looks at a server that starts or stops. A guess."""
 
 
 class Running(NamedTuple):
-    """A server that lives."""
+    """A server that runs."""
 
     pid: int
     port: int
@@ -68,18 +67,18 @@ class Running(NamedTuple):
 
 @contextmanager
 def private_server(folder: Path, port: int | None = None) -> Iterator[str]:
-    """Use the folder's server, started if need be, as this process's Prefect API.
+    """Use the folder's server as this process's Prefect API; start it if it is not running.
 
     Args:
         folder: the server's home, with its database and its log.
-        port: where it listens if it is started; a free one if None.
+        port: the port of a server that is started; a free port if None.
 
     Yields:
         The API's address.
 
     Raises:
         ServiceUnavailableError: it did not become healthy in time.
-        UsageError: the folder cannot be made or written.
+        UsageError: the folder cannot be created or written.
     """
     spare_this_machine(f"http://{HOST}")
     _make_usable(folder)
@@ -88,11 +87,11 @@ def private_server(folder: Path, port: int | None = None) -> Iterator[str]:
             fcntl.flock(place, fcntl.LOCK_SH)
             address = _join(folder) or _start(folder, port or _free_port())
         try:
-            with prefect_told(_environment(folder, address)):
+            with prefect_environment(_environment(folder, address)):
                 try:
                     yield address
                 finally:
-                    send_what_is_left()
+                    send_last_records()
         finally:
             with _lock(folder / DOOR):
                 fcntl.flock(place, fcntl.LOCK_UN)
@@ -101,7 +100,7 @@ def private_server(folder: Path, port: int | None = None) -> Iterator[str]:
 
 
 def _make_usable(folder: Path) -> None:
-    """Make the server's home, or raise where it cannot be written."""
+    """Create the server's home, or raise if it cannot be written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name in (DOOR, USERS, SERVER, LOG):
@@ -115,11 +114,11 @@ def _make_usable(folder: Path) -> None:
 
 
 @contextmanager
-def prefect_told(changes: Mapping[str, str]) -> Iterator[None]:
-    """Change settings of Prefect's, for this process and its children, until the block ends.
+def prefect_environment(changes: Mapping[str, str]) -> Iterator[None]:
+    """Change Prefect's settings for this process and its children until the block ends.
 
     Args:
-        changes: values of environment variables.
+        changes: values by the name of the environment variable.
     """
     import prefect.context
 
@@ -146,7 +145,7 @@ def _environment(folder: Path, address: str) -> dict[str, str]:
 
 
 def _join(folder: Path) -> str | None:
-    """Return the address of the server that runs in a folder; None if none does."""
+    """Return the address of the server that runs in a folder; None if no server runs."""
     found = _find(folder)
     if found is None:
         return None
@@ -155,7 +154,7 @@ def _join(folder: Path) -> str | None:
 
 
 def _start(folder: Path, port: int) -> str:
-    """Start a server, and return its address when it answers."""
+    """Start a server, and return its address once it answers."""
     address = Running(0, port).address
     with (folder / LOG).open("ab") as output:
         server = subprocess.Popen(  # noqa: S603 - our own interpreter, no shell, our own words
@@ -164,16 +163,16 @@ def _start(folder: Path, port: int) -> str:
             stdout=output,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C is for the command, which then stops the server
+            start_new_session=True,  # Ctrl-C reaches only the command, which stops the server
         )
-    # Waits for its end, which may be after ours: nothing else remembers the process.
+    # Collects the exit code while this process runs, so that the server does not become a zombie.
     threading.Thread(target=server.wait, daemon=True).start()
     _wait_until_healthy(lambda: server.returncode is None, address, folder / LOG)
     return address
 
 
 def _wait_until_healthy(is_alive: Callable[[], bool], address: str, log: Path) -> None:
-    """Return once a server answers; raise if it ends or takes too long."""
+    """Wait until a server answers; raise if it ends or takes too long."""
     deadline = time.monotonic() + START_LIMIT_S
     while (is_there := is_alive()) and time.monotonic() < deadline:
         with suppress(httpx.TransportError):
@@ -185,14 +184,14 @@ def _wait_until_healthy(is_alive: Callable[[], bool], address: str, log: Path) -
     raise ServiceUnavailableError(msg)
 
 
-def send_what_is_left(limit_s: float = DRAIN_LIMIT_S) -> None:
-    """Hand the server the events and log lines that this process still holds.
+def send_last_records(limit_s: float = DRAIN_LIMIT_S) -> None:
+    """Send the events and log lines that this process still holds to the server.
 
-    What it does not take in time is dropped. Prefect would try for 7 s for each event, and keep the
-    process from ending.
+    What the server does not take in time is dropped. Prefect would try for 7 s for each event, and
+    keep the process from ending.
 
     Args:
-        limit_s: how long to wait for each of the two kinds.
+        limit_s: most seconds to wait for each of the two kinds.
     """
     from prefect.events.worker import EventsWorker
     from prefect.logging.handlers import APILogWorker
@@ -206,12 +205,12 @@ def send_what_is_left(limit_s: float = DRAIN_LIMIT_S) -> None:
 
 
 def _stop(folder: Path) -> None:
-    """Ask the server to end, so that it writes what it has heard; insist only after a while."""
+    """Ask the server to end, so that it writes its records; kill it if it takes too long."""
     found = _find(folder)
     if found is None:
         return
     deadline = time.monotonic() + STOP_LIMIT_S
-    with suppress(ProcessLookupError):  # it may end between any two looks
+    with suppress(ProcessLookupError):  # it may end between two looks
         os.kill(found.pid, signal.SIGINT)
         while _find(folder) is not None:
             if time.monotonic() > deadline:
@@ -220,7 +219,7 @@ def _stop(folder: Path) -> None:
 
 
 def _find(folder: Path) -> Running | None:
-    """Return the server that lives in a folder; its lock is what makes its number its own."""
+    """Return the server that runs in a folder; None if nobody holds its lock."""
     with (folder / SERVER).open("a+b") as place:
         while not _try_lock(place):
             place.seek(0)
@@ -228,20 +227,20 @@ def _find(folder: Path) -> Running | None:
             if written:
                 pid, port = map(int, written)
                 return Running(pid, port)
-            time.sleep(POLL_S)  # it has taken the lock and is about to sign
+            time.sleep(POLL_S)  # it holds the lock, and is about to write its number
     return None
 
 
 @contextmanager
 def _lock(path: Path) -> Iterator[None]:
-    """Hold a file's lock, once whoever has it lets go."""
+    """Hold a file's lock; wait until nobody else holds it."""
     with path.open("ab") as place:
         fcntl.flock(place, fcntl.LOCK_EX)
         yield
 
 
 def _try_lock(place: IO[bytes] | int) -> bool:
-    """Take an open file's lock if nobody else has it, until the file is closed."""
+    """Take an open file's lock until the file is closed; return False if somebody else holds it."""
     try:
         fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -258,8 +257,8 @@ def _free_port() -> int:
 
 
 def serve(folder: Path, port: int) -> None:
-    """Be the server, until asked to end or left by every user."""
-    place = os.open(folder / SERVER, os.O_RDWR | os.O_CREAT)  # closed by this process's end alone
+    """Run the server in this process, until it is asked to end or has no user."""
+    place = os.open(folder / SERVER, os.O_RDWR | os.O_CREAT)  # stays open until the process ends
     if not _try_lock(place):
         sys.exit(f"another server runs in {folder}")
     os.truncate(place, 0)
@@ -270,14 +269,14 @@ def serve(folder: Path, port: int) -> None:
 
 
 def _watch(folder: Path) -> None:
-    """End this process when no user is left, however they went."""
+    """End this process when no user is left, even if all were killed."""
     with (folder / USERS).open("ab") as users:
         while True:
             time.sleep(WATCH_S)
-            with _lock(folder / DOOR):  # nobody comes or goes meanwhile
+            with _lock(folder / DOOR):  # no command joins or leaves meanwhile
                 if _try_lock(users):
                     os.kill(os.getpid(), signal.SIGINT)
-                    time.sleep(STOP_LIMIT_S)  # the door stays shut until this process has ended
+                    time.sleep(STOP_LIMIT_S)  # holds the door until this process has ended
                     os.killpg(os.getpid(), signal.SIGKILL)
 
 

@@ -223,13 +223,13 @@ def prefect_server(
     variable of Prefect's changes either.
     """
     from flows.prefect_api import quiet_libraries
-    from flows.private_server import prefect_told, private_server
+    from flows.private_server import prefect_environment, private_server
 
     quiet_libraries()
     folder = tmp_path_factory.mktemp("prefect")
     with ExitStack() as stack:
         database = stack.enter_context(prefect_database(folder))
-        with prefect_told(database.settings):  # for this server alone
+        with prefect_environment(database.settings):  # for this server alone
             address = stack.enter_context(private_server(folder))
         patch = stack.enter_context(pytest.MonkeyPatch.context())
         patch.setattr("prefect.flow_engine.BaseFlowRunEngine.heartbeat_seconds", None)

@@ -25,7 +25,7 @@ from expectations.errors import ServiceUnavailableError
 from flows import batch
 from flows.cli.flow_runs import run_night
 from flows.prefect_api import prefect_api, without_password
-from flows.private_server import prefect_told
+from flows.private_server import prefect_environment
 from flows.settings import load_settings
 from storage.database import connect
 from tasks.store import store_scored
@@ -77,7 +77,7 @@ def listening(answer: Answer) -> Iterator[str]:
 def configured(place: str) -> Iterator[None]:
     """Make a server the user's, with a password; no request is tried again."""
     address = f"http://u:secret@{place}/api"
-    with prefect_told({"PREFECT_API_URL": address, "PREFECT_CLIENT_MAX_RETRIES": "0"}):
+    with prefect_environment({"PREFECT_API_URL": address, "PREFECT_CLIENT_MAX_RETRIES": "0"}):
         yield
 
 
@@ -99,7 +99,7 @@ def test_a_server_that_refuses_is_told_by_its_status_and_without_the_password(
 
 
 ASKS = "it asks for a password"
-WRONG = "it does not take the password that is set"
+WRONG = "it refuses the password that is set"
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,9 @@ def test_a_server_that_asks_for_a_password_is_said_to_with_the_variable(
 
     with listening(answer) as place:
         told = {"PREFECT_API_URL": f"http://{user}{place}/api", "PREFECT_CLIENT_MAX_RETRIES": "0"}
-        with prefect_told(told | ({"PREFECT_API_AUTH_STRING": password} if password else {})):
+        with prefect_environment(
+            told | ({"PREFECT_API_AUTH_STRING": password} if password else {})
+        ):
             ended = noctule("run", home / "labelled.csv")
     assert (ended.code, ended.out) == (4, "")
     assert ended.err == (
@@ -150,7 +152,7 @@ def test_a_password_is_sent_to_what_stands_before_the_server(tmp_path: Path) -> 
 
     with (
         listening(answer) as place,
-        prefect_told(
+        prefect_environment(
             {"PREFECT_API_URL": f"http://{place}/api", "PREFECT_API_AUTH_STRING": "u:sec:ret"}
         ),
         prefect_api(tmp_path),
@@ -408,7 +410,7 @@ def test_a_server_that_a_loop_of_prefect_has_lost_is_lost(
 def test_the_password_alone_is_taken_out_of_the_address(tmp_path: Path) -> None:
     with (
         listening(lambda _: (200, b"true")) as place,
-        prefect_told({"PREFECT_API_URL": f"http://u:secret@{place}/api@v1"}),
+        prefect_environment({"PREFECT_API_URL": f"http://u:secret@{place}/api@v1"}),
         prefect_api(tmp_path) as shown,
     ):
         assert shown == os.environ["PREFECT_API_URL"] == f"http://{place}/api@v1"

@@ -24,7 +24,7 @@ from prefect.client.orchestration import get_client
 from sqlalchemy import create_engine, select, text
 
 from flows.leftovers import ensure_crash_automation
-from flows.private_server import prefect_told
+from flows.private_server import prefect_environment
 from storage.database import DATABASE_FILE, connect
 from storage.dismissals import dismiss
 from storage.queries import open_rejection_rows
@@ -388,7 +388,7 @@ def test_a_run_that_goes_silent_is_marked_as_crashed_by_an_automation(site: Site
     for old in site.prefect.read("automations"):
         site.request("DELETE", f"automations/{old['id']}")
     with (
-        prefect_told({"PREFECT_API_URL": site.prefect.address}),
+        prefect_environment({"PREFECT_API_URL": site.prefect.address}),
         get_client(sync_client=True) as client,
     ):
         ensure_crash_automation(client, silence_s=10)
