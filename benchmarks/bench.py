@@ -15,7 +15,7 @@ from statistics import median
 from rich.console import Console
 
 from benchmarks.data import TRAIN, resample
-from benchmarks.measure import Usage, run
+from benchmarks.measure import Usage, run_measured
 from flows.private_server import private_server
 
 PYTHON = sys.executable
@@ -59,11 +59,11 @@ class Bench:
     def run_noctule(self, home: Path, *arguments: object) -> Usage:
         """Run ``noctule`` on a home."""
         environment = {"PREFECT_API_URL": self.address, "NOCTULE_HOME": str(home)}
-        return run([NOCTULE, *map(str, arguments)], environment)
+        return run_measured([NOCTULE, *map(str, arguments)], environment)
 
     def run_module(self, name: str, *arguments: object) -> Usage:
         """Run a module of this package in its own process."""
-        return run([PYTHON, "-m", f"benchmarks.{name}", *map(str, arguments)], {})
+        return run_measured([PYTHON, "-m", f"benchmarks.{name}", *map(str, arguments)], {})
 
     def nights_and_floors(self, rows: int, times: int) -> tuple[list[Usage], list[Usage]]:
         """Run a night and the floor in turn, each into a new database."""

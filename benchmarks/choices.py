@@ -42,7 +42,7 @@ def main() -> None:
         rows = read_training_rows([part], NSL_KDD)
     trees = {f"{count} trees": LightGBMOptions(trees=count) for count in (150, 200, 250, 300)}
     trees["250 trees, all inputs"] = LightGBMOptions(trees=250, feature_fraction=1.0)
-    show(
+    show_figures(
         "Rows on the wrong side of even odds",
         {
             name: [count_errors(rows, TrainingOptions(seed=seed, classifier=one)) for seed in SEEDS]
@@ -56,7 +56,7 @@ def main() -> None:
         "clipped at 10": (512, 10.0),
         "not clipped": (512, np.inf),
     }
-    show(
+    show_figures(
         "ROC AUC of the autoencoder alone",
         {
             name: [measure_network(rows, seed, batch_rows, clip) for seed in SEEDS]
@@ -107,7 +107,7 @@ def clipped_at(clip: float) -> Iterator[None]:
         tasks.features.encoding.CLIP = chosen
 
 
-def show(title: str, figures: dict[str, Sequence[float]], digits: int) -> None:
+def show_figures(title: str, figures: dict[str, Sequence[float]], digits: int) -> None:
     """Print a table: one line for each option, one column for each seed."""
     table = Table("option", title=title)
     for seed in SEEDS:

@@ -21,7 +21,7 @@ STATEMENT_ROWS = 50
 """Rows of one INSERT: the fastest number, here as in a night."""
 
 
-def score_file(source: Path, model_folder: Path, database: Path) -> None:
+def score_floor(source: Path, model_folder: Path, database: Path) -> None:
     """Score a clean file into a fresh SQLite table, and print the CPU seconds of each part."""
     parts: dict[str, float] = {}
     clock = time.process_time()
@@ -60,4 +60,4 @@ def score_file(source: Path, model_folder: Path, database: Path) -> None:
 
 
 if __name__ == "__main__":
-    score_file(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]))
+    score_floor(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]))

@@ -26,7 +26,7 @@ class Usage:
     output: str
 
 
-def run(command: Sequence[str], environment: dict[str, str]) -> Usage:
+def run_measured(command: Sequence[str], environment: dict[str, str]) -> Usage:
     """Run a command to its end.
 
     Raises:

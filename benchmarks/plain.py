@@ -13,7 +13,7 @@ os.environ.setdefault("KERAS_BACKEND", "jax")
 os.environ.setdefault("DO_NOT_TRACK", "1")
 
 
-def run(train: Path, night: Path, database: Path, *, has_drift: bool) -> None:
+def run_plain(train: Path, night: Path, database: Path, *, has_drift: bool) -> None:
     """Fit on one file, score the other, and print the CPU seconds of each part of scoring."""
     parts: dict[str, float] = {}
     clock = time.process_time()
@@ -71,7 +71,7 @@ def run(train: Path, night: Path, database: Path, *, has_drift: bool) -> None:
 
 
 if __name__ == "__main__":
-    run(
+    run_plain(
         Path(sys.argv[1]),
         Path(sys.argv[2]),
         Path(sys.argv[3]),

@@ -54,11 +54,11 @@ def main() -> None:
         began = time.monotonic()
         result = run(seconds, asked.seed)
         failures += len(result.failures)
-        show(name, result, time.monotonic() - began)
+        print_result(name, result, time.monotonic() - began)
     sys.exit(1 if failures else 0)
 
 
-def show(name: str, result: PartResult, seconds: float) -> None:
+def print_result(name: str, result: PartResult, seconds: float) -> None:
     """Print the counts and the failures of a part."""
     print(f"{name}, {seconds:,.0f} s")
     width = max(map(len, result.counts), default=0)

@@ -27,7 +27,7 @@ from hypothesis.errors import Flaky
 
 from fuzz.results import PartResult
 from tests.support.damaged_files.cases import Case, cases
-from tests.support.damaged_files.originals import Original, read_real, simulate
+from tests.support.damaged_files.originals import Original, read_real, simulate_originals
 from tests.support.memory import memory_folder
 from tests.support.pipeline.file_requirements import process_case
 from tests.support.pipeline.pipeline import Pipeline, open_pipeline
@@ -257,7 +257,7 @@ def _work(folder: Path, kept: Path, seconds: float, seed: int) -> None:
     # A panic of polars writes much to standard error.
     os.dup2(os.open(folder / STANDARD_ERROR, os.O_WRONLY | os.O_CREAT), 2)
     until = time.monotonic() + seconds
-    originals = read_real() or simulate()
+    originals = read_real() or simulate_originals()
     with open_pipeline(folder) as pipeline:
         search = Search(pipeline, kept, until)
         search.search_seed(originals, seed)

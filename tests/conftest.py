@@ -23,7 +23,7 @@ from sqlalchemy import Engine
 from storage.database import DATABASE_FILE, connect
 from storage.revisions import upgrade
 from tests.support import trained_homes
-from tests.support.bad_files_night import Night, run_night
+from tests.support.bad_files_night import NightRun, run_bad_night
 from tests.support.postgresql import (
     POOLER,
     database_address,
@@ -35,7 +35,7 @@ from tests.support.postgresql import (
     pooler,
 )
 from tests.support.prefect_servers import PrefectDatabase, open_prefect_database
-from tests.support.small_study import Studied, run_small_study, small_networks
+from tests.support.small_study import StudyRun, run_small_study, small_networks
 
 settings.register_profile("noctule", deadline=None)  # a busy machine makes no test fail
 settings.load_profile("noctule")
@@ -273,13 +273,13 @@ def home(trained_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.fixture(scope="session")
 def night(
     prefect_server: str, trained_home: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Night:
+) -> NightRun:
     """Run the night that most tests look at; no test changes it."""
-    return run_night(trained_home, tmp_path_factory.mktemp("night"))
+    return run_bad_night(trained_home, tmp_path_factory.mktemp("night"))
 
 
 @pytest.fixture(scope="session")
-def studied(tmp_path_factory: pytest.TempPathFactory) -> Studied:
+def studied(tmp_path_factory: pytest.TempPathFactory) -> StudyRun:
     """Run one small study; no test changes what it wrote."""
     return run_small_study(tmp_path_factory.mktemp("studied"))
 

@@ -11,13 +11,13 @@ from tasks.study.study import StudyReport
 
 if TYPE_CHECKING:
     from tests.browser.conftest import Launch
-    from tests.support.small_study import Studied
+    from tests.support.small_study import StudyRun
 
 pytestmark = pytest.mark.browser
 
 
 @pytest.fixture
-def opened(studied: "Studied", launch: "Launch", tmp_path: Path) -> Iterator[dict[str, object]]:
+def opened(studied: "StudyRun", launch: "Launch", tmp_path: Path) -> Iterator[dict[str, object]]:
     """Open the page offline; return its requests, its errors, and the plots it drew."""
     with launch() as browser:
         context = browser.new_context(offline=True, viewport={"width": 1400, "height": 1000})
@@ -53,7 +53,7 @@ def opened(studied: "Studied", launch: "Launch", tmp_path: Path) -> Iterator[dic
 
 
 def test_every_plot_is_drawn_without_a_network(
-    studied: "Studied", opened: dict[str, object]
+    studied: "StudyRun", opened: dict[str, object]
 ) -> None:
     report = StudyReport.model_validate_json(studied.data.read_bytes())
     assert opened["requested"] == [opened["address"]]

@@ -14,7 +14,7 @@ from tests.support.prefect_servers import Server
 
 if TYPE_CHECKING:
     from tests.browser.conftest import Launch
-    from tests.support.bad_files_night import Night
+    from tests.support.bad_files_night import NightRun
 
 pytestmark = pytest.mark.browser
 
@@ -22,7 +22,7 @@ SHOWN_WITHIN_MS = 30_000
 
 
 @pytest.fixture(scope="module")
-def browser(night: "Night", launch: "Launch") -> Iterator[Browser]:
+def browser(night: "NightRun", launch: "Launch") -> Iterator[Browser]:
     """Start Debian's Chromium after the night: no flow may run on the thread meanwhile."""
     with launch() as started:
         yield started
@@ -57,7 +57,7 @@ def ui(prefect_server: str) -> str:
 
 
 @pytest.fixture
-def run_page(night: "Night", ui: str) -> Callable[..., str]:
+def run_page(night: "NightRun", ui: str) -> Callable[..., str]:
     """Return a function that gives the address of a flow run's page: of a batch or the night."""
 
     def address(kind: str, file_name: str | None = None) -> str:
@@ -83,7 +83,7 @@ def artifact_page(prefect_server: str, ui: str) -> Callable[[str], str]:
 
 
 def test_the_night_shows_its_name_its_state_and_the_files_that_need_attention(
-    page: Page, run_page: Callable[..., str], night: "Night"
+    page: Page, run_page: Callable[..., str], night: "NightRun"
 ) -> None:
     page.goto(run_page("nightly"))
     expect(page).to_have_title(re.compile(f"night of {night.started_at.date()}"))
@@ -105,7 +105,7 @@ def test_a_rejected_batch_shows_its_reason(page: Page, run_page: Callable[..., s
 
 
 def test_the_summary_of_a_batch_is_an_artifact(
-    page: Page, artifact_page: Callable[[str], str], night: "Night"
+    page: Page, artifact_page: Callable[[str], str], night: "NightRun"
 ) -> None:
     cells = night.batch("cells-2026-11-05.csv")
     page.goto(artifact_page(f"batch-{cells['batch_id'][:12]}"))
@@ -120,7 +120,7 @@ def test_the_summary_of_a_batch_is_an_artifact(
 
 
 def test_flagged_connections_are_a_table_with_reasons(
-    page: Page, artifact_page: Callable[[str], str], night: "Night"
+    page: Page, artifact_page: Callable[[str], str], night: "NightRun"
 ) -> None:
     cells = night.batch("cells-2026-11-05.csv")
     page.goto(artifact_page(f"flagged-{cells['batch_id'][:12]}"))
@@ -131,7 +131,7 @@ def test_flagged_connections_are_a_table_with_reasons(
     ).to_be_visible()
 
 
-def test_artifacts_are_listed_with_their_files(page: Page, ui: str, night: "Night") -> None:
+def test_artifacts_are_listed_with_their_files(page: Page, ui: str, night: "NightRun") -> None:
     page.goto(f"{ui}/artifacts")
     short = night.batch("foreign-2026-11-05.csv")["batch_id"][:12]
     page.get_by_placeholder("Search artifacts").fill(short)
@@ -148,7 +148,7 @@ def test_a_night_lists_the_artifact_with_its_summary(
 
 
 def test_the_validation_page_shows_failures_without_a_network(
-    offline: tuple[Page, list[str]], night: "Night"
+    offline: tuple[Page, list[str]], night: "NightRun"
 ) -> None:
     page, requested = offline
     report = reports(night, "cells-2026-11-05.csv") / "validate" / "validation.html"
@@ -165,7 +165,7 @@ def test_the_validation_page_shows_failures_without_a_network(
 
 
 def test_the_drift_report_draws_its_plots_without_a_network(
-    offline: tuple[Page, list[str]], night: "Night"
+    offline: tuple[Page, list[str]], night: "NightRun"
 ) -> None:
     page, requested = offline
     (report,) = (night.home / "lake").rglob("drift.html")
@@ -175,5 +175,5 @@ def test_the_drift_report_draws_its_plots_without_a_network(
     assert {address.partition(":")[0] for address in requested} <= {"file", "data", "blob"}
 
 
-def reports(night: "Night", file_name: str) -> Path:
+def reports(night: "NightRun", file_name: str) -> Path:
     return night.home / "lake" / "nsl_kdd" / str(night.batch(file_name)["batch_id"])

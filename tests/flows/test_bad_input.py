@@ -14,25 +14,25 @@ from storage.schema import delivery, prediction, run, scoring
 
 if TYPE_CHECKING:
     from tests.flows.conftest import Ended
-    from tests.support.bad_files_night import Night
+    from tests.support.bad_files_night import NightRun
     from tests.support.prefect_servers import Server
 
 
-def accounting(night: "Night", name: str) -> tuple[str, int, int, int, int]:
+def accounting(night: "NightRun", name: str) -> tuple[str, int, int, int, int]:
     row = night.batch(name)
     counts = ("rows_read", "rows_scored", "rows_quarantined", "rows_rejected")
     assert row["rows_read"] == sum(row[name] for name in (*counts[1:], "rows_known"))
     return (row["status"], *(row[name] for name in counts))
 
 
-def table_row(night: "Night", name: str) -> list[str]:
+def table_row(night: "NightRun", name: str) -> list[str]:
     """Read a file's line of the printed table: date, status, five counts and the message."""
     lines = [line for line in night.printed.splitlines() if line.startswith(f"│ {name} ")]
     assert len(lines) == 1, f"{len(lines)} lines of the table are of {name}"
     return [cell.strip() for cell in lines[0].split("│")[2:-1]]
 
 
-def notes(night: "Night", name: str) -> list[str]:
+def notes(night: "NightRun", name: str) -> list[str]:
     """Read the lines printed below the table about a file, without those of drift and reports."""
     lines = [
         line.removeprefix(f"{name}: ")
@@ -42,7 +42,7 @@ def notes(night: "Night", name: str) -> list[str]:
     return [line for line in lines if not line.startswith(("drifted: ", "report "))]
 
 
-def count_stored(night: "Night", name: str) -> int:
+def count_stored(night: "NightRun", name: str) -> int:
     """Count the scorings and quarantined rows of a batch."""
     batch_id = night.batch(name)["batch_id"]
     with night.database() as engine, engine.connect() as connection:
@@ -50,7 +50,7 @@ def count_stored(night: "Night", name: str) -> int:
         return int(connection.scalar(scored) or 0) + len(quarantine_rows(engine, batch=batch_id))
 
 
-def test_a_rejected_file_makes_the_command_end_with_3(night: "Night") -> None:
+def test_a_rejected_file_makes_the_command_end_with_3(night: "NightRun") -> None:
     assert night.exit_code == 3
 
 
@@ -66,7 +66,7 @@ def test_a_rejected_file_makes_the_command_end_with_3(night: "Night") -> None:
     ],
 )
 def test_a_file_that_cannot_be_used_is_rejected_whole_with_its_reason(
-    night: "Night", name: str, rows: int, reason: str
+    night: "NightRun", name: str, rows: int, reason: str
 ) -> None:
     rejection = night.batch(name)["rejection"]
     assert reason in rejection
@@ -78,7 +78,7 @@ def test_a_file_that_cannot_be_used_is_rejected_whole_with_its_reason(
     assert notes(night, name) == []
 
 
-def test_a_batch_that_validation_rejects_keeps_what_was_expected_of_it(night: "Night") -> None:
+def test_a_batch_that_validation_rejects_keeps_what_was_expected_of_it(night: "NightRun") -> None:
     with night.database() as engine:
         failed = validation_rows(
             engine, night.batch("foreign-2026-11-05.csv")["batch_id"], is_success=False
@@ -87,7 +87,7 @@ def test_a_batch_that_validation_rejects_keeps_what_was_expected_of_it(night: "N
     assert (protocol["rows_failed"], protocol["observed"]) == (60, "'gre'")
 
 
-def test_a_column_that_is_not_declared_is_ignored_and_reported(night: "Night") -> None:
+def test_a_column_that_is_not_declared_is_ignored_and_reported(night: "NightRun") -> None:
     name = "extra-2026-11-04.csv"
     assert accounting(night, name) == ("scored", 60, 60, 0, 0)
     assert table_row(night, name)[:6] == ["2026-11-04", "scored", "60", "60", "0", "0"]
@@ -98,7 +98,7 @@ def test_a_column_that_is_not_declared_is_ignored_and_reported(night: "Night") -
     assert all("site" not in row["record"] for row in flagged)
 
 
-def test_labels_are_kept_in_the_lake_and_never_scored_with(night: "Night") -> None:
+def test_labels_are_kept_in_the_lake_and_never_scored_with(night: "NightRun") -> None:
     labelled, plain = night.batch("labelled-2026-11-04.csv"), night.batch("extra-2026-11-04.csv")
     assert accounting(night, "labelled-2026-11-04.csv") == ("scored", 60, 60, 0, 0)
     note = "the file has labels: kept in the lake, not used for scoring"
@@ -144,7 +144,7 @@ BAD_LINES = [
 
 @pytest.mark.parametrize(("line", "stage", "reasons", "begins"), BAD_LINES)
 def test_a_bad_line_is_quarantined_with_its_number_reasons_and_bytes(
-    night: "Night", line: int, stage: str, reasons: str, begins: str
+    night: "NightRun", line: int, stage: str, reasons: str, begins: str
 ) -> None:
     source = (night.inbox / "cells-2026-11-05.csv").read_text().splitlines()
     with night.database() as engine:
@@ -157,7 +157,7 @@ def test_a_bad_line_is_quarantined_with_its_number_reasons_and_bytes(
     assert row["raw_text"].startswith(begins)
 
 
-def test_the_lines_beside_bad_ones_are_scored(night: "Night") -> None:
+def test_the_lines_beside_bad_ones_are_scored(night: "NightRun") -> None:
     name = "cells-2026-11-05.csv"
     assert accounting(night, name) == ("scored", 60, 53, 7, 0)
     assert table_row(night, name)[:6] == ["2026-11-05", "scored", "60", "53", "7", "0"]
@@ -170,13 +170,13 @@ def test_the_lines_beside_bad_ones_are_scored(night: "Night") -> None:
         assert sorted(scored) == [1, *range(9, 61)]
 
 
-def test_a_service_never_seen_is_scored_and_reported(night: "Night") -> None:
+def test_a_service_never_seen_is_scored_and_reported(night: "NightRun") -> None:
     printed = "service: 1 row, such as 'quic'; expected one of the 70 known values"
     assert printed in notes(night, "cells-2026-11-05.csv")
 
 
 def test_quarantined_lines_are_printed_with_their_reasons(
-    night: "Night", noctule: "Callable[..., Ended]", monkeypatch: pytest.MonkeyPatch
+    night: "NightRun", noctule: "Callable[..., Ended]", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NOCTULE_HOME", str(night.home))
     ended = noctule("quarantine", "--batch", night.batch("cells-2026-11-05.csv")["batch_id"][:8])
@@ -189,7 +189,7 @@ def test_quarantined_lines_are_printed_with_their_reasons(
     ]
 
 
-def test_a_batch_too_small_for_evidently_says_so(night: "Night") -> None:
+def test_a_batch_too_small_for_evidently_says_so(night: "NightRun") -> None:
     assert notes(night, "extra-2026-11-04.csv")[-1] == (
         "Evidently was not run: its thresholds need 2,000 rows, the sample of the batch has 60 and "
         "that of the reference 6,000"
@@ -197,7 +197,7 @@ def test_a_batch_too_small_for_evidently_says_so(night: "Night") -> None:
 
 
 def test_a_file_that_may_not_be_read_is_left_to_do_and_stores_nothing(
-    night: "Night", server: "Server"
+    night: "NightRun", server: "Server"
 ) -> None:
     unreadable = night.named[-1]
     with night.database() as engine, engine.connect() as connection:
@@ -221,7 +221,7 @@ def test_a_file_that_may_not_be_read_is_left_to_do_and_stores_nothing(
     ],
 )
 def test_a_file_that_is_not_there_yet_is_left_for_next_time(
-    night: "Night", name: str, reason: str
+    night: "NightRun", name: str, reason: str
 ) -> None:
     with night.database() as engine, engine.connect() as connection:
         assert name not in set(connection.scalars(sa.select(delivery.c.file_name)))
@@ -229,7 +229,7 @@ def test_a_file_that_is_not_there_yet_is_left_for_next_time(
 
 
 def test_the_same_content_under_another_name_is_one_batch_with_two_deliveries(
-    night: "Night",
+    night: "NightRun",
 ) -> None:
     with night.database() as engine, engine.connect() as connection:
         same = sa.select(delivery.c.batch_id).where(delivery.c.file_name == "same-2026-11-07.csv")
@@ -248,7 +248,7 @@ def test_the_same_content_under_another_name_is_one_batch_with_two_deliveries(
     ]  # fmt: skip
 
 
-def test_the_same_name_with_new_content_is_a_new_batch(night: "Night") -> None:
+def test_the_same_name_with_new_content_is_a_new_batch(night: "NightRun") -> None:
     renewed = night.named[0]
     with night.database() as engine, engine.connect() as connection:
         rows = [row for row in batch_rows(engine) if row["file_name"] == renewed.name]
@@ -263,7 +263,7 @@ def test_the_same_name_with_new_content_is_a_new_batch(night: "Night") -> None:
 
 
 def test_what_is_rejected_once_is_rejected_again(
-    night: "Night", home: Path, prefect_server: str, noctule: "Callable[..., Ended]"
+    night: "NightRun", home: Path, prefect_server: str, noctule: "Callable[..., Ended]"
 ) -> None:
     empty = night.inbox / "empty-2026-11-03.csv"
     first, second = noctule("run", empty), noctule("run", empty, "--json")

@@ -19,7 +19,7 @@ from tasks.simulation.simulate import simulate_night
 
 if TYPE_CHECKING:
     from tests.flows.conftest import Ended
-    from tests.support.bad_files_night import Night
+    from tests.support.bad_files_night import NightRun
 
 UNREACHABLE = "postgresql://u:secret@127.0.0.1:1/x"
 FLAGGED = (
@@ -34,7 +34,7 @@ READ_COMMANDS = ("flagged", "batches", "quarantine", "drift", "models")
 
 
 @pytest.fixture
-def of_night(night: "Night", monkeypatch: pytest.MonkeyPatch, home: Path) -> "Night":
+def of_night(night: "NightRun", monkeypatch: pytest.MonkeyPatch, home: Path) -> "NightRun":
     """Look at the night's home, which commands that only read leave as it is."""
     monkeypatch.setenv("NOCTULE_HOME", str(night.home))
     return night
@@ -154,7 +154,7 @@ def test_the_installed_command_ends_alike_and_shows_no_traceback(
     assert "Traceback" not in ended.stderr
 
 
-def test_a_reader_that_goes_away_is_no_error(of_night: "Night") -> None:
+def test_a_reader_that_goes_away_is_no_error(of_night: "NightRun") -> None:
     command = Path(sys.executable).with_name("noctule")
     with subprocess.Popen(
         [command, "drift", "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -179,7 +179,7 @@ def test_a_reader_that_goes_away_is_no_error(of_night: "Night") -> None:
     ],
 )
 def test_json_has_the_columns_that_the_views_promise(
-    of_night: "Night", noctule: "Callable[..., Ended]", command: str, keys: str
+    of_night: "NightRun", noctule: "Callable[..., Ended]", command: str, keys: str
 ) -> None:
     ended = noctule(command, "--date", "2026-11-05", "--json")
     rows = json.loads(ended.out)
@@ -190,7 +190,7 @@ def test_json_has_the_columns_that_the_views_promise(
 
 
 def test_flagged_connections_are_shown_highest_first_with_their_reasons(
-    of_night: "Night", noctule: "Callable[..., Ended]"
+    of_night: "NightRun", noctule: "Callable[..., Ended]"
 ) -> None:
     batch_id = of_night.batch("cells-2026-11-05.csv")["batch_id"]
     rows = json.loads(noctule("flagged", "-b", batch_id[:9], "--json").out)
@@ -221,7 +221,7 @@ def test_on_an_empty_home_there_is_nothing_and_that_is_said(
 
 
 def test_a_night_without_quarantine_is_named(
-    of_night: "Night", noctule: "Callable[..., Ended]"
+    of_night: "NightRun", noctule: "Callable[..., Ended]"
 ) -> None:
     assert noctule("quarantine", "--date", "2026-11-30").out == (
         "No row is quarantined on 2026-11-30.\n"
@@ -235,7 +235,9 @@ def test_a_batch_and_a_night_at_once_end_with_2(noctule: "Callable[..., Ended]")
         assert "give --batch or --date" in ended.err
 
 
-def test_an_unknown_batch_ends_with_2(of_night: "Night", noctule: "Callable[..., Ended]") -> None:
+def test_an_unknown_batch_ends_with_2(
+    of_night: "NightRun", noctule: "Callable[..., Ended]"
+) -> None:
     ended = noctule("flagged", "--batch", "fffffff")
     assert ended.code == 2
     assert "No batch has an id that begins with 'fffffff'" in ended.err
@@ -363,7 +365,7 @@ def test_an_evaluation_is_the_object_that_the_design_promises_and_stores_nothing
 
 
 def test_a_file_without_labels_cannot_be_evaluated(
-    night: "Night", home: Path, noctule: "Callable[..., Ended]"
+    night: "NightRun", home: Path, noctule: "Callable[..., Ended]"
 ) -> None:
     ended = noctule("evaluate", night.inbox / "extra-2026-11-04.csv")
     assert ended.code == 3

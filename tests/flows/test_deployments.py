@@ -19,7 +19,7 @@ from storage.database import connect
 from storage.queries import batch_rows
 
 if TYPE_CHECKING:
-    from tests.support.bad_files_night import Night
+    from tests.support.bad_files_night import NightRun
     from tests.support.prefect_servers import Server
 
 RUN_LIMIT_S = 300
@@ -30,7 +30,7 @@ STOP_LIMIT_S = 60
 
 @pytest.fixture
 def serving(
-    home: Path, night: "Night", server: "Server", monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    home: Path, night: "NightRun", server: "Server", monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Iterator["subprocess.Popen[str]"]:
     """Serve the deployments, the nightly one every ten seconds, with one file in the inbox."""
     header, *rows = (night.inbox / "night-2026-11-02.csv").read_text().splitlines()

@@ -29,14 +29,14 @@ from tasks.intake.stage import FileJob
 
 if TYPE_CHECKING:
     from tests.flows.conftest import Ended
-    from tests.support.bad_files_night import Night
+    from tests.support.bad_files_night import NightRun
     from tests.support.prefect_servers import Server
 
 GOOD = "night-2026-11-02.csv"
 
 
 @pytest.fixture
-def nightly_run(night: "Night", server: "Server") -> dict[str, Any]:
+def nightly_run(night: "NightRun", server: "Server") -> dict[str, Any]:
     """Prefect's record of the night."""
     with night.database() as engine, engine.connect() as connection:
         flow_run_id = connection.scalar(
@@ -52,7 +52,7 @@ def children(nightly_run: dict[str, Any], server: "Server") -> list[dict[str, An
 
 
 @pytest.fixture
-def put(night: "Night", tmp_path: Path) -> Callable[[str, slice], Path]:
+def put(night: "NightRun", tmp_path: Path) -> Callable[[str, slice], Path]:
     """Write some of the night's connections to a file of a new inbox."""
     header, *rows = (night.inbox / GOOD).read_text().splitlines()
     inbox = tmp_path / "inbox"
@@ -81,7 +81,7 @@ def of_night(engine: Engine) -> dict[str, dict[str, Any]]:
 
 
 def test_files_are_worked_on_oldest_first_then_those_named(
-    children: list[dict[str, Any]], night: "Night"
+    children: list[dict[str, Any]], night: "NightRun"
 ) -> None:
     arrived = sorted(night.inbox.iterdir(), key=lambda path: path.stat().st_mtime)
     whole = [path.name for path in arrived if path.suffix != ".part" and "growing" not in path.name]
@@ -90,7 +90,7 @@ def test_files_are_worked_on_oldest_first_then_those_named(
 
 
 def test_runs_are_named_by_file_and_date_and_tagged(
-    nightly_run: dict[str, Any], children: list[dict[str, Any]], night: "Night"
+    nightly_run: dict[str, Any], children: list[dict[str, Any]], night: "NightRun"
 ) -> None:
     assert nightly_run["name"] == f"night of {night.started_at.date()}"
     dates = dict(run["name"].rsplit(" ", 1) for run in children)
@@ -101,7 +101,7 @@ def test_runs_are_named_by_file_and_date_and_tagged(
 
 
 def test_a_bad_file_fails_with_its_reason_and_never_stops_the_others(
-    children: list[dict[str, Any]], night: "Night"
+    children: list[dict[str, Any]], night: "NightRun"
 ) -> None:
     ended = [(run["state_type"], run["state"]["message"]) for run in children]
     states = dict(zip([run["name"] for run in children], ended, strict=True))
@@ -113,7 +113,7 @@ def test_a_bad_file_fails_with_its_reason_and_never_stops_the_others(
 
 
 def test_the_night_fails_and_names_the_files_that_need_someone(
-    nightly_run: dict[str, Any], night: "Night"
+    nightly_run: dict[str, Any], night: "NightRun"
 ) -> None:
     message = nightly_run["state"]["message"]
     assert nightly_run["state_type"] == "FAILED"
@@ -143,7 +143,7 @@ def test_a_scored_batch_has_its_summary_flags_validation_drift_and_progress(
 
 
 def test_a_rejected_batch_shows_its_reason_and_what_validation_found(
-    children: list[dict[str, Any]], server: "Server", night: "Night"
+    children: list[dict[str, Any]], server: "Server", night: "NightRun"
 ) -> None:
     (rejected,) = [run for run in children if run["name"].startswith("foreign")]
     found = server.artifacts(rejected["id"])
@@ -154,7 +154,7 @@ def test_a_rejected_batch_shows_its_reason_and_what_validation_found(
 
 
 def test_the_night_has_a_summary_of_all_its_files(
-    nightly_run: dict[str, Any], server: "Server", night: "Night"
+    nightly_run: dict[str, Any], server: "Server", night: "NightRun"
 ) -> None:
     summary = server.artifacts(nightly_run["id"])["night"]
     assert summary["description"].startswith("13 files: 5 scored")
@@ -173,7 +173,7 @@ def test_a_batch_is_at_most_thirty_task_runs(
 
 
 def test_every_event_is_told_to_prefect_once_its_batch_is_stored(
-    night: "Night", server: "Server", wait_for: Callable[..., Any]
+    night: "NightRun", server: "Server", wait_for: Callable[..., Any]
 ) -> None:
     with night.database() as engine, engine.connect() as connection:
         told = connection.execute(sa.select(outbox)).all()
@@ -196,7 +196,7 @@ def test_every_event_is_told_to_prefect_once_its_batch_is_stored(
 # What is stored
 
 
-def test_every_row_of_every_file_is_accounted_for(night: "Night") -> None:
+def test_every_row_of_every_file_is_accounted_for(night: "NightRun") -> None:
     with night.database() as engine, engine.connect() as connection:
         rows = batch_rows(engine)
         assert len(rows) == 11
@@ -214,7 +214,7 @@ def test_every_row_of_every_file_is_accounted_for(night: "Night") -> None:
             assert row["rows_read"] == sum(row[name] for name in counts)
 
 
-def test_flagged_connections_are_above_the_threshold_and_say_why(night: "Night") -> None:
+def test_flagged_connections_are_above_the_threshold_and_say_why(night: "NightRun") -> None:
     with night.database() as engine:
         (good,) = [row for row in batch_rows(engine) if row["rows_scored"] == 2_600]
         flagged = flagged_rows(engine, batch=good["batch_id"])
@@ -227,7 +227,7 @@ def test_flagged_connections_are_above_the_threshold_and_say_why(night: "Night")
         assert row["record"]["service"] == line[source[0].split(",").index("service")]
 
 
-def test_the_view_of_the_contract_has_its_features_as_columns(night: "Night") -> None:
+def test_the_view_of_the_contract_has_its_features_as_columns(night: "NightRun") -> None:
     with night.database() as engine, engine.connect() as connection:
         typed = connection.execute(
             sa.text("SELECT service, src_bytes, serror_rate, batch_id FROM flagged_nsl_kdd")
@@ -237,7 +237,7 @@ def test_the_view_of_the_contract_has_its_features_as_columns(night: "Night") ->
     assert kinds == {(str, int, float)}
 
 
-def test_reports_lie_in_the_lake_and_their_places_are_printed(night: "Night") -> None:
+def test_reports_lie_in_the_lake_and_their_places_are_printed(night: "NightRun") -> None:
     printed = [
         Path(line.partition(": report ")[2])
         for line in night.printed.splitlines()
@@ -250,7 +250,7 @@ def test_reports_lie_in_the_lake_and_their_places_are_printed(night: "Night") ->
 
 
 def test_running_again_changes_no_table_but_run_and_delivery(
-    night: "Night",
+    night: "NightRun",
     tmp_path: Path,
     home: Path,
     noctule: "Callable[..., Ended]",
@@ -278,7 +278,7 @@ def test_running_again_changes_no_table_but_run_and_delivery(
 
 
 def test_an_inbox_that_was_worked_through_holds_nothing_new(
-    night: "Night", noctule: "Callable[..., Ended]", monkeypatch: pytest.MonkeyPatch, home: Path
+    night: "NightRun", noctule: "Callable[..., Ended]", monkeypatch: pytest.MonkeyPatch, home: Path
 ) -> None:
     shutil.copy(night.home / "noctule.db", home / "noctule.db")
     monkeypatch.setenv("NOCTULE_SETTLE_S", "86400")

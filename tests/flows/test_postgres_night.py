@@ -22,7 +22,7 @@ from tests.support.trained_homes import move_to_postgres
 
 if TYPE_CHECKING:
     from tests.flows.conftest import Ended
-    from tests.support.bad_files_night import Night
+    from tests.support.bad_files_night import NightRun
 
 FILES = ("cells-2026-11-05.csv", "foreign-2026-11-05.csv", "labelled-2026-11-04.csv")
 TIMES = {"received_at", "started_at", "finished_at"}
@@ -88,7 +88,7 @@ def _without_weight(explained: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_a_night_on_postgresql_ends_in_the_same_rows_as_on_sqlite(
-    night: "Night", on_postgres: Engine, home: Path, noctule: "Callable[..., Ended]"
+    night: "NightRun", on_postgres: Engine, home: Path, noctule: "Callable[..., Ended]"
 ) -> None:
     ended = noctule("run", *(night.inbox / name for name in FILES))
     assert ended.code == 3

@@ -14,12 +14,12 @@ from expectations.errors import UsageError
 from flows.nightly import nightly
 
 if TYPE_CHECKING:
-    from tests.support.bad_files_night import Night
+    from tests.support.bad_files_night import NightRun
     from tests.support.prefect_servers import Server
 
 
 @pytest.fixture
-def arrived(night: "Night", home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def arrived(night: "NightRun", home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let one file lie in the home's inbox, whole."""
     monkeypatch.setenv("NOCTULE_SETTLE_S", "0")
     lines = (night.inbox / "night-2026-11-02.csv").read_text().splitlines()[:40]

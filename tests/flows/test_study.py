@@ -13,11 +13,11 @@ from tasks.study.study import StudyReport
 
 if TYPE_CHECKING:
     from tests.flows.conftest import Ended
-    from tests.support.small_study import Studied
+    from tests.support.small_study import StudyRun
 
 
 def test_a_study_is_one_object_for_machines_and_kept_as_data_and_as_a_page(
-    studied: "Studied",
+    studied: "StudyRun",
 ) -> None:
     report = StudyReport.model_validate(json.loads(studied.printed))
     assert report == StudyReport.model_validate_json(studied.data.read_bytes())
@@ -30,7 +30,7 @@ def test_a_study_is_one_object_for_machines_and_kept_as_data_and_as_a_page(
 
 
 def test_a_study_is_printed_for_people(
-    studied: "Studied",
+    studied: "StudyRun",
     noctule: "Callable[..., Ended]",
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -46,7 +46,7 @@ def test_a_study_is_printed_for_people(
 
 
 def test_what_cannot_be_studied_is_refused_in_words(
-    noctule: "Callable[..., Ended]", studied: "Studied", tmp_path: Path
+    noctule: "Callable[..., Ended]", studied: "StudyRun", tmp_path: Path
 ) -> None:
     labelled = studied.file
     unlabelled = tmp_path / "plain.csv"

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from expectations.nsl_kdd import NSL_KDD
 from tests.support.damaged_files.cases import DAMAGE_KINDS, Case, OtherFile, cases
-from tests.support.damaged_files.originals import Original, read_real, simulate
+from tests.support.damaged_files.originals import Original, read_real, simulate_originals
 from tests.support.oracles.file_oracle import expect_frame, expect_text
 from tests.support.pipeline.file_requirements import process_case
 from tests.support.pipeline.pipeline import Pipeline, open_pipeline
@@ -33,7 +33,7 @@ def pipeline() -> Iterator[Pipeline]:
 
 @pytest.fixture(scope="module")
 def simulated() -> tuple[Original, ...]:
-    return simulate()
+    return simulate_originals()
 
 
 def try_many(

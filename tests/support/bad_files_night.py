@@ -28,7 +28,7 @@ SETTLE_S: Final = 86_400
 
 
 @dataclass(frozen=True)
-class Night:
+class NightRun:
     """One ``noctule run`` over files that are bad in every way, and what it left behind."""
 
     home: Path
@@ -56,7 +56,7 @@ class Night:
         engine.dispose()
 
 
-def run_night(trained_home: Path, folder: Path) -> Night:
+def run_bad_night(trained_home: Path, folder: Path) -> NightRun:
     """Run the night in a copy of a trained home, against the Prefect server of the environment.
 
     Args:
@@ -75,7 +75,9 @@ def run_night(trained_home: Path, folder: Path) -> Night:
         patch.setattr(sys, "argv", ["noctule", "run", str(inbox), *map(str, named)])
         with contextlib.redirect_stdout(output), pytest.raises(SystemExit) as ended:
             main()
-        return Night(home, inbox, named, started_at, int(ended.value.code or 0), output.getvalue())
+        return NightRun(
+            home, inbox, named, started_at, int(ended.value.code or 0), output.getvalue()
+        )
 
 
 def _write_files(inbox: Path, elsewhere: Path) -> tuple[Path, ...]:

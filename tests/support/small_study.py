@@ -18,7 +18,7 @@ from tests.support.trained_homes import use_home
 
 
 @dataclass(frozen=True)
-class Studied:
+class StudyRun:
     """One ``noctule study --json`` of a small labelled night and an unlabelled one."""
 
     file: Path
@@ -28,7 +28,7 @@ class Studied:
     """Standard output."""
 
 
-def run_small_study(folder: Path) -> Studied:
+def run_small_study(folder: Path) -> StudyRun:
     """Study a night with two classifiers on two selections.
 
     Args:
@@ -52,7 +52,7 @@ def run_small_study(folder: Path) -> Studied:
         with contextlib.redirect_stdout(output), pytest.raises(SystemExit) as ended:
             main()
         assert ended.value.code in {None, 0}, output.getvalue()
-        return Studied(file, out / "night-study.json", out / "night-study.html", output.getvalue())
+        return StudyRun(file, out / "night-study.json", out / "night-study.html", output.getvalue())
 
 
 @contextlib.contextmanager

@@ -22,9 +22,9 @@ from tests.support.damaged_files.text_damage import (
     add_garbage,
     damaged_texts,
     delete_bytes,
+    draw_kinds,
     flip_bytes,
     insert_bytes,
-    some_of,
     truncate,
 )
 from tests.support.oracles.file_oracle import ExpectedFile, expect_frame, expect_text
@@ -104,7 +104,7 @@ def cases(draw: st.DrawFn, originals: tuple[Original, ...], kind: str | None = N
     stored = text
     if form != "plain":
         intact = stored = _wrap(draw, form, text)
-        for name in draw(some_of(BYTE_DAMAGES, 2, kind)):
+        for name in draw(draw_kinds(BYTE_DAMAGES, 2, kind)):
             stored = BYTE_DAMAGES[name](draw, stored)
             kinds = (*kinds, name)
         made = made if stored == intact else None

@@ -57,7 +57,7 @@ def read_real(folder: Path = NSL_KDD_FOLDER) -> tuple[Original, ...]:
     return tuple(_read(folder / name) for name in REAL_FILES if (folder / name).is_file())
 
 
-def simulate() -> tuple[Original, ...]:
+def simulate_originals() -> tuple[Original, ...]:
     """Simulate one original of each kind; the result is the same each time."""
     with TemporaryDirectory() as name:
         made = []

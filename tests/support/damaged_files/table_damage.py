@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from expectations.nsl_kdd import NSL_KDD
 from tests.support.damaged_files.hostile_values import HOSTILE_CELLS, HOSTILE_NAMES
 from tests.support.damaged_files.originals import Original, Slice, slices
-from tests.support.damaged_files.text_damage import some_of
+from tests.support.damaged_files.text_damage import draw_kinds
 
 Damage = Callable[[st.DrawFn, pl.DataFrame], pl.DataFrame]
 
@@ -52,7 +52,7 @@ def damaged_tables(
     frame = _read_slice(draw(slices(originals)))
     if draw(st.booleans()):
         frame = _infer_types(frame)
-    names = draw(some_of(DAMAGES, MOST_DAMAGES, kind))
+    names = draw(draw_kinds(DAMAGES, MOST_DAMAGES, kind))
     for name in names:
         frame = DAMAGES[name](draw, frame)
     return frame, names
@@ -88,7 +88,7 @@ def empty_cell(draw: st.DrawFn, frame: pl.DataFrame) -> pl.DataFrame:
     return _with_cell(draw, frame, _draw_column(draw, frame), None)
 
 
-def add_column(draw: st.DrawFn, frame: pl.DataFrame) -> pl.DataFrame:
+def add_table_column(draw: st.DrawFn, frame: pl.DataFrame) -> pl.DataFrame:
     """Add a column of any type under a hostile name."""
     name, dtype = draw(_texts(HOSTILE_NAMES)), draw(st.sampled_from(COLUMN_TYPES))
     if name in frame.columns:
@@ -97,14 +97,14 @@ def add_column(draw: st.DrawFn, frame: pl.DataFrame) -> pl.DataFrame:
     return frame.insert_column(draw(st.integers(0, frame.width)), made)
 
 
-def drop_column(draw: st.DrawFn, frame: pl.DataFrame) -> pl.DataFrame:
+def drop_table_column(draw: st.DrawFn, frame: pl.DataFrame) -> pl.DataFrame:
     """Drop a column."""
     at = draw(st.integers(0, frame.width - 1))  # a name may be a pattern to polars
     kept = [column for index, column in enumerate(frame) if index != at]
     return pl.DataFrame(kept) if kept else frame
 
 
-def rename_column(draw: st.DrawFn, frame: pl.DataFrame) -> pl.DataFrame:
+def rename_table_column(draw: st.DrawFn, frame: pl.DataFrame) -> pl.DataFrame:
     """Rename a column."""
     name, at = draw(_texts(HOSTILE_NAMES)), draw(st.integers(0, frame.width - 1))
     if name in frame.columns:
@@ -112,7 +112,7 @@ def rename_column(draw: st.DrawFn, frame: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame([c.alias(name) if i == at else c for i, c in enumerate(frame)])
 
 
-def reorder_columns(draw: st.DrawFn, frame: pl.DataFrame) -> pl.DataFrame:
+def reorder_table_columns(draw: st.DrawFn, frame: pl.DataFrame) -> pl.DataFrame:
     """Reorder the columns."""
     turn = draw(st.integers(1, frame.width))
     columns = frame.get_columns()
@@ -129,10 +129,10 @@ def change_type(draw: st.DrawFn, frame: pl.DataFrame) -> pl.DataFrame:
 DAMAGES: Final[Mapping[str, Damage]] = {
     "table cells replaced": replace_cell,
     "table cells emptied": empty_cell,
-    "table columns added": add_column,
-    "table columns dropped": drop_column,
-    "table columns renamed": rename_column,
-    "table columns reordered": reorder_columns,
+    "table columns added": add_table_column,
+    "table columns dropped": drop_table_column,
+    "table columns renamed": rename_table_column,
+    "table columns reordered": reorder_table_columns,
     "table columns of another type": change_type,
 }
 """Each kind of damage, by the name under which it is counted."""

@@ -207,13 +207,13 @@ def damaged_texts(
 ) -> tuple[bytes, tuple[str, ...]]:
     """Draw a text, and the kinds of its damage."""
     text = write_text(draw, draw(slices(originals)))
-    names = draw(some_of(DAMAGES, MOST_DAMAGES, kind))
+    names = draw(draw_kinds(DAMAGES, MOST_DAMAGES, kind))
     for name in names:
         text = DAMAGES[name](draw, text)
     return text, names
 
 
-def some_of(
+def draw_kinds(
     damages: Mapping[str, object], most: int, kind: str | None
 ) -> st.SearchStrategy[tuple[str, ...]]:
     """Draw some kinds of damage; with ``kind``, only that one, if it is among them."""

@@ -31,7 +31,7 @@ from tests.support.oracles.header_oracle import (
     FEATURES,
     MARK,
     fields_of,
-    find_header,
+    find_header_line,
     find_names,
     first_lines,
     is_other_header,
@@ -123,7 +123,7 @@ def expect_text(stored: bytes) -> ExpectedFile:
     head = text if len(text) <= HEAD_BYTES else text[:HEAD_BYTES].rpartition(b"\n")[0]
     is_cut = not head  # in the middle of a first line that is too long
     looked_at = first_lines(head or text[:HEAD_BYTES])
-    header = find_header(looked_at)
+    header = find_header_line(looked_at)
     data = [i for i, line in enumerate(lines) if line and not (header and i <= header.index)]
     names = None if is_cut or not looked_at else find_names(looked_at, header)
     if names is None or any(is_other_header(lines[i], names) for i in data):

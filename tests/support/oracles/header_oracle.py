@@ -25,7 +25,7 @@ _NO_VALUE: Final = {"na", "n/a", "#na", "#n/a", "\\n", "null", "none", "nil"}
 
 
 @dataclass(frozen=True)
-class Header:
+class HeaderLine:
     """The line that names the columns, or tries to."""
 
     index: int
@@ -48,7 +48,7 @@ def _vote(lines: Sequence[tuple[int, str]]) -> tuple[str, ...] | None:
     return next((known[width] for width, _ in widths.most_common() if width in known), None)
 
 
-def find_header(lines: Sequence[tuple[int, str]]) -> Header | None:
+def find_header_line(lines: Sequence[tuple[int, str]]) -> HeaderLine | None:
     """Find the line that names columns, up to the first line that may be a row."""
     columns = _vote(lines)
     is_first = True
@@ -67,7 +67,7 @@ def find_header(lines: Sequence[tuple[int, str]]) -> Header | None:
                 is_meant = False  # it is no text
             if is_named or is_meant:
                 is_understood = is_named and separator == "," and is_first
-                return Header(index, tuple(names), is_understood)
+                return HeaderLine(index, tuple(names), is_understood)
         if is_comment:
             continue
         if columns is None or len(_fields(line) or ()) == len(columns):
@@ -145,7 +145,9 @@ def match_names(names: Sequence[str]) -> tuple[str, ...] | None:
     return None if is_unclear or not set(FEATURES) <= set(meant) else called
 
 
-def find_names(lines: Sequence[tuple[int, str]], header: Header | None) -> tuple[str, ...] | None:
+def find_names(
+    lines: Sequence[tuple[int, str]], header: HeaderLine | None
+) -> tuple[str, ...] | None:
     """Return the names of the fields; None if they cannot be known."""
     if header is None:
         return _vote(lines)

@@ -30,6 +30,7 @@ import tasks.validation.validate
 from expectations.nsl_kdd import NSL_KDD
 from expectations.suites import IN_SET, NOT_NULL, ColumnExpectation, SuiteName
 from tasks.detectors.family import FAMILY_SCHEMA
+from tasks.detectors.member import Attribution
 
 THRESHOLD: Final = 6.4
 """Of scores from 0 to 8: a fifth of the rows is flagged, so most small files have a flagged row."""
@@ -63,14 +64,6 @@ def _find_failing(check: ColumnExpectation, values: "pd.Series[Any]") -> NDArray
     low = -np.inf if check.minimum is None else check.minimum
     high = np.inf if check.maximum is None else check.maximum
     return ~is_missing & ~values.between(low, high).to_numpy()
-
-
-@dataclass(frozen=True)
-class Attribution:
-    """Which features raised a score, as ``explain`` expects it."""
-
-    shares: NDArray[np.float64]
-    expected: NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -116,7 +116,7 @@ class UndisturbedRuns:
         told = observations.commits[batch_id][-1]
         expected = self._expected.get((batch_id, told.version, told.known))
         if expected is None:
-            return [f"batch {batch_id[:8]} came to what no undisturbed run comes to: {told}"]
+            return [f"batch {batch_id[:8]} has an outcome of no undisturbed run: {told}"]
         return [
             f"batch {batch_id[:8]} in {name}: expected {sorted(expected.get(name, []))},"
             f" found {sorted(found[batch_id].get(name, []))}"

@@ -6,7 +6,7 @@ import pytest
 
 from fuzz.mutations import Search
 from tests.support.damaged_files.cases import Case
-from tests.support.damaged_files.originals import simulate
+from tests.support.damaged_files.originals import simulate_originals
 from tests.support.pipeline.stored_requirements import BrokenRequirementError
 
 
@@ -21,7 +21,7 @@ def test_a_broken_requirement_is_reported_once_with_the_smallest_file(
         return {"scored": 1}
 
     monkeypatch.setattr("fuzz.mutations.process_case", refuse)
-    originals = simulate()
+    originals = simulate_originals()
     search = Search(None, tmp_path, until=float("inf"))
     search.search_seed(originals, seed=1)
     search.search_seed(originals, seed=2)
