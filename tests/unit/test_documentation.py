@@ -23,6 +23,7 @@ SHELL = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"`([^`\n]+)`")
 TYPED = re.compile(r"(?:^|[\s/])noctule +([a-z].*)")
 LINK = re.compile(r"\]\((?!https?:)([^)]+)\)")
+FILE = re.compile(r"`((?:expectations|storage|tasks|flows|tests|benchmarks|docs)/[\w/]+\.\w+)`")
 SETTING = re.compile(r"NOCTULE_[A-Z][A-Z_]*")
 
 QUERIES_SHOWN = [
@@ -66,6 +67,12 @@ def anchors(page: Path) -> set[str]:
     """Return the anchors that GitHub gives the headings of a page."""
     headings = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_file_of_the_repository_named_exists(page: Path) -> None:
+    named = FILE.findall(page.read_text("utf-8"))
+    assert [name for name in named if not (ROOT / name).exists()] == []
 
 
 def test_the_heading_that_a_refusal_names_exists() -> None:
