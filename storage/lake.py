@@ -29,6 +29,9 @@ RECEIPT: Final = "receipt.json"
 VALIDATE: Final = "validate"
 """The stage whose summary lists, as ``parts``, the files of a batch's accepted rows."""
 
+UNREADABLE: Final = (OSError, ValueError, LookupError, TypeError, AttributeError)
+"""The errors of a receipt that is missing, incomplete, or of another version."""
+
 ATTEMPT: Final = ".attempt-"
 """The start of the name of a folder in which a stage is working."""
 
@@ -160,7 +163,7 @@ def find_fault(done: Path) -> str | None:
     try:
         files: dict[str, str | int] = json.loads((done / RECEIPT).read_bytes())["files"]
         return find_altered(done, files, RECEIPT, "the stage was done")
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+    except UNREADABLE as error:
         return f"{RECEIPT} cannot be read ({type(error).__name__})"
 
 
@@ -209,8 +212,8 @@ def _read_receipt(done: Path, key: Mapping[str, str], summary_type: type[S]) -> 
         receipt = json.loads((done / RECEIPT).read_bytes())
         is_as_left = receipt["key"] == dict(key) and find_fault(done) is None
         return summary_type.model_validate(receipt["summary"]) if is_as_left else None
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
-        return None  # missing, incomplete, or of another version: the stage runs again
+    except UNREADABLE:
+        return None  # the stage runs again
 
 
 def read_summary(done: Path, summary_type: type[S]) -> S:
@@ -255,7 +258,7 @@ def list_accepted(folder: Path) -> dict[str, list[str]]:
         for part in receipt["summary"].get("parts", ()):
             stage, _, name = part["path"].partition("/")
             found.setdefault(stage, []).append(name)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+    except UNREADABLE:
         return {}
     return found
 

@@ -49,9 +49,7 @@ def flagged_rows(
         UsageError: the prefix fits no batch, or more than one.
     """
     view = flagged_connections
-    with read(engine) as connection:
-        query = _choose(connection, sa.select(view), view, batch, night)
-        return _rows(connection, query.order_by(view.c.anomaly_score.desc()).limit(limit))
+    return _of_night(engine, view, batch, night, limit, view.c.anomaly_score.desc())
 
 
 def batch_rows(engine: Engine, *, night: date | None = None, limit: int | None = None) -> list[Row]:
@@ -97,9 +95,7 @@ def quarantine_rows(
 ) -> list[Row]:
     """Return quarantined rows in file order; the arguments are those of ``flagged_rows``."""
     view = quarantined_rows
-    with read(engine) as connection:
-        query = _choose(connection, sa.select(view), view, batch, night)
-        return _rows(connection, query.order_by(view.c.batch_id, view.c.row_number).limit(limit))
+    return _of_night(engine, view, batch, night, limit, view.c.batch_id, view.c.row_number)
 
 
 def drift_rows(
@@ -110,11 +106,9 @@ def drift_rows(
     The arguments are those of ``flagged_rows``.
     """
     view = drift_summary
-    with read(engine) as connection:
-        query = _choose(connection, sa.select(view), view, batch, night)
-        distance = sa.func.coalesce(view.c.statistic / sa.func.nullif(view.c.threshold, 0.0), 0.0)
-        query = query.order_by(view.c.batch_id, distance.desc(), view.c.column_name)
-        return _rows(connection, query.limit(limit))
+    distance = sa.func.coalesce(view.c.statistic / sa.func.nullif(view.c.threshold, 0.0), 0.0)
+    order = (view.c.batch_id, distance.desc(), view.c.column_name)
+    return _of_night(engine, view, batch, night, limit, *order)
 
 
 def validation_rows(
@@ -194,10 +188,7 @@ def shadow_rows(
 ) -> list[Row]:
     """Return comparisons of shadows with live scorings; arguments as for ``flagged_rows``."""
     view = shadow_comparison
-    with read(engine) as connection:
-        query = _choose(connection, sa.select(view), view, batch, night)
-        query = query.order_by(view.c.batch_id, view.c.shadow_version)
-        return _rows(connection, query.limit(limit))
+    return _of_night(engine, view, batch, night, limit, view.c.batch_id, view.c.shadow_version)
 
 
 def resolve_batch(engine: Engine, prefix: str) -> str:
@@ -233,25 +224,25 @@ def _latest_night(connection: Connection) -> date | None:
     return night
 
 
-def _choose(
-    connection: Connection,
-    query: Select[Any],
+def _of_night(
+    engine: Engine,
     view: TableClause,
     batch: str | None,
     night: date | None,
-) -> Select[Any]:
-    """Restrict a query to a batch, or else to a night, or else to the latest finished night."""
-    if batch is not None:
-        chosen = [_resolve(connection, batch)]
-    else:
-        night = night or _latest_night(connection)
-        chosen = list(
-            connection.scalars(
-                sa.select(schema.batch.c.batch_id).where(schema.batch.c.batch_date == night)
-            )
-        )
-    # By batch ids, usually one, because the indexes of the tables start with it.
-    return query.where(view.c.batch_id.in_(chosen))
+    limit: int | None,
+    *order: sa.ColumnElement[Any],
+) -> list[Row]:
+    """Return rows of a batch, or else of a night, or else of the latest finished night."""
+    with read(engine) as connection:
+        if batch is not None:
+            chosen = [_resolve(connection, batch)]
+        else:
+            night = night or _latest_night(connection)
+            of_night = sa.select(schema.batch.c.batch_id).where(schema.batch.c.batch_date == night)
+            chosen = list(connection.scalars(of_night))
+        # By batch ids, usually one, because the indexes of the tables start with it.
+        query = sa.select(view).where(view.c.batch_id.in_(chosen))
+        return _rows(connection, query.order_by(*order).limit(limit))
 
 
 def _resolve(connection: Connection, prefix: str) -> str:
