@@ -1,1 +1,1 @@
-"""What is deployed: one module per flow, plus the settings and the command line."""
+"""What Prefect deploys: one module per flow, and what flows share. ``flows.cli``: the commands."""

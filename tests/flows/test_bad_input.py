@@ -1,4 +1,4 @@
-"""What is stored and what is printed of each file of a night in which most of them are bad."""
+"""A night with mostly bad files: what is stored and printed for each file."""
 
 import json
 from collections.abc import Callable

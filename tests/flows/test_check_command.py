@@ -1,4 +1,4 @@
-"""``noctule db check``: what it says of a sound home, of a damaged one, and of none."""
+"""``noctule db check`` on a sound home, on a damaged home, and without a home."""
 
 import json
 import sqlite3

@@ -1,4 +1,4 @@
-"""The command line: exit codes, words for people, JSON for machines."""
+"""The command line: exit codes, messages for people, JSON for programs."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The demo, on a smaller scale: the whole story from an empty home, and again in the same one."""
+"""The demo with fewer rows: in an empty home, and again in the same home."""
 
 import re
 from collections.abc import Callable

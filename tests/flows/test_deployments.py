@@ -1,4 +1,4 @@
-"""The deployments: one served for real on a schedule, and the same two declared for workers."""
+"""The deployments: a real ``serve`` runs one on a schedule; ``prefect.yaml`` declares the same."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""How a command ends where it cannot print, has no home, is interrupted, or meets a bug of ours."""
+"""How a command ends if it cannot print, has no home, is interrupted, or meets a bug."""
 
 import json
 import os

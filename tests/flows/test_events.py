@@ -1,4 +1,4 @@
-"""Events leave the outbox when Prefect has taken them, and are one however often they are sent."""
+"""Events leave the outbox once Prefect has taken them; an event sent twice is one event."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Files that come again with more rows, and files that come late."""
+"""Files that are delivered again with more rows, and files that arrive late."""
 
 import gzip
 import json

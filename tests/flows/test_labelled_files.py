@@ -1,4 +1,4 @@
-"""What a labelled file must say, and what is told of one that is used all the same."""
+"""Which labelled files are refused, and which notes are printed about the others."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""A night: its order, its states and artifacts, its rows, and that a second run changes none."""
+"""A night: its order, states, artifacts and rows; a second run changes no row."""
 
 import json
 import shutil

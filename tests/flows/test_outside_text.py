@@ -1,4 +1,4 @@
-"""Names and headers that are no plain text: told as text that no terminal obeys."""
+"""Names and headers with control characters are printed with escapes."""
 
 import os
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""A Prefect server that is away, broken or dies: exit code 4 and a way out, never a password."""
+"""A Prefect server that is unreachable, broken or dies: exit code 4, advice, and no password."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The private server is one for all commands of a home, and outlives none of them."""
+"""All commands of a home share one private server, which ends with the last of them."""
 
 import signal
 import subprocess

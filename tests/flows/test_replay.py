@@ -1,4 +1,4 @@
-"""``noctule replay``: what is open of a batch goes through again, and is corrected once."""
+"""``noctule replay``: the open rows of a batch are processed again, and corrected once."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""A night that no command started: it needs no folder made, no tag given, and leaves no pickle."""
+"""A scheduled night creates its inbox, has its tags, and leaves no pickle."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

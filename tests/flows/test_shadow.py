@@ -1,4 +1,4 @@
-"""A shadow scores a batch that is stored; whatever becomes of it, the batch stays as it is."""
+"""A shadow scores a stored batch; the batch is unchanged, even where the shadow fails."""
 
 import json
 from collections.abc import Callable, Iterator

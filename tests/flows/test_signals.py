@@ -1,4 +1,4 @@
-"""A signal in the middle of a command: one line, its exit code, and nothing left open."""
+"""A signal ends a command with one line and its exit code, and nothing stays open."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""``noctule study``: one command, a report in words, as data and as a page."""
+"""``noctule study``: one command prints a report, and writes it as data and as a page."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Training from labelled files to a registered version, and what refuses to be trained on."""
+"""Training from labelled files to a registered version, and which files are refused."""
 
 import json
 from collections.abc import Callable

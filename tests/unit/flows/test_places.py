@@ -1,4 +1,4 @@
-"""A database is opened with few questions, and one of another program is refused."""
+"""A database is opened with one query for its revision; another program's database is refused."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Proxies of the environment: what is asked directly, and which of them are refused."""
+"""Which requests bypass the environment's proxies, and which proxies are refused."""
 
 import os
 import socket

@@ -1,4 +1,4 @@
-"""What a flow returns outlives Prefect's memory of it."""
+"""A flow's outcome is kept even where Prefect loses it."""
 
 from uuid import uuid4
 

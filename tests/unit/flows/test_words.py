@@ -1,4 +1,4 @@
-"""What a user reads names no module of ours: descriptions, help, messages, templates."""
+"""Texts for users name no module: descriptions, help, messages, templates."""
 
 import ast
 import re

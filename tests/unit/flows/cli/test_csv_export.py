@@ -1,4 +1,4 @@
-"""What is exported for spreadsheets: every cell one cell, and none of them a formula."""
+"""CSV for spreadsheets: a value stays in one cell, and no cell is a formula."""
 
 import csv
 import io

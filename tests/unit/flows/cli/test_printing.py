@@ -1,4 +1,4 @@
-"""What a command says in words: one line, nothing obeyed, whatever the stream can encode."""
+"""A command prints one safe line, whatever the text holds and whatever the stream can encode."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""What is seen while a flow runs: the latest log line on a terminal, nothing in a pipe."""
+"""The progress line shows the latest log line on a terminal, and nothing in a pipe."""
 
 import io
 import logging

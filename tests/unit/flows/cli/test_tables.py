@@ -1,4 +1,4 @@
-"""What is printed of results: one line a row in a pipe, and nothing that a terminal would obey."""
+"""Tables have one line per row in a pipe, and no control characters."""
 
 import io
 import sys
