@@ -1,10 +1,10 @@
-"""Forms: what a file is that Noctule does not read, told from how its content begins.
+"""Forms of files that Noctule does not read, recognised by how their content begins.
 
-Belongs here: one table of such forms, each with what to do about it. Does not belong here: opening
+Belongs here: one table of such forms, each with advice. Does not belong here: opening
 a file (``tasks.intake.content``), or what a CSV's lines mean (``tasks.intake.layout``).
 
-A form is named only where its beginning leaves no doubt: a table of connections whose first line
-is damaged must stay a table.
+A form is named only if the beginning leaves no doubt: a table of connections with a damaged first
+line must stay a table.
 """
 
 import re
@@ -14,7 +14,7 @@ from typing import Final
 READ: Final = "Noctule reads UTF-8 CSV, plain or compressed by gzip or zstandard, and Parquet."
 
 START_BYTES: Final = 64 << 10
-"""How much of a content is looked at. A guess: an ARFF file begins with pages of comments."""
+"""How much of a content is examined. A guess: an ARFF file begins with pages of comments."""
 
 _CONVERT = "Convert the file."
 _DECOMPRESS = "Decompress it, and deliver what it holds."
@@ -120,7 +120,7 @@ _MARK = b"\xef\xbb\xbf"
 
 
 def name_form(start: bytes, *, is_compressed: bool) -> Form | None:
-    """Name the form of a content that is not read; None where it may be a table.
+    """Return the form of a content that is not read; None if it may be a table.
 
     Args:
         start: the first bytes of the content, decompressed: ``START_BYTES``, or all there are.
@@ -139,15 +139,15 @@ def name_form(start: bytes, *, is_compressed: bool) -> Form | None:
 
 
 def _look_into(start: bytes) -> Form | None:
-    """Name a zip archive that is a document."""
+    """Return the form of a zip archive that is a document; None if it is none."""
     return next((form for pattern, form in _IN_ZIP if pattern.search(start)), None)
 
 
 def _name_wide_text(start: bytes) -> Form | None:
-    """Name UTF-16 and UTF-32 without a mark: where a text is ASCII, the same bytes are NUL.
+    """Return the form of UTF-16 and UTF-32 without a mark; None if it is neither.
 
-    Most bytes at some places must be NUL and none at one: a damaged line does not make that of a
-    file.
+    For ASCII characters, the bytes at the same places are NUL. Most bytes at some places must be
+    NUL and none at one place, so that a damaged line is not enough.
     """
     places = [start[place::4].count(0) for place in range(4)]
     least, less, *_ = sorted(places)

@@ -1,7 +1,7 @@
 """The inbox: which files have arrived whole, and which night they belong to.
 
-Belongs here: what can be told from names, times and sizes. Does not belong here: opening a file,
-or whether its content was seen before (the database knows that).
+Belongs here: what names, times and sizes show. Does not belong here: opening a file, or whether its
+content came before (the database knows that).
 """
 
 import os
@@ -16,9 +16,9 @@ from stat import S_ISDIR, S_ISREG
 from expectations.errors import UsageError
 
 QUIET_SECONDS = 60.0
-"""How long a file must have lain untouched, in seconds. A guess: collectors that write for a while
-flush more often than that. A copy that stalls longer is still caught: ingest refuses a file that
-changes while it is read."""
+"""For how long a file must be unchanged, in seconds. A guess: collectors flush more often than this
+while they write. If a copy stalls for longer, ingest still refuses the file once it changes while
+it is read."""
 
 TEMPORARY_SUFFIXES = frozenset(
     {
@@ -26,7 +26,7 @@ TEMPORARY_SUFFIXES = frozenset(
         ".incomplete", ".inprogress", ".in_progress", ".uploading", ".copying", ".writing",
     }
 )  # fmt: skip
-"""What copying programs and browsers call a file that is not there yet."""
+"""Suffixes that copying programs and browsers give to a file that is not complete."""
 
 COMPANION_SUFFIXES = frozenset(
     {
@@ -42,12 +42,12 @@ COMPANION_SUFFIXES = frozenset(
         ".sig", ".asc", ".sign", ".minisig", ".lock", ".lck", ".manifest", ".mf",
     }
 )  # fmt: skip
-"""What senders call a file that accompanies a delivery. A guess: those that are in wide use."""
+"""Suffixes of files that accompany a delivery. A guess: those in wide use."""
 
 DELIVERY_SUFFIXES = frozenset({".csv", ".txt", ".parquet", ".gz", ".zst", ".zstd"})
-"""What a delivery's name may end in behind another's whole name: ``night.csv.gz``. A suffix that
-begins with a digit is another's too, as that of a rotated log. Any other says that the file
-accompanies the one that lies beside it: ``night.csv.json`` with ``night.csv``."""
+"""Suffixes that a delivery may have after the whole name of another file: ``night.csv.gz``. So may
+a suffix that begins with a digit, as of a rotated log. A file with any other suffix accompanies the
+file of that name: ``night.csv.json`` accompanies ``night.csv``."""
 
 COMPANION_NAMES = frozenset(
     {
@@ -59,7 +59,7 @@ COMPANION_NAMES = frozenset(
         "license", "license.txt", "changelog.md", "nohup.out",
     }
 )  # fmt: skip
-"""Names, in small letters, of what lies in a folder beside its deliveries."""
+"""Names, in lower case, of files that are in a folder with deliveries but are none."""
 
 _DATE = re.compile(r"(?<!\d)((?:19|20)\d{2})([-_.]?)(\d{2})\2(\d{2})(?=(?:\d{4}(?:\d{2})?)?(?!\d))")
 """A date in a name, written with or without separators, perhaps with a time right after it."""
@@ -67,7 +67,7 @@ _DATE = re.compile(r"(?<!\d)((?:19|20)\d{2})([-_.]?)(\d{2})\2(\d{2})(?=(?:\d{4}(
 
 @dataclass(frozen=True)
 class PendingFile:
-    """A file that has arrived whole."""
+    """A file that has arrived completely."""
 
     path: Path
     size_bytes: int
@@ -78,7 +78,7 @@ class PendingFile:
 
 @dataclass(frozen=True)
 class LeftFile:
-    """A file that is left for another time, or for good."""
+    """A file that is left out, now or always."""
 
     path: Path
     reason: str
@@ -86,7 +86,7 @@ class LeftFile:
 
 @dataclass(frozen=True)
 class InboxContents:
-    """Everything that lies in an inbox."""
+    """All files of an inbox."""
 
     pending: tuple[PendingFile, ...]
     """Oldest first; of the same age, by name."""
@@ -100,14 +100,14 @@ def pending_files(
     quiet_seconds: float = QUIET_SECONDS,
     patterns: Sequence[str] = (),
 ) -> InboxContents:
-    """List an inbox: files to process, oldest first, and what is skipped and why.
+    """List the files of an inbox to process, oldest first, and those left out, with reasons.
 
     Args:
         inbox: the folder; its sub-folders are not entered.
         now: the present, with a time zone.
         quiet_seconds: a file modified less than this ago may still be growing.
-        patterns: which names are deliveries, as a shell writes them, in any case of letters;
-            every name but those of companions if empty.
+        patterns: which names are deliveries, as shell patterns, in any case of letters; if empty,
+            every name except those of companions.
 
     Raises:
         UsageError: the inbox is not a folder, or may not be listed.
@@ -138,22 +138,22 @@ def pending_files(
 
 
 def _is_settled(status: os.stat_result, now: datetime, quiet_seconds: float) -> bool:
-    """Tell whether a file has lain untouched long enough to be whole.
+    """Tell whether a file has been unchanged for long enough to be complete.
 
-    A time of modification further in the future than ``quiet_seconds`` is a wrong clock, not a
-    writer at work, and counts as settled: the file would otherwise wait for ever.
+    A modification time further in the future than ``quiet_seconds`` comes from a wrong clock, and
+    counts as settled: otherwise the file would never be read.
     """
     return abs(now.timestamp() - status.st_mtime) >= quiet_seconds
 
 
 def batch_date(name: str, arrived: datetime, override: date | None = None) -> date:
-    """Say which night a file belongs to.
+    """Return the night that a file belongs to.
 
     Args:
         name: the file's name; the first real date in it counts, as in ``2026-11-20``,
             ``2026_11_20``, ``2026.11.20``, ``20261120`` or ``20261120T0315``.
         arrived: when it arrived, with a time zone.
-        override: the date the user gave; it settles the matter.
+        override: the date that the user gave, which always counts.
 
     Returns:
         The override, else the date in the name, else the day it arrived in UTC.
@@ -169,7 +169,7 @@ def batch_date(name: str, arrived: datetime, override: date | None = None) -> da
 
 
 def _entries(inbox: Path) -> Iterator[Path]:
-    """Yield what lies in the inbox."""
+    """Yield the entries of the inbox."""
     try:
         yield from inbox.iterdir()
     except FileNotFoundError as error:
@@ -184,7 +184,7 @@ def _entries(inbox: Path) -> Iterator[Path]:
 
 
 def _reason_by_name(path: Path, inbox: Path) -> str | None:
-    """Say why an entry is skipped for what it is called or where it leads; None if it is not."""
+    """Return why an entry is left out for its name or as a link; None if it is not."""
     if path.name.startswith("."):
         return "hidden"
     if not path.name.isprintable():
@@ -201,10 +201,10 @@ def _reason_by_name(path: Path, inbox: Path) -> str | None:
 
 
 def _reason_by_purpose(name: str, names: Collection[str], patterns: Sequence[str]) -> str | None:
-    """Say why a whole file is skipped for being no delivery; None if it is one.
+    """Return why a complete file is left out because it is no delivery; None if it is one.
 
-    A companion is a delivery only where a pattern that it matches is written as the name of one:
-    ``*.ok`` asks for ``night.ok``, while ``night*`` does not.
+    A companion is a delivery only if it matches a pattern that itself is a companion's name:
+    ``*.ok`` takes ``night.ok``, but ``night*`` does not.
     """
     matched = [one for one in patterns if fnmatchcase(name.lower(), one.lower())]
     if patterns and not matched:
@@ -219,7 +219,7 @@ def _reason_by_purpose(name: str, names: Collection[str], patterns: Sequence[str
 
 
 def _companion_mark(name: str, *, is_beside: bool) -> str | None:
-    """Return what in a name says that it is a companion's; None if nothing does.
+    """Return the part of a name that marks a companion; None if there is none.
 
     Args:
         name: of a file, or a pattern of such names.
@@ -235,13 +235,13 @@ def _companion_mark(name: str, *, is_beside: bool) -> str | None:
 
 
 def _accompanied(name: str) -> str | None:
-    """Name the file that one would accompany: ``night.csv``, of ``night.csv.json``."""
+    """Return the file that a name would accompany: ``night.csv`` for ``night.csv.json``."""
     stem = Path(name).stem
     return stem if Path(stem).suffix else None
 
 
 def _reason_by_state(status: os.stat_result, now: datetime, quiet_seconds: float) -> str | None:
-    """Say why an entry is skipped for its kind or its age; None if it is not."""
+    """Return why an entry is left out for its kind or its age; None if it is not."""
     if S_ISDIR(status.st_mode):
         return "a folder"
     if not S_ISREG(status.st_mode):

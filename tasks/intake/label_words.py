@@ -1,6 +1,6 @@
-"""The words that labels are made of: which mean normal, an attack, or nothing.
+"""The words of labels: which mean normal, which an attack, and which neither.
 
-Belongs here: what one value of a label column says by itself. Does not belong here: columns or
+Belongs here: what one value of a label column means by itself. Does not belong here: columns or
 files (``tasks.evaluation.labels``, ``tasks.intake.labelling``, ``tasks.evaluation.label_columns``).
 """
 
@@ -10,31 +10,31 @@ from collections.abc import Collection
 from expectations.contract import Contract
 
 NORMAL_WORDS = frozenset({"normal", "benign"})
-"""Values that mean normal in whatever column they are, as ``fold_value`` writes them: those of
-NSL-KDD and of the CIC data sets."""
+"""Values that mean normal in any column, as ``fold_value`` returns them: those of NSL-KDD and of
+the CIC data sets."""
 
 ATTACK_WORDS = frozenset(
     {"anomaly", "anomalous", "abnormal", "attack", "intrusion", "malicious", "malware", "outlier"}
 )
-"""Values that mean an attack and do not name it, likewise."""
+"""Values that mean an attack without its name, as ``fold_value`` returns them."""
 
 PAIRED_WORDS = frozenset({"true", "false", "yes", "no", "t", "f", "y", "n"})
-"""Values that come in pairs, likewise. Like a number, such a value does not say whether it means
-normal or an attack, and it names no attack."""
+"""Values that come in pairs, as ``fold_value`` returns them. Like a number, such a value by itself
+means neither normal nor attack, and names no attack."""
 
 NO_WORDS = frozenset({"-", "?", "none", "null", "nan", "na", "n/a", "background"})
-"""Values that say neither normal nor attack, likewise. ``background`` is that of CTU-13: traffic
-that nobody has looked at."""
+"""Values that mean neither normal nor attack, as ``fold_value`` returns them. ``background`` is
+from CTU-13: traffic that nobody has labelled."""
 
 NUMBER = r"[+-]?\d+(\.\d+)?"
-"""A number. By itself it does not say whether it means normal or an attack."""
+"""A number. By itself it means neither normal nor attack."""
 
 _NUMBER = re.compile(NUMBER)
 _WHOLE = re.compile(r"^([+-]?\d+)\.0+$")
 
 
 def declared_values(contract: Contract, column: str | None) -> tuple[str, ...]:
-    """Return the values that the label column is declared to have; none for names of attacks."""
+    """Return the declared values of the label column; none for another column."""
     declared = contract.by_name.get(column) if column and column == contract.label else None
     return tuple(map(str, declared.values or ())) if declared else ()
 
@@ -45,18 +45,18 @@ def known_attacks(contract: Contract) -> list[str]:
 
 
 def sure_attacks(contract: Contract) -> list[str]:
-    """List the words for attack and the names of known attacks and families, in small letters."""
+    """List the words for attack and the names of known attacks and families, in lower case."""
     families = {family.lower() for family in (contract.families or {}).values()}
     return sorted({*ATTACK_WORDS, attack_word(contract), *families, *known_attacks(contract)})
 
 
 def name_attack(value: str, contract: Contract) -> str | None:
-    """Return the name of an attack that a value gives; None if it gives none.
+    """Return the attack that a value names; None if it names none.
 
     Args:
         value: of a label or an attack column.
-        contract: lists the known attacks; their names are read in any case of letters, with or
-            without blanks around them and full stops at the end.
+        contract: lists the known attacks; the case of letters, surrounding blanks and full stops at
+            the end do not count.
     """
     word = fold_value(value)
     if word in ATTACK_WORDS | PAIRED_WORDS | NO_WORDS or not word or _NUMBER.fullmatch(word):
@@ -65,22 +65,22 @@ def name_attack(value: str, contract: Contract) -> str | None:
 
 
 def attack_word(contract: Contract) -> str:
-    """Return what the contract's label column says of an attack."""
+    """Return the contract's word for an attack in its label column."""
     declared = declared_values(contract, contract.label)
     return next((value for value in declared if value != contract.normal_label), "anomaly")
 
 
 def fold_value(value: str) -> str:
-    """Return a value in small letters, without blanks and full stops around it.
+    """Return a value in lower case, without surrounding blanks and full stops.
 
-    A number is written as an integer if it is one, so that 0.0 and 0 are the same.
+    A whole number loses its point and zeros, so that 0.0 and 0 are the same.
     """
     word = value.strip().rstrip(".").strip().lower()
     return _WHOLE.sub(r"\1", word)
 
 
 def says_which(values: Collection[str]) -> bool:
-    """Tell whether some values can say by themselves which of them means normal."""
+    """Tell whether values show by themselves which of them means normal."""
     words = {fold_value(value) for value in values}
     return not all(word in PAIRED_WORDS or _NUMBER.fullmatch(word) for word in words)
 
@@ -91,9 +91,9 @@ def is_surely_attack(value: str, contract: Contract) -> bool:
 
 
 def looks_labelled(values: Collection[str], contract: Contract) -> bool:
-    """Tell whether the values of a column are such as labels have.
+    """Tell whether the values of a column may be labels.
 
-    They are if one means normal or surely an attack, or if they are a pair: 0 and 1, -1 and 1,
+    They may if one means normal or surely an attack, or if they are a pair: 0 and 1, -1 and 1,
     true and false, yes and no.
     """
     words = {fold_value(value) for value in values} - {""}

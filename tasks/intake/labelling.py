@@ -1,8 +1,8 @@
-"""How a file's label column is read where it has another name or other words than the contract's.
+"""Read a file's label column whose name or words differ from the contract's.
 
-Belongs here: which of its values mean normal, and what each row then says. Does not belong here:
-the choice of the column (``tasks.evaluation.label_columns``), or what labels in the contract's
-words are good for (``tasks.evaluation.labels``).
+Belongs here: which of its values mean normal, and the labels that the rows get. Does not belong
+here: the choice of the column (``tasks.evaluation.label_columns``), or how labels in the contract's
+words are used (``tasks.evaluation.labels``).
 """
 
 from collections import Counter
@@ -30,31 +30,31 @@ if TYPE_CHECKING:
     from tasks.intake.layout import Layout
 
 VALUES_SHOWN = 4
-"""Values of a label column that a message names, the most frequent first. A guess: enough to see
-what the column holds."""
+"""Values of a label column in a message, the most frequent first. A guess: enough to recognise the
+column."""
 
 VALUE_CHARACTERS = 20
-"""Characters shown of one, or of the name of a column: a guess, longer than any name of NSL-KDD.
-All that a message names stays below the 200 characters that it may repeat of a file."""
+"""Characters shown of a value, or of a column's name. A guess: longer than any name of NSL-KDD. All
+values of a message together stay below the 200 characters that it may repeat of a file."""
 
 VALUES_COUNTED = 1_000
-"""Different values of a label column that are counted: a guess. A column with more is no label
-column, and to count them all would take memory without bound."""
+"""Different values of a label column that are counted. A guess: a column with more is no label
+column, and counting all of them would take memory without bound."""
 
 
 class LabelReading(BaseModel):
-    """What a user says of the labels of his files."""
+    """What a user says about the labels of the files."""
 
     model_config = ConfigDict(frozen=True)
 
     column: str | None = None
-    """The file's name of its label column; None for the columns that the contract declares."""
+    """The name of the label column in the file; None for the columns that the contract declares."""
     normal: tuple[str, ...] = ()
-    """Values that mean normal, beside ``NORMAL_WORDS``; in any case of letters."""
+    """Values that mean normal, in addition to ``NORMAL_WORDS``; in any case of letters."""
 
     @property
     def is_plain(self) -> bool:
-        """Whether it says nothing: labels are the contract's columns, in the contract's words."""
+        """Whether the user says nothing: labels are in the contract's columns and words."""
         return self.column is None and not self.normal
 
     @property
@@ -64,29 +64,29 @@ class LabelReading(BaseModel):
 
 
 class LabelTally(BaseModel):
-    """What a label column was read as."""
+    """How a label column was read."""
 
     model_config = ConfigDict(frozen=True)
 
     column: str
-    """The file's name of it."""
+    """Its name in the file."""
     rows_normal: int
     rows_attack: int
     rows_unclear: int
-    """Rows whose value says neither; not those without a value."""
+    """Rows whose value means neither; rows without a value are not counted."""
     are_sure: bool
-    """Whether all rows of attacks have a word for attack, or the name of a known one: then none of
-    them may have been meant to be normal."""
+    """Whether every attack row has a word for attack, or the name of a known one. Otherwise the
+    user may have meant some of them to be normal."""
     values: tuple[tuple[str, int], ...]
     """The most frequent values, each with its rows."""
     values_more: int
-    """How many further values there are, as far as they are counted."""
+    """How many more values there are, as far as they are counted."""
     unmet: tuple[str, ...]
-    """Values that the user says mean normal, and that are in no row."""
+    """Values that mean normal by the user's words, but are in no row."""
 
     @property
     def note(self) -> str:
-        """What a reader of the figures should know."""
+        """A sentence for readers of figures made from these labels."""
         return (
             f"labels are those of column {shown(self.column)}: {plural(self.rows_normal, 'row')}"
             f" normal, {plural(self.rows_attack, 'row')} attack"
@@ -94,17 +94,17 @@ class LabelTally(BaseModel):
 
     @property
     def described(self) -> str:
-        """Which values the column has."""
+        """The values of the column in words."""
         return describe_values(self.values, self.values_more)
 
 
 class LabelReader:
     """Reads the label column of one file, a part at a time, into the contract's words.
 
-    After it the contract's label column says normal, or the contract's word for an attack, and its
-    attack column gives the attack's name where the file does. A value that says neither stays as it
-    is: one of ``NO_WORDS``, and a number or one of a pair such as true and false, unless the user
-    says which values mean normal.
+    The contract's label column then has the contract's word for normal or for attack, and its
+    attack column has the attack's name if the file gives one. A value that means neither stays as
+    it is: one of ``NO_WORDS``, and, unless the user says which values mean normal, a number or one
+    of a pair such as true and false.
     """
 
     def __init__(self, reading: LabelReading, layout: "Layout", contract: Contract) -> None:
@@ -140,17 +140,17 @@ class LabelReader:
         return read.select(*(one for one in rows.columns if one not in declared), *declared)
 
     def count(self, values: pl.Series) -> None:
-        """Count what values of the label column say; of one that is null, nothing."""
+        """Count what the values of the label column mean; a null means nothing."""
         counted = values.fill_null("").value_counts(name="rows").sort(pl.first())
         for value, rows in counted.iter_rows():
-            says = self._say(value)
-            self._rows[says] += rows
-            self._are_sure &= says != self._attack_word or is_surely_attack(value, self._contract)
+            word = self._find_word(value)
+            self._rows[word] += rows
+            self._are_sure &= word != self._attack_word or is_surely_attack(value, self._contract)
             if value and (value in self._found or len(self._found) < VALUES_COUNTED):
                 self._found[value] += rows
 
     def close(self) -> LabelTally:
-        """Say what the column was read as."""
+        """Return how the column was read."""
         ranked = sorted(self._found.items(), key=lambda one: (-one[1], one[0]))
         words = {fold_value(value) for value in self._found}
         normal, attack = self._rows[self._contract.normal_label], self._rows[self._attack_word]
@@ -165,8 +165,8 @@ class LabelReader:
             unmet=tuple(value for value in self._given if fold_value(value) not in words | {""}),
         )
 
-    def _say(self, value: str) -> str | None:
-        """Return the contract's word for what a value says; the value itself if it says nothing."""
+    def _find_word(self, value: str) -> str | None:
+        """Return the contract's word for what a value means; the value if it means neither."""
         word = fold_value(value)
         if word in self._normal:
             return self._contract.normal_label
@@ -175,17 +175,17 @@ class LabelReader:
         is_clear = word not in NO_WORDS and (bool(self._given) or says_which([word]))
         return self._attack_word if is_clear else value
 
-    def _name(self, value: str) -> str | None:
-        """Return the name of the attack that a value gives, or the contract's word for normal."""
+    def _find_name(self, value: str) -> str | None:
+        """Return the attack that a value names, or the contract's word for normal."""
         if fold_value(value) in self._normal:
             return self._contract.normal_label
         return name_attack(value, self._contract)
 
     def _read_values(self, values: pl.Series) -> pl.Series:
-        return _replace(values, {value: self._say(value) for value in values.unique()})
+        return _replace(values, {value: self._find_word(value) for value in values.unique()})
 
     def _read_names(self, values: pl.Series) -> pl.Series:
-        return _replace(values, {value: self._name(value) for value in values.unique()})
+        return _replace(values, {value: self._find_name(value) for value in values.unique()})
 
 
 def find_source(reading: LabelReading, present: "set[str]", contract: Contract) -> str:
@@ -197,7 +197,7 @@ def find_source(reading: LabelReading, present: "set[str]", contract: Contract) 
 
 
 def arrange_label(layout: "Layout", contract: Contract, reading: LabelReading | None) -> "Layout":
-    """Say that a file's label column is the contract's, whatever its name.
+    """Return a layout in which the file's label column is the contract's, whatever its name.
 
     Args:
         layout: of the file.
@@ -219,14 +219,14 @@ def arrange_label(layout: "Layout", contract: Contract, reading: LabelReading | 
 
 
 def describe_values(values: Sequence[tuple[str, int]], more: int) -> str:
-    """Name some values with their rows."""
+    """Return values in words, each with its rows."""
     named = [f"{shown(value)} in {plural(rows, 'row')}" for value, rows in values]
     rest = f" and {plural(more, 'other value')}" if more else ""
     return ", ".join(named) + rest if named else "no value"
 
 
 def shown(text: str) -> str:
-    """Return a name or value of a file as a message may show it."""
+    """Return a name or value of a file, shortened and quoted for a message."""
     return f"'{printable(text, VALUE_CHARACTERS)}'"
 
 
