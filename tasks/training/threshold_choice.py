@@ -1,7 +1,8 @@
-"""The thresholds of the anomaly score, chosen from held-out scores.
+"""The choice of a model's ``Thresholds`` in training, from held-out scores.
 
-Belongs here: choosing thresholds. Does not belong here: making the held-out scores (``held_out``),
-or assessing the choice (``assessment``).
+Belongs here: choosing ``default`` and ``low_alert``. Does not belong here: the class and how it is
+read (``tasks.detectors.thresholds``), making the held-out scores (``held_out``), or assessing the
+choice (``assessment``).
 """
 
 from collections.abc import Mapping
