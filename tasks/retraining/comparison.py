@@ -113,9 +113,7 @@ def compare_models(rows: ComparisonRows, seed: int, tests: int = 1) -> ModelComp
     for _ in range(RESAMPLES):
         weight = random.poisson(1.0, len(first)).astype(np.float64)[observed]
         draws.append(after.measure(weight) - before.measure(weight))
-    error = np.zeros(len(champion))
-    is_drawn = ~np.isnan(draws).all(axis=0)
-    error[is_drawn] = np.nanstd(np.array(draws)[:, is_drawn], axis=0)
+    error = _standard_errors(np.array(draws))
     level = np.full(len(error), CONFIDENCE)
     level[0] = 1.0 - (1.0 - CONFIDENCE) / tests
     found = [_change(*one) for one in zip(challenger - champion, error, level, strict=True)]
@@ -191,6 +189,16 @@ class _Detection:
             of_groups = of_groups[~np.isnan(of_groups)]
             overall = float(of_groups.mean()) if len(of_groups) else np.nan
         return overall, share[self._reported]
+
+
+def _standard_errors(draws: Floats) -> Floats:
+    """Return the standard deviation of each column over the rows where it is defined, or 0."""
+    is_defined = ~np.isnan(draws)
+    count = np.maximum(is_defined.sum(axis=0), 1)
+    mean = np.where(is_defined, draws, 0.0).sum(axis=0) / count
+    squares = np.where(is_defined, np.square(draws - mean), 0.0)
+    spread: Floats = np.sqrt(squares.sum(axis=0) / count)
+    return spread
 
 
 def _change(value: float, error: float, level: float) -> MetricChange | None:
