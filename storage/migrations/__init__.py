@@ -1,6 +1,6 @@
-"""The revisions of the schema, oldest first, and how Alembic runs them.
+"""The revisions of the schema, and how Alembic runs them.
 
-Belongs here: Alembic's environment and one module per revision under ``versions``; a revision
-states its tables in full and imports nothing of ours, so that it means the same for ever. Does
-not belong here: the views, which hold no data and are replaced at every upgrade.
+Belongs here: Alembic's environment, and one module per revision under ``versions``. A revision
+declares its tables in full and imports none of our tables, so that it never changes. Does not
+belong here: the views, which hold no data and are replaced at every upgrade.
 """

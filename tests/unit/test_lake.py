@@ -1,4 +1,4 @@
-"""Stages are done once, whole or not at all, and again when what they were made from changed."""
+"""Stages run once, completely or not at all, and again if their inputs changed."""
 
 import errno
 import os

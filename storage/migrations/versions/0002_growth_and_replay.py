@@ -1,4 +1,4 @@
-"""Growing files, replays and the limit of what is kept of a quarantine."""
+"""Growing files, replays, and the limit of stored quarantined rows."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -13,7 +13,7 @@ KNOWN = "rows_known = 0 OR known_batch_id IS NOT NULL"
 
 
 def upgrade() -> None:
-    """Add what tells a growing file's parts and a replay's rows apart; no stored row changes."""
+    """Add the tables and columns of growing files and replays; no stored row changes."""
     _extend_batch()
     op.create_index(
         op.f("ix_batch_replayed_batch_id"),
@@ -78,8 +78,8 @@ def upgrade() -> None:
 def _extend_batch() -> None:
     """Add columns to a table that others refer to.
 
-    SQLite adds a column with its constraints in one statement and rewrites nothing; Alembic would
-    copy the table and drop the old one, which the foreign keys of the others forbid.
+    SQLite adds a column with its constraints in one statement and rewrites no row. Alembic would
+    copy the table and drop the old one, which foreign keys of other tables forbid.
     """
     if op.get_bind().dialect.name == "sqlite":
         reference = "TEXT CONSTRAINT fk_batch_{0} REFERENCES batch (batch_id)"

@@ -1,4 +1,4 @@
-"""The score of the detector that knows normal traffic: of any kind, not of an autoencoder alone."""
+"""Rename the autoencoder's score: any one-class detector may give it."""
 
 from alembic import op
 
@@ -7,5 +7,5 @@ down_revision = "0002"
 
 
 def upgrade() -> None:
-    """Rename its column; no stored row changes."""
+    """Rename the column; no stored row changes."""
     op.execute("ALTER TABLE prediction RENAME COLUMN autoencoder_score TO one_class_score")

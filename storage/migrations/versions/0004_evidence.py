@@ -1,4 +1,4 @@
-"""Evidence for a champion: labels met, families named, shadows compared, promotions decided."""
+"""Labelled rows, families of attacks, shadow comparisons, and decisions about promotions."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -97,10 +97,10 @@ def _extend_scoring() -> None:
 
 
 def _allow_no_classifier() -> None:
-    """Let a prediction have no classifier's score.
+    """Allow predictions without a classifier score.
 
-    SQLite cannot say so of a column that is there: the table is copied, in the order of its key,
-    and the copy takes its name. What others made on the table is made again, and their views find
+    SQLite cannot change a column in this way, so the table is copied in the order of its key and
+    replaced by the copy. Indexes and triggers that others added are created again. Their views use
     the copy: legacy_alter_table keeps SQLite from reading them while no table has the name.
     """
     if op.get_bind().dialect.name != "sqlite":
@@ -135,7 +135,7 @@ def _allow_no_classifier() -> None:
 
 
 def _refuse_references() -> None:
-    """Refuse to drop a table that somebody's own refers to: their rows could go with it.
+    """Refuse to drop a table to which a user's table refers: that table could lose rows.
 
     Raises:
         UsageError: a table has a foreign key to the predictions.

@@ -1,4 +1,4 @@
-"""Dismissals: rejections stay open until someone settles them."""
+"""Dismissals: a rejection stays open until somebody dismisses it or its file is scored."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -13,9 +13,9 @@ WHO = "noctule db upgrade"
 
 
 def upgrade() -> None:
-    """Add a table, and dismiss what was rejected until now.
+    """Add the table, and dismiss all earlier rejections.
 
-    Each of those failed its own night already. Left open, all of them would fail the next one.
+    Each of them already failed its own night. If they stayed open, they would all fail the next.
     """
     op.create_table(
         "dismissal",

@@ -1,4 +1,4 @@
-"""What the NSL-KDD contract declares, and that each of its row rules can be kept and broken."""
+"""The NSL-KDD contract: its declarations, and rows that keep and break each rule."""
 
 from typing import Any
 

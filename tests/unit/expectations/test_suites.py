@@ -1,4 +1,4 @@
-"""The checks that follow from a contract, and their translation to Great Expectations."""
+"""The expectations that follow from a contract, and their translation to Great Expectations."""
 
 import sys
 from typing import Any

@@ -1,4 +1,4 @@
-"""What is stored of a batch, and that it is stored whole or not at all."""
+"""A batch is stored completely or not at all."""
 
 from datetime import UTC, date, datetime
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Frames into tables: the same rows whichever way they went."""
+"""Bulk inserts store the same rows on both databases."""
 
 import traceback
 from collections.abc import Callable

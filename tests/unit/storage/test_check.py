@@ -1,4 +1,4 @@
-"""A file that rotted, work that was left, a model or a stage that was altered: each is found."""
+"""``db check`` finds damaged files, unfinished work, and altered models and stages."""
 
 import json
 import shutil

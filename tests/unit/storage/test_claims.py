@@ -1,4 +1,4 @@
-"""One run at a time has a batch, and loses it with its life."""
+"""One run at a time holds a batch, until it ends or is killed."""
 
 import fcntl
 import subprocess

@@ -1,4 +1,4 @@
-"""The memory of a stage is the stage's, whatever the process held before it."""
+"""The peak memory of a stage does not include what the process held before."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Where the database is, what is said when it is not there, and how its schema moves."""
+"""Addresses of databases, messages if one cannot be reached, and schema upgrades."""
 
 import re
 import socket

@@ -1,4 +1,4 @@
-"""A rejection stays open until its file is scored after all, or somebody dismisses it."""
+"""A rejection stays open until its file is scored or somebody dismisses it."""
 
 from datetime import timedelta
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A database of every earlier revision, with data in it, is upgraded whole or not at all."""
+"""A database of any earlier revision, with data, is upgraded completely or not at all."""
 
 import signal
 import subprocess

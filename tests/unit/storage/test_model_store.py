@@ -1,4 +1,4 @@
-"""Model versions: registered once, refused when altered, champions in an order that is kept."""
+"""Model versions are registered once and refused if altered; the order of champions is kept."""
 
 import json
 import shutil

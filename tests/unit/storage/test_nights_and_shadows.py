@@ -1,4 +1,4 @@
-"""Earlier nights as budgets and previews ask of them, shadows, and decisions of a retraining."""
+"""Queries about earlier nights, shadow scorings, and decisions of a retraining."""
 
 from collections.abc import Callable
 from datetime import date, timedelta

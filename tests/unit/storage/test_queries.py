@@ -1,4 +1,4 @@
-"""What the command line reads: filtered, limited, ordered, decoded."""
+"""The queries of the command line filter, sort, limit and decode rows."""
 
 from datetime import UTC, date, datetime
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""What a database or the system refuses is a sentence with what to do; what is a bug stays one."""
+"""A refusal becomes a message that says what to do; a bug stays a bug."""
 
 import errno
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""PostgreSQL as it is found: its encoding, its poolers, its schemas, and the user's own options."""
+"""PostgreSQL sessions: encodings, poolers, schemas, and the options of the user."""
 
 import re
 from collections.abc import Callable, Iterator

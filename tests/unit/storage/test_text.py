@@ -1,4 +1,4 @@
-"""What cannot be stored or read is written out, and nothing else is touched."""
+"""Characters that cannot be stored or shown are escaped; all others stay unchanged."""
 
 import json
 

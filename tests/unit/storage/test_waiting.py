@@ -1,4 +1,4 @@
-"""A PostgreSQL server that does not answer is asked again for so long; a refusal is final."""
+"""Noctule waits for a PostgreSQL server that does not answer; a refusal is final."""
 
 import socket
 import struct
