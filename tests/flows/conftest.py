@@ -86,7 +86,7 @@ def settled(home: Path, prefect_server: str, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("NOCTULE_SETTLE_S", "0")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def pandas_validation() -> Iterator[None]:
     """Validate with pandas, which takes the same rows as Great Expectations in a tenth of the time.
 
