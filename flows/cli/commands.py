@@ -5,6 +5,7 @@ commands about models (``flows.cli.model_commands``), or the work itself. Nothin
 at the top, so that ``noctule --help`` answers at once.
 """
 
+import signal
 import sys
 import traceback
 from datetime import UTC, datetime
@@ -66,6 +67,8 @@ def main() -> None:
             app()
         finally:
             sys.stdout.flush()  # raises here if the buffered output cannot be written
+    except KeyboardInterrupt:  # Ctrl-C while the command still imports what it needs
+        sys.exit(128 + signal.SIGINT)
     except Exception as error:  # noqa: BLE001 - nothing above handles it
         sys.exit(end_with(error))
 
