@@ -20,7 +20,7 @@ import tasks.features.encoding
 from benchmarks.data import TRAIN
 from expectations.nsl_kdd import NSL_KDD
 from tasks.arrays import Mask
-from tasks.detectors.autoencoder_training import AutoencoderOptions
+from tasks.detectors.autoencoder import AutoencoderOptions
 from tasks.detectors.gradient_boosting import LightGBMOptions
 from tasks.training.members import fit_encoder, fit_supervised, fit_unsupervised
 from tasks.training.options import TrainingOptions

@@ -82,16 +82,8 @@ def occlude(
     """Return how far any score falls when a group of inputs takes its typical values.
 
     It scores all rows once for each group. Inputs that raise the score only together get no share:
-    each alone may change nothing.
-
-    Args:
-        score: from (n_rows, n_inputs) to (n_rows,).
-        inputs: (n_rows, n_inputs).
-        typical: (1, n_inputs), a typical row.
-        groups: (n_inputs,), the group of each input, from 0.
-
-    Returns:
-        (n_rows, n_groups), the fall of the score; negative where it rises.
+    each alone may change nothing. The other arguments and the result are those of
+    ``Detector.explain``.
 
     Source: Zeiler & Fergus 2014, section 4.2, for occlusion as an explanation.
     """

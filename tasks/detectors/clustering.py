@@ -78,12 +78,7 @@ def estimate_near_pairs(inputs: Matrix) -> float:
 
 
 def require_memory(rows: int, near: float, memory_bytes: int | None = None) -> None:
-    """Refuse rows whose near pairs would not fit into memory.
-
-    Args:
-        rows: number of rows.
-        near: share of their pairs that lie within the radius.
-        memory_bytes: of the machine; None for all that it has.
+    """Refuse rows whose near pairs, a share of all pairs, would not fit into the machine's memory.
 
     Raises:
         UsageError: they do not fit.

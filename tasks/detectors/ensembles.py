@@ -143,11 +143,7 @@ def fit_stacking(
 
 
 def _fit_members(
-    inputs: Matrix,
-    is_attack: Mask,
-    options: VotingOptions | StackingOptions,
-    seed: int,
-    threads: int,
+    inputs: Matrix, is_attack: Mask, options: EnsembleOptions, seed: int, threads: int
 ) -> tuple[Detector, ...]:
     return (
         fit_sklearn_classifier(inputs, is_attack, options.forest, seed, threads),

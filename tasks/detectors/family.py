@@ -68,15 +68,11 @@ class FamilyModel:
     threads: int = 1
 
     def name(self, ordinal: Matrix) -> pl.DataFrame:
-        """Return the family that each connection looks like.
+        """Return the family that each connection, a row of ``Encoded.ordinal``, looks like.
 
-        Args:
-            ordinal: (n_rows, n_features), as ``Encoded.ordinal``.
-
-        Returns:
-            One row per connection: ``FAMILY_SCHEMA``. The probability is that of the likeliest
-            family, given that the connection is an attack. Below the cut the family is ``UNKNOWN``
-            and the technique null. A row does not depend on the others.
+        One row per connection: ``FAMILY_SCHEMA``. The probability is that of the likeliest family,
+        given that the connection is an attack. Below the cut the family is ``UNKNOWN`` and the
+        technique null. A row does not depend on the others.
         """
         raw = raw_outputs(self.booster, ordinal, self.threads)
         chance = probabilities(raw, self.card.temperature)
@@ -115,14 +111,8 @@ def fit_trees(
     """Fit trees that tell families of attack apart.
 
     A row's weight is the inverse square root of its family's size: a rare family counts for more
-    than its share of the rows, a flood for less.
-
-    Args:
-        ordinal: (n_attacks, n_features).
-        family: (n_attacks,), each attack's family, from 0.
-        families: number of families.
-        seed: of LightGBM.
-        threads: used to fit; does not change the result.
+    than its share of the rows, a flood for less. ``ordinal`` is (n_attacks, n_features); ``family``
+    is (n_attacks,), each attack's family, from 0. Threads do not change the result.
     """
     settings = {
         "objective": "multiclass",

@@ -95,15 +95,8 @@ def fit_lightgbm(
 ) -> LightGBM:
     """Fit boosted trees that tell attacks from normal traffic.
 
-    Args:
-        inputs: (n_rows, n_inputs); NaN is a missing value.
-        is_attack: (n_rows,), both values present.
-        options: how the trees are grown.
-        seed: of the choice of columns for each tree.
-        threads: used to fit; does not change the result.
-
-    Returns:
-        The fitted trees; the same rows, options and seed give the same text.
+    The arguments are those of ``registry.fit_classifier``; NaN is a missing value. The same rows,
+    options and seed give the same text, with any threads.
     """
     settings = {
         "objective": "binary",
@@ -133,14 +126,8 @@ def train_booster(
 ) -> "lightgbm.Booster":
     """Train boosted trees; the same arguments give the same trees, with any threads.
 
-    Args:
-        settings: the objective, and how the trees are grown.
-        inputs: (n_rows, n_inputs); NaN is a missing value.
-        label: (n_rows,).
-        weight: (n_rows,), of each row; None for 1.
-        rounds: of boosting.
-        seed: of LightGBM.
-        threads: used to train.
+    ``inputs`` are (n_rows, n_inputs), where NaN is a missing value; ``label`` and ``weight`` are
+    (n_rows,). Without weights each row has 1. ``settings`` name the objective and how trees grow.
     """
     import lightgbm
 
@@ -154,7 +141,7 @@ def train_booster(
 
 
 def make_outliers(normal: Matrix, share: float, seed: int) -> Matrix:
-    """Return made-up rows: each value is normal, their combination is not.
+    """Return made-up rows, (round(share * n_normals), n_inputs): normal values, joined unusually.
 
     Each is a normal row in which some columns, 5 to 50 % of them, have the values of another normal
     row. As attacks with little weight in training, they keep the trees from classifying everything
@@ -163,14 +150,6 @@ def make_outliers(normal: Matrix, share: float, seed: int) -> Matrix:
     autoencoder: where 1 % of the normals are flagged, it finds 89 % of the attacks of unknown names
     instead of 74 %, and 79 % of unknown families instead of 70 %; where .2 % are flagged, 99.8 % of
     known attacks instead of 99.95 %.
-
-    Args:
-        normal: (n_normals, n_inputs).
-        share: rows made for each normal one.
-        seed: of rows and columns.
-
-    Returns:
-        (round(share * n_normals), n_inputs).
 
     Source: Steinwart, Hush & Scovel 2005, for anomalies as a second class; Shi & Horvath 2006, for
     making it from the columns' own values.

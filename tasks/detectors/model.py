@@ -17,6 +17,7 @@ import polars as pl
 
 from expectations.errors import ModelRefusedError
 from tasks.arrays import Floats
+from tasks.detectors.base import write_json
 from tasks.detectors.family import FAMILY_SCHEMA, FamilyModel
 from tasks.detectors.member import MEMBER_NAMES, Member, MemberName
 from tasks.detectors.model_card import (
@@ -27,7 +28,6 @@ from tasks.detectors.model_card import (
     complete_first_format,
     read_card,
     unreadable_model,
-    write_json,
 )
 from tasks.detectors.tails import Tail
 from tasks.features.encoding import Encoded, Encoder
@@ -67,10 +67,7 @@ class Model:
         return self.encoder.features
 
     def score(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Score connections.
-
-        Args:
-            frame: one row per connection, with every feature.
+        """Score connections, a frame with every feature.
 
         Returns:
             One row per connection, in order, all float64 and higher for the more anomalous:
@@ -100,12 +97,7 @@ class Model:
     def name_families(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Return the family that each connection would belong to if it is an attack.
 
-        Args:
-            frame: one row per connection, with every feature.
-
-        Returns:
-            One row per connection, in order: ``FAMILY_SCHEMA``; all null where the model has no
-            family model.
+        One row per connection, in order: ``FAMILY_SCHEMA``; all null without a family model.
 
         Raises:
             InputRejectedError: a feature is absent.
@@ -133,14 +125,7 @@ class Model:
 def load_model(folder: Path, *, threads: int = 1) -> Model:
     """Read a stored model. Imports the libraries its detectors need to score, and never Keras.
 
-    The caller checks the folder against its manifest before.
-
-    Args:
-        folder: the model folder.
-        threads: used by the detectors; does not change a score.
-
-    Returns:
-        The model.
+    The caller checks the folder against its manifest before. Threads do not change a score.
 
     Raises:
         ModelRefusedError: a file is missing, or this version cannot read it.

@@ -1,7 +1,7 @@
 """The card of a model: what ``model.json`` says of it, which commands read without the model.
 
-Belongs here: the card, its formats, and JSON files of a model folder. Does not belong here: the
-model itself (``model``), or the manifest and the register of versions (``storage``).
+Belongs here: the card and its formats. Does not belong here: the model itself (``model``), or the
+manifest and the register of versions (``storage``).
 """
 
 import json
@@ -89,8 +89,3 @@ def unreadable_model(folder: Path, cause: object) -> ModelRefusedError:
         f"{cause}. Restore the folder or train again."
     )
     return ModelRefusedError(message)
-
-
-def write_json(path: Path, value: object) -> None:
-    """Write a JSON file of a model folder with sorted keys: equal values give equal bytes."""
-    path.write_text(json.dumps(value, sort_keys=True, indent=1) + "\n", encoding="utf-8")

@@ -13,6 +13,7 @@ from pydantic import Field
 from tasks.arrays import Floats, Mask, Matrix
 from tasks.detectors.base import DetectorOptions, OccludedDetector
 from tasks.networks.graphs import GraphDetector
+from tasks.networks.training import fold_network, import_keras
 
 
 class NeuralNetworkOptions(DetectorOptions):
@@ -47,17 +48,9 @@ def fit_neural_network(
     """Train a network to tell attacks from normal traffic.
 
     Dense layers with Relu, each followed by batch normalisation, and a sigmoid; Adam and binary
-    cross-entropy. Seeds the random generators of this process.
-
-    Args:
-        inputs: (n_rows, n_inputs), no NaN.
-        is_attack: (n_rows,), both values present.
-        options: shape and training.
-        seed: of weights and the order of rows.
-        threads: used to score; training runs on one thread, to be repeatable.
+    cross-entropy. Seeds the random generators of this process, and trains on one thread, to be
+    repeatable. The arguments are those of ``registry.fit_classifier``.
     """
-    from tasks.networks.training import fold_network, import_keras
-
     keras = import_keras()
     keras.utils.set_random_seed(seed)
     layers = [keras.Input((inputs.shape[1],))]

@@ -247,7 +247,7 @@ class IsolationForest(OccludedDetector):
     def load(cls, folder: Path, stem: str, threads: int = 1) -> "IsolationForest":
         """Read a stored forest, which does not use threads; imports scikit-learn."""
         del threads
-        return cls(read_sklearn(folder / f"{stem}.skops", ["IsolationForest"]))
+        return cls(read_sklearn(folder / f"{stem}.skops", "IsolationForest"))
 
 
 def fit_isolation_forest(

@@ -13,8 +13,7 @@ from pydantic import BaseModel, Field
 
 from expectations.errors import ModelRefusedError
 from tasks.arrays import Mask, Matrix
-from tasks.detectors.autoencoder import Autoencoder
-from tasks.detectors.autoencoder_training import AutoencoderOptions, fit_autoencoder
+from tasks.detectors.autoencoder import Autoencoder, AutoencoderOptions, fit_autoencoder
 from tasks.detectors.base import Detector
 from tasks.detectors.ensembles import (
     Ensemble,
@@ -98,8 +97,9 @@ class DetectorKind:
     """The form it reads where no columns are selected."""
 
 
-def _sklearn(options: type[SklearnOptions], kind: str, reads: InputForm) -> DetectorKind:
+def _sklearn(options: type[SklearnOptions], reads: InputForm) -> DetectorKind:
     """Return the entry of a classifier of scikit-learn."""
+    kind = options.model_fields["kind"].default
     return DetectorKind(
         options,
         fit_sklearn_classifier,
@@ -110,13 +110,11 @@ def _sklearn(options: type[SklearnOptions], kind: str, reads: InputForm) -> Dete
 
 CLASSIFIERS: Mapping[str, DetectorKind] = {
     "lightgbm": DetectorKind(LightGBMOptions, fit_lightgbm, LightGBM.load, reads="ordinal"),
-    "random_forest": _sklearn(RandomForestOptions, "random_forest", "ordinal"),
-    "decision_tree": _sklearn(DecisionTreeOptions, "decision_tree", "ordinal"),
-    "hist_gradient_boosting": _sklearn(
-        HistGradientBoostingOptions, "hist_gradient_boosting", "ordinal"
-    ),
-    "adaboost": _sklearn(AdaBoostOptions, "adaboost", "neural"),
-    "k_neighbours": _sklearn(NeighboursOptions, "k_neighbours", "neural"),
+    "random_forest": _sklearn(RandomForestOptions, "ordinal"),
+    "decision_tree": _sklearn(DecisionTreeOptions, "ordinal"),
+    "hist_gradient_boosting": _sklearn(HistGradientBoostingOptions, "ordinal"),
+    "adaboost": _sklearn(AdaBoostOptions, "neural"),
+    "k_neighbours": _sklearn(NeighboursOptions, "neural"),
     "logistic_regression": DetectorKind(
         LogisticRegressionOptions, fit_logistic_regression, Linear.load
     ),

@@ -109,7 +109,7 @@ class SklearnClassifier(OccludedDetector):
     @classmethod
     def load(cls, kind: str, folder: Path, stem: str) -> "SklearnClassifier":
         """Read a stored model of a kind; imports scikit-learn."""
-        return cls(kind, read_sklearn(folder / f"{stem}.skops", [CLASSES[kind]]))
+        return cls(kind, read_sklearn(folder / f"{stem}.skops", CLASSES[kind]))
 
 
 @cache
@@ -127,13 +127,8 @@ def fit_sklearn_classifier(
 ) -> SklearnClassifier:
     """Fit a classifier of scikit-learn that tells attacks from normal traffic.
 
-    Args:
-        inputs: (n_rows, n_inputs); forests, single trees and histogram boosting take NaN as a
-            missing value.
-        is_attack: (n_rows,), both values present.
-        options: the kind of classifier, and how it is fitted.
-        seed: of the rows and columns drawn for each tree.
-        threads: used to fit forests; does not change the result.
+    The arguments are those of ``registry.fit_classifier``. Forests, single trees and histogram
+    boosting take NaN as a missing value.
     """
     from threadpoolctl import threadpool_limits
 

@@ -11,7 +11,6 @@ just fitted or read from a file.
 import io
 import json
 import zipfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -88,12 +87,8 @@ def _clean(data: bytes) -> bytes:
     return data[:header] + cleaned.tobytes()
 
 
-def read_sklearn(path: Path, expected: Sequence[str]) -> Any:  # noqa: ANN401 - as skops does
-    """Read a model.
-
-    Args:
-        path: as ``write_sklearn`` wrote it.
-        expected: names of the allowed classes.
+def read_sklearn(path: Path, expected: str) -> Any:  # noqa: ANN401 - as skops does
+    """Read a model of the expected class that ``write_sklearn`` wrote.
 
     Raises:
         ModelRefusedError: it holds a type that is not allowed, or is of another class.
@@ -109,9 +104,9 @@ def read_sklearn(path: Path, expected: Sequence[str]) -> Any:  # noqa: ANN401 - 
         )
         raise ModelRefusedError(message)
     model = loads(content, trusted=list(TRUSTED))  # the bytes that were checked
-    if type(model).__name__ not in expected:
+    if type(model).__name__ != expected:
         message = (
-            f"Refused the model in {path}: expected {' or '.join(expected)}, got"
+            f"Refused the model in {path}: expected {expected}, got"
             f" {type(model).__name__}. Restore the folder from a backup, or train again."
         )
         raise ModelRefusedError(message)

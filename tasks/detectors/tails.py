@@ -56,9 +56,6 @@ class Tail(BaseModel, frozen=True):
         Args:
             held_out: raw scores, (n,), at least 2, finite; nonnegative if ``is_logarithmic``.
             is_logarithmic: use the logarithm.
-
-        Returns:
-            The fitted tail.
         """
         values = np.sort(_scale(held_out, is_logarithmic=is_logarithmic))
         count = len(values)
@@ -87,14 +84,10 @@ class Tail(BaseModel, frozen=True):
         )
 
     def decades(self, raw: Floats) -> Floats:
-        """Turn raw scores into decades of surprise.
+        """Turn finite raw scores, (n,), into decades of surprise, (n,), above zero.
 
-        Args:
-            raw: (n,), finite.
-
-        Returns:
-            (n,), above zero, in the order of ``raw``. One decade: a tenth of normal connections
-            have at least this score. Beyond the last held-out normal it is an extrapolation.
+        One decade: a tenth of normal connections have at least this score. Beyond the last
+        held-out normal it is an extrapolation.
         """
         values = _scale(raw, is_logarithmic=self.is_logarithmic)
         inside = np.interp(values, self.scores, self.surprise)

@@ -87,15 +87,11 @@ class Encoder(BaseModel, frozen=True):
 
     @classmethod
     def fit(cls, frame: pl.DataFrame, columns: Sequence[Column], is_normal: Mask) -> "Encoder":
-        """Learn centres, scales and categories from training rows.
+        """Learn centres, scales and categories of the contract's features from training rows.
 
-        Centres and scales come from the normal rows alone, which define normal traffic. So the
-        autoencoder, which is trained on those rows, does not depend on known attacks.
-
-        Args:
-            frame: one row per training connection, with every feature.
-            columns: the contract's features, in declared order.
-            is_normal: which rows are normal traffic; at least one.
+        Centres and scales come from the normal rows alone, at least one, which define normal
+        traffic. So the autoencoder, which is trained on those rows, does not depend on known
+        attacks.
         """
         numeric = [column.name for column in columns if not column.is_categorical]
         named = [column.name for column in columns if column.is_categorical]
@@ -136,14 +132,10 @@ class Encoder(BaseModel, frozen=True):
         return np.array([position[name] for name, _ in self.columns], dtype=np.intp)
 
     def encode(self, frame: pl.DataFrame) -> Encoded:
-        """Return both matrices of connections.
+        """Return both matrices of connections; columns that are no features are ignored.
 
-        Args:
-            frame: one row per connection, with every feature; other columns are ignored.
-
-        Returns:
-            A category that is not in the training rows has code -1, and 1 in its block's last
-            column. A missing quantity is NaN for trees and the centre for neural models.
+        A category that is not in the training rows has code -1, and 1 in its block's last column.
+        A missing quantity is NaN for trees and the centre for neural models.
 
         Raises:
             InputRejectedError: a feature is absent.
@@ -179,12 +171,8 @@ class Encoder(BaseModel, frozen=True):
     def deviations(self, frame: pl.DataFrame) -> Matrix:
         """Return the distance of each quantity from its centre among normal connections.
 
-        Args:
-            frame: one row per connection, with every feature.
-
-        Returns:
-            (n_rows, n_quantities), in scales of the normal training rows, clipped as in the
-            neural matrix; 0 where the value is missing.
+        (n_rows, n_quantities), in scales of the normal training rows, clipped as in the neural
+        matrix; 0 where the value is missing.
         """
         scaled = frame.select(_standardise(quantity) for quantity in self.quantities)
         return scaled.to_numpy(order="c")
@@ -192,11 +180,7 @@ class Encoder(BaseModel, frozen=True):
     def count_unseen(self, frame: pl.DataFrame) -> dict[str, pl.DataFrame]:
         """Count the categories of a frame that are not in the training rows.
 
-        Args:
-            frame: one row per connection, with every feature.
-
-        Returns:
-            For each categorical feature: one row per unseen category, ``value`` and ``rows``.
+        For each categorical feature: one row per unseen category, ``value`` and ``rows``.
         """
         return {
             category.name: frame.select(value=category.name)
@@ -207,14 +191,10 @@ class Encoder(BaseModel, frozen=True):
         }
 
     def decode(self, neural: Matrix) -> Floats:
-        """Return neural rows, such as reconstructions, in natural units.
+        """Return neural rows, (n_rows, width), such as reconstructions, in natural units.
 
-        Args:
-            neural: (n_rows, width).
-
-        Returns:
-            (n_rows, n_features) in the form of ``Encoded.ordinal``: quantities within the range of
-            the training rows, categories as the code with the largest value in their block.
+        (n_rows, n_features) in the form of ``Encoded.ordinal``: quantities within the range of the
+        training rows, categories as the code with the largest value in their block.
         """
         position = {name: index for index, name in enumerate(self.features)}
         decoded = np.empty((len(neural), len(self.features)))
@@ -232,11 +212,7 @@ class Encoder(BaseModel, frozen=True):
         return decoded
 
     def find_typical(self, normal: pl.DataFrame) -> dict[str, Value]:
-        """Return the median of each quantity and the commonest value of each category.
-
-        Args:
-            normal: normal training rows, at least one, with every feature.
-        """
+        """Return the median of each quantity and the commonest value of each category."""
         typical: dict[str, Value] = {}
         for name in self.features:
             known = normal[name].drop_nulls()

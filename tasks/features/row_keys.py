@@ -37,11 +37,7 @@ class RowKeys:
         return cls(tuple(features.columns), np.unique(hash_rows(features)))
 
     def match(self, frame: pl.DataFrame) -> pl.Series:
-        """Return which connections have a stored key, Boolean (n_rows,).
-
-        Args:
-            frame: one row per connection, with every feature.
-        """
+        """Return which connections have a stored key, Boolean (n_rows,)."""
         found = hash_rows(frame.select(self.features))
         return pl.Series("is_seen", np.isin(found, self.keys))
 

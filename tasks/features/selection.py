@@ -19,6 +19,7 @@ from expectations.errors import UsageError
 from tasks.arrays import Floats, Mask, Matrix, Positions
 from tasks.features.names import SelectionName
 from tasks.networks.graphs import DenseGraph, join_layers
+from tasks.networks.training import fold_network, import_keras
 
 SIZES: dict[str, int] = {"forest": 50, "rfe": 50, "pca": 50, "autoencoder": 25}
 """Default number of columns of a selection: as in the figures of its method. The other selections
@@ -241,8 +242,6 @@ def _fit_codes(inputs: Matrix, count: int, seed: int, threads: int) -> ColumnPro
     Batch normalisation after each hidden layer, mean squared error, Adam. The output is linear,
     because encoded values are not limited to [0, 1].
     """
-    from tasks.networks.training import fold_network, import_keras
-
     keras = import_keras()
     keras.utils.set_random_seed(seed)
     hidden = (*CODE_LAYERS, count, *CODE_LAYERS[::-1])

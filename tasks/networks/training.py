@@ -51,13 +51,8 @@ def fold_network(
 
     Batch normalisation is folded into the next dense layer; dropout only acts in training. A
     sigmoid at the end is left out by default: its input, the log-odds, orders rows whose output
-    rounds to 1.
-
-    Args:
-        network: of ``Dense`` (Relu or linear; the last may be a sigmoid), ``BatchNormalization``
-            and ``Dropout`` layers.
-        threads: used to run the graph.
-        keeps_sigmoid: whether the graph ends in a sigmoid.
+    rounds to 1. The network may have ``Dense`` (Relu or linear; the last may be a sigmoid),
+    ``BatchNormalization`` and ``Dropout`` layers.
     """
     layers: list[tuple[Weights, Weights, bool]] = []
     scale: Weights | None = None

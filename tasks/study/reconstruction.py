@@ -1,7 +1,7 @@
 """The autoencoder of the second work: rows that it reconstructs badly are anomalous.
 
 Belongs here: both recipes, their errors, and two thresholds. Does not belong here: the network
-(``tasks.detectors.autoencoder_training``).
+(``tasks.detectors.autoencoder``).
 """
 
 import numpy as np
@@ -10,8 +10,12 @@ from pydantic import BaseModel
 
 from expectations.contract import Contract
 from tasks.arrays import Floats, Mask, Matrix
-from tasks.detectors.autoencoder import Autoencoder
-from tasks.detectors.autoencoder_training import AutoencoderOptions, build_network, fit_autoencoder
+from tasks.detectors.autoencoder import (
+    Autoencoder,
+    AutoencoderOptions,
+    build_network,
+    fit_autoencoder,
+)
 from tasks.evaluation.metrics import roc_auc
 from tasks.features.encoding import Encoder
 from tasks.study.curves import Curve, trace_precision, trace_roc

@@ -13,10 +13,10 @@ import polars as pl
 from pydantic import BaseModel
 
 from expectations.contract import Contract
-from tasks.detectors.autoencoder import Autoencoder
-from tasks.detectors.autoencoder_training import save_network
+from tasks.detectors.autoencoder import Autoencoder, save_network
+from tasks.detectors.base import write_json
 from tasks.detectors.model import Model, hash_model
-from tasks.detectors.model_card import ModelCard, read_card, write_json
+from tasks.detectors.model_card import ModelCard, read_card
 from tasks.detectors.thresholds import Thresholds
 from tasks.drift.measure import build_reference
 from tasks.features.row_keys import RowKeys

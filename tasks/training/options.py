@@ -7,7 +7,7 @@ detectors (``tasks.detectors.names``), or a fit.
 from pydantic import BaseModel, Field, field_validator, model_validator
 
 from expectations.errors import UsageError
-from tasks.detectors.autoencoder_training import AutoencoderOptions
+from tasks.detectors.autoencoder import AutoencoderOptions
 from tasks.detectors.gradient_boosting import LightGBMOptions
 from tasks.detectors.registry import ClassifierOptions, OneClassOptions
 from tasks.features.names import SelectionName

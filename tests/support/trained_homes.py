@@ -23,7 +23,7 @@ LABELLED = "labelled.csv"
 
 def quick_options() -> dict[str, Any]:
     """Return the training options of a model that is fitted in two seconds."""
-    from tasks.detectors.autoencoder_training import AutoencoderOptions
+    from tasks.detectors.autoencoder import AutoencoderOptions
     from tasks.detectors.gradient_boosting import LightGBMOptions
 
     return {

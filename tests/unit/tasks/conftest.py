@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from expectations.nsl_kdd import NSL_KDD
-from tasks.detectors.autoencoder_training import AutoencoderOptions
+from tasks.detectors.autoencoder import AutoencoderOptions
 from tasks.detectors.gradient_boosting import LightGBMOptions
 from tasks.detectors.model import Model, load_model
 from tasks.training.fit import FitSummary, fit_model

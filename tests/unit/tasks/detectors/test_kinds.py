@@ -10,7 +10,7 @@ import pytest
 
 from expectations.errors import ModelRefusedError, UsageError
 from tasks.arrays import Floats, Mask, Matrix
-from tasks.detectors.autoencoder_training import AutoencoderOptions, fit_autoencoder
+from tasks.detectors.autoencoder import AutoencoderOptions, fit_autoencoder
 from tasks.detectors.base import Detector, log_odds, occlude, probability
 from tasks.detectors.clustering import (
     estimate_near_pairs,

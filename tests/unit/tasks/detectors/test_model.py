@@ -11,10 +11,10 @@ import polars as pl
 import pytest
 
 from expectations.errors import ModelRefusedError
-from tasks.detectors.autoencoder import Autoencoder
-from tasks.detectors.autoencoder_training import CONFIG_FILE, WEIGHTS_FILE
+from tasks.detectors.autoencoder import CONFIG_FILE, WEIGHTS_FILE, Autoencoder
+from tasks.detectors.base import write_json
 from tasks.detectors.model import ROWS_AT_ONCE, Model, hash_model, load_model
-from tasks.detectors.model_card import read_card, write_json
+from tasks.detectors.model_card import read_card
 from tasks.networks.training import import_keras
 from tasks.scoring.explain import explain_rows
 
