@@ -33,12 +33,7 @@ _EXTENDS = re.compile(r'{% (?:extends|include|import|from) "([\w./]+)"')
 
 @cache
 def code_fingerprint(*rooms: str, root: Path = ROOT) -> str:
-    """Return a hash of the sources of rooms, of what these import, and of the libraries' versions.
-
-    Args:
-        rooms: folders of ``tasks``.
-        root: where the packages are.
-    """
+    """Return a hash of the sources of rooms, of what they import, and of library versions."""
     sources = sorted(_sources(rooms, root))
     digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in sources]
     names = [path.relative_to(root).as_posix() for path in sources]

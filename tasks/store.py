@@ -35,11 +35,6 @@ from tasks.task import task
 from tasks.validation.accept import Refusal
 from tasks.validation.summary import ExpectationOutcome, ValidationSummary
 
-SCORED_EVENT = "noctule.batch.scored"
-REJECTED_EVENT = "noctule.batch.rejected"
-KNOWN_EVENT = "noctule.batch.known"
-
-
 RETRY_DELAYS_S = (2, 8, 20)
 """Waits before a commit is tried again, in seconds. A guess: together as long as the restart
 of a database."""
@@ -115,18 +110,14 @@ def store_scored(
             field_names=stages.ingested.field_names,
             corrections=arrival.corrections,
             validation=_facts(stages.validated.results),
-            events=(
-                OutboxEvent(
-                    key=f"{job.batch_id}:{job.model_version}:scored",
-                    event=SCORED_EVENT,
-                    payload={
-                        **_names(arrival),
-                        **stages.rows.model_dump(exclude={"rows_rejected"}),
-                        "rows_flagged": stages.scored.rows_flagged,
-                        "model_version": job.model_version,
-                        "columns_drifted": list(stages.columns_drifted),
-                    },
-                ),
+            events=_events(
+                arrival,
+                "scored",
+                f"{job.batch_id}:{job.model_version}",
+                **stages.rows.model_dump(exclude={"rows_rejected"}),
+                rows_flagged=stages.scored.rows_flagged,
+                model_version=job.model_version,
+                columns_drifted=list(stages.columns_drifted),
             ),
             started_at=started_at,
             finished_at=finished_at,
@@ -142,15 +133,7 @@ def store_shadow(
     started_at: datetime,
     finished_at: datetime,
 ) -> None:
-    """Commit the scores of a shadow for a stored batch: all rows in one transaction.
-
-    Args:
-        engine: the database.
-        held: the claim under which the batch was stored.
-        folder: the batch's folder.
-        shadow: the summary of its scores.
-        started_at: when the shadow began to score.
-        finished_at: when it had scored.
+    """Commit the scores of a shadow for a batch, under its claim: all rows in one transaction.
 
     Raises:
         ClaimLostError: another run has claimed the batch since.
@@ -182,16 +165,12 @@ def store_rejected(
             rows=refused.rows,
             field_names=refused.field_names,
             validation=_facts(refused.results),
-            events=(
-                OutboxEvent(
-                    key=f"{job.batch_id}:rejected",
-                    event=REJECTED_EVENT,
-                    payload={
-                        **_names(arrival),
-                        "reason": refused.reason,
-                        "rows_rejected": refused.rows.rows_rejected,
-                    },
-                ),
+            events=_events(
+                arrival,
+                "rejected",
+                job.batch_id,
+                reason=refused.reason,
+                rows_rejected=refused.rows.rows_rejected,
             ),
             started_at=started_at,
             finished_at=finished_at,
@@ -222,26 +201,22 @@ def store_known(
             quarantine=(),
             field_names=ingested.field_names,
             validation=(),
-            events=(
-                OutboxEvent(
-                    key=f"{held.batch_id}:known",
-                    event=KNOWN_EVENT,
-                    payload={**_names(arrival), "rows_known": ingested.rows_known},
-                ),
-            ),
+            events=_events(arrival, "known", held.batch_id, rows_known=ingested.rows_known),
             started_at=started_at,
             finished_at=finished_at,
         ),
     )
 
 
-def _names(arrival: Arrival) -> dict[str, str | None]:
-    """Return the part of an event's payload that names the batch."""
-    return {
+def _events(arrival: Arrival, outcome: str, key: str, **facts: object) -> tuple[OutboxEvent, ...]:
+    """Return the one event of a batch: its payload names the batch, and gives some facts."""
+    payload = {
         "batch_id": arrival.record.batch_id,
         "file_name": arrival.name,
         "replayed_batch_id": arrival.record.replayed_batch_id,
+        **facts,
     }
+    return (OutboxEvent(key=f"{key}:{outcome}", event=f"noctule.batch.{outcome}", payload=payload),)
 
 
 def _facts(outcomes: Sequence[ExpectationOutcome]) -> tuple[ExpectationResult, ...]:

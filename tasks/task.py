@@ -7,7 +7,7 @@ not belong here: what a task does.
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import prefect
 from prefect.cache_policies import NO_CACHE
@@ -45,11 +45,15 @@ def task(
     Returns:
         The Prefect task; ``.fn`` is the function itself.
     """
+
+    def should_retry(_task: "prefect.Task[..., Any]", _run: TaskRun, state: "State[Any]") -> bool:
+        return is_passing is None or is_passing(state.data)
+
     decorate = prefect.task(
         name=name,
         retries=retries,
         retry_delay_seconds=list(retry_delays_s),
-        retry_condition_fn=None if is_passing is None else _condition(is_passing),
+        retry_condition_fn=should_retry,
         cache_policy=NO_CACHE,
         persist_result=False,
     )
@@ -68,17 +72,6 @@ class _WithoutTraceback(logging.Filter):
 
 
 logging.getLogger("prefect.task_runs").addFilter(_WithoutTraceback())
-
-
-def _condition(
-    is_passing: Callable[[object], bool],
-) -> "Callable[[prefect.Task[P, R], TaskRun, State[R]], bool]":
-    """Return Prefect's retry condition, which gets a state, for one that gets an error."""
-
-    def should_retry(_task: "prefect.Task[P, R]", _run: TaskRun, state: "State[R]") -> bool:
-        return is_passing(state.data)
-
-    return should_retry
 
 
 @contextmanager

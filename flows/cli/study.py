@@ -110,7 +110,8 @@ def read_columns(file: Path, contract: Contract) -> tuple[str, tuple[str, ...]]:
     Raises:
         InputRejectedError: it cannot be read, or is of another source.
     """
-    names = open_source(file, contract).read_names()
+    source = open_source(file, contract)
+    names = source.read_names() or source.read_layout().names
     return printable(file.name), call_as_declared(names, contract)
 
 

@@ -103,10 +103,6 @@ def round_to_resolution(values: pl.DataFrame, columns: Sequence[Column]) -> pl.D
 
     0.33 becomes the double that the text ``0.33`` is read as, and a number near zero becomes 0.0
     without a sign. Infinity, NaN and numbers too large for the resolution stay as they are.
-
-    Args:
-        values: at least the columns given, in their declared types.
-        columns: of which.
     """
     resolutions = {
         column.name: column.resolution
@@ -174,14 +170,9 @@ def _is_written(held: pl.DataType) -> bool:
 
 
 def _read_integers(numbers: pl.Series, cells: pl.Series, column: Column) -> pl.Series:
-    """Return whole numbers, exact also where they are not written as digits alone.
+    """Return whole numbers, with those read from ``cells`` that are null in ``numbers``.
 
     Most of those have zeros after a point. Each other text is read once.
-
-    Args:
-        numbers: the numbers that are read already; null where one is not.
-        cells: the same rows as written.
-        column: their declaration.
     """
     if not numbers.null_count():
         return numbers

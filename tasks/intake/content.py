@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import zstandard
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from expectations.errors import InputRejectedError
 from tasks.intake.forms import READ, START_BYTES, name_form
@@ -69,10 +69,8 @@ class _UnmetNeedError(Exception):
     """A file is whole, but reading it needs something that Noctule lacks; says what to do."""
 
 
-class ContentHash(BaseModel):
+class ContentHash(BaseModel, frozen=True):
     """The hash by which a content is known."""
-
-    model_config = ConfigDict(frozen=True)
 
     sha256: str
     """Hexadecimal, of the decompressed bytes; of Parquet, of the file itself."""
@@ -88,11 +86,7 @@ def hash_content(
     """Hash a file's decompressed bytes, a piece at a time.
 
     The same records plain, as gzip and as zstandard have the same hash, so they are one batch.
-
-    Args:
-        source: the file.
-        sizes: for each of these, also hash the first so many bytes.
-        limit_bytes: a longer content is refused.
+    For each of ``sizes``, the first so many bytes are hashed too.
 
     Raises:
         InputRejectedError: no regular file, unreadable, truncated, too large, or changed meanwhile.
@@ -123,10 +117,7 @@ def hash_content(
 def read_content(source: Path, piece_bytes: int = PIECE_BYTES) -> Iterator[bytes]:
     """Yield a file's decompressed bytes in pieces of bounded size.
 
-    Args:
-        source: the file.
-        piece_bytes: largest piece of plain and gzip content; zstandard chooses its own pieces, of
-            at most 32 MiB.
+    ``piece_bytes`` bounds plain and gzip content; zstandard chooses pieces of at most 32 MiB.
 
     Raises:
         InputRejectedError: no regular file, unreadable, truncated, of a kind that is not read, or
@@ -197,13 +188,10 @@ def _compression_of(file: BinaryIO) -> str | None:
 def _refuse_unread(
     content: Iterator[bytes], source: Path, *, is_compressed: bool
 ) -> Iterator[bytes]:
-    """Yield a content, unless it has a form that is not read.
+    """Yield a content, or raise DamagedContentError if it has a form that is not read.
 
     A file of such a form must not be known by its content: compressed Parquet has the same content
     as the plain file, which can be read.
-
-    Raises:
-        DamagedContentError: it has such a form.
     """
     first: list[bytes] = []
     size_bytes = 0

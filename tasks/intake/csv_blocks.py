@@ -52,12 +52,7 @@ mark, but within a file the mark is part of its line."""
 def parse_lines(
     numbered: NumberedLines, layout: Layout, line_bytes: int = LINE_BYTES
 ) -> ParsedRows:
-    """Parse the rows of a block.
-
-    Args:
-        numbered: as ``number_lines`` gives it.
-        layout: what the fields are.
-        line_bytes: a longer line is quarantined.
+    """Parse the rows of a block; a line longer than ``line_bytes`` is quarantined.
 
     Returns:
         Parsed rows by row number, and the others; together every row of the block once.
@@ -156,11 +151,7 @@ def _remove_plain_quotes(lines: TextLines) -> TextLines:
 
 
 def _find_suspects(lines: TextLines, width: int) -> NDArray[np.bool_]:
-    """Mark the lines that the fast reader must not get.
-
-    Returns:
-        bool, (n_lines,).
-    """
+    """Mark the lines that the fast reader must not get; bool, (n_lines,)."""
     is_suspect: NDArray[np.bool_] = lines.count(b",") != width - 1
     for byte in (b'"', b"\0", b"\r"):
         is_suspect[lines.at(lines.find(byte))] = True

@@ -49,10 +49,7 @@ def read_first_lines(
 ) -> FirstRows:
     """Return some columns of a text's first lines; lines of another number of fields are left out.
 
-    Args:
-        pieces: the content from its beginning.
-        layout: of the text.
-        places: name -> field, from 0, of each column.
+    ``places`` is name -> field, from 0, of each column.
     """
     text, is_whole = _read_beginning(pieces)
     fields = (split_fields(line.removesuffix("\r")) for line in text.split("\n"))

@@ -137,15 +137,6 @@ def pending_files(
     return InboxContents(tuple(pending), tuple(skipped))
 
 
-def _is_settled(status: os.stat_result, now: datetime, quiet_seconds: float) -> bool:
-    """Tell whether a file has been unchanged for long enough to be complete.
-
-    A modification time further in the future than ``quiet_seconds`` comes from a wrong clock, and
-    counts as settled: otherwise the file would never be read.
-    """
-    return abs(now.timestamp() - status.st_mtime) >= quiet_seconds
-
-
 def batch_date(name: str, arrived: datetime, override: date | None = None) -> date:
     """Return the night that a file belongs to.
 
@@ -246,6 +237,7 @@ def _reason_by_state(status: os.stat_result, now: datetime, quiet_seconds: float
         return "a folder"
     if not S_ISREG(status.st_mode):
         return "not a regular file"
-    if not _is_settled(status, now, quiet_seconds):
+    # A time further in the future comes from a wrong clock: the file would never be read.
+    if abs(now.timestamp() - status.st_mtime) < quiet_seconds:
         return f"modified less than {quiet_seconds:g} s ago: it may still be growing"
     return None

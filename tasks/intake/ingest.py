@@ -1,9 +1,7 @@
 """Ingest: parse a delivered file into typed Parquet parts, and quarantine what cannot be parsed.
 
-Belongs here: the stage and its summary. Does not belong here: how bytes are opened
-(``tasks.intake.content``) and cut into lines (``tasks.intake.lines``), what a field is
-(``tasks.intake.layout``), how a block is parsed (``tasks.intake.csv_blocks``,
-``tasks.intake.parquet_records``), or whether values make sense (``tasks.validation.validate``).
+Belongs here: the stage and its summary. Does not belong here: how a file is read
+(``tasks.intake.sources``), or whether values make sense (``tasks.validation.validate``).
 """
 
 from collections.abc import Iterator
@@ -11,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from expectations.contract import Contract
 from expectations.errors import InputRejectedError
@@ -29,10 +27,8 @@ STAGE = "ingest"
 """The stage's folder in the batch's folder."""
 
 
-class IngestSummary(BaseModel):
+class IngestSummary(BaseModel, frozen=True):
     """The result of ingest. rows_read = rows_known + rows_parsed + rows_unparsed, exactly."""
-
-    model_config = ConfigDict(frozen=True)
 
     content_sha256: str
     """Of the content that was read; the batch id."""
@@ -118,10 +114,7 @@ def ingest_file(
             parsed row: row_number, line_number, then the declared columns the file has) and, where
             needed, ``quarantine.parquet``.
         batch: SHA-256 of the content that is expected, from ``hash_content``.
-        options: sizes; the defaults if None.
-
-    Returns:
-        Counts, file names, and which columns the file has.
+        options: the defaults if None.
 
     Raises:
         InputRejectedError: the file as a whole cannot be used, or is not the content expected.

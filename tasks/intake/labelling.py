@@ -6,12 +6,12 @@ words are used (``tasks.evaluation.labels``).
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from expectations.contract import Contract
 from storage.text import printable
@@ -42,10 +42,8 @@ VALUES_COUNTED = 1_000
 column, and counting all of them would take memory without bound."""
 
 
-class LabelReading(BaseModel):
+class LabelReading(BaseModel, frozen=True):
     """What a user says about the labels of the files."""
-
-    model_config = ConfigDict(frozen=True)
 
     column: str | None = None
     """The name of the label column in the file; None for the columns that the contract declares."""
@@ -53,20 +51,13 @@ class LabelReading(BaseModel):
     """Values that mean normal, in addition to ``NORMAL_WORDS``; in any case of letters."""
 
     @property
-    def is_plain(self) -> bool:
-        """Whether the user says nothing: labels are in the contract's columns and words."""
-        return self.column is None and not self.normal
-
-    @property
     def normal_words(self) -> frozenset[str]:
         """All values that mean normal, as ``fold_value`` writes them."""
         return NORMAL_WORDS.union(map(fold_value, self.normal))
 
 
-class LabelTally(BaseModel):
+class LabelTally(BaseModel, frozen=True):
     """How a label column was read."""
-
-    model_config = ConfigDict(frozen=True)
 
     column: str
     """Its name in the file."""
@@ -131,10 +122,10 @@ class LabelReader:
         label, *attack = self.columns
         values = rows[self._source].fill_null("")
         self.count(values)
-        written = {label: self._read_values(values)}
+        written = {label: _replace(values, self._find_word)}
         for name in attack:
             beside = rows[name].fill_null("") if self._is_named_beside else values
-            written[name] = self._read_names(beside)
+            written[name] = _replace(beside, self._find_name)
         read = rows.with_columns(**written)
         declared = [name for name in self._contract.by_name if name in read.columns]
         return read.select(*(one for one in rows.columns if one not in declared), *declared)
@@ -181,12 +172,6 @@ class LabelReader:
             return self._contract.normal_label
         return name_attack(value, self._contract)
 
-    def _read_values(self, values: pl.Series) -> pl.Series:
-        return _replace(values, {value: self._find_word(value) for value in values.unique()})
-
-    def _read_names(self, values: pl.Series) -> pl.Series:
-        return _replace(values, {value: self._find_name(value) for value in values.unique()})
-
 
 def find_source(reading: LabelReading, present: "set[str]", contract: Contract) -> str:
     """Return the declared name under which the label column is parsed; see ``arrange_label``."""
@@ -197,12 +182,9 @@ def find_source(reading: LabelReading, present: "set[str]", contract: Contract) 
 
 
 def arrange_label(layout: "Layout", contract: Contract, reading: LabelReading | None) -> "Layout":
-    """Return a layout in which the file's label column is the contract's, whatever its name.
+    """Return a layout in which the label column that a reading names is the contract's.
 
-    Args:
-        layout: of the file.
-        contract: declares the columns.
-        reading: names the column; one that the layout has. None leaves the layout as it is.
+    The layout must have that column; without a reading it stays as it is.
     """
     if reading is None or reading.column is None or reading.column in contract.by_name:
         return layout
@@ -230,8 +212,9 @@ def shown(text: str) -> str:
     return f"'{printable(text, VALUE_CHARACTERS)}'"
 
 
-def _replace(values: pl.Series, by: dict[str, str | None]) -> pl.Series:
-    """Replace every value of a column."""
+def _replace(values: pl.Series, find: Callable[[str], str | None]) -> pl.Series:
+    """Return a column with what a function finds for each of its values."""
+    by = {value: find(value) for value in values.unique()}
     return values.replace_strict(list(by), list(by.values()), return_dtype=pl.String)
 
 

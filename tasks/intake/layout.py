@@ -103,12 +103,7 @@ def recognise_layout(head: bytes, contract: Contract, source: Path) -> Layout:
 
     If there is a header, only its names decide: a header without the contract's names is refused,
     because the order of its columns is not known. Otherwise the file has the contract's headerless
-    layout that has as many fields as most of the first lines.
-
-    Args:
-        head: the first whole lines of the text, as ``read_head`` gives them.
-        contract: of the source that the file should come from.
-        source: the file, for messages.
+    layout that has as many fields as most of the first lines. ``read_head`` gives the head.
 
     Raises:
         InputRejectedError: the file is empty, or of no layout that the contract knows.
@@ -195,13 +190,7 @@ def _or_headerless(contract: Contract) -> str:
 
 
 def _suggest_form(lines: Sequence[str], header: Header | None, contract: Contract) -> str:
-    """Return a guess at what is wrong with a file that fits no layout.
-
-    Args:
-        lines: its first lines, not blank.
-        header: its header, if it has one.
-        contract: of the source that the file should come from.
-    """
+    """Return a guess at what is wrong with a file that fits no layout, from its first lines."""
     if any("\0" in line for line in lines):
         return "It holds NUL bytes, which no text does: it may be of another format."
     widths = {len(layout) for layout in contract.headerless}

@@ -8,7 +8,8 @@ Nothing here holds a whole text, nor a whole line that has no end.
 """
 
 import re
-from collections.abc import Collection, Iterator
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -224,24 +225,21 @@ def pass_lines(
     return PassedLines(lines, rows, chain([after] if after else [], pieces))
 
 
-def find_lines(block: bytes, line_numbers: Collection[int], first: int) -> dict[int, bytes]:
-    """Return lines of a block by their numbers, without their line ends.
+def find_lines(
+    pieces: Iterator[bytes], line_numbers: Sequence[int], line_bytes: int = LINE_BYTES
+) -> dict[int, bytes]:
+    """Return lines of a text by their ascending numbers, and read the text to its end.
 
-    Args:
-        block: whole lines, as ``cut_blocks`` yields them.
-        line_numbers: physical line numbers; those outside the block are ignored.
-        first: the number of the block's first line.
+    The lines have no line ends; numbers beyond the text are ignored.
     """
-    ends = np.flatnonzero(np.frombuffer(block, np.uint8) == ord("\n"))
-    found = {}
-    for number in line_numbers:
-        index = number - first
-        if 0 <= index < len(ends):
-            start = ends[index - 1] + 1 if index else 0
-            found[number] = block[start : ends[index]].removesuffix(b"\r")
+    found: dict[int, bytes] = {}
+    first = 1
+    for block in cut_blocks(pieces, line_bytes=line_bytes):
+        ends = np.flatnonzero(np.frombuffer(block, np.uint8) == ord("\n"))
+        beyond = first + len(ends)
+        within = slice(bisect_left(line_numbers, first), bisect_left(line_numbers, beyond))
+        for number in line_numbers[within]:
+            start = ends[number - first - 1] + 1 if number > first else 0
+            found[number] = block[start : ends[number - first]].removesuffix(b"\r")
+        first = beyond
     return found
-
-
-def count_lines(block: bytes) -> int:
-    """Count the lines of a block of whole lines."""
-    return int(np.count_nonzero(np.frombuffer(block, np.uint8) == ord("\n")))

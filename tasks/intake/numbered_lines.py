@@ -79,13 +79,9 @@ class NumberedLines:
 
 
 def number_lines(block: bytes, layout: Layout, first_line: int, first_row: int) -> NumberedLines:
-    """Find the lines of a block, and number its rows.
+    """Find the lines of a block, at least one, that end in LF or CRLF; number them and the rows.
 
-    Args:
-        block: at least one line, each with its line end (LF or CRLF).
-        layout: where the header is.
-        first_line: physical line number of the block's first line.
-        first_row: row number its first row gets.
+    The first line is physical line ``first_line``; the first row below the header is ``first_row``.
     """
     lines = TextLines(block.replace(b"\r\n", b"\n") if b"\r" in block else block)
     line_numbers = np.arange(first_line, first_line + len(lines.ends))

@@ -138,11 +138,9 @@ def _find_encoding(file: BinaryIO, name: str) -> str | None:
 
 
 def read_encodings(source: Path) -> Mapping[str, frozenset[str]]:
-    """Return the encodings of each column, by its name.
+    """Return the encodings of each column, by its name, of a file that ``check_pages`` accepts.
 
-    Args:
-        source: a file that ``check_pages`` accepts. The metadata of another file, such as an
-            encrypted one, makes Arrow (26) end the process.
+    The metadata of another file, such as an encrypted one, makes Arrow (26) end the process.
     """
     metadata = pq.read_metadata(source)
     schema = metadata.schema.to_arrow_schema()
@@ -158,14 +156,9 @@ def read_encodings(source: Path) -> Mapping[str, frozenset[str]]:
 
 @contextmanager
 def refusing(source: Path, *, is_whole: bool = False) -> Iterator[None]:
-    """Refuse a file at which a library fails in the block.
+    """Refuse a file, by InputRejectedError, if a library fails in the block.
 
-    Args:
-        source: the file.
-        is_whole: whether Arrow has read all of it, so that only polars can fail.
-
-    Raises:
-        InputRejectedError: a library failed.
+    If ``is_whole``, Arrow has read all of the file, so only polars can fail.
     """
     try:
         yield

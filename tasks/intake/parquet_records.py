@@ -21,12 +21,7 @@ from expectations.errors import InputRejectedError
 from tasks.intake.cells import cast_cells, find_bad_cells
 from tasks.intake.layout import HEAD_BYTES, Layout, arrange_columns
 from tasks.intake.lines import LINE_BYTES, describe_long_line
-from tasks.intake.parquet_files import (
-    check_pages,
-    read_encodings,
-    read_footer,
-    refusing,
-)
+from tasks.intake.parquet_files import check_pages, read_encodings, read_footer, refusing
 from tasks.intake.parts import ParsedRows
 from tasks.intake.quarantine import HELD_BYTES, QUARANTINE_SCHEMA
 
@@ -47,11 +42,8 @@ NO_DECIMALS = frozenset({"DELTA_BYTE_ARRAY", "BYTE_STREAM_SPLIT"})
 def read_layout(source: Path, contract: Contract, limit_bytes: int) -> Layout:
     """Return which column of a Parquet file is which declared one.
 
-    Args:
-        source: the file.
-        contract: the declared columns.
-        limit_bytes: largest content. Repeated values take almost no space in Parquet, so the size
-            is the larger of two: the fewest bytes of all cells as text, and the size in the footer.
+    Repeated values take almost no space in Parquet, so the size that is limited is the larger of
+    two: the fewest bytes of all cells as text, and the size in the footer.
 
     Raises:
         InputRejectedError: the file is damaged, too large or too wide, or lacks a feature.
@@ -80,11 +72,7 @@ def parse_records(
 ) -> Iterator[ParsedRows]:
     """Yield a Parquet file's records, at most ``slice_rows`` at a time, parsed or not.
 
-    Args:
-        source: the file.
-        layout: where its declared columns are.
-        slice_rows: records held at once.
-        line_bytes: a record with longer texts is quarantined.
+    A record whose texts are longer than ``line_bytes`` is quarantined.
 
     Raises:
         InputRejectedError: the file is damaged, or a column has a type that does not fit.
@@ -131,12 +119,10 @@ def parse_records(
 def read_rendered(
     source: Path, row_numbers: Collection[int], line_bytes: int = LINE_BYTES
 ) -> dict[int, bytes]:
-    """Return some records of a Parquet file as lines of CSV, by row number, ascending.
+    """Return some records of a Parquet file as lines of CSV, by row number from 1, ascending.
 
-    Args:
-        source: a Parquet file.
-        row_numbers: from 1; those beyond the file are ignored.
-        line_bytes: a longer line is cut to one byte more, by which it is recognised.
+    Numbers beyond the file are ignored. A line longer than ``line_bytes`` is cut to one byte more,
+    by which it is recognised.
 
     Raises:
         InputRejectedError: damaged.
@@ -215,15 +201,8 @@ def _by_place(source: Path) -> pl.LazyFrame:
 def _render(records: pl.DataFrame, width: int, line_bytes: int) -> Iterator[list[bytes]]:
     """Yield records as lines of CSV, quoted where RFC 4180 requires it.
 
-    Columns without a text form become empty fields.
-
-    Args:
-        records: some columns, each named by its place in the line.
-        width: fields of a line.
-        line_bytes: a longer line is cut to one byte more.
-
-    Yields:
-        Lines of consecutive records, as many as can be held together.
+    Each column is named by its place among the ``width`` fields; a place without a column becomes
+    an empty field. As many lines as can be held together are yielded at once.
     """
     most = line_bytes + 1
     fields = []

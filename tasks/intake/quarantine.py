@@ -52,11 +52,7 @@ class QuarantineWriter:
             self._spilled.append(path)
 
     def close(self) -> str | None:
-        """Finish the file.
-
-        Returns:
-            Its name in the folder; None if no row was added.
-        """
+        """Finish the file; return its name in the folder, or None if no row was added."""
         if not self.rows:
             return None
         whole = self._folder / QUARANTINE_FILE

@@ -34,12 +34,7 @@ BYTES_ADVICE = ": it is what Python shows of bytes; write the name without b and
 def describe_failures(
     contract: Contract, check: ColumnExpectation, rows: pl.DataFrame
 ) -> pl.DataFrame:
-    """Return in words what is wrong with rows that failed an expectation.
-
-    Args:
-        contract: the declaration that the expectation was made from.
-        check: one of its row expectations.
-        rows: grain: one row that failed it; the file's columns.
+    """Return in words what is wrong with rows that failed a row expectation of a contract.
 
     Returns:
         Grain: one row, in the same order: ``observed`` String, the value or values found, and

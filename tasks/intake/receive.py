@@ -127,17 +127,11 @@ def find_files(
     now: datetime,
     patterns: Sequence[str] = (),
 ) -> NightFiles:
-    """Find the files to work on.
+    """Find the files to work on: given files always, and files of given folders if they are new.
 
-    Args:
-        engine: the database. Files of a folder that are finished there, and have not changed
-            since, are left out.
-        places: files, which are always taken, and folders, of which temporary files, growing files
-            and companions of deliveries are left for next time.
-        night: the night they belong to; None to find it from each file.
-        settle_s: for how long a file of a folder must be unchanged, in seconds.
-        now: the present.
-        patterns: which names in a folder are deliveries; all but companions' if empty.
+    Files of a folder that are finished in the database, and have not changed since, are left out.
+    See ``pending_files`` for other files that are left for next time. Each file tells its night,
+    unless one is given.
 
     Raises:
         UsageError: a folder cannot be listed.
@@ -170,14 +164,6 @@ def receive_file(
     limit_bytes: int = CONTENT_BYTES,
 ) -> Arrival:
     """Record that a file arrived; return its batch.
-
-    Args:
-        engine: the database.
-        source: the file.
-        contract: the name of the contract it is read under.
-        night: the night it belongs to.
-        now: when it was seen.
-        limit_bytes: largest content that is taken in.
 
     Returns:
         The batch; it is already finished if the same content came before.
@@ -217,12 +203,6 @@ def receive_file(
 
 def identify(engine: Engine, source: Path, contract: str, limit_bytes: int) -> Content:
     """Return the content of a file, and the batches whose content it begins with.
-
-    Args:
-        engine: the database.
-        source: the file.
-        contract: the name of the contract it is read under.
-        limit_bytes: largest content that is read.
 
     Raises:
         InputRejectedError: it is no regular file, cannot be read, or changed while it was read.
@@ -276,11 +256,7 @@ def _plain_name(name: str) -> str:
 
 
 def _examine(source: Path) -> os.stat_result:
-    """Return a file's status.
-
-    Raises:
-        SourceUnavailableError: the file is gone or cannot be examined.
-    """
+    """Return a file's status, or raise SourceUnavailableError."""
     try:
         return source.stat()
     except OSError as error:

@@ -17,7 +17,7 @@ from itertools import chain
 from pathlib import Path
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 from sqlalchemy import Engine
 
 from expectations.contract import Contract
@@ -41,10 +41,8 @@ STAGE = "replay"
 CORRECTIONS = "corrections.parquet"
 
 
-class ReplayedRows(BaseModel):
+class ReplayedRows(BaseModel, frozen=True):
     """The lines of a replay, ready to be read."""
-
-    model_config = ConfigDict(frozen=True)
 
     source: str
     """The name of their file in the stage's folder."""
@@ -56,14 +54,9 @@ class ReplayedRows(BaseModel):
 def plan_replay(
     engine: Engine, target: ReplayTarget, corrected: Path | None, limits: FileJob, now: datetime
 ) -> Arrival:
-    """Record a replay of the open rows of a batch.
+    """Record a replay of the open rows of a batch, as they came or from a corrected file.
 
-    Args:
-        engine: the database.
-        target: a batch of which rows are open.
-        corrected: a file with these rows corrected; None to read them as they came.
-        limits: how files are read and checked now; its source and ids are not used.
-        now: when it was requested.
+    ``limits`` says how files are read and checked now; its source and ids are not used.
 
     Returns:
         The replay as it arrives; already finished if the same was requested before.
@@ -114,13 +107,7 @@ def plan_replay(
 
 
 def take_rows(engine: Engine, folder: Path, arrival: Arrival, line_bytes: int) -> Arrival:
-    """Write the lines of a replay of quarantined rows.
-
-    Args:
-        engine: the database.
-        folder: the replay's folder in the lake; its claim is held.
-        arrival: as ``plan_replay`` returned it.
-        line_bytes: longest line that is read from a corrected file.
+    """Write the lines of a replay of quarantined rows into its folder; its claim is held.
 
     Raises:
         InputRejectedError: the corrected file does not hold these rows, or changed meanwhile.
@@ -156,7 +143,7 @@ def _write_rows(
         lines = ((row_number, raw) for row_number, _, raw in kept)
     else:
         opened = open_source(corrected, contract)
-        names = opened.read_names() if opened.has_names() else names
+        names = opened.read_names() or names
         rows = [row_number for row_number, _, _ in read_open_rows(engine, target.batch_id)]
         chosen = _choose_lines(opened, target, rows, line_bytes)
         lines = zip(rows, chosen, strict=True)

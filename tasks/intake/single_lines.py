@@ -54,11 +54,7 @@ def read_one_by_one(
 
 
 def _read_line(line: bytes, layout: Layout, line_bytes: int) -> tuple[list[str], list[str]]:
-    """Return the fields of one line, or why it has none.
-
-    Returns:
-        The fields and no faults, or no fields and the faults.
-    """
+    """Return the fields of a line and no faults, or no fields and its faults."""
     if len(line) > line_bytes:
         return [], [describe_long_line(line_bytes)]
     faults = []

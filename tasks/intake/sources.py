@@ -8,9 +8,8 @@ parsed. Does not belong here: bytes and compression (``content``), lines (``line
 import hashlib
 import sys
 from abc import ABC, abstractmethod
-from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -36,7 +35,6 @@ from tasks.intake.lines import (
     BLOCK_BYTES,
     LINE_BYTES,
     PassedLines,
-    count_lines,
     cut_blocks,
     find_lines,
     pass_lines,
@@ -94,13 +92,7 @@ class Source(ABC):
     """
 
     def __init__(self, path: Path, contract: Contract, limit_bytes: int = CONTENT_BYTES) -> None:
-        """Keep what the file is read by; the file is not opened yet.
-
-        Args:
-            path: the file.
-            contract: the declared columns.
-            limit_bytes: largest content of Parquet; text is measured when it is hashed.
-        """
+        """Open nothing yet; ``limit_bytes`` is for Parquet: text is measured when hashed."""
         self.path = path
         self._contract = contract
         self._limit_bytes = limit_bytes
@@ -110,29 +102,19 @@ class Source(ABC):
         """Return which field is which declared column."""
 
     @abstractmethod
-    def read_names(self) -> tuple[str, ...]:
-        """Return the names of the fields in the file's order: its own, else the contract's."""
-
-    @abstractmethod
-    def has_names(self) -> bool:
-        """Tell whether the file itself names its fields."""
+    def read_names(self) -> tuple[str, ...] | None:
+        """Return the names that the file gives its fields, in its order; None if it gives none."""
 
     @abstractmethod
     def read_first(self, places: Mapping[str, int]) -> FirstRows:
-        """Return some columns of the first rows, as text.
-
-        Args:
-            places: name -> field, from 0, of each column.
-        """
+        """Return columns of the first rows as text; ``places`` is name -> field, from 0."""
 
     @abstractmethod
     def read(self, options: IngestOptions) -> Reading:
         """Begin to parse the file; its rows are parsed while they are taken."""
 
     @abstractmethod
-    def read_rows(
-        self, row_numbers: Collection[int], line_bytes: int = LINE_BYTES
-    ) -> Iterator[bytes]:
+    def read_rows(self, row_numbers: Collection[int], line_bytes: int) -> Iterator[bytes]:
         """Yield some rows, parsed or not, as lines of CSV, by ascending row number from 1."""
 
     def count_rows(self) -> int:
@@ -188,10 +170,6 @@ class ParquetSource(Source):
         """Return the names of the file's columns, in its order."""
         return read_footer(self.path).names
 
-    def has_names(self) -> bool:
-        """Return True: every Parquet file names its columns."""
-        return True
-
     def read_first(self, places: Mapping[str, int]) -> FirstRows:
         """Return some columns of the first records, as text."""
         return read_first_records(self.path, places)
@@ -202,17 +180,13 @@ class ParquetSource(Source):
         No Parquet file is the beginning of another, so where rows are known, all of them are.
         """
         layout = arrange_label(self.read_layout(), self._contract, options.labels)
-        rows_known, rows = (
-            0,
-            parse_records(self.path, layout, options.chunk_rows, options.line_bytes),
-        )
+        rows_known = self._count_rows() if options.known_bytes else 0
+        rows = parse_records(self.path, layout, options.chunk_rows, options.line_bytes)
         if options.known_bytes:
-            rows_known, rows = self._count_rows(), iter(())
+            rows = iter(())
         return Reading("Parquet", layout, rows_known, rows, lambda: hash_content(self.path).sha256)
 
-    def read_rows(
-        self, row_numbers: Collection[int], line_bytes: int = LINE_BYTES
-    ) -> Iterator[bytes]:
+    def read_rows(self, row_numbers: Collection[int], line_bytes: int) -> Iterator[bytes]:
         """Yield some records as lines of CSV, by ascending row number from 1."""
         yield from read_rendered(self.path, row_numbers, line_bytes).values()
 
@@ -234,13 +208,9 @@ class TextSource(Source):
         head, _ = read_head(read_content(self.path))
         return recognise_layout(head, self._contract, self.path)
 
-    def read_names(self) -> tuple[str, ...]:
-        """Return the names in the header, or those of the contract's headerless layout."""
-        return self.read_layout().names
-
-    def has_names(self) -> bool:
-        """Tell whether the text has a header."""
-        return self._open()[1] > 0
+    def read_names(self) -> tuple[str, ...] | None:
+        """Return the names in the header; None where there is no header."""
+        return self.read_layout().names if self._open()[1] else None
 
     def read_first(self, places: Mapping[str, int]) -> FirstRows:
         """Return some columns of the first lines, as text."""
@@ -261,9 +231,7 @@ class TextSource(Source):
         rows = _parse_text(passed, layout, options)
         return Reading(form, layout, passed.rows, rows, digest.hexdigest)
 
-    def read_rows(
-        self, row_numbers: Collection[int], line_bytes: int = LINE_BYTES
-    ) -> Iterator[bytes]:
+    def read_rows(self, row_numbers: Collection[int], line_bytes: int) -> Iterator[bytes]:
         """Yield some lines below the header that are not blank, by ascending row number from 1."""
         pieces, header_line = self._open()
         lines = chain.from_iterable(
@@ -290,27 +258,13 @@ class TextSource(Source):
     ) -> tuple[dict[int, bytes], str]:
         digest = hashlib.sha256()
         _, content = read_head(_pass_through(read_content(self.path), digest))
-        return _find_lines(content, sorted(line_numbers), line_bytes), digest.hexdigest()
+        return find_lines(content, sorted(line_numbers), line_bytes), digest.hexdigest()
 
 
 def open_source(path: Path, contract: Contract, limit_bytes: int = CONTENT_BYTES) -> Source:
     """Return the source for a file, chosen by its first bytes; text where it cannot be opened."""
     kind = ParquetSource if is_parquet(path) else TextSource
     return kind(path, contract, limit_bytes)
-
-
-def _find_lines(
-    pieces: Iterator[bytes], line_numbers: Sequence[int], line_bytes: int
-) -> dict[int, bytes]:
-    """Return lines of a text by ascending number, and read the text to its end."""
-    found: dict[int, bytes] = {}
-    first = 1
-    for block in cut_blocks(pieces, line_bytes=line_bytes):
-        beyond = first + count_lines(block)
-        within = line_numbers[bisect_left(line_numbers, first) : bisect_left(line_numbers, beyond)]
-        found |= find_lines(block, within, first)
-        first = beyond
-    return found
 
 
 def _pass_through(pieces: Iterator[bytes], digest: "hashlib._Hash") -> Iterator[bytes]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from expectations.contract import Contract
 from expectations.registry import get_contract
@@ -26,10 +26,8 @@ logger = logging.getLogger("noctule.stages")
 logger.setLevel(logging.INFO)  # Prefect gives an extra logger handlers, but no level
 
 
-class FileJob(BaseModel):
+class FileJob(BaseModel, frozen=True):
     """What the stages before any model need to know about a file: paths, names and numbers."""
-
-    model_config = ConfigDict(frozen=True)
 
     source: Path
     batch_id: str
@@ -71,12 +69,8 @@ def once(
 ) -> S:
     """Do a stage unless its receipt matches, and log its begin and its counts, but no row.
 
-    Args:
-        job: the batch.
-        stage: its name; if the stage depends on a model, with the model version.
-        key: what the result depends on.
-        summary_type: of what the work returns.
-        work: gets an empty folder, and writes its files into it.
+    The name of a stage that depends on a model holds the model version; ``key`` is what the result
+    depends on. The work gets an empty folder, and writes its files into it.
     """
     batch, name = job.batch_id[:ID_DIGITS], stage.partition("-")[0]
     words = f"{job.source.name}: {name}"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from expectations.errors import InputRejectedError
 from storage.row_counts import RowCounts
@@ -30,10 +30,8 @@ from tasks.validation.summary import ExpectationOutcome, ValidationSummary
 from tasks.validation.validate import ValidateOptions, validate_batch
 
 
-class Refusal(BaseModel):
+class Refusal(BaseModel, frozen=True):
     """A batch that is refused whole."""
-
-    model_config = ConfigDict(frozen=True)
 
     reason: str
     """One sentence for the operator."""
@@ -93,9 +91,7 @@ class AcceptedFile:
 def ingest(job: FileJob, damage: str | None) -> IngestSummary | Refusal:
     """Parse the file into the lake.
 
-    Args:
-        job: the batch.
-        damage: why the file's content cannot be read, where ``receive`` found that out; else None.
+    ``damage`` is why its content cannot be read, where ``receive`` found that out; else None.
 
     Raises:
         SourceUnavailableError: the file is gone, or cannot be read now.
@@ -160,11 +156,8 @@ def accept(
 ) -> AcceptedFile | KnownFile | Refusal:
     """Parse a file and check its rows, or refuse it whole.
 
-    Args:
-        job: the batch.
-        damage: why the file's content cannot be read, where that is known; else None.
-        ingest: the first stage; a flow passes its Prefect task.
-        validate: the second stage, likewise; it is left out where no row is new.
+    ``damage`` is as of ``ingest``. A flow passes its Prefect tasks for the two stages; the second
+    is left out where no row is new.
 
     Raises:
         SourceUnavailableError: the file is gone, or cannot be read now.
@@ -187,13 +180,9 @@ def require_accepted(
     ingest: Ingest = ingest,
     validate: Validate = validate,
 ) -> AcceptedFile:
-    """Return an accepted file, or raise an error where it is refused.
+    """Return an accepted file, all of whose rows are new, or raise an error where it is refused.
 
-    Args:
-        job: the batch; all of its rows are new.
-        doing: for messages: ``train on``, ``evaluate``, ``study``.
-        ingest: the first stage, as of ``accept``.
-        validate: the second stage, as of ``accept``.
+    ``doing`` is for messages: ``train on``, ``evaluate``, ``study``. See ``accept`` for the stages.
 
     Raises:
         InputRejectedError: the file is refused whole, is gone, or changed.

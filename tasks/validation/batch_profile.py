@@ -5,6 +5,7 @@ belong here: which statistics a source bounds, and how (its contract).
 """
 
 from collections.abc import Callable, Mapping
+from operator import add
 from typing import Final
 
 import polars as pl
@@ -40,11 +41,7 @@ class BatchProfile:
     """
 
     def __init__(self, contract: Contract) -> None:
-        """Prepare for the statistics of a contract's profile.
-
-        Args:
-            contract: its profile names the statistics.
-        """
+        """Prepare for the statistics that the contract's profile names."""
         self._contract = contract
         self._names = [bound.name for bound in contract.profile]
         self._partial: dict[str, float] = {}
@@ -54,16 +51,12 @@ class BatchProfile:
         self._parsed = 0
 
     def add(self, frame: pl.DataFrame) -> None:
-        """Add one chunk.
-
-        Args:
-            frame: grain: one parsed connection, accepted or not; all features, declared types.
-        """
+        """Add one chunk; grain: one parsed connection, accepted or not, with all features."""
         self._parsed += frame.height
         partial = frame.select(**self._partials()).row(0, named=True)
         for name, value in partial.items():
             if value is not None:
-                merge = _MERGE.get(name.partition(".")[0], _add)
+                merge: Callable[[float, float], float] = _MERGE.get(name.partition(".")[0], add)
                 held = self._partial.get(name)
                 self._partial[name] = value if held is None else merge(held, value)
         for column, seen in self._distinct.items():
@@ -74,13 +67,7 @@ class BatchProfile:
     def statistics(
         self, *, rows_read: int, rows_unparsed: int, rows_accepted: int
     ) -> dict[str, Value]:
-        """Return every statistic of the profile by name.
-
-        Args:
-            rows_read: all rows of the file.
-            rows_unparsed: rows that ingest quarantined.
-            rows_accepted: rows left to score.
-        """
+        """Return every statistic of the profile by name, from counts of the batch's new rows."""
         given: dict[str, Value] = {
             "rows_read": rows_read,
             "rows_accepted": rows_accepted,
@@ -145,7 +132,3 @@ class BatchProfile:
 def _finite(column: str) -> pl.Expr:
     """Return a column with null in place of NaN and infinity."""
     return pl.when(pl.col(column).is_finite()).then(pl.col(column))
-
-
-def _add(left: float, right: float) -> float:
-    return left + right

@@ -6,7 +6,7 @@ links, so it opens from a mail attachment on a machine without a network. Every 
 is escaped.
 """
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,20 +34,9 @@ def render_page(
     ingest: "IngestSummary",
     contract: Contract,
     file_name: str,
-    quarantines: Mapping[str, Path | None],
+    quarantines: Sequence[Path],
 ) -> str:
-    """Return the page of one batch.
-
-    Args:
-        summary: the result of validation.
-        ingest: the result of ingest.
-        contract: the source's declaration.
-        file_name: the delivered file's name.
-        quarantines: each stage's quarantine file, None where it has none.
-
-    Returns:
-        One self-contained HTML document.
-    """
+    """Return the page of one batch, one self-contained HTML document."""
     failed = [outcome for outcome in summary.results if not outcome.is_success]
     return open_template(TEMPLATE).render(
         summary=summary,
@@ -61,12 +50,7 @@ def render_page(
             for suite in ("rows", "profile")
         },
         meanings=_meanings(contract),
-        examples=[
-            example
-            for path in quarantines.values()
-            if path is not None
-            for example in _examples(path)
-        ],
+        examples=[example for path in quarantines for example in _examples(path)],
     )
 
 

@@ -67,12 +67,7 @@ class RowChecker:
     """Runs the rows suite of a contract on every chunk of a batch."""
 
     def __init__(self, contract: Contract, columns: Sequence[str]) -> None:
-        """Build the suite; imports Great Expectations.
-
-        Args:
-            contract: the source's declaration.
-            columns: the declared columns the batch has.
-        """
+        """Build the suite for the declared columns of a batch; imports Great Expectations."""
         self._contract = contract
         self._columns = tuple(columns)
         self.checks = row_expectations(contract, columns)

@@ -28,12 +28,7 @@ class SuiteRunner:
     """One suite in its own ephemeral context. Making one imports Great Expectations."""
 
     def __init__(self, name: SuiteName, checks: Sequence[ColumnExpectation]) -> None:
-        """Build the suite and add it to the context once.
-
-        Args:
-            name: the suite's name.
-            checks: the expectations; each is known by its ordinal here.
-        """
+        """Build the suite and add it to the context once; a check is known by its ordinal."""
         import great_expectations as gx
         from great_expectations.data_context.types.base import (
             DataContextConfig,
@@ -85,11 +80,7 @@ class SuiteRunner:
 
 
 def _ordinal(result: "ExpectationValidationResult") -> int:
-    """Return the ordinal of the expectation that a result is of.
-
-    Raises:
-        RuntimeError: Great Expectations could not evaluate it.
-    """
+    """Return the ordinal of a result's expectation, or raise RuntimeError if it did not run."""
     ordinal: int = result.expectation_config.meta[ORDINAL_KEY]
     for fault in result.exception_info.values():
         if isinstance(fault, dict) and fault.get("raised_exception"):

@@ -3,27 +3,23 @@
 Belongs here: the summary and its parts. Does not belong here: how they are made (``validate``).
 """
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from expectations.contract import Severity
 from expectations.suites import SuiteName
 from tasks.wording import plural
 
 
-class PartFile(BaseModel):
+class PartFile(BaseModel, frozen=True):
     """One Parquet file of accepted rows."""
-
-    model_config = ConfigDict(frozen=True)
 
     path: str
     """Relative to the batch's folder."""
     rows: int
 
 
-class ExpectationOutcome(BaseModel):
+class ExpectationOutcome(BaseModel, frozen=True):
     """The result of one expectation on the whole batch."""
-
-    model_config = ConfigDict(frozen=True)
 
     suite: SuiteName
     expectation: str
@@ -48,14 +44,12 @@ class ExpectationOutcome(BaseModel):
         return f"{self.column}: {rows}, such as {self.observed}; expected {self.expected}"
 
 
-class ValidationSummary(BaseModel):
+class ValidationSummary(BaseModel, frozen=True):
     """What validation decided.
 
     Unless the batch is rejected, its new rows are rows_accepted + rows_quarantined + the rows that
     ingest could not parse.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     rows_accepted: int
     """0 if the batch is rejected."""

@@ -55,16 +55,10 @@ def validate_batch(
 ) -> ValidationSummary:
     """Check every parsed row and the batch as a whole against a contract.
 
-    Memory is bounded by one part, not by the file.
-
-    Args:
-        folder: the batch's folder, where ingest's parts are.
-        ingest: what ingest made of the file.
-        contract: the source's declaration.
-        source: the delivered file; the lines of quarantined rows are read from it again.
-        out: the stage's folder, empty and named like the stage. It gets ``accepted-00003.parquet``
-            for part 3 if rows of it failed, ``quarantine.parquet`` if any did, and the page.
-        options: limits; the defaults if None.
+    Memory is bounded by one part, not by the file. The lines of quarantined rows are read from the
+    delivered file again. The stage's folder ``out``, empty and named like the stage, gets
+    ``accepted-00003.parquet`` for part 3 if rows of it failed, ``quarantine.parquet`` if any did,
+    and the page.
 
     Returns:
         Counts, the parts to score, every expectation's outcome, and whether the batch is rejected.
@@ -110,10 +104,7 @@ def validate_batch(
         ),
         report=f"{out.name}/{REPORT_FILE}",
     )
-    quarantines = {
-        "ingest": unparsed,
-        "validate": out / quarantine if quarantine else None,
-    }
+    quarantines = [path for path in (unparsed, quarantine and out / quarantine) if path]
     page = render_page(summary, ingest, contract, source.name, quarantines)
     (out / REPORT_FILE).write_text(page, encoding="utf-8")
     return summary
@@ -164,12 +155,7 @@ class _RowSplitter:
         return self._quarantine.close()
 
     def _quarantine_rows(self, refused: pl.DataFrame, line_bytes: float) -> None:
-        """Keep refused rows, and fetch their lines when enough rows wait.
-
-        Args:
-            refused: row_number, line_number, reasons.
-            line_bytes: about how long each line is.
-        """
+        """Keep refused rows (row_number, line_number, reasons); fetch lines when many wait."""
         self._waiting.append(refused)
         self._waiting_bytes += refused.estimated_size() + refused.height * line_bytes
         rows = sum(waiting.height for waiting in self._waiting)

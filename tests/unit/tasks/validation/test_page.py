@@ -59,10 +59,8 @@ def summary(*results: ExpectationOutcome, rejection: str | None = None) -> Valid
 
 def render(*results: ExpectationOutcome, file_name: str = "night.csv",
            rejection: str | None = None, quarantine: Path | None = None) -> str:  # fmt: skip
-    quarantines = {"ingest": None, "validate": quarantine}
-    return render_page(
-        summary(*results, rejection=rejection), INGESTED, NSL_KDD, file_name, quarantines
-    )
+    made = summary(*results, rejection=rejection)
+    return render_page(made, INGESTED, NSL_KDD, file_name, [quarantine] if quarantine else [])
 
 
 def write_quarantine(path: Path, raw: bytes, reason: str, rows: int = 1) -> Path:
