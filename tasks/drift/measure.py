@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from expectations.errors import ModelRefusedError
 from storage.lake import write_atomically
@@ -61,19 +61,15 @@ class DriftOptions:
     small batches, one false alarm in about 24 nights of 42 columns."""
 
 
-class Reference(BaseModel):
+class Reference(BaseModel, frozen=True):
     """A model's training data in short: bins and counts of each column."""
-
-    model_config = ConfigDict(frozen=True)
 
     rows: int
     columns: tuple[ColumnBins, ...]
 
 
-class DriftSummary(BaseModel):
+class DriftSummary(BaseModel, frozen=True):
     """The result of the drift stage, and the files that it wrote."""
-
-    model_config = ConfigDict(frozen=True)
 
     rows_reference: int
     rows_current: int
@@ -100,14 +96,9 @@ def build_reference(
     """Write the reference with which each night is compared.
 
     Writes ``sample.parquet`` (a uniform sample in the order of the frame, for Evidently) and
-    ``bins.json`` (bins and their counts over all rows). Equal frames and seeds give equal bytes.
-
-    Args:
-        frame: the features and ``anomaly_score``, at least one row; grain: one connection.
-        contract: says which columns are features.
-        out: the model's reference folder; created if it does not exist.
-        seed: of the sample.
-        sample_rows: most rows of the sample.
+    ``bins.json`` (bins and their counts over all rows) into ``out``, the model's reference folder,
+    which is created. Equal frames and seeds give equal bytes. The frame has the features and
+    ``anomaly_score``, and at least one row; grain: one connection.
     """
     columns = frame.select(*contract.feature_names, pl.col(SCORE).cast(pl.Float64))
     bins = tuple(make_bins(column) for column in columns.iter_columns())
@@ -131,17 +122,10 @@ def measure_drift(
     It reads one part at a time: the largest part bounds the memory, not the batch. The result does
     not depend on how the rows are divided into parts.
 
-    Args:
-        folder: the batch's folder; the paths of parts and scores are relative to it.
-        parts: the accepted rows, with ``row_number`` and at least the features.
-        scores: the scores, one file for each part, of the same rows in the same order.
-        model_folder: the model's folder; its reference is in ``reference/``.
-        out: the stage's folder, under its final name.
-        options: see each field.
-
-    Returns:
-        The summary; ``statistics.parquet`` and, where the samples are large enough, ``drift.html``
-        and ``drift.json`` are in ``out``.
+    Parts have ``row_number`` and at least the features. ``scores`` names one file for each part, of
+    the same rows in the same order. All are named relative to the batch's folder. ``out`` has the
+    stage's final name; it gets ``statistics.parquet`` and, where the samples are large enough,
+    ``drift.html`` and ``drift.json``.
 
     Raises:
         ModelRefusedError: the model has no reference that can be read.

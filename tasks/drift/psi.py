@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 Counts = NDArray[np.int64]
 """Rows per bin, (n_bins,). The last bin holds the missing values (null and NaN)."""
@@ -39,10 +39,8 @@ PSEUDO_COUNT = 0.5
 Anscombe 1956). They make the index a little smaller and never larger."""
 
 
-class NumericBins(BaseModel):
+class NumericBins(BaseModel, frozen=True):
     """Bins of a numeric column: ``(-inf, e0], (e0, e1], ..., (ek, inf)``, then missing values."""
-
-    model_config = ConfigDict(frozen=True)
 
     kind: Literal["numeric"] = "numeric"
     column: str
@@ -56,10 +54,8 @@ class NumericBins(BaseModel):
         return count_numeric(values, self.edges)
 
 
-class CategoryBins(BaseModel):
+class CategoryBins(BaseModel, frozen=True):
     """Bins of a category column: one per frequent category, one for all others, missing values."""
-
-    model_config = ConfigDict(frozen=True)
 
     kind: Literal["category"] = "category"
     column: str
@@ -94,11 +90,7 @@ class StabilityIndex:
 def make_bins(values: pl.Series) -> NumericBins | CategoryBins:
     """Return the bins of a column of the reference, with its rows per bin.
 
-    Args:
-        values: the column with its name; strings are categories, numbers quantities.
-
-    Returns:
-        The bins. They do not depend on the order of the values.
+    Strings are categories, numbers quantities. The order of the values does not matter.
     """
     if values.dtype == pl.String:
         levels = _frequent_levels(values)
@@ -110,15 +102,10 @@ def make_bins(values: pl.Series) -> NumericBins | CategoryBins:
 
 
 def count_numeric(values: pl.Series, edges: tuple[float, ...]) -> Counts:
-    """Return the rows of each numeric bin.
+    """Return the rows of each numeric bin, by ascending upper edges, which are inclusive.
 
-    Args:
-        values: a numeric column, any length.
-        edges: upper edges, inclusive, ascending.
-
-    Returns:
-        int64, (len(edges) + 2,): the bins, then missing values. The counts of a batch are the
-        sums of the counts of its parts.
+    int64, (len(edges) + 2,): the bins, then missing values. The counts of a batch are the sums of
+    the counts of its parts.
     """
     present = values.cast(pl.Float64).drop_nulls().drop_nans().to_numpy()
     # One comparison per edge is several times cheaper than one binary search per row.
@@ -128,16 +115,10 @@ def count_numeric(values: pl.Series, edges: tuple[float, ...]) -> Counts:
 
 
 def count_categories(values: pl.Series, levels: tuple[str, ...]) -> Counts:
-    """Return the rows of each category.
+    """Return the rows of each category that has a bin of its own, and of all others.
 
-    Args:
-        values: a string column, any length.
-        levels: the categories that have a bin each.
-
-    Returns:
-        int64, (len(levels) + 2,): the levels, then every other category (rare or absent at
-        training), then missing values. The counts of a batch are the sums of the counts of its
-        parts.
+    int64, (len(levels) + 2,): the levels, then every other category (rare or absent at training),
+    then missing values. The counts of a batch are the sums of the counts of its parts.
     """
     present = values.drop_nulls()
     seen = dict(present.value_counts(name="rows").iter_rows())
@@ -162,9 +143,6 @@ def compare_counts(
         current: (n_bins,), rows per bin now, at least one row.
         effect_size: the smallest index that counts as drift, however many rows there are.
         confidence: probability that a column without drift stays below the quantile above.
-
-    Returns:
-        The index and its threshold.
 
     Source: Yurdakul, "Statistical Properties of Population Stability Index", Western Michigan
     University, 2018. Measured once during development, without drift: 500 pairs of samples drawn

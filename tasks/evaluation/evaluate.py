@@ -111,13 +111,8 @@ def evaluate_batch(
     the peak: two scores, label, attack and flags, and the memory that sorting takes. (Measured once
     while building, on made-up parts of 250,000 rows: 234 MB for a million rows, 546 MB for five.)
 
-    Args:
-        folder: the batch's folder; parts and scores are named relative to it.
-        parts: the accepted rows, with their labels.
-        scores: the scores, one file a part, of the same rows in the same order.
-        model_folder: of the model that scored them.
-        contract: names the label, attack and families.
-        card: whose thresholds flag; those of the model by default.
+    ``scores`` names one file a part, of the same rows in the same order; parts and scores are named
+    relative to the batch's folder. The thresholds of ``card`` flag, by default those of the model.
 
     Returns:
         The evaluation over the rows with a label, without quarantined rows and advisories.
@@ -156,14 +151,7 @@ def evaluate_scores(
     *,
     rows_unlabelled: int = 0,
 ) -> Evaluation:
-    """Evaluate scores against labels, with the flags of the card's thresholds.
-
-    Args:
-        labelled: as for ``evaluate_flags``.
-        card: of the model that scored.
-        families: attack name to family.
-        rows_unlabelled: number of further rows without a label.
-    """
+    """Evaluate scores against labels, by the card's thresholds; see ``evaluate_flags``."""
     flags = {
         name: flag(labelled, name, card.thresholds.value(name)) for name in card.operating_points
     }

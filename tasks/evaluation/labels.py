@@ -51,11 +51,7 @@ def is_attack(contract: Contract, columns: Collection[str]) -> pl.Expr:
     """Return the expression that is true for attacks, and null where the label is.
 
     Every label other than the contract's word for normal is an attack. Files with unclear labels
-    are refused before; see ``find_unclear_labels``.
-
-    Args:
-        contract: names the label column, and the attack column that stands in for it.
-        columns: of the file, which must be labelled; see ``has_labels``.
+    are refused before; see ``find_unclear_labels``. The file must be labelled; see ``has_labels``.
     """
     column = _label_column(contract, columns)
     assert column is not None  # noqa: S101  # callers ask has_labels first
@@ -72,10 +68,6 @@ def find_unclear_labels(parts: Sequence[Path], contract: Contract) -> str | None
     at the end (raw KDD99 files write ``normal.``), another word for normal, a number, a value of
     ``PAIRED_WORDS`` or ``NO_WORDS``, and an empty label. Where a file has both columns, a label and
     a name that contradict each other are unclear too.
-
-    Args:
-        parts: Parquet files of accepted, labelled connections.
-        contract: names the label column and its values.
     """
     return find_unclear([pl.scan_parquet(part) for part in parts], contract)
 
@@ -83,13 +75,10 @@ def find_unclear_labels(parts: Sequence[Path], contract: Contract) -> str | None
 def find_unclear(
     frames: Sequence[pl.LazyFrame], contract: Contract, first_rows: int | None = None
 ) -> str | None:
-    """Return the same for frames; see ``find_unclear_labels``.
+    """Return the same for frames of one file; see ``find_unclear_labels``.
 
-    Args:
-        frames: the rows of one file.
-        contract: names the label column and its values.
-        first_rows: number of these rows, if the file may have more. Then a name that no known
-            attack has counts as clear.
+    ``first_rows`` is the number of these rows, if the file may have more. Then a name that no known
+    attack has counts as clear.
     """
     found: Counter[tuple[str, str]] = Counter()
     is_new_clear = first_rows is not None or any(_has_known(frame, contract) for frame in frames)
@@ -155,11 +144,6 @@ def count_labelled(part: Path, contract: Contract, is_flagged: pl.Series) -> Lab
     """Count the labelled rows of a part, and the flagged ones.
 
     A part with unclear labels counts as unlabelled, so that the night goes on.
-
-    Args:
-        part: accepted connections, perhaps with labels.
-        contract: names the label.
-        is_flagged: of the same rows in the same order.
     """
     truth = _read_truth(part, contract)
     return LabelledCounts() if truth is None else _count(truth, is_flagged)
@@ -168,14 +152,7 @@ def count_labelled(part: Path, contract: Contract, is_flagged: pl.Series) -> Lab
 def count_labelled_above(
     part: Path, scores: Path, contract: Contract, thresholds: Sequence[float]
 ) -> list[LabelledCounts]:
-    """Count the labelled rows of a part, and those with a score above each threshold.
-
-    Args:
-        part: accepted connections, perhaps with labels.
-        scores: of the same rows in the same order.
-        contract: names the label.
-        thresholds: of ``anomaly_score``.
-    """
+    """Count the labelled rows of a part, and those with an anomaly score above each threshold."""
     truth = _read_truth(part, contract)
     if truth is None:
         return [LabelledCounts() for _ in thresholds]
@@ -207,10 +184,6 @@ def attack_name(contract: Contract, columns: Collection[str]) -> pl.Expr:
 
     The name comes from the attack column; without one from the label column, if that names attacks.
     The label column's general word for an attack is no name.
-
-    Args:
-        contract: names both columns.
-        columns: of the file.
     """
     says_no_more = ["", *declared_values(contract, contract.label)]
     names = [pl.lit(None, dtype=pl.String)]

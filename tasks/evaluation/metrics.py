@@ -69,13 +69,7 @@ class ProbabilityCalibration(BaseModel, frozen=True):
 
 
 def compute_flag_metrics(truth: Mask, is_flagged: Mask, threshold: float) -> FlagMetrics:
-    """Return the metrics of flags against labels.
-
-    Args:
-        truth: (n_rows,), whether a row is an attack.
-        is_flagged: (n_rows,).
-        threshold: of the flags; reported only.
-    """
+    """Return the metrics of flags against labels, both (n_rows,); only report the threshold."""
     return compute_count_metrics(
         true_positives=int((is_flagged & truth).sum()),
         false_positives=int((is_flagged & ~truth).sum()),
@@ -130,9 +124,7 @@ def interval(found: int, among: int) -> tuple[float, float] | None:
 def compute_calibration(truth: Mask, log_odds: Floats) -> ProbabilityCalibration | None:
     """Return how well a classifier's probabilities are calibrated; None without rows.
 
-    Args:
-        truth: (n_rows,), whether a row is an attack.
-        log_odds: (n_rows,), the classifier's.
+    ``truth`` and the classifier's ``log_odds`` are (n_rows,).
     """
     if not len(truth):
         return None

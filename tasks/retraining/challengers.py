@@ -92,16 +92,9 @@ def fit_challenger(
 ) -> FittedChallenger:
     """Fit a recipe in its own process, so that a crash of one fit stops no other.
 
-    Args:
-        recipe: its name.
-        parts: Parquet files of accepted, labelled connections.
-        contract: their contract's name.
-        options: how the model is fitted.
-        out: an existing folder for the model.
-        line: the process ends when its other end closes; see ``parent_pipe``.
-
-    Returns:
-        The fitted model, not yet registered.
+    The parts are Parquet files of accepted, labelled connections; ``out`` is an existing folder.
+    The process ends when the other end of ``line`` closes; see ``parent_pipe``. The model is not
+    registered.
 
     Raises:
         TrainingDataError: it cannot be fitted; the message says why.
@@ -135,10 +128,7 @@ def read_test_rows(
 ) -> LabelledTestRows:
     """Read the labelled test rows, without copies of rows that a compared model was fitted on.
 
-    Args:
-        parts: accepted connections; a part without labels, and a row without one, is left out.
-        contract: names the features, the label and the families.
-        model_folders: of the models that are compared.
+    A part without labels, and a row without one, is left out.
     """
     frames = []
     for part in parts:
@@ -188,13 +178,8 @@ def evaluate_challenger(
     Held-out groups of attacks compare recipes: the champion itself was fitted on every group, so
     its recipe is fitted again on the same rows. The latest batches compare the models themselves.
 
-    Args:
-        challenger: the model.
-        baseline: the champion's recipe on the same rows; None where it could not be fitted.
-        champion: its folder, and how it scores the test rows.
-        test_rows: the latest labelled connections.
-        point: whose flags are compared.
-        options: of the gate.
+    ``baseline`` is the champion's recipe on the same rows, None where it could not be fitted;
+    ``champion`` its folder, and how it scores the test rows. The flags of ``point`` are compared.
     """
     rows = [] if baseline is None else join_fits(baseline, challenger, point)
     folder, before = champion

@@ -61,15 +61,10 @@ def join_held_out_scores(
     *,
     rate: float | None = None,
 ) -> list[ComparisonRows]:
-    """Join the held-out scores of two fits on the same rows.
+    """Join the held-out scores of two fits on the same rows, in the same order.
 
-    Args:
-        champion: the scores of one fit.
-        challenger: the scores of the other fit, of the same rows in the same order.
-        operating_point: whose flags are compared.
-        made_from: what the groups are.
-        rate: share of the normal rows that the operating point must flag; None for the thresholds
-            that the fits chose.
+    ``rate`` is the share of the normal rows that the operating point must flag; None for the
+    thresholds that the fits chose.
 
     Returns:
         The random split. Before it, where groups of attacks were held out, their attacks and the

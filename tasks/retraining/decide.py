@@ -105,15 +105,8 @@ def evaluate_challengers(
     """Compare every fitted challenger with the champion on the same rows, and apply the gate.
 
     A challenger that cannot be compared has failed; the others are compared all the same.
-
-    Args:
-        challengers: the recipes, fitted or failed.
-        baseline: the champion's recipe among them; None if it is not known.
-        champion_folder: the champion itself.
-        found: has the test rows.
-        contract_name: of these.
-        point: whose flags are compared.
-        options: of the gate; the number of challengers is counted here.
+    ``baseline`` is the champion's recipe among them, None if it is not known. The flags of
+    ``point`` are compared. The number of challengers in the gate's options is counted here.
     """
     fitted = {one.recipe: one.fitted for one in challengers if one.fitted is not None}
     test_rows = read_test_rows(
@@ -160,14 +153,8 @@ def decide(
 ) -> RetrainOutcome:
     """Register the challengers, store a decision on each, and promote the best if one is better.
 
-    Args:
-        engine: the database.
-        models: the model store's folder.
-        champion: the version they were compared with.
-        evaluated: the challengers.
-        found: the rows they were fitted on.
-        options: by which they were fitted, by recipe.
-        now: the time.
+    ``champion`` is the version they were compared with, ``found`` the rows and ``options`` the
+    options, by recipe, that they were fitted on and by.
 
     Raises:
         ServiceUnavailableError: the disk is full, or the database cannot be reached.

@@ -94,15 +94,8 @@ def apply_gate(
     On held-out groups or on the latest labelled batches, the challenger must find more attacks by a
     margin, at the lower end of the interval. It must not find surely fewer on either, flag no more
     normal connections, lose no family, and be fitted on every family that the champion was fitted
-    on.
-
-    Args:
-        sources: rows with the scores of both models, by source.
-        options: the margin, the seed of the bootstrap, and how many challengers there are.
-        missing: families that the champion was fitted on and the challenger was not.
-
-    Returns:
-        The result; equal rows and options give an equal one.
+    on: ``missing`` lists the families that it was not fitted on. Equal rows and options give an
+    equal result.
     """
     tests = options.challengers * max(1, sum(one.source != "random_split" for one in sources))
     comparisons = tuple(compare_models(one, options.seed, tests) for one in sources)

@@ -62,18 +62,9 @@ def find_retraining_rows(
     labelled nights, the files given, and the files that the champion was fitted on are to fit on:
     the latest first, up to the limit. What cannot be used is left out and noted.
 
-    Args:
-        engine: the database.
-        lakes: the folders that may hold a batch's folder.
-        contract_name: of the batches.
-        champion: the version whose training files are used too.
-        files: SHA-256 -> name of further files in one of the lakes.
-        test_nights: nights that are kept as test rows.
-        max_rows: most rows to fit on, and most test rows; whole parts of files are taken.
-        refused: notes on files that are in no lake.
-
-    Returns:
-        The parts.
+    ``lakes`` are the folders that may hold a batch's folder. ``files`` maps the SHA-256 to the name
+    of further files in one of them; ``refused`` has notes on files that are in none. The limit is
+    ``max_rows`` to fit on, and as many test rows; whole parts of files are taken.
 
     Raises:
         TrainingDataError: no labelled rows to fit on were found.
@@ -130,11 +121,7 @@ class _Parts:
     is_full: bool = False
 
     def take(self, files: Mapping[str, str]) -> bool:
-        """Take files in order up to the limit; return whether any rows were taken.
-
-        Args:
-            files: SHA-256 -> name.
-        """
+        """Take files (SHA-256 -> name) in order up to the limit; return whether any rows came."""
         before = self.rows
         for done, (key, name) in enumerate(files.items()):
             if self.is_full:

@@ -36,15 +36,8 @@ def restore_recipe(
 ) -> tuple[str, TrainingOptions] | None:
     """Return the recipe and the options of a stored model, for a fit on other rows.
 
-    Seed and folds are the current ones, so that all models of a retraining share their folds.
-
-    Args:
-        stored: the options that are kept with the version.
-        seed: of folds, trees and weights.
-        threads: used to fit.
-
-    Returns:
-        None where this version of Noctule cannot read them.
+    Seed and folds are the current ones, so that all models of a retraining share their folds. None
+    where this version of Noctule cannot read the stored options.
     """
     try:
         options = TrainingOptions.model_validate(

@@ -81,16 +81,9 @@ def explain_batch(
 ) -> ExplainSummary:
     """Write the record of each flagged connection, and the reasons of one of each kind.
 
-    Args:
-        folder: the batch's folder; parts and scores are named relative to it.
-        parts: the accepted rows.
-        scores: the scores, one file a part, of the same rows in the same order.
-        model_folder: of the model that scored them.
-        out: the stage's folder, named as the stage will be.
-        options: how many connections and reasons.
-
-    Returns:
-        The summary. ``record`` is JSON text of the file's columns except labels and ignored ones.
+    ``parts`` are the accepted rows, and ``scores`` their scores, one file a part, in the same
+    order; both are named relative to the batch's folder. ``out`` is named as the stage will be.
+    ``record`` is JSON text of the file's columns except labels and ignored ones.
 
     Raises:
         ModelRefusedError: the model folder cannot be read.
@@ -139,11 +132,7 @@ def explain_batch(
 
 
 def choose_rows(
-    folder: Path,
-    parts: Sequence[PartFile],
-    scores: Sequence[str],
-    encoder: Encoder,
-    top_k: int,
+    folder: Path, parts: Sequence[PartFile], scores: Sequence[str], encoder: Encoder, top_k: int
 ) -> pl.Series:
     """Return the row numbers of the connections to explain: one of each kind, then others.
 
@@ -154,14 +143,7 @@ def choose_rows(
     change the choice.
 
     Beside a part it holds at most ``top_k`` rows of either sort: a kind that was dropped can only
-    return with a higher score.
-
-    Args:
-        folder: the batch's folder; parts and scores are named relative to it.
-        parts: the accepted rows.
-        scores: the scores, one file a part, of the same rows in the same order.
-        encoder: of the model that scored them.
-        top_k: most rows.
+    return with a higher score. Files are named as for ``explain_batch``.
     """
     if not top_k or not parts:
         return pl.Series("row_number", dtype=pl.Int64)
@@ -187,10 +169,6 @@ def find_kinds(rows: pl.DataFrame, encoder: Encoder) -> pl.DataFrame:
     Connections are of one kind if they have the same categories, and if the same ``STRONGEST``
     quantities are farthest from their centres among normal connections, each on the same side. A
     quantity nearer than ``FAR`` does not count. A row's kind does not depend on other rows.
-
-    Args:
-        rows: one row per connection, with every feature.
-        encoder: has the centres.
 
     Returns:
         One row per connection, in order: its categories, and ``STRONGEST`` columns with the codes

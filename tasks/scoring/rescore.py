@@ -68,17 +68,9 @@ def rescore_batch(
 ) -> Rescored:
     """Score the accepted rows of a batch again, and compare every score with the stored one.
 
-    Holds one part in memory at a time.
-
-    Args:
-        folder: the batch's folder; parts are named relative to it.
-        parts: the accepted rows, by ascending row number.
-        model_folder: of the model that scored them.
-        operating_point: that flagged them.
-        threshold: of the flags, as stored.
-        rows_stored: number of stored predictions.
-        read_stored: returns stored predictions.
-        threads: used by the detectors.
+    Holds one part in memory at a time. The parts are named relative to the batch's folder, and have
+    ascending row numbers. The model, the operating point and the threshold are those that flagged
+    them; ``rows_stored`` is the number of stored predictions.
 
     Raises:
         ModelRefusedError: the model folder cannot be read.
@@ -132,9 +124,5 @@ def _list_changes(differs: pl.DataFrame, most: int) -> Iterator[ScoreChange]:
     """Return the first changed rows, each with its first column that changed."""
     for row in differs.head(most).iter_rows(named=True):
         name = next(name for name in SCORES if row[name] != row[f"{name}_stored"])
-        yield ScoreChange(
-            row_number=row["row_number"],
-            column=name,
-            stored=row[f"{name}_stored"],
-            again=row[name],
-        )
+        stored = row[f"{name}_stored"]
+        yield ScoreChange(row_number=row["row_number"], column=name, stored=stored, again=row[name])

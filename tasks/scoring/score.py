@@ -118,9 +118,6 @@ def score_batch(
         options: the operating point and threads.
         progress: called with the share of rows done, in [0, 1], after each part.
 
-    Returns:
-        The summary.
-
     Raises:
         ModelRefusedError: the model folder cannot be read.
         InputRejectedError: a part lacks a feature.

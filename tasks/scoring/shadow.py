@@ -27,36 +27,23 @@ class ShadowSummary(BaseModel, frozen=True):
 
     model_version: str
     scored: ScoreSummary
-    rows_flagged_by_both: int
-    rows_flagged_by_live: int
-    """And not by the shadow."""
-    rows_flagged_by_shadow: int
-    """And not by the live scoring."""
-    rank_correlation: float | None
-    """Spearman's, of the anomaly scores; None where one side is constant."""
+    comparison: ScoringComparison
 
     @property
     def note(self) -> str:
         """A sentence about the shadow for the night's notes."""
+        both, live = self.comparison.rows_flagged_by_both, self.comparison.rows_flagged_by_live
         return (
             f"shadow {self.model_version} flagged {plural(self.scored.rows_flagged, 'connection')},"
-            f" {self.rows_flagged_by_both:,} of them live too; {self.rows_flagged_by_live:,} more"
-            " are flagged live only"
+            f" {both:,} of them live too; {live:,} more are flagged live only"
         )
 
 
-def compare_scores(
-    folder: Path, live: Sequence[str], shadow: Sequence[str]
-) -> tuple[int, int, int, float | None]:
-    """Compare two scorings of the same rows, a part at a time.
+def compare_scores(folder: Path, live: Sequence[str], shadow: Sequence[str]) -> ScoringComparison:
+    """Compare the champion's scores with a challenger's of the same rows, a part at a time.
 
-    Args:
-        folder: the batch's folder; scores are named relative to it.
-        live: the scores of the champion, one file a part.
-        shadow: those of the challenger, of the same rows in the same order.
-
-    Returns:
-        Rows flagged by both, by the live scoring only and by the shadow only; the rank correlation.
+    Each names one file a part, relative to the batch's folder. The rank correlation is Spearman's,
+    of the anomaly scores; None where one side is constant.
     """
     both = only_live = only_shadow = 0
     columns = ["anomaly_score", "is_flagged"]
@@ -79,7 +66,13 @@ def compare_scores(
     chosen = pl.concat(ranked)
     correlation = chosen.select(pl.corr("live", "shadow", method="spearman")).item()
     is_defined = correlation is not None and correlation == correlation  # noqa: PLR0124 - not NaN
-    return both, only_live, only_shadow, float(correlation) if is_defined else None
+    return ScoringComparison(
+        rows_compared=rows,
+        rows_flagged_by_both=both,
+        rows_flagged_by_live=only_live,
+        rows_flagged_by_shadow=only_shadow,
+        rank_correlation=float(correlation) if is_defined else None,
+    )
 
 
 def _count_rows(path: Path) -> int:
@@ -107,13 +100,7 @@ def make_shadow_result(
             started_at=started_at,
             finished_at=finished_at,
         ),
-        comparison=ScoringComparison(
-            rows_compared=scored.rows_scored,
-            rows_flagged_by_both=summary.rows_flagged_by_both,
-            rows_flagged_by_live=summary.rows_flagged_by_live,
-            rows_flagged_by_shadow=summary.rows_flagged_by_shadow,
-            rank_correlation=summary.rank_correlation,
-        ),
+        comparison=summary.comparison,
     )
 
 

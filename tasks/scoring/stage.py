@@ -84,21 +84,11 @@ def score_with_progress(job: BatchJob, validated: ValidationSummary) -> ScoreSum
 def score_shadow(job: BatchJob, validated: ValidationSummary, live: ScoreSummary) -> ShadowSummary:
     """Score every accepted connection with a challenger too, and compare.
 
-    Args:
-        job: of the challenger: the batch's own job with another model and threshold.
-        validated: the accepted rows.
-        live: the champion's scores of them.
+    The job is the batch's own, with another model and threshold; ``live`` the champion's scores.
     """
     scored = score(job, validated)
-    both, only_live, only_shadow, correlation = compare_scores(job.folder, live.parts, scored.parts)
-    return ShadowSummary(
-        model_version=job.model_version,
-        scored=scored,
-        rows_flagged_by_both=both,
-        rows_flagged_by_live=only_live,
-        rows_flagged_by_shadow=only_shadow,
-        rank_correlation=correlation,
-    )
+    comparison = compare_scores(job.folder, live.parts, scored.parts)
+    return ShadowSummary(model_version=job.model_version, scored=scored, comparison=comparison)
 
 
 def explain(job: BatchJob, validated: ValidationSummary, scored: ScoreSummary) -> ExplainSummary:

@@ -23,18 +23,19 @@ import numpy as np
 import numpy.typing as npt
 
 from expectations.errors import ServiceUnavailableError
-from tasks.detectors.names import CLASSIFIER_NAMES, ClassifierName
+from tasks.detectors.names import ClassifierName
 from tasks.detectors.registry import CLASSIFIERS, fit_classifier
 from tasks.evaluation.metrics import roc_auc
-from tasks.features.names import SELECTIONS, SelectionName
+from tasks.features.names import SelectionName
 from tasks.features.selection import fit_selection
-from tasks.study.curves import trace_precision, trace_roc
 from tasks.study.results import (
     CellName,
     ClassifierComparison,
     ClassifierResult,
     RepeatedResult,
     report_flags,
+    trace_precision,
+    trace_roc,
 )
 from tasks.study.split import FURTHER_SEEDS, SEED, Split
 
@@ -82,22 +83,14 @@ def compare_classifiers(
     work_folder: Path,
     jobs: int,
     progress: Callable[[str], None],
-    selections: Sequence[SelectionName] = SELECTIONS,
-    classifiers: Sequence[ClassifierName] = CLASSIFIER_NAMES,
+    selections: Sequence[SelectionName],
+    classifiers: Sequence[ClassifierName],
 ) -> ClassifierComparison:
-    """Fit and evaluate every cell.
+    """Fit and evaluate every cell, in ``jobs`` processes, each of which fits on one thread.
 
-    Args:
-        make_split: from a seed to a split.
-        work_folder: an empty folder.
-        jobs: processes, each of which fits on one thread.
-        progress: told each step.
-        selections: rows of the table.
-        classifiers: columns of the table.
-
-    Returns:
-        The cells in the order of the names. Three finalists of the first split, and the cells of
-        the first work, are evaluated on the further splits, which had no part in the choice.
+    The cells come in the order of the names. Three finalists of the first split, and the cells of
+    the first work, are evaluated on the further splits, which had no part in the choice.
+    ``make_split`` makes a split of a seed; ``work_folder`` is empty.
     """
     with _workers(jobs) as pool:
         progress("selecting columns of the first split")

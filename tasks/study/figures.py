@@ -12,10 +12,9 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.basedatatypes import BaseTraceType
 
-from tasks.study.curves import Curve
 from tasks.study.overview import Box
 from tasks.study.reconstruction import Reconstruction
-from tasks.study.results import ClassifierResult
+from tasks.study.results import ClassifierResult, Curve
 from tasks.study.study import StudyReport
 
 COLOURS = {"normal": "#3b6fb6", "anomaly": "#c4472b"}

@@ -1,8 +1,9 @@
 """An overview of a labelled file, before any model is fitted to it.
 
-Belongs here: columns, types, nulls, distinct values, ranges, duplicates, and the values that the
-figures of them need. Does not belong here: removing rows. Outliers and zeros are kept, as in both
-works: a huge transfer or a count of zero may be the attack.
+Belongs here: columns, types, nulls, distinct values, ranges, duplicates, the values that the
+figures of them need, and a t-SNE embedding of some rows. Does not belong here: any conclusion from
+that embedding, in which distances mean little, or removing rows. Outliers and zeros are kept, as in
+both works: a huge transfer or a count of zero may be the attack.
 """
 
 from collections.abc import Sequence
@@ -12,13 +13,17 @@ import polars as pl
 from pydantic import BaseModel
 
 from expectations.contract import Contract
-from tasks.arrays import Mask
+from tasks.arrays import Mask, Matrix
+from tasks.study.split import SEED
 
 MOST_OUTLIERS = 40
 """Outliers drawn on each side of a box. A guess: more would merge."""
 
 WHISKER = 1.5
 """Longest whisker, in interquartile ranges (Tukey 1977)."""
+
+SAMPLE_ROWS = 2_000
+"""Rows of the sample; each embedding of so many takes about ten seconds."""
 
 
 class ColumnOverview(BaseModel, frozen=True):
@@ -79,6 +84,14 @@ class DataOverview(BaseModel, frozen=True):
     other_file: str | None = None
 
 
+class Embedding(BaseModel, frozen=True):
+    """Some rows of the training part, in two (``flat``) and three (``deep``) dimensions."""
+
+    is_attack: tuple[bool, ...]
+    flat: tuple[tuple[float, float], ...]
+    deep: tuple[tuple[float, float, float], ...]
+
+
 def describe_data(
     features: pl.DataFrame,
     is_attack: Mask,
@@ -86,14 +99,9 @@ def describe_data(
     columns: Sequence[str],
     other: tuple[str, Sequence[str]] | None = None,
 ) -> DataOverview:
-    """Describe a labelled file.
+    """Describe a labelled file, whose ``columns`` include the labels.
 
-    Args:
-        features: its rows, with every feature.
-        is_attack: (n_rows,).
-        contract: declares them.
-        columns: of the file, labels included.
-        other: name and columns of a file to compare columns with.
+    ``other`` has the name and the columns of a file to compare columns with.
     """
     quantities = [column.name for column in contract.features if not column.is_categorical]
     groups = features.with_columns(is_attack=pl.Series(is_attack)).group_by(contract.feature_names)
@@ -173,4 +181,28 @@ def _correlate(quantities: pl.DataFrame) -> Correlations:
     names = [name for name, kept in zip(quantities.columns, varies, strict=True) if kept]
     return Correlations(
         names=tuple(names), coefficients=tuple(tuple(row) for row in np.atleast_2d(matrix).tolist())
+    )
+
+
+def embed(inputs: Matrix, is_attack: Mask) -> Embedding:
+    """Embed a sample of rows that are scaled alike, (n_rows, width), so that near rows stay near.
+
+    Source: van der Maaten & Hinton 2008 (t-SNE), as scikit-learn computes it.
+    """
+    from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    rows = np.sort(np.random.default_rng(SEED).permutation(len(inputs))[:SAMPLE_ROWS])
+    perplexity = min(30.0, max(1.0, (len(rows) - 1) / 3))
+    with threadpool_limits(1):
+        flat, deep = (
+            TSNE(dimensions, random_state=SEED, init="pca", perplexity=perplexity).fit_transform(
+                inputs[rows].astype(np.float64)
+            )
+            for dimensions in (2, 3)
+        )
+    return Embedding(
+        is_attack=tuple(is_attack[rows].tolist()),
+        flat=tuple(map(tuple, flat.round(2).tolist())),
+        deep=tuple(map(tuple, deep.round(2).tolist())),
     )

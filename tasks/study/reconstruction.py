@@ -18,8 +18,13 @@ from tasks.detectors.autoencoder import (
 )
 from tasks.evaluation.metrics import roc_auc
 from tasks.features.encoding import Encoder
-from tasks.study.curves import Curve, trace_precision, trace_roc
-from tasks.study.results import ClassificationReport, report_flags
+from tasks.study.results import (
+    ClassificationReport,
+    Curve,
+    report_flags,
+    trace_precision,
+    trace_roc,
+)
 from tasks.study.split import SEED, Split
 
 PERCENTILES = (95, 98)
@@ -84,11 +89,6 @@ def evaluate_autoencoders(
 ) -> tuple[Reconstruction, ...]:
     """Train both recipes on normal rows of the training part; evaluate them on the test part.
 
-    Args:
-        features: the file's rows, with every feature.
-        contract: declares them.
-        split: which rows are of which part.
-
     Returns:
         The recipe as described, on standardised and one-hot columns. Then the default recipe, on
         standardised and clipped logarithms, and the same one-hot columns.
@@ -120,11 +120,7 @@ def _standardise(
 
 
 def _evaluate(
-    recipe: str,
-    inputs: str,
-    parts: list[Matrix],
-    split: Split,
-    options: AutoencoderOptions,
+    recipe: str, inputs: str, parts: list[Matrix], split: Split, options: AutoencoderOptions
 ) -> Reconstruction:
     train, test = parts
     normal = train[~split.train_is_attack]

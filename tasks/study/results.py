@@ -1,7 +1,7 @@
-"""The results of a study's classifiers: reports by class, and the table of all of them.
+"""The results of a study's classifiers: reports by class, curves, and the table of all of them.
 
-Belongs here: what a result holds, and the report of flags. Does not belong here: fitting the
-classifiers (``comparison``), or what the page shows (``page``).
+Belongs here: what a result holds, the report of flags, and the points of a curve. Does not belong
+here: fitting the classifiers (``comparison``), or what the page shows (``page``).
 """
 
 from typing import TypeAlias
@@ -9,13 +9,22 @@ from typing import TypeAlias
 import numpy as np
 from pydantic import BaseModel
 
-from tasks.arrays import Mask
+from tasks.arrays import Floats, Mask
 from tasks.detectors.names import ClassifierName
 from tasks.features.names import SelectionName
-from tasks.study.curves import Curve
 
 CellName: TypeAlias = tuple[SelectionName, ClassifierName]
 """A cell of the table: a selection, and a classifier that reads what it gives."""
+
+CURVE_POINTS = 200
+"""Points of a curve that is drawn. A guess: more make no visible difference."""
+
+
+class Curve(BaseModel, frozen=True):
+    """Some points of a curve."""
+
+    x: tuple[float, ...]
+    y: tuple[float, ...]
 
 
 class ClassScores(BaseModel, frozen=True):
@@ -119,3 +128,25 @@ def report_flags(truth: Mask, flags: Mask) -> ClassificationReport:
         normal=normal,
         confusion=((tn, fp), (fn, tp)),
     )
+
+
+def trace_roc(truth: Mask, scores: Floats) -> Curve:
+    """Return recall over the false-positive rate, by falling threshold."""
+    from sklearn.metrics import roc_curve
+
+    false_positive_rate, recall, _ = roc_curve(truth, scores, drop_intermediate=False)
+    return _thin(false_positive_rate, recall)
+
+
+def trace_precision(truth: Mask, scores: Floats) -> Curve:
+    """Return precision over recall, by falling threshold."""
+    from sklearn.metrics import precision_recall_curve
+
+    precision, recall, _ = precision_recall_curve(truth, scores)
+    return _thin(recall[::-1], precision[::-1])
+
+
+def _thin(x: Floats, y: Floats) -> Curve:
+    """Keep evenly spaced points, both ends among them, so that the curve looks the same."""
+    at = np.unique(np.linspace(0, len(x) - 1, CURVE_POINTS).round().astype(np.intp))
+    return Curve(x=tuple(x[at].round(5).tolist()), y=tuple(y[at].round(5).tolist()))

@@ -49,14 +49,9 @@ class Split:
 def encode_rows(
     features: pl.DataFrame, columns: Sequence[Column]
 ) -> tuple[npt.NDArray[np.float64], tuple[str, ...]]:
-    """Encode rows as in the notebook: quantities first, then one-hot columns.
+    """Encode rows as in the notebook: quantities in the file's order, then one-hot columns.
 
-    Args:
-        features: one row per connection, with every feature.
-        columns: their declarations, in the file's order.
-
-    Returns:
-        The matrix, (n_rows, width), and the names of its columns.
+    Returns the matrix, (n_rows, width), and the names of its columns.
     """
     quantities = [column.name for column in columns if not column.is_categorical]
     blocks = [features.select(quantities).to_numpy().astype(np.float64)]
@@ -74,14 +69,7 @@ def encode_rows(
 def split_rows(
     encoded: npt.NDArray[np.float64], names: tuple[str, ...], is_attack: Mask, seed: int
 ) -> Split:
-    """Split encoded rows 80:20, stratified, and scale them.
-
-    Args:
-        encoded: (n_rows, width), from ``encode_rows``.
-        names: (width,), of its columns.
-        is_attack: (n_rows,), both values present.
-        seed: of the shuffle.
-    """
+    """Split rows of ``encode_rows``, of both classes, 80:20, stratified, and scale them."""
     from sklearn.model_selection import train_test_split
 
     labels = np.where(is_attack, "anomaly", "normal")  # in this order, as in the notebook

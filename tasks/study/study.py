@@ -15,8 +15,7 @@ from tasks.detectors.names import CLASSIFIER_NAMES, ClassifierName
 from tasks.features.names import SELECTIONS, SelectionName
 from tasks.features.selection import ColumnSubset, fit_selection
 from tasks.study.comparison import compare_classifiers
-from tasks.study.embedding import Embedding, embed
-from tasks.study.overview import DataOverview, describe_data
+from tasks.study.overview import DataOverview, Embedding, describe_data, embed
 from tasks.study.reconstruction import Reconstruction, evaluate_autoencoders
 from tasks.study.results import ClassifierComparison
 from tasks.study.split import FURTHER_SEEDS, SEED, TEST_SHARE, encode_rows, split_rows
@@ -84,15 +83,7 @@ def study_rows(
 ) -> StudyReport:
     """Repeat both works on labelled rows, with further classifiers and splits.
 
-    Args:
-        rows: the file's labelled rows.
-        contract: declares their features.
-        source: what the report says about the file.
-        work_folder: an empty folder.
-        jobs: processes that fit at once.
-        progress: told each step.
-        selections: rows of the table.
-        classifiers: columns of the table.
+    ``work_folder`` is an empty folder; ``jobs`` processes fit at once.
 
     Raises:
         TrainingDataError: a class has too few rows.

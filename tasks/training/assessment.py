@@ -55,14 +55,8 @@ def assess_fit(
 ) -> tuple[TrainingMetrics, HeldOutTable]:
     """Assess a model by its training rows, each under a calibration chosen without it.
 
-    Args:
-        rows: the training rows.
-        contract: names the attack families.
-        scores: their held-out scores, for each grouping.
-        groupings: which attack is in which group; the first is by family, where families are known.
-        served: the card of the model that serves.
-        options: how it was fitted; blocks are dealt by the seed of the folds.
-        families: how well families are told apart.
+    There are held-out scores for each grouping; the first is by family, where families are known.
+    The card is that of the model that serves. Blocks are dealt by the seed of the folds.
 
     Returns:
         The metrics, and the scores and flags they are computed from. The table is empty where there
@@ -178,11 +172,7 @@ def _assess_group(
 ) -> _GroupAssessment:
     """Assess a held-out group by thresholds that neither it nor the assessed block chooses.
 
-    Args:
-        held_out: scores of all training rows.
-        group: scores by a classifier fitted without the group.
-        hidden: (n_rows,), the rows that may belong to the group.
-        block: (n_rows,), each row's block.
+    ``hidden`` is (n_rows,), the rows that may belong to the group; ``block`` is each row's block.
     """
     is_attack, raw = held_out.is_attack, held_out.out_of_fold
     score = np.empty(len(is_attack))

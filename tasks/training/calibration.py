@@ -46,20 +46,16 @@ def calibrate(held_out: HeldOutScores, keep: Mask) -> Calibration:
 
     An assessment on the other rows is out of sample: no score or label of a row that is not kept
     has a part in the result. (The detectors that scored the kept rows may have been fitted on the
-    other rows; only nested fits could avoid that.)
+    other rows; only nested fits could avoid that.) A group of attacks without a kept row has no
+    part in it either.
 
-    Args:
-        held_out: scores of all training rows.
-        keep: (n_rows,), the rows to choose by: normal rows, attacks and held-out groups among them.
-
-    Returns:
-        The calibration. A group of attacks without a kept row has no part in it.
+    ``keep`` is (n_rows,), the rows to choose by: normal rows, attacks and held-out groups.
     """
     raw, is_attack = held_out.out_of_fold, held_out.is_attack
     normal = keep & ~is_attack
     tails = {
-        role: Tail.fit(scores[normal], is_logarithmic=role == "one_class")
-        for role, scores in raw.scores.items()
+        name: Tail.fit(scores[normal], is_logarithmic=name == "one_class")
+        for name, scores in raw.scores.items()
     }
     score = _sum(tails, raw)
     novel = {
@@ -93,4 +89,4 @@ def score_group(
 
 
 def _sum(tails: Mapping[MemberName, Tail], raw: OutOfFoldScores) -> Floats:
-    return sum_tails({role: tails[role].decades(scores) for role, scores in raw.scores.items()})
+    return sum_tails({name: tails[name].decades(scores) for name, scores in raw.scores.items()})

@@ -13,13 +13,7 @@ from pydantic import BaseModel
 
 from expectations.contract import Contract
 from tasks.arrays import Floats, Mask
-from tasks.detectors.family import (
-    FamilyCard,
-    FamilyModel,
-    fit_trees,
-    probabilities,
-    raw_outputs,
-)
+from tasks.detectors.family import FamilyCard, FamilyModel, fit_trees, probabilities, raw_outputs
 from tasks.features.encoding import Encoder
 from tasks.training.rows import TrainingRows
 from tasks.training.threshold_choice import NOVEL_SHARE
@@ -89,13 +83,8 @@ def fit_families(
 ) -> tuple[FamilyModel, FamilyMetrics] | None:
     """Fit the classifier of families on the attacks whose family is known.
 
-    Args:
-        rows: the training rows.
-        contract: says which family and which technique an attack belongs to.
-        encoder: of the model that serves.
-        fold: (n_rows,), each row's fold.
-        seed: of the trees.
-        threads: used to fit; does not change the result.
+    The encoder is that of the model that serves; ``fold`` is (n_rows,), each row's fold. Threads do
+    not change the result.
 
     Returns:
         The classifier and its metrics; None where fewer than two families have enough attacks.
@@ -204,13 +193,8 @@ def _choose(held_out: _HeldOutOutputs) -> tuple[float, float]:
 def choose_least_probability(highest: Floats, is_right: Mask, weight: Floats) -> float:
     """Choose the lowest probability at which a family is named and enough of the names are right.
 
-    Args:
-        highest: (n,), the probability of the likeliest family.
-        is_right: (n,), whether that family is the right one.
-        weight: (n,), of each attack.
-
-    Returns:
-        The probability; above 1 where none makes ``NAMED_PRECISION`` of the names right.
+    All arrays are (n,), a value for each attack; ``highest`` and ``is_right`` are of its likeliest
+    family. Returns more than 1 where no probability makes ``NAMED_PRECISION`` of the names right.
     """
     order = np.argsort(-highest, kind="stable")
     named = np.cumsum(weight[order])

@@ -63,12 +63,7 @@ def score_out_of_fold(
     fitted on. For ``one_class_as_new`` the values that only one group has are hidden as well. What
     is then left of the group is the width of the network that scores it.
 
-    Args:
-        rows: all training rows.
-        fold: (n_rows,), each row's fold.
-        groupings: which attack is in which group, in one way or several.
-        options: how the detectors are fitted.
-        progress: told each step before it is done.
+    ``fold`` is (n_rows,), each row's fold; ``progress`` is told each step before it is done.
 
     Returns:
         The scores for each grouping; only ``one_class_as_new`` differs.
@@ -105,14 +100,7 @@ def score_held_out_groups(
     Attacks of no group are left out too: any of them may belong to it. Each of these classifiers
     is also fitted without one fold, so that its tail can be fitted to the normal rows of that fold:
     these are the steps of the final model, on rows without the group. The one-class detector needs
-    no such fit; see ``score_out_of_fold``.
-
-    Args:
-        rows: all training rows.
-        fold: (n_rows,), each row's fold.
-        groups: which attack is in which group.
-        options: how the classifiers are fitted.
-        progress: told each step before it is done.
+    no such fit; see ``score_out_of_fold``, whose arguments these are.
 
     Returns:
         The scores of each held-out group that has a row whose features no other row has.

@@ -70,9 +70,6 @@ def train_model(  # noqa: PLR0913 - the last four only go into the report, each 
         advisories: on those files, for the report.
         labels: SHA-256 of a file's content -> how its labels were read, kept with the version.
 
-    Returns:
-        The version and its metrics.
-
     Raises:
         TrainingDataError: labels that are not clear, one class, or too few rows.
         ServiceUnavailableError: the disk is full, or the database cannot be reached.
@@ -112,10 +109,8 @@ def describe_training(
 ) -> dict[str, dict[str, object]]:
     """Return what a model depends on, as JSON that is kept with it.
 
-    Args:
-        options: how it was fitted.
-        sources: SHA-256 of each file's content -> its name.
-        labels: likewise -> how its labels were read, where the contract does not say how.
+    ``sources`` maps the SHA-256 of each file's content to its name; ``labels`` to how its labels
+    were read, where the contract does not say how.
     """
     read = {key: reading.model_dump(mode="json") for key, reading in (labels or {}).items()}
     return {

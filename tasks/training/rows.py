@@ -74,14 +74,10 @@ class TrainingRows:
 
 
 def read_training_rows(parts: Sequence[Path], contract: Contract) -> TrainingRows:
-    """Read labelled connections from Parquet parts.
+    """Read the connections of all Parquet parts, in order.
 
-    Args:
-        parts: files of accepted connections; a row without a label is left out of a labelled file.
-        contract: names the features and the label.
-
-    Returns:
-        The rows of all parts, in order. Where no part is labelled, all rows are taken for normal.
+    A row without a label is left out of labelled files. Where no part is labelled, all rows are
+    taken for normal.
 
     Raises:
         TrainingDataError: some parts have labels and others none, or labels are not clear, one
@@ -117,9 +113,7 @@ def read_training_rows(parts: Sequence[Path], contract: Contract) -> TrainingRow
 def require_alike(files: Mapping[str, Sequence[Path]], contract: Contract) -> bool:
     """Return whether files are labelled; refuse labelled files beside others.
 
-    Args:
-        files: name of a file, as the user knows it -> its accepted rows.
-        contract: names the label.
+    ``files`` maps the name of a file, as the user knows it, to its accepted rows.
 
     Raises:
         TrainingDataError: some are labelled and some are not.
@@ -144,11 +138,6 @@ def require_alike(files: Mapping[str, Sequence[Path]], contract: Contract) -> bo
 
 def require_clear(file_name: str, parts: Sequence[Path], contract: Contract) -> None:
     """Refuse a labelled file whose labels could be misread.
-
-    Args:
-        file_name: as the user knows it.
-        parts: its accepted rows.
-        contract: names the label.
 
     Raises:
         TrainingDataError: a label is not clear.

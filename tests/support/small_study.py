@@ -58,10 +58,10 @@ def run_small_study(folder: Path) -> StudyRun:
 @contextlib.contextmanager
 def small_networks() -> Iterator[pytest.MonkeyPatch]:
     """Train small networks and embed few rows, so that a study of a small file takes seconds."""
-    from tasks.study import embedding, reconstruction
+    from tasks.study import overview, reconstruction
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(embedding, "SAMPLE_ROWS", 150)
+        patch.setattr(overview, "SAMPLE_ROWS", 150)
         for name in ("DEFAULT", "AS_DESCRIBED"):
             options = getattr(reconstruction, name)
             patch.setattr(reconstruction, name, options.model_copy(update={"epochs": 8}))

@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 from scipy.stats import spearmanr
 
+from storage.shadows import ScoringComparison
 from tasks.scoring import shadow
 from tasks.scoring.shadow import compare_scores
 
@@ -39,11 +40,12 @@ def test_flags_are_counted_and_ranks_compared_over_all_parts(
     scored: tuple[list[str], list[str], np.ndarray, np.ndarray], tmp_path: Path
 ) -> None:
     live_parts, shadow_parts, live, other = scored
-    both, only_live, only_shadow, correlation = compare_scores(tmp_path, live_parts, shadow_parts)
-    assert both == ((live > 2) & (other > 2.5)).sum()
-    assert only_live == ((live > 2) & (other <= 2.5)).sum()
-    assert only_shadow == ((live <= 2) & (other > 2.5)).sum()
-    assert correlation == pytest.approx(spearmanr(live, other).statistic)
+    found = compare_scores(tmp_path, live_parts, shadow_parts)
+    assert found.rows_compared == len(live)
+    assert found.rows_flagged_by_both == ((live > 2) & (other > 2.5)).sum()
+    assert found.rows_flagged_by_live == ((live > 2) & (other <= 2.5)).sum()
+    assert found.rows_flagged_by_shadow == ((live <= 2) & (other > 2.5)).sum()
+    assert found.rank_correlation == pytest.approx(spearmanr(live, other).statistic)
 
 
 def test_evenly_spaced_rows_of_a_large_batch_are_ranked(
@@ -53,11 +55,17 @@ def test_evenly_spaced_rows_of_a_large_batch_are_ranked(
 ) -> None:
     live_parts, shadow_parts, live, other = scored
     monkeypatch.setattr(shadow, "RANKED_ROWS", 300)
-    *_, correlation = compare_scores(tmp_path, live_parts, shadow_parts)
+    correlation = compare_scores(tmp_path, live_parts, shadow_parts).rank_correlation
     assert correlation == pytest.approx(spearmanr(live[::4], other[::4]).statistic)
 
 
 def test_equal_scores_have_no_rank_correlation(tmp_path: Path) -> None:
     live = write(tmp_path, "live", np.arange(5.0), 3.0)
     flat = write(tmp_path, "flat", np.ones(5), 3.0)
-    assert compare_scores(tmp_path, [live], [flat]) == (0, 1, 0, None)
+    assert compare_scores(tmp_path, [live], [flat]) == ScoringComparison(
+        rows_compared=5,
+        rows_flagged_by_both=0,
+        rows_flagged_by_live=1,
+        rows_flagged_by_shadow=0,
+        rank_correlation=None,
+    )

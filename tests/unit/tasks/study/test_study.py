@@ -15,11 +15,18 @@ from sklearn.preprocessing import MinMaxScaler
 from expectations.errors import ServiceUnavailableError, TrainingDataError
 from expectations.nsl_kdd import NSL_KDD
 from tasks.study.comparison import NOTEBOOK_CELLS, _summarise, _workers, choose_finalists
-from tasks.study.curves import Curve, trace_precision, trace_roc
 from tasks.study.figures import draw_figures
 from tasks.study.overview import describe_data, draw_box
 from tasks.study.page import render_study
-from tasks.study.results import ClassificationReport, ClassifierResult, ClassScores, report_flags
+from tasks.study.results import (
+    ClassificationReport,
+    ClassifierResult,
+    ClassScores,
+    Curve,
+    report_flags,
+    trace_precision,
+    trace_roc,
+)
 from tasks.study.split import encode_rows, split_rows
 from tasks.study.study import StudyReport, StudySource, study_rows
 from tasks.training.rows import TrainingRows, read_training_rows
