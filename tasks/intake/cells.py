@@ -140,7 +140,7 @@ def _cast(column: Column, held: pl.DataType, source: str) -> pl.Expr:
         shown = str(held)[:_SHOWN_CHARACTERS]
         msg = (
             f"Cannot read {source}: its column {column.name} is {shown}, expected {expected}."
-            " Write the column in that type and deliver it again; none of its rows is stored."
+            f" Write it as {expected} and deliver the file again; none of its rows is stored."
         )
         raise InputRejectedError(msg)
     if column.is_categorical:

@@ -84,8 +84,8 @@ def parse_lines(
         if reason is OTHER_HEADER:
             msg = (
                 f"Cannot read the file: its line {numbered.line_numbers[left[index]]} is a header"
-                " that names the columns in another order than above. The file may be several files"
-                " joined to one. Deliver each of them as a file; none of its rows is stored."
+                " that names the columns in another order than the rows above it. Perhaps several"
+                " files were joined. Deliver each file by itself; no row of this one is stored."
             )
             raise InputRejectedError(msg)
     numbers = {

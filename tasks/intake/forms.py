@@ -17,11 +17,11 @@ START_BYTES: Final = 64 << 10
 """How much of a content is examined. A guess: an ARFF file begins with pages of comments."""
 
 _CONVERT = "Convert the file."
-_DECOMPRESS = "Decompress it, and deliver what it holds."
+_DECOMPRESS = "Decompress it, and deliver its content."
 _UNPACK = "Unpack it, and deliver the CSV or Parquet file in it."
 _EXPORT = "Deliver its table as CSV or Parquet."
 _RECORDS = "Deliver CSV or Parquet, a connection in each row."
-_RECORD = "Have connections made of it, and deliver them as CSV or Parquet."
+_RECORD = "Make connections from it, and deliver them as CSV or Parquet."
 _AGAIN = "Deliver the table itself, as CSV or Parquet."
 
 
@@ -82,7 +82,7 @@ _NESTED: Final = (
     ((b"\x1f\x8b", b"\x28\xb5\x2f\xfd"), Form("compressed twice", _DECOMPRESS)),
     ((b"PAR1",), Form("compressed Parquet", "Decompress it and deliver it again.")),
 )
-"""What is read as it lies in a file, and not where it is compressed."""
+"""Content that Noctule reads in a plain file, and refuses in a compressed one."""
 
 _COMMENTS = r"(?:(?:%|--|/\*|#)[^\r\n]*+\s*+)*+"
 _TEXT: Final = tuple(
@@ -107,10 +107,10 @@ _TEXT: Final = tuple(
         ),
         (r"#(?:version|software|fields):", Form("a W3C extended log", _RECORDS)),
         (r"cef:\d+\||leef:\d", Form("a log of security events (CEF or LEEF)", _RECORDS)),
-        (r"-----begin pgp message", Form("encrypted", "Decrypt it, and deliver what it holds.")),
+        (r"-----begin pgp message", Form("encrypted", "Decrypt it, and deliver its content.")),
         (
             r"version https://git-lfs\.github\.com/spec/",
-            Form("a pointer of Git LFS", "Fetch the file it stands for, and deliver that."),
+            Form("a pointer of Git LFS", "Fetch the file that it points to, and deliver that."),
         ),
     )
 )

@@ -165,12 +165,12 @@ def _entries(inbox: Path) -> Iterator[Path]:
         yield from inbox.iterdir()
     except FileNotFoundError as error:
         msg = (
-            f"Cannot look into the inbox {inbox}: there is no such folder. Make it, or set"
+            f"Cannot list the inbox {inbox}: there is no such folder. Make it, or set"
             " NOCTULE_INBOX to where files arrive."
         )
         raise UsageError(msg) from error
     except OSError as error:
-        msg = f"Cannot look into the inbox {inbox}: {error.strerror}. Expected a readable folder."
+        msg = f"Cannot list the inbox {inbox}: {error.strerror}. Expected a readable folder."
         raise UsageError(msg) from error
 
 

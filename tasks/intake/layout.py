@@ -116,7 +116,7 @@ def recognise_layout(head: bytes, contract: Contract, source: Path) -> Layout:
         raise InputRejectedError(msg)
     lines = [line for _, line in filled_lines(head)]
     if not lines:
-        held = "holds nothing but blank lines" if head else "is empty"
+        held = "holds only blank lines" if head else "is empty"
         msg = f"Cannot read {source}: it {held}. Expected connections, one a line."
         raise InputRejectedError(msg)
     header = find_header(head, contract)
@@ -124,8 +124,8 @@ def recognise_layout(head: bytes, contract: Contract, source: Path) -> Layout:
     if header is not None and header.separator == "," and names_columns(header.names, contract):
         if header.below is not None:
             msg = (
-                f"Cannot read {source}: its header is line {header.line_number}, below what is"
-                f" neither a comment nor a blank line ({some_of([header.below])}). Remove the lines"
+                f"Cannot read {source}: its header is line {header.line_number}, and a line above"
+                f" it is neither blank nor a comment ({some_of([header.below])}). Remove the lines"
                 " above the header, or begin each with #, and deliver the file again."
             )
             raise InputRejectedError(msg)
@@ -140,7 +140,7 @@ def recognise_layout(head: bytes, contract: Contract, source: Path) -> Layout:
     msg = (
         f"Cannot read {source} as {contract.name}: expected a header that names its columns"
         f" ({', '.join(contract.feature_names[:3])}, ...){_or_headerless(contract)}; its first"
-        f" line names {named} of them and most lines have {common}"
+        f" line names {named} of these columns and most lines have {common}"
         f" field{'s' if common != 1 else ''}. {_suggest_form(lines, header, contract)}"
     )
     raise InputRejectedError(msg)
@@ -158,9 +158,9 @@ def _describe_strange(
         if layout is not None:
             return (
                 f"{where} is a header.{separated}, and those of its rows by commas. Write the"
-                " header with commas and deliver it again; none of its rows is stored."
+                " header with commas and deliver the file again; none of its rows is stored."
             )
-        separated += ": deliver it with commas."
+        separated += ": deliver the file with commas."
     remove = (
         f" Or, if the columns are in the order of the contract ({first}, {second}, ...), remove the"
         " line."
@@ -170,8 +170,8 @@ def _describe_strange(
     if counts_columns(header.names, contract):
         return (
             f"{where} numbers the columns ({some_of(header.names, HALF_MESSAGE)}) and does not name"
-            f" them. Write their names in its place: {first}, {second}, {third}, ...{remove} None"
-            " of its rows is stored."
+            f" them. Replace the numbers by names: {first}, {second}, {third}, ...{remove} None of"
+            " the file's rows is stored."
         )
     return (
         f"{where} holds words where connections have numbers, so it is a header, and"
@@ -212,8 +212,8 @@ def arrange_columns(
     repeated = [name for name, times in Counter(names).items() if name and times > 1]
     if repeated:
         msg = (
-            f"Cannot read {source}: more than one column is named {some_of(repeated)}. Which of"
-            " them is meant cannot be told; name each column once."
+            f"Cannot read {source}: more than one column is named {some_of(repeated)}. Noctule"
+            " cannot tell which one to read. Give each column its own name."
         )
         raise InputRejectedError(msg)
     places = find_columns(names, contract)
@@ -221,8 +221,8 @@ def arrange_columns(
         if len(alike) > 1:
             msg = (
                 f"Cannot read {source}: more than one column may be {name}:"
-                f" {some_of([names[place] for place in alike])} ({NOT_COUNTED}). Which of them is"
-                " meant cannot be told; name each column once."
+                f" {some_of([names[place] for place in alike])} ({NOT_COUNTED}). Noctule cannot"
+                " tell which one to read. Give each column its own name."
             )
             raise InputRejectedError(msg)
     missing = [name for name in contract.feature_names if name not in places]
@@ -232,8 +232,8 @@ def arrange_columns(
         msg = (
             f"Cannot read {source} as {contract.name}: {len(contract.features)} feature columns"
             f" are needed, {len(missing)} of them missing: {some_of(missing)}"
-            f" ({NOT_COUNTED}).{others} Name or add them and deliver it again; none of its rows is"
-            " stored."
+            f" ({NOT_COUNTED}).{others} Add or rename the missing columns and deliver the file"
+            " again; none of its rows is stored."
         )
         raise InputRejectedError(msg)
     columns = tuple(column for column in contract.columns if column.name in places)

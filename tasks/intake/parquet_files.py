@@ -177,14 +177,14 @@ def refusing(source: Path, *, is_whole: bool = False) -> Iterator[None]:
             what = f"it is encrypted Parquet ({said}). Noctule has no key: deliver it decrypted."
         elif is_whole or any(word in lowered for word in NOT_READ):
             what = (
-                f"it is Parquet of a form that is not read ({said}). Write it with plain or"
-                " dictionary encoding, compressed by zstd, snappy or gzip, and without the columns"
-                " that the contract does not declare, and deliver that."
+                f"it is Parquet in a form that Noctule does not read ({said}). Write it with plain"
+                " or dictionary encoding, compressed by zstd, snappy or gzip, without the columns"
+                " that the contract does not declare, and deliver the new file."
             )
         else:
             what = (
-                f"it begins as Parquet but cannot be read as such ({said}). Deliver the whole file"
-                " again."
+                f"it begins as Parquet but cannot be read as Parquet ({said}). Deliver the whole"
+                " file again."
             )
         message = f"Cannot read {source}: {what} None of it is stored."
         raise InputRejectedError(message) from error

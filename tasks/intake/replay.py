@@ -170,8 +170,8 @@ def _write_rows(
         raise SourceChangedError.of(corrected)
     if len(written) == 1:
         message = (
-            f"Cannot replay batch {target.batch_id[:ID_DIGITS]}: its open lines are too long, so"
-            " that only their beginnings were kept. Give the lines in a file: noctule replay BATCH"
+            f"Cannot replay batch {target.batch_id[:ID_DIGITS]}: its open lines are so long that"
+            " Noctule kept only their beginnings. Give the lines in a file: noctule replay BATCH"
             " FILE"
         )
         raise UsageError(message)
@@ -199,7 +199,7 @@ def _require_all_rows(corrected: Path, contract: Contract, target: ReplayTarget)
         message = (
             f"Cannot replay batch {target.batch_id[:ID_DIGITS]} with {corrected.name}: it was"
             f" rejected whole, with {plural(target.rows_read, 'row')}, and the file has"
-            f" {plural(count, 'row')}. Give all of them; nothing was stored."
+            f" {plural(count, 'row')}. Give all rows; nothing was stored."
         )
         raise InputRejectedError(message)
 
@@ -221,8 +221,8 @@ def _choose_lines(
         message = (
             f"Cannot replay batch {target.batch_id[:ID_DIGITS]} with {corrected.path.name}: it has"
             f" {plural(count, 'row')}, expected the {plural(len(rows), 'row')} that are open, in"
-            f" their order, or all {plural(target.rows_read, 'row')} of the file it was made from."
-            " `noctule quarantine --batch` lists those that are open; nothing was stored."
+            f" their order, or all {plural(target.rows_read, 'row')} of the delivered file."
+            " `noctule quarantine --batch` lists the open rows; nothing was stored."
         )
         raise InputRejectedError(message)
     yield from corrected.read_rows(wanted, line_bytes)

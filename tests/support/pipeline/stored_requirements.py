@@ -167,7 +167,7 @@ REFUSALS: Final = (
     ("its column", "column of another type"),
     ("UTF-16", "another encoding"),
     ("it is empty", "nothing in it"),
-    ("holds nothing", "nothing in it"),
+    ("holds only", "nothing in it"),
     ("but no row", "nothing in it"),
     ("it has no row", "nothing in it"),
     ("longer than", "too long"),

@@ -377,7 +377,7 @@ def test_a_quoted_nothing_in_a_file_of_one_column_is_a_row_but_a_blank_line_is_n
     ("content", "message"),
     [
         (b"", "it is empty"),
-        (b"\n\r\n", "nothing but blank lines"),
+        (b"\n\r\n", "holds only blank lines"),
         (HEADER, "a header but no row"),
         (HEADER[:-1], "a header but no row"),
         (b"duration,error_rate\n1,0.5\n", "1 of them missing: service"),
