@@ -49,12 +49,7 @@ def list_deployments(settings: Settings) -> list[RunnerDeployment]:
 
 
 def plan_schedule(setting: str, cron: str, time_zone: str) -> Schedule:
-    """Return Prefect's schedule for a cron expression.
-
-    Args:
-        setting: the name of the setting that holds it.
-        cron: five fields, or six with the seconds last.
-        time_zone: IANA name of the schedule's time zone.
+    """Return Prefect's schedule for a cron expression of five fields, or six with the seconds last.
 
     Raises:
         UsageError: it is not a cron expression.

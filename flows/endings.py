@@ -40,9 +40,7 @@ def flow(
 
     Its results are never persisted, even if Prefect's settings ask for it: they would be pickles.
 
-    Args:
-        name: the flow's name in the Prefect UI.
-        flow_run_name: a template for the names of its runs, or a function that returns a name.
+    ``flow_run_name`` is a template for the names of its runs, or a function that returns a name.
     """
 
     def decorate(work: Callable[P, State[R]]) -> "prefect.Flow[P, State[R]]":

@@ -63,10 +63,6 @@ def ensure_crash_automation(client: SyncPrefectClient, silence_s: int = SILENCE_
 
     An automation of that name is not changed: an operator may have edited it. A server that knows
     no automations gets none: no night depends on it.
-
-    Args:
-        client: the Prefect server's client.
-        silence_s: seconds without a heartbeat after which a run counts as crashed.
     """
     with suppress(httpx.HTTPStatusError):
         if not client.read_automations_by_name(AUTOMATION):
@@ -105,11 +101,7 @@ def close_dead_runs(
 ) -> int:
     """Close the runs whose process is gone, in Noctule's database and at the Prefect server.
 
-    Args:
-        engine: Noctule's database.
-        client: the Prefect server's client.
-        deployments: ids of deployments; their runs are also closed if they never begin.
-        now: the time.
+    Runs of the deployments are also closed if they never begin.
 
     Returns:
         The number of runs that were marked at the Prefect server.
@@ -131,10 +123,7 @@ def close_dead_runs(
 def report_killed_runs(engine: Engine, besides: str | None, now: datetime) -> None:
     """Close the rows of killed runs, and mark them as crashed at the Prefect server.
 
-    Args:
-        engine: Noctule's database.
-        besides: Prefect's id of the calling run, which may be a new attempt at a killed one.
-        now: the time.
+    ``besides`` is Prefect's id of the calling run, which may be a new attempt at a killed one.
     """
     killed = [run for run in close_killed_runs(engine, now) if run != besides]
     if killed:
@@ -145,9 +134,7 @@ def report_killed_runs(engine: Engine, besides: str | None, now: datetime) -> No
 def mark_crashed(client: SyncPrefectClient, ended: Mapping[str, str | None]) -> int:
     """Mark runs as crashed that have no final state; skip those that the server does not know.
 
-    Args:
-        client: the Prefect server's client.
-        ended: Prefect's id of a run -> the reason.
+    ``ended`` maps Prefect's id of a run to the reason.
 
     Returns:
         The number of runs that were marked.
@@ -171,11 +158,6 @@ def skip_missed_runs(
 
     A night takes all files that have arrived, and a retraining all labelled files: the latest run
     does the work of the earlier ones.
-
-    Args:
-        client: the Prefect server's client.
-        deployments: ids of the deployments.
-        now: the time.
 
     Returns:
         The number of runs that were cancelled.

@@ -91,11 +91,8 @@ def find_open(
 ) -> tuple[OpenRejection, ...]:
     """Return the open rejections of earlier runs.
 
-    Args:
-        engine: the database.
-        contract: the contract of the files.
-        outcomes: the outcomes of this run's files, which are left out.
-        places: return only rejections of these files; None for all.
+    The files of ``outcomes``, this run's, are left out. Where ``places`` is not None, only the
+    rejections of these files are returned.
 
     Raises:
         ServiceUnavailableError: the database cannot be reached, and no outcome says so yet.

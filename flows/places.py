@@ -26,9 +26,7 @@ guess."""
 def connect_database(settings: Settings, wait_s: float | None = None) -> Iterator[Engine]:
     """Connect to the configured database, and yield its engine; its schema is not looked at.
 
-    Args:
-        settings: where the database is.
-        wait_s: seconds to wait for a server that does not answer; the settings' if None.
+    ``wait_s`` is for a server that does not answer; the settings' if None.
 
     Raises:
         ServiceUnavailableError: it cannot be reached.
@@ -76,11 +74,7 @@ def open_folder(settings: Settings, name: Literal["inbox", "training"]) -> Path:
 
 
 def require_room(settings: Settings, content_bytes: int) -> None:
-    """Refuse to begin a file for which the disk may have too little room.
-
-    Args:
-        settings: the home, and the bytes that must stay free.
-        content_bytes: size of the file's content after decompression.
+    """Refuse to begin a file if the disk may have too little room for its decompressed content.
 
     Raises:
         ServiceUnavailableError: too little is free; nothing was begun.

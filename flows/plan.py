@@ -29,12 +29,8 @@ def plan_file(
 ) -> FileJob:
     """Return the job of reading and checking a file.
 
-    Args:
-        settings: sizes and limits.
-        source: the file.
-        batch_id: the id of its batch.
-        lake: the lake in which the batch has its folder; the nights' lake if None.
-        labels: how its labels are read; None for the contract's own columns and words.
+    The batch's folder is in the nights' lake if ``lake`` is None. The contract's own label columns
+    and words are used if ``labels`` is None.
     """
     return FileJob(
         source=source,
@@ -58,12 +54,7 @@ def plan_scoring(
 ) -> BatchJob:
     """Return the job of scoring a file, with the model and its threshold.
 
-    Args:
-        settings: sizes, limits and the operating point.
-        file: the job of reading the file.
-        model_version: the model that scores.
-        model_folder: the folder of the model's files.
-        nights: the nights before, from which the threshold for an alert budget is computed.
+    The threshold for an alert budget is computed from ``nights``, the nights before.
     """
     chosen: dict[str, object] = {}  # the model's own threshold
     if settings.low_alert_rate is not None or settings.alert_budget is not None:

@@ -90,10 +90,7 @@ def load_prefect() -> None:
 
 @contextmanager
 def prefect_api(home: Path) -> Iterator[str]:
-    """Provide a Prefect API while a command runs.
-
-    Args:
-        home: ``NOCTULE_HOME``; a private server keeps its database in the folder ``prefect`` there.
+    """Provide a Prefect API while a command runs; a private server's home is ``home/prefect``.
 
     Yields:
         The API's address, without a password.
@@ -236,12 +233,7 @@ def _explain_loss(shown: str, advice: str) -> Iterator[None]:
 
 
 def _explain_refusal(error: BaseException, shown: str, *, is_given: bool) -> str | None:
-    """Return a message where a server, or a proxy in front of it, asks for another password.
-
-    Args:
-        error: the error that ended a request, or one that it caused.
-        shown: the server's address, without a password.
-        is_given: whether a password was sent.
+    """Return a message where a server or proxy asks for another password; None for another cause.
 
     Returns:
         None where the error has another cause.

@@ -69,9 +69,7 @@ class Running(NamedTuple):
 def private_server(folder: Path, port: int | None = None) -> Iterator[str]:
     """Use the folder's server as this process's Prefect API; start it if it is not running.
 
-    Args:
-        folder: the server's home, with its database and its log.
-        port: the port of a server that is started; a free port if None.
+    A server that is started takes a free port if ``port`` is None.
 
     Yields:
         The API's address.
@@ -115,11 +113,7 @@ def _make_usable(folder: Path) -> None:
 
 @contextmanager
 def prefect_environment(changes: Mapping[str, str]) -> Iterator[None]:
-    """Change Prefect's settings for this process and its children until the block ends.
-
-    Args:
-        changes: values by the name of the environment variable.
-    """
+    """Change Prefect's settings for this process and its children until the block ends."""
     import prefect.context
 
     before = {name: os.environ.get(name) for name in changes}
@@ -189,9 +183,6 @@ def send_last_records(limit_s: float = DRAIN_LIMIT_S) -> None:
 
     What the server does not take in time is dropped. Prefect would try for 7 s for each event, and
     keep the process from ending.
-
-    Args:
-        limit_s: most seconds to wait for each of the two kinds.
     """
     from prefect.events.worker import EventsWorker
     from prefect.logging.handlers import APILogWorker

@@ -25,9 +25,6 @@ PROXIED = ("http", "https", "all")
 def spare_this_machine(address: str) -> None:
     """Let requests to this machine bypass the environment's proxies.
 
-    Args:
-        address: the address of the Prefect API that will be used.
-
     Raises:
         UsageError: it is on another machine, and the proxy for it cannot be used.
     """

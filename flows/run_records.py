@@ -71,11 +71,6 @@ def record_run(engine: Engine, kind: str, batch_id: str | None = None) -> Iterat
 
     Rows of earlier runs that were killed are closed first.
 
-    Args:
-        engine: the database.
-        kind: the flow's name.
-        batch_id: the batch that the run is about, if it is one batch.
-
     Yields:
         The record; tell it the final state.
     """

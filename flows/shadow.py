@@ -52,14 +52,6 @@ def run_shadow(
 
     A failure becomes a note, and fails no night.
 
-    Args:
-        settings: the challenger.
-        engine: the database.
-        held: the claim under which the batch was stored.
-        job: the job under which the champion scored it.
-        stages: what the champion's stages returned.
-        night: the night of the batch.
-
     Returns:
         A note for readers of the night; None where there is nothing to note, or no challenger.
     """

@@ -135,12 +135,7 @@ def signal_behind(error: BaseException) -> BaseException:
 
 
 def give_up(number: int, command: str = "noctule") -> None:
-    """End this process at once, because ending in order takes too long.
-
-    Args:
-        number: the signal that asked the process to end.
-        command: the command that the message names.
-    """
+    """End this process at once, because ending in order takes too long."""
     text = (
         f"{command}: stopped by {signal.Signals(number).name} before all was closed, which took too"
         " long; perhaps a server does not answer. The next run closes what was left"

@@ -48,9 +48,7 @@ class TrainingFiles:
 def list_labelled(settings: Settings, files: list[Path] | None) -> TrainingFiles:
     """List the files to train on: files that are named, and complete files in folders.
 
-    Args:
-        settings: the training folder, and how long a file must be unchanged.
-        files: files or folders; the training folder if None or empty.
+    Without ``files``, the training folder is read.
 
     Raises:
         UsageError: a folder cannot be read.

@@ -43,10 +43,7 @@ def plan_files(
 ) -> list[FileJob]:
     """Return a job for each file; the same content under two names is read once.
 
-    Args:
-        settings: sizes, limits and where the lake is.
-        sources: the labelled files.
-        labels: how the labels of each are read, in the same order.
+    ``labels`` has how the labels of each are read, in the same order.
 
     Raises:
         InputRejectedError: a file cannot be read.

@@ -221,13 +221,7 @@ def serve() -> None:
 
 
 def _add_view_command(name: str, summary: str, most: int = 20) -> None:
-    """Add a command that shows the rows of a view, of one batch or one night.
-
-    Args:
-        name: of the command, and in ``flows.cli.views.PRINTED_VIEWS``.
-        summary: the command's help.
-        most: rows that are shown where the user gives no limit.
-    """
+    """Add a command that shows rows of a view: ``most`` of them if the user gives no limit."""
 
     @app.command(name, help=summary)
     def show(

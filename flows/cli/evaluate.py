@@ -25,11 +25,7 @@ def run_evaluation(
 ) -> Evaluation:
     """Score a labelled file, and compare the scores with its labels. Nothing is stored.
 
-    Args:
-        settings: where things are.
-        file: the labelled file.
-        model_version: the model that scores; the champion if None.
-        asked: how the user says that labels are read.
+    The champion scores if ``model_version`` is None.
 
     Raises:
         InputRejectedError: the file is refused, or has no labels.

@@ -39,10 +39,7 @@ R = TypeVar("R")
 def run_night(settings: Settings, files: list[Path] | None, night: date | None) -> NightOutcome:
     """Run the nightly flow once and return its outcome.
 
-    Args:
-        settings: where things are.
-        files: files or folders; the inbox if None or empty.
-        night: the night that they belong to; None to find it out file by file.
+    Without files, the inbox is read. Without a night, the night is found out file by file.
 
     Raises:
         NoctuleError: the night could not begin: no database, no model, no inbox.
@@ -59,10 +56,8 @@ def run_night(settings: Settings, files: list[Path] | None, night: date | None) 
 def run_replay(settings: Settings, batch: str, corrected: Path | None) -> NightOutcome:
     """Run the replay flow once and return its outcome, as a night of one file.
 
-    Args:
-        settings: where things are.
-        batch: the batch's id, or a unique beginning of it.
-        corrected: a file of the corrected rows; None to read them as they were.
+    ``batch`` is an id or a unique beginning of it. Without a corrected file, the rows are read as
+    they were.
 
     Raises:
         NoctuleError: nothing can be replayed, or there is no database or model.
@@ -87,15 +82,7 @@ def run_training(
 ) -> TrainingOutcome:
     """Run the training flow once and return its outcome.
 
-    Args:
-        settings: where things are.
-        files: labelled files, or folders of them.
-        selection: what the classifier reads instead of all features.
-        top_k: number of columns that the selection gives; the selection's own default if None.
-        classifier: the supervised detector.
-        one_class: the detector that is fitted on normal traffic only.
-        asked: how the user says that labels are read; None for the contract's own way.
-        is_unlabelled: whether every connection counts as normal.
+    The arguments are those of the flow; ``asked`` holds how the user says that labels are read.
 
     Raises:
         NoctuleError: no model could be fitted on these files, or the database is unreachable.
@@ -121,10 +108,6 @@ def run_training(
 def run_retraining(settings: Settings, asked: LabelReading) -> RetrainOutcome:
     """Run the retraining flow once and return its outcome.
 
-    Args:
-        settings: where things are.
-        asked: how the user says that labels in the training folder are read.
-
     Raises:
         NoctuleError: it could not begin, or nothing could be fitted on: the champion is unchanged.
     """
@@ -140,15 +123,7 @@ def _run(
     *arguments: object,
     **options: object,
 ) -> R:
-    """Run a flow with a Prefect API around it; return its outcome, or raise its error.
-
-    Args:
-        settings: the home of a private server, and the contract, with which runs are tagged.
-        flow: the flow.
-        kind: the class of its outcomes.
-        arguments: of the flow, by position.
-        options: of the flow, by name.
-    """
+    """Run a flow with a Prefect API around it; return its outcome, or raise its error."""
     with (
         shown_progress("starting Prefect"),
         prefect_api(settings.home),

@@ -18,14 +18,9 @@ from tasks.validation.accept import AcceptedFile, require_accepted
 def accept_labelled(
     settings: Settings, file: Path, workshop: Path, asked: LabelReading, doing: str
 ) -> AcceptedFile:
-    """Read a labelled file into a folder, and check its rows and its labels.
+    """Read a labelled file into an empty folder, and check its rows and its labels.
 
-    Args:
-        settings: sizes and limits.
-        file: the labelled file.
-        workshop: an empty folder for the rows.
-        asked: how the user says that labels are read.
-        doing: the command, for messages: ``evaluate`` or ``study``.
+    ``doing`` is the command, for messages: ``evaluate`` or ``study``.
 
     Raises:
         InputRejectedError: the file is refused, or has no clear labels.

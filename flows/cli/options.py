@@ -37,8 +37,7 @@ def quiet_settings(console_level: str = "CRITICAL") -> "Settings":
 
     Prefect and others read environment variables when they are imported: call this first.
 
-    Args:
-        console_level: lowest level of Prefect's log that reaches the terminal.
+    Prefect's log reaches the terminal from ``console_level`` up.
     """
     from flows.prefect_api import quiet_libraries
     from flows.settings import load_settings
@@ -50,12 +49,9 @@ def quiet_settings(console_level: str = "CRITICAL") -> "Settings":
 
 
 def give_home(home: Path) -> None:
-    """Set ``HOME`` for a user who has no home folder, as in a container with any user number.
+    """Set ``HOME`` to ``NOCTULE_HOME`` for a user who has no home folder, as in a container.
 
     Prefect reads it when it is imported, and other libraries make folders there.
-
-    Args:
-        home: ``NOCTULE_HOME``, which becomes the home folder.
     """
     try:
         Path.home()

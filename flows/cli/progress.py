@@ -20,11 +20,7 @@ SHOWN_CHARACTERS = 100
 
 @contextmanager
 def shown_progress(beginning: str) -> Iterator[None]:
-    """Show the current step on standard error until the block ends, if that is a terminal.
-
-    Args:
-        beginning: the first step, in words.
-    """
+    """Show the current step on standard error until the block ends, if that is a terminal."""
     if not sys.stderr.isatty():
         yield
         return

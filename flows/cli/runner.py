@@ -41,11 +41,7 @@ class StoppableRunner(Runner):
     """Prefect's runner, which ends its runs before it ends itself."""
 
     def __init__(self, *, heartbeat_s: int) -> None:
-        """Make a runner that leaves the schedules unchanged when it stops.
-
-        Args:
-            heartbeat_s: seconds between two heartbeats of a run.
-        """
+        """Make a runner that leaves the schedules unchanged when it stops."""
         # Schedules belong to the deployments, not to a process: another process may serve them too,
         # and the next one makes up for what is missed.
         # No limit of runs at once: a long retraining, or one that hangs, must not delay a night.
@@ -59,10 +55,7 @@ class StoppableRunner(Runner):
         self._ask(signal.SIGTERM)
 
     async def serve(self, look_after: Callable[[], None]) -> int:
-        """Run what is scheduled until a signal arrives.
-
-        Args:
-            look_after: called every minute meanwhile.
+        """Run what is scheduled until a signal arrives; call ``look_after`` every minute meanwhile.
 
         Returns:
             The number of runs that the signal ended.
@@ -128,11 +121,7 @@ async def _look_every_minute(look_after: Callable[[], None]) -> None:
 
 
 def run_until_stopped(runner: StoppableRunner, look_after: Callable[[], None]) -> int:
-    """Serve the deployments of a runner until a signal stops it.
-
-    Args:
-        runner: the runner, with its deployments.
-        look_after: called every minute meanwhile.
+    """Serve a runner's deployments until a signal; call ``look_after`` every minute meanwhile.
 
     Returns:
         The exit code: 128 and the signal's number.

@@ -45,15 +45,10 @@ def run_study(
     jobs: int,
     asked: LabelReading,
 ) -> Studied:
-    """Study a labelled file, and write the report as JSON and as a page.
+    """Study a labelled file with ``jobs`` processes, and write the report as JSON and as a page.
 
-    Args:
-        settings: where things are.
-        file: the labelled file.
-        folder: gets ``<name>-study.json`` and ``<name>-study.html``; created if absent.
-        beside: another file, whose columns are compared with the file's; None for none.
-        jobs: processes that fit at once.
-        asked: how the user says that labels are read.
+    The folder gets ``<name>-study.json`` and ``<name>-study.html``. The columns of the file
+    ``beside`` are compared with the file's.
 
     Raises:
         InputRejectedError: a file is refused.

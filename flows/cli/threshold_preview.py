@@ -11,7 +11,7 @@ from datetime import date
 from pathlib import Path
 from statistics import median
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 from sqlalchemy import Engine
 
 from expectations.errors import UsageError
@@ -42,10 +42,8 @@ BUDGETS = (20, 100)
 morning, and what a team reads. A guess."""
 
 
-class PreviewedSetting(BaseModel):
+class PreviewedSetting(BaseModel, frozen=True):
     """A way to choose the threshold, and what it would have flagged on each night."""
-
-    model_config = ConfigDict(frozen=True)
 
     setting: str
     is_in_force: bool
@@ -64,10 +62,8 @@ class PreviewedSetting(BaseModel):
     """Number of alerts by night."""
 
 
-class Preview(BaseModel):
+class Preview(BaseModel, frozen=True):
     """What each setting would have flagged on the stored nights."""
-
-    model_config = ConfigDict(frozen=True)
 
     model_version: str
     rows: dict[date, int]
@@ -97,12 +93,6 @@ def show_thresholds(
     settings: Settings, model_version: str | None, nights: int, *, as_json: bool
 ) -> None:
     """Print what each setting would have flagged on the latest nights.
-
-    Args:
-        settings: where things are, and the user's own setting.
-        model_version: the champion if None.
-        nights: number of latest nights that are counted.
-        as_json: whether to print JSON.
 
     Raises:
         UsageError: there is no model.

@@ -87,15 +87,10 @@ DECISIONS_SHOWN = ["decided_at", "decision", "recipe", "challenger", "champion",
 def show_view(
     settings: Settings, name: str, batch: str | None, night: date | None, limit: int, form: Form
 ) -> None:
-    """Print the rows of a view.
+    """Print at most ``limit`` rows of a view in ``PRINTED_VIEWS``.
 
-    Args:
-        settings: where the database is.
-        name: of the view, in ``PRINTED_VIEWS``.
-        batch: a batch's id or a unique beginning of it; None for the batches of a night.
-        night: None for the latest night, or, of ``batches``, for every night.
-        limit: most rows that are printed.
-        form: how they are printed.
+    ``batch`` is an id or a unique beginning of it; None for the batches of a night. Without a
+    night, the latest is shown; of ``batches``, every night.
     """
     view = PRINTED_VIEWS[name]
     asked = {"night": night} if batch is None else {"batch": batch}

@@ -21,10 +21,6 @@ from tasks.task import task
 def publish_events(engine: Engine, now: datetime) -> int:
     """Send the events that wait in the outbox to Prefect, oldest first.
 
-    Args:
-        engine: the database.
-        now: the current time.
-
     Returns:
         How many were sent.
 

@@ -26,11 +26,8 @@ def make_unchanged_outcome(
     Content that was rejected before fails again, with the same reason, until somebody deals with
     the rejection. Its rows were counted the first time, and are not counted again.
 
-    Args:
-        known: the batch, as it was after the claim was granted or refused.
-        arrival: the file as it arrived this time.
-        is_busy: whether another run works on the batch.
-        is_open: whether, if it was rejected, nobody has dealt with the rejection.
+    ``known`` is the batch as it was after the claim was granted or refused; ``is_open`` tells
+    whether nobody has dealt with a rejection.
     """
     was_rejected = known.rejection is not None and not is_busy
     if is_busy:
@@ -97,13 +94,7 @@ def make_scored_outcome(
 ) -> FileOutcome:
     """Return the outcome of a file that was scored.
 
-    Args:
-        job: the batch, and the model that scored it.
-        arrival: the file as it arrived.
-        stages: what the stages returned.
-        usual_rate: the share of rows that earlier nights flagged; None where it is not known.
-        shadow_note: what a reader should know of the shadow's scores; None if there is nothing.
-        costs: of each stage that this run did.
+    ``usual_rate`` is the share of rows that earlier nights flagged; None where it is not known.
     """
     scored = stages.scored
     connections = plural(scored.rows_scored, "connection")

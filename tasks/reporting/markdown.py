@@ -43,11 +43,9 @@ _BLANK_LINES = re.compile(r"\n{3,}")
 
 
 def render(template: str, **values: object) -> str:
-    """Render a template of this room as Markdown.
+    """Render a template of this room, named without ``.md.j2``, as Markdown.
 
-    Args:
-        template: its name before ``.md.j2``.
-        values: what it shows. Every value is escaped but ``Markup``; None is written as a dash.
+    Every value is escaped but ``Markup``; None is written as a dash.
     """
     text = open_template(f"reporting/{template}.md.j2", _as_markdown).render(values)
     return _BLANK_LINES.sub("\n\n", text).strip()

@@ -21,12 +21,7 @@ LATEST_CHANGES = 25
 
 
 def publish_batch(engine: Engine, outcome: FileOutcome) -> None:
-    """Create the artifacts of one batch: summary, top flagged, validation and drift.
-
-    Args:
-        engine: the database; the artifacts show what is stored.
-        outcome: of a batch that was scored or rejected.
-    """
+    """Create the artifacts of a scored or rejected batch: summary, flagged, validation, drift."""
     from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
     assert outcome.batch_id is not None  # noqa: S101 - a finished batch has an id
@@ -81,9 +76,7 @@ def describe_file(outcome: FileOutcome, text: str) -> str:
 def render_batch(outcome: FileOutcome, host: str = "localhost") -> str:
     """Return the summary of one batch as Markdown.
 
-    Args:
-        outcome: what became of it.
-        host: the machine on which its reports are; a browser elsewhere cannot open their paths.
+    ``host`` is the machine on which its reports are; a browser elsewhere cannot open their paths.
     """
     short_id = (outcome.batch_id or "none")[:ID_DIGITS]
     return render("batch", outcome=outcome, short_id=short_id, host=host, shell_word=shell_word)

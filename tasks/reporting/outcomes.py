@@ -9,7 +9,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from expectations.errors import InputRejectedError
 from storage.cost import Cost
@@ -23,10 +23,8 @@ REASON_CHARACTERS: Final = 200
 """Most characters of a rejection's reason in that list. A guess; SQL has the whole reason."""
 
 
-class FileOutcome(RowCounts):
+class FileOutcome(RowCounts, frozen=True):
     """The outcome of one delivered file."""
-
-    model_config = ConfigDict(frozen=True)
 
     file_name: OutsideText
     batch_date: date
@@ -58,19 +56,15 @@ class FileOutcome(RowCounts):
         return self.status != "scored" and (self.status != "known" or self.exit_code != 0)
 
 
-class DeferredFile(BaseModel):
+class DeferredFile(BaseModel, frozen=True):
     """A file that this run left for the next one, and why."""
-
-    model_config = ConfigDict(frozen=True)
 
     file_name: OutsideText
     reason: OutsideText
 
 
-class OpenRejection(BaseModel):
+class OpenRejection(BaseModel, frozen=True, extra="ignore"):
     """A file that an earlier run rejected and that nobody has dealt with."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     batch_id: str
     batch_date: date
@@ -88,10 +82,8 @@ class OpenRejection(BaseModel):
         return f"{printable(self.file_name)} ({place}): {reason}"
 
 
-class NightOutcome(BaseModel):
+class NightOutcome(BaseModel, frozen=True):
     """The outcome of one run of the nightly flow."""
-
-    model_config = ConfigDict(frozen=True)
 
     files: tuple[FileOutcome, ...] = ()
     skipped: tuple[DeferredFile, ...] = ()

@@ -53,10 +53,7 @@ Attack: TypeAlias = Callable[[np.random.Generator, Site, int], pl.DataFrame]
 def simulate_attacks(rng: np.random.Generator, site: Site, sizes: dict[str, int]) -> pl.DataFrame:
     """Return the connections of every attack of a night, in no order.
 
-    Args:
-        rng: the night's random generator.
-        site: the hosts.
-        sizes: the number of connections of each attack, at least one each.
+    ``sizes`` has the number of connections of each attack, at least one.
     """
     streams: list[pl.DataFrame] = []
     for name, size in sizes.items():

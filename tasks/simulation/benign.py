@@ -34,10 +34,7 @@ INVENTORY_PORTS = {80: "http", 22: "ssh", 139: "netbios_ssn", 23: "telnet", 515:
 def simulate_benign_anomalies(rng: np.random.Generator, site: Site, rows: int) -> pl.DataFrame:
     """Return the connections of a day's benign anomalies: about one in a hundred of ``rows``.
 
-    Args:
-        rng: the night's random generator.
-        site: the hosts.
-        rows: the night's connections that are no attack, these included.
+    ``rows`` counts the night's connections that are no attack, these included.
     """
     sizes = {name: max(1, round(share * rows)) for name, share in BENIGN_SHARES.items()}
     return pl.concat(

@@ -61,9 +61,7 @@ with these states."""
 def make_connections(rows: int, **columns: Array | float | str) -> pl.DataFrame:
     """Return a frame of connections; columns that are not given get their defaults.
 
-    Args:
-        rows: the number of connections.
-        columns: for each, an array of ``rows`` values or one value for all rows.
+    Each column is an array of ``rows`` values, or one value for all rows.
     """
     unknown = sorted(columns.keys() - CONNECTION_SCHEMA.keys())
     assert not unknown, f"not columns of a connection: {unknown}"  # noqa: S101  our mistake

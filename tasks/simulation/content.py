@@ -48,11 +48,7 @@ def draw_content(
 ) -> Features:
     """Draw the content features of a traffic pattern's connections.
 
-    Args:
-        rng: the night's random generator.
-        pattern: the pattern of the connections.
-        logged_in: where somebody logged in; boolean, (n_connections,).
-        is_answered: where bytes were exchanged; boolean, (n_connections,).
+    ``logged_in`` and ``is_answered`` (bytes were exchanged) are boolean, (n_connections,).
     """
     draw = _Sampler(rng, logged_in, is_answered & ~logged_in)
     if pattern.protocol == "udp":

@@ -19,7 +19,7 @@ from typing import Literal, get_args
 import numpy as np
 import polars as pl
 import zstandard
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from expectations.errors import UsageError
 from expectations.nsl_kdd import NSL_KDD
@@ -45,10 +45,8 @@ BAD_RATIO = 0.003
 far too few to reject the night."""
 
 
-class SimulationSummary(BaseModel):
+class SimulationSummary(BaseModel, frozen=True):
     """The contents of a simulated night."""
-
-    model_config = ConfigDict(frozen=True)
 
     file: str
     """The file's name."""
