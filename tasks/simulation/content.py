@@ -53,8 +53,12 @@ def draw_content(
     draw = _Sampler(rng, logged_in, is_answered & ~logged_in)
     if pattern.protocol == "udp":
         return {"wrong_fragment": draw.flag(0.0002, is_answered)}
-    draw_service = SERVICES.get(pattern.service)
-    return draw_service(draw) if draw_service else {}
+    if pattern.service in SERVICES:
+        return SERVICES[pattern.service](draw)
+    return {
+        name: draw.flag(share, logged_in) if decay is None else draw.count(share, decay, logged_in)
+        for name, (share, decay) in LOGIN_FEATURES.get(pattern.service, {}).items()
+    }
 
 
 FTP_INDICATORS = {
@@ -92,30 +96,6 @@ def _draw_telnet(draw: _Sampler) -> Features:
     }
 
 
-def _draw_http(draw: _Sampler) -> Features:
-    return {
-        "hot": draw.count(0.007, 0.6, draw.logged_in),
-        "num_access_files": draw.flag(0.005, draw.logged_in),
-        "num_compromised": draw.flag(0.001, draw.logged_in),
-    }
-
-
-def _draw_smtp(draw: _Sampler) -> Features:
-    return {
-        "hot": draw.count(0.003, 0.6, draw.logged_in),
-        "num_root": draw.flag(0.003, draw.logged_in),
-        "num_file_creations": draw.flag(0.01, draw.logged_in),
-        "num_access_files": draw.flag(0.01, draw.logged_in),
-    }
-
-
-def _draw_ftp_data(draw: _Sampler) -> Features:
-    return {
-        "num_root": draw.count(0.09, 0.3, draw.logged_in),
-        "num_file_creations": draw.flag(0.01, draw.logged_in),
-    }
-
-
 def _draw_mailbox(draw: _Sampler) -> Features:
     return {"num_failed_logins": draw.flag(0.6, draw.is_turned_away)}
 
@@ -123,10 +103,17 @@ def _draw_mailbox(draw: _Sampler) -> Features:
 SERVICES: Mapping[str, Callable[[_Sampler], Features]] = {
     "ftp": _draw_ftp,
     "telnet": _draw_telnet,
-    "http": _draw_http,
-    "smtp": _draw_smtp,
-    "ftp_data": _draw_ftp_data,
     "pop_3": _draw_mailbox,
     "imap4": _draw_mailbox,
 }
-"""Services with content features; others, such as the encrypted ssh, have none."""
+"""Services whose content is of several kinds."""
+
+LOGIN_FEATURES: Mapping[str, Mapping[str, tuple[float, float | None]]] = {
+    "http": {"hot": (0.007, 0.6), "num_access_files": (0.005, None),
+             "num_compromised": (0.001, None)},
+    "smtp": {"hot": (0.003, 0.6), "num_root": (0.003, None), "num_file_creations": (0.01, None),
+             "num_access_files": (0.01, None)},
+    "ftp_data": {"num_root": (0.09, 0.3), "num_file_creations": (0.01, None)},
+}  # fmt: skip
+"""The probability of each feature after a login, and the decay of its count; None for a flag. Other
+services, such as the encrypted ssh, have no content features."""

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.cli.csv_export import render_csv
+from flows.cli.printing import render_csv
 
 PARTS = (
     "=", "+", "-", "@", "\uff1d", "\t", "\r", "\n", "\v", " ", "'", '"', ",", ";", "1", "\x1b",
