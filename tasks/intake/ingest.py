@@ -105,16 +105,11 @@ def ingest_file(
 ) -> IngestSummary:
     """Parse a file into typed parts, and quarantine what cannot be parsed.
 
-    Memory is bounded by ``options.chunk_rows`` and ``options.block_bytes``, not by the file.
-
-    Args:
-        source: CSV (plain, gzip or zstandard; with or without header) or Parquet.
-        contract: the declared columns.
-        out: the stage's folder, empty; it gets ``connections-00000.parquet`` ... (grain: one
-            parsed row: row_number, line_number, then the declared columns the file has) and, where
-            needed, ``quarantine.parquet``.
-        batch: SHA-256 of the content that is expected, from ``hash_content``.
-        options: the defaults if None.
+    Memory is bounded by ``options.chunk_rows`` and ``options.block_bytes``, not by the file, which
+    is CSV (plain, gzip or zstandard; with or without header) or Parquet. The empty folder ``out``
+    gets ``connections-00000.parquet`` ... (grain: one parsed row: row_number, line_number, then the
+    declared columns the file has) and, where needed, ``quarantine.parquet``. ``batch`` is the
+    SHA-256 of the content that is expected, from ``hash_content``.
 
     Raises:
         InputRejectedError: the file as a whole cannot be used, or is not the content expected.
