@@ -34,7 +34,7 @@ def test_what_is_to_be_seen_to_is_shown_and_is_no_failure(
     (home / "models" / "notes").mkdir()
     ended = noctule("db", "check")
     assert ended.code == 0
-    assert "no model known here" in ended.out
+    assert "the database does not know this model" in ended.out
     assert ended.out.splitlines()[-1] == (f"{home / 'noctule.db'}: everything adds up; 1 note")
 
 

@@ -232,7 +232,7 @@ def test_a_batch_and_a_night_at_once_end_with_2(noctule: "Callable[..., Ended]")
     for command in ("flagged", "quarantine", "drift"):
         ended = noctule(command, "--batch", "abc", "--date", "2026-11-05")
         assert ended.code == 2
-        assert "give --batch or --date" in ended.err
+        assert "Cannot use --batch and --date together" in ended.err
 
 
 def test_an_unknown_batch_ends_with_2(

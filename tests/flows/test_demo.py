@@ -45,7 +45,7 @@ def test_the_demo_tells_the_whole_story_and_again_changes_nothing(
     ]
     assert "drift.csv: drifted: " in first.out
     assert "bad_rows.csv: the highest scores" in first.out
-    assert re.search(r"src_bytes \d+ \(expected \d+\); ", first.out)
+    assert re.search(r"[a-z_]+ \S+ \(expected [^)]+\); ", first.out)
     for place in (home / "noctule.db", home / "lake", home / "prefect"):
         assert str(place) in first.out
     before = content(home)

@@ -230,7 +230,7 @@ def test_a_shadow_that_nobody_knows_is_told_of_once_before_the_night_and_of_each
 ) -> None:
     monkeypatch.setenv("NOCTULE_SHADOW", "nsl_kdd-0")
     ended = noctule("run", source)
-    why = "Cannot load model nsl_kdd-0: the database does not know it. `noctule models` lists the"
+    why = "Cannot load model nsl_kdd-0: the database does not know it. `noctule models` lists"
     assert ended.code == 0
     assert ended.err.startswith(f"noctule: no shadow will score (NOCTULE_SHADOW): {why}")
     assert len(ended.err.splitlines()) == 1

@@ -79,8 +79,9 @@ def test_a_number_of_columns_is_refused_where_none_are_selected(
     ended = noctule("train", home / "labelled.csv", *selection, "--top-k", top_k)
     assert (ended.code, ended.out) == (2, "")
     assert ended.err == (
-        f"noctule: Cannot use --top-k {top_k} with --select none: it is how many columns --select "
-        "forest, rfe, pca or autoencoder gives. Add one of them, or leave out --top-k\n"
+        f"noctule: Cannot use --top-k {top_k} with --select none: it is the number of columns "
+        "that --select forest, rfe, pca or autoencoder gives. Add one of these, or leave out"
+        " --top-k\n"
     )
 
 
