@@ -78,7 +78,9 @@ def estimate_near_pairs(inputs: Matrix) -> float:
 
 
 def require_memory(rows: int, near: float, memory_bytes: int | None = None) -> None:
-    """Refuse rows whose near pairs, a share of all pairs, would not fit into the machine's memory.
+    """Refuse rows whose pairs within the radius would not fit into memory.
+
+    ``near`` is the share of these pairs among all. Without ``memory_bytes``, ask the machine.
 
     Raises:
         UsageError: they do not fit.

@@ -67,13 +67,9 @@ def write_report(
     chooses the method by type and number of distinct values: Jensen-Shannon distance or normed
     Wasserstein distance.
 
-    Args:
-        reference: a sample of the reference, at least ``MIN_ROWS`` rows.
-        current: a sample of the batch with the same columns, at least ``MIN_ROWS`` rows, in the
-            order of the batch (the page plots means along it).
-        html: the file for the page, which needs no network.
-        results: the file for Evidently's numbers and tests, as JSON.
-        linear: numeric columns that are never compared as log1p.
+    Both samples have the same columns and at least ``MIN_ROWS`` rows. Those of the batch are in its
+    order, because the page plots means along it. The page needs no network. The numeric columns of
+    ``linear`` are never compared as log1p.
 
     Returns:
         The statistics, with schema ``STATISTICS``. The method has Evidently's name for it, with "of

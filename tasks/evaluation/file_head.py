@@ -65,16 +65,11 @@ def read_file_head(source: Path, contract: Contract, limit_bytes: int = CONTENT_
 
 def _find_others(layout: Layout, contract: Contract) -> dict[str, int]:
     """Return the columns that are no features: their name in the layout, and their field."""
-    features = {
-        place
-        for column, place in zip(layout.columns, layout.positions, strict=True)
-        if column.name in contract.feature_names
-    }
     declared = {
         place: column.name for column, place in zip(layout.columns, layout.positions, strict=True)
     }
     return {
         declared.get(place, name): place
         for place, name in enumerate(layout.names)
-        if place not in features
+        if declared.get(place) not in contract.feature_names
     }

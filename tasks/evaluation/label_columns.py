@@ -100,13 +100,8 @@ def choose_labels(
 ) -> list[LabelChoice]:
     """Return how the labels of each file are read, chosen by its first rows.
 
-    Args:
-        sources: the files; at least one.
-        contract: declares the columns.
-        asked: the reading that the user asks for.
-        doing: for messages: ``train on``, ``evaluate``, ``study``.
-        is_unlabelled: whether every connection is taken for normal.
-        limit_bytes: largest content of a file.
+    ``asked`` is the reading that the user asks for. ``doing`` is for messages: ``train on``,
+    ``evaluate``, ``study``. With ``is_unlabelled``, every connection is taken for normal.
 
     Raises:
         InputRejectedError: a file cannot be read.
@@ -198,9 +193,7 @@ def find_labels(
 def require_normal(files: Sequence[tuple[str, LabelTally]], doing: str) -> None:
     """Refuse label columns whose values cannot mean what they were read as.
 
-    Args:
-        files: each file's name in messages, and the tally of its label column.
-        doing: for messages: ``train on``, ``evaluate``, ``study``.
+    ``files`` has each file's name in messages, and the tally of its label column.
 
     Raises:
         TrainingDataError: a value means neither normal nor attack; a value that the user declared

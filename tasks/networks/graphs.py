@@ -99,12 +99,9 @@ def join_layers(
     *,
     is_sigmoid: bool = False,
 ) -> DenseGraph:
-    """Return the graph of dense layers.
+    """Return the graph of dense layers; with ``is_sigmoid``, a sigmoid follows the last.
 
-    Args:
-        layers: for each, its kernel (n_in, n_out), its bias (n_out,) and whether a Relu follows.
-        threads: used to run the graph.
-        is_sigmoid: whether a sigmoid follows the last layer.
+    Each layer has its kernel (n_in, n_out), its bias (n_out,) and whether a Relu follows.
     """
     from onnx import TensorProto, helper, numpy_helper
 
@@ -125,21 +122,11 @@ def join_layers(
         reads = names[-1]
     if is_sigmoid:
         nodes.append(helper.make_node("Sigmoid", [reads], ["output"]))
-    graph = helper.make_graph(
-        nodes,
-        "dense",
-        [
-            helper.make_tensor_value_info(
-                "input", TensorProto.FLOAT, ["rows", int(layers[0][0].shape[0])]
-            )
-        ],
-        [
-            helper.make_tensor_value_info(
-                "output", TensorProto.FLOAT, ["rows", int(layers[-1][0].shape[1])]
-            )
-        ],
-        values,
-    )
+    ends = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["rows", int(width)])
+        for name, width in (("input", layers[0][0].shape[0]), ("output", layers[-1][0].shape[1]))
+    ]
+    graph = helper.make_graph(nodes, "dense", ends[:1], ends[1:], values)
     model = helper.make_model(
         graph,
         producer_name="noctule",

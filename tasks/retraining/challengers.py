@@ -178,8 +178,9 @@ def evaluate_challenger(
     Held-out groups of attacks compare recipes: the champion itself was fitted on every group, so
     its recipe is fitted again on the same rows. The latest batches compare the models themselves.
 
-    ``baseline`` is the champion's recipe on the same rows, None where it could not be fitted;
-    ``champion`` its folder, and how it scores the test rows. The flags of ``point`` are compared.
+    ``baseline`` is the champion's recipe on the same rows, None where it could not be fitted.
+    ``champion`` is the champion's folder, and its scores of the test rows. The flags of ``point``
+    are compared.
     """
     rows = [] if baseline is None else join_fits(baseline, challenger, point)
     folder, before = champion

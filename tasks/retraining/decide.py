@@ -153,8 +153,8 @@ def decide(
 ) -> RetrainOutcome:
     """Register the challengers, store a decision on each, and promote the best if one is better.
 
-    ``champion`` is the version they were compared with, ``found`` the rows and ``options`` the
-    options, by recipe, that they were fitted on and by.
+    ``champion`` is the version they were compared with. They were fitted on the rows ``found``,
+    each by the ``options`` of its recipe.
 
     Raises:
         ServiceUnavailableError: the disk is full, or the database cannot be reached.

@@ -205,10 +205,8 @@ def explain_rows(rows: pl.DataFrame, model: Model, reasons: int) -> pl.DataFrame
     raising that detector's score, times the tail. So contributions are decades of surprise for both
     detectors, and all contributions of a row add up to its anomaly score.
 
-    Args:
-        rows: one row per connection: ``row_number``, the features and each detector's tail.
-        model: the one that scored them.
-        reasons: most reasons of a connection.
+    ``rows`` has one row per connection: ``row_number``, the features and each detector's tail.
+    ``reasons`` is the most that a connection gets.
 
     Returns:
         One row per reason, by row number and rank from 1; columns of ``REASONS_SCHEMA``. Expected

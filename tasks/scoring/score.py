@@ -134,11 +134,9 @@ def score_batch(
     labelled = LabelledCounts()
     unseen = {category.name: _Unseen() for category in model.encoder.categories}
     for index, part in enumerate(parts):
-        wanted = ["row_number", *model.features]
         present = pl.read_parquet_schema(folder / part.path)
-        frame = pl.read_parquet(
-            folder / part.path, columns=[name for name in wanted if name in present]
-        )
+        wanted = [name for name in ("row_number", *model.features) if name in present]
+        frame = pl.read_parquet(folder / part.path, columns=wanted)
         for name, counts in model.encoder.count_unseen(frame).items():
             unseen[name].add(counts)
         scores = model.score(frame)

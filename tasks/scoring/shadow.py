@@ -42,7 +42,7 @@ class ShadowSummary(BaseModel, frozen=True):
 def compare_scores(folder: Path, live: Sequence[str], shadow: Sequence[str]) -> ScoringComparison:
     """Compare the champion's scores with a challenger's of the same rows, a part at a time.
 
-    Each names one file a part, relative to the batch's folder. The rank correlation is Spearman's,
+    Both name one file a part, relative to the batch's folder. The rank correlation is Spearman's,
     of the anomaly scores; None where one side is constant.
     """
     both = only_live = only_shadow = 0

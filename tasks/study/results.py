@@ -101,12 +101,7 @@ class ClassifierComparison(BaseModel, frozen=True):
 
 
 def report_flags(truth: Mask, flags: Mask) -> ClassificationReport:
-    """Compare flags with labels.
-
-    Args:
-        truth: (n_rows,), whether a row is an attack.
-        flags: (n_rows,).
-    """
+    """Compare flags with labels, which are true for attacks; both are (n_rows,)."""
     from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
     classes = [False, True]

@@ -69,7 +69,7 @@ def encode_rows(
 def split_rows(
     encoded: npt.NDArray[np.float64], names: tuple[str, ...], is_attack: Mask, seed: int
 ) -> Split:
-    """Split rows of ``encode_rows``, of both classes, 80:20, stratified, and scale them."""
+    """Split encoded rows of both classes 80:20, stratified by class, and scale them."""
     from sklearn.model_selection import train_test_split
 
     labels = np.where(is_attack, "anomaly", "normal")  # in this order, as in the notebook

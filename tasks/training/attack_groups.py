@@ -61,7 +61,7 @@ class AttackGroups:
 def group_attacks(rows: TrainingRows, contract: Contract, seed: int) -> tuple[AttackGroups, ...]:
     """Group the attacks by family and by name, or by clusters where too few have a name.
 
-    An attack without a name is in no group, unless the groups are clusters, which the seed starts.
+    An attack without a name is in no group, unless the groups are clusters. They need the seed.
 
     Returns:
         The groupings, the coarsest first. No group is held out where too few attacks would be left.

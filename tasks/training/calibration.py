@@ -71,12 +71,8 @@ def score_group(
 ) -> Floats:
     """Return the anomaly scores of a held-out group of attacks, (n_kept_of_group,).
 
-    Args:
-        group: raw scores by the classifier that was fitted without the group.
-        raw: of all training rows; the one-class detector's with the group's own values hidden.
-        one_class_tail: the tail of the one-class detector.
-        keep: (n_rows,), the rows of the group to score, and the normal rows to fit the classifier's
-            tail to; see ``HeldOutGroupScores.normals``.
+    ``keep`` is (n_rows,), the rows of the group to score, and the normal rows to fit the
+    classifier's tail to; see ``HeldOutGroupScores.normals``.
     """
     tail = Tail.fit(group.classifier_of_normals[keep[group.normals]])
     kept = keep[group.rows]

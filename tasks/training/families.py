@@ -193,8 +193,9 @@ def _choose(held_out: _HeldOutOutputs) -> tuple[float, float]:
 def choose_least_probability(highest: Floats, is_right: Mask, weight: Floats) -> float:
     """Choose the lowest probability at which a family is named and enough of the names are right.
 
-    All arrays are (n,), a value for each attack; ``highest`` and ``is_right`` are of its likeliest
-    family. Returns more than 1 where no probability makes ``NAMED_PRECISION`` of the names right.
+    All arrays are (n,), a value for each attack: the probability of its likeliest family, whether
+    that family is right, and its weight. Returns more than 1 where no probability makes
+    ``NAMED_PRECISION`` of the names right.
     """
     order = np.argsort(-highest, kind="stable")
     named = np.cumsum(weight[order])

@@ -58,17 +58,9 @@ def train_model(  # noqa: PLR0913 - the last four only go into the report, each 
 ) -> TrainingOutcome:
     """Fit a model on connections and register it.
 
-    Args:
-        engine: the database.
-        models: the model store's folder; made if absent.
-        parts: Parquet files of accepted connections, all of them labelled or none.
-        contract_name: of the contract they were read under.
-        options: how the model is fitted.
-        now: the time of registration.
-        sources: SHA-256 of each file's content -> its name, kept with the version.
-        rows_quarantined: of those files, for the report.
-        advisories: on those files, for the report.
-        labels: SHA-256 of a file's content -> how its labels were read, kept with the version.
+    All parts, Parquet files of accepted connections, are labelled or none. The model store's folder
+    is made if absent. ``sources`` and ``labels`` are those of ``describe_training``;
+    ``rows_quarantined`` and ``advisories`` of those files only go into the report.
 
     Raises:
         TrainingDataError: labels that are not clear, one class, or too few rows.

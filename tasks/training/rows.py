@@ -89,16 +89,14 @@ def read_training_rows(parts: Sequence[Path], contract: Contract) -> TrainingRow
     is_labelled = require_alike({str(part): [part] for part in parts}, contract)
     if is_labelled:
         require_clear("these files", parts, contract)
-    frames = [_read_part(part, contract) for part in parts]
-    every = pl.concat(frames)
+    every = pl.concat([_read_part(part, contract) for part in parts])
     frame = every.drop_nulls("is_attack")
     is_named = frame.select((pl.col("is_attack") & pl.col("attack").is_not_null()).any()).item()
-    features = frame.select(contract.feature_names)
     alike = frame.with_row_index("row").select(
         pl.col("row").first().over(contract.feature_names).cast(pl.Int64)
     )
     rows = TrainingRows(
-        features=features,
+        features=frame.select(contract.feature_names),
         columns=contract.features,
         is_attack=frame["is_attack"].to_numpy(),
         attacks=frame["attack"].fill_null("").to_numpy().astype(np.str_) if is_named else None,
