@@ -55,9 +55,7 @@ class ColumnExpectation:
 def row_expectations(contract: Contract, columns: Iterable[str]) -> tuple[ColumnExpectation, ...]:
     """Return the expectations of every row.
 
-    Args:
-        contract: the contract.
-        columns: the columns of the file; those that the contract does not declare are ignored.
+    ``columns`` are the file's; those that the contract does not declare are ignored.
 
     Returns:
         For each declared column: it is not null, unless it may be; and it is in its range or among
@@ -88,10 +86,7 @@ def batch_expectations(
 ) -> tuple[ColumnExpectation, ...]:
     """Return the expectations of a whole batch.
 
-    Args:
-        contract: the contract.
-        columns: the columns of the file.
-        max_quarantine_ratio: replaces the contract's bound of ``quarantine_ratio``.
+    ``max_quarantine_ratio`` replaces the contract's bound of ``quarantine_ratio``.
 
     Returns:
         For each declared column: it has its declared type (statistic ``dtype.<column>``). Then the

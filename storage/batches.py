@@ -148,10 +148,7 @@ def commit_batch(engine: Engine, held: Claim, result: BatchResult) -> None:
 
     Shadow scorings are stored separately: see ``storage.shadows.commit_shadow``.
 
-    Args:
-        engine: the database.
-        held: the claim under which the result was made.
-        result: counts, and Parquet files, which are read slice by slice.
+    The Parquet files of ``result`` are read slice by slice.
 
     Raises:
         ClaimLostError: another run has claimed the batch since.

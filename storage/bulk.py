@@ -34,9 +34,7 @@ statement, 1.15 with 20 to 500."""
 def read_slices(path: Path, rows: int = SLICE_ROWS) -> Iterator[pl.DataFrame]:
     """Read a Parquet file in slices, in order, so that it is never in memory as a whole.
 
-    Args:
-        path: the file.
-        rows: the most rows of a slice.
+    A slice has at most ``rows`` rows.
 
     Yields:
         Frames with the file's columns; none for a file without rows.
@@ -58,11 +56,8 @@ def insert_frame(connection: Connection, table: Table, frame: pl.DataFrame) -> i
     within the connection's transaction. After an error, part of the frame is in the transaction, so
     the caller must roll it back.
 
-    Args:
-        connection: in a transaction.
-        table: the table.
-        frame: columns named as in the table, any subset that the table accepts. A JSON column holds
-            JSON text, a date column Date.
+    The connection is in a transaction. ``frame`` has any subset of columns that the table accepts,
+    under their names in the table: JSON text for a JSON column, Date for a date column.
 
     Returns:
         The number of rows inserted.

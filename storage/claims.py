@@ -56,10 +56,7 @@ class Claim:
 def claim(engine: Engine, folder: Path, batch_id: str) -> Iterator[Claim | None]:
     """Claim a batch for the duration of the block, unless another run holds it.
 
-    Args:
-        engine: the database.
-        folder: the batch's folder in the lake; created if it does not exist.
-        batch_id: a batch whose delivery is recorded.
+    The batch's delivery is recorded. Its ``folder`` in the lake is created if it does not exist.
 
     Yields:
         The claim, or None if another process or thread holds the batch. Claiming a finished batch
@@ -156,10 +153,6 @@ def _is_at(folder: Path, descriptor: int) -> bool:
 @contextmanager
 def lock_key(engine: Engine, name: str) -> Iterator[bool]:
     """Take one of PostgreSQL's advisory locks, in a session opened for it.
-
-    Args:
-        engine: the database.
-        name: the name of the lock.
 
     Yields:
         Whether this call has the lock. It ends with the block, or with the process.

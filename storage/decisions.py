@@ -47,14 +47,8 @@ def store_decisions(
     If the promotion is impossible, because another model became champion meanwhile or the
     challenger's files were altered, the decision is stored as refused, with that reason.
 
-    Args:
-        engine: the database.
-        models: the model store's folder.
-        contract: the contract of the models.
-        champion: the version that the challengers were compared with.
-        decisions: at most one of them is a promotion.
-        who: the name that the history shows.
-        now: the time of the decision.
+    The challengers were compared with ``champion``. At most one of the decisions is a promotion.
+    The history shows the name ``who``.
 
     Returns:
         The decisions as stored.

@@ -24,12 +24,8 @@ def dismiss(
 ) -> tuple[str, ...]:
     """Dismiss the rejection of a batch, so that no later night reports it.
 
-    Args:
-        engine: the database.
-        batch_id: an existing batch; for a rejected replay, the batch that it replays is dismissed.
-        who: the system user.
-        reason: why nothing more needs to be done.
-        now: the current time.
+    For a rejected replay, the batch that it replays is dismissed. ``who`` is the system user;
+    ``reason`` says why nothing more needs to be done.
 
     Returns:
         The names of the files that were open, in the order of their arrival.

@@ -131,9 +131,8 @@ def find_known(connection: Connection, batch_id: str) -> KnownRows | None:
     If a longer file was scored meanwhile, it accounts for all of them. Otherwise the longest prefix
     accounts for its own rows, if it was scored, or was rejected and then scored by a replay.
 
-    Args:
-        connection: in a transaction, whose view of the database decides.
-        batch_id: a batch whose delivery is recorded.
+    The batch's delivery is recorded. The view that the connection's transaction has of the database
+    decides.
     """
     whole = find_longer(connection, batch_id)
     if whole is not None:

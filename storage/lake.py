@@ -125,9 +125,7 @@ def read_costs(folder: Path, since: datetime) -> dict[str, Cost]:
 
     A stage whose receipt was already there is not among them.
 
-    Args:
-        folder: the batch's folder.
-        since: the start of the run that asks, by this host's clock.
+    ``since`` is the start of the run that asks, by this host's clock.
     """
     receipts = {
         receipt: receipt.stat().st_mtime
@@ -172,12 +170,9 @@ def find_altered(
 ) -> str | None:
     """Return how a folder differs from a listing of its files; None if it does not.
 
-    Args:
-        folder: the folder.
-        files: name -> SHA-256 in hexadecimal, of every file except the listing; or its size in
-            bytes, which the first receipts kept.
-        listing: the name of the file that has this listing.
-        since: the event at which the listing was made, in words.
+    ``files`` has the SHA-256 in hexadecimal of every file except ``listing``, the file that has
+    this listing; or its size in bytes, which the first receipts kept. ``since`` names the event at
+    which the listing was made, in words.
     """
     for name in sorted({*files, *list_files(folder)} - {listing}):
         path = folder / name
@@ -232,10 +227,6 @@ def read_accepted(folder: Path, summary_type: type[S]) -> S:
 
     If all rows of a part were accepted, it is still in the folder of ingest; otherwise it is in
     that of validation. The receipts of both folders must match their files.
-
-    Args:
-        folder: the batch's folder.
-        summary_type: the class of validation's summary.
 
     Raises:
         UsageError: a folder with accepted rows is missing, or a file of it was altered.

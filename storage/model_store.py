@@ -68,17 +68,11 @@ def register_model(  # noqa: PLR0913 - the facts of a version, each named at the
     Registering the same content again returns the existing version; if its files in the store are
     missing or altered, they are replaced.
 
-    Args:
-        engine: the database.
-        models: the store's folder; created if it does not exist.
-        folder: the model's files, which stay unchanged. A manifest among them is ignored.
-        contract: the contract that the model was fitted for.
-        content_hash: SHA-256 of its canonical content, in hexadecimal.
-        rows_trained: the number of labelled rows that it was fitted on.
-        training: options and sources, as values that JSON can hold.
-        metrics: held-out metrics, as values that JSON can hold.
-        registered_at: the current time.
-        registered_by: the name that the history shows if the model becomes champion.
+    The store's folder ``models`` is created if it does not exist. ``folder`` has the model's files,
+    which stay unchanged; a manifest among them is ignored. ``content_hash`` is SHA-256 of the
+    model's canonical content, in hexadecimal; ``rows_trained`` counts the labelled rows that it was
+    fitted on. ``training`` (options and sources) and ``metrics`` (held-out) are values that JSON
+    can hold. The history shows ``registered_by`` if the model becomes champion.
 
     Returns:
         The version.
@@ -202,14 +196,8 @@ def promote_within(
 ) -> None:
     """Make a version the champion, in the caller's transaction.
 
-    Args:
-        connection: in a transaction.
-        models: the store's folder.
-        version: the new champion.
-        who: the name that the history shows.
-        reason: the reason that the history shows.
-        now: the time of the promotion.
-        instead_of: the champion that it was compared with; None to promote it in any case.
+    The connection is in a transaction. ``instead_of`` is the champion that the version was compared
+    with; None to promote it in any case. The history shows ``who`` and ``reason``.
 
     Raises:
         UsageError: the reason is empty, there is no such version, it is already the champion, or

@@ -82,14 +82,8 @@ def read_earlier_nights(
 ) -> list[EarlierNight]:
     """Return the latest nights that have scores, latest first.
 
-    Args:
-        engine: the database.
-        contract: the contract of the batches.
-        version: the model whose scores are read.
-        before: only nights before this one.
-        nights: the most nights to return.
-        exceeded_by: how many connections exceed the returned score.
-        above: the lower bound of the returned score.
+    At most ``nights`` nights are returned, all before ``before``. ``exceeded_by`` connections
+    exceed the returned score; ``above`` is its lower bound.
     """
     own = sa.and_(scoring.c.model_version_id == version, scoring.c.purpose.in_((LIVE, SHADOW)))
     live = scoring.c.purpose == LIVE
@@ -139,13 +133,7 @@ def read_usual_rate(
 ) -> float | None:
     """Return the usual flag rate of a model: the median of its nights.
 
-    Args:
-        engine: the database.
-        contract: the contract of the batches.
-        version: the model.
-        operating_point: the operating point of the scorings.
-        before: only nights before this one.
-        nights: how many of the latest nights count at most.
+    At most the latest ``nights`` nights before ``before`` count.
 
     Returns:
         The share of connections flagged, in [0, 1]; None if there is no such night.
@@ -206,11 +194,8 @@ def count_above(
 ) -> list[ScoredBatch]:
     """Count the connections above some thresholds, in each batch of a model's latest nights.
 
-    Args:
-        engine: the database.
-        version: the model. If it scored a batch live and as a shadow, the live scores count.
-        thresholds: values of ``anomaly_score``.
-        nights: how many of the latest nights that it scored count at most.
+    If the model scored a batch live and as a shadow, the live scores count. ``thresholds`` are
+    values of ``anomaly_score``. At most the latest ``nights`` nights that the model scored count.
 
     Returns:
         The batches, latest night first.

@@ -38,12 +38,9 @@ def flagged_rows(
 ) -> list[Row]:
     """Return flagged connections, highest score first.
 
-    Args:
-        engine: the database.
-        batch: only this batch: its id or a unique prefix of it.
-        night: if there is no ``batch``, only this night; if there is neither, the latest night
-            that has a finished batch.
-        limit: the most rows to return; None for all.
+    ``batch`` is an id or a unique prefix of it. Without a batch, the rows are those of ``night``;
+    without either, those of the latest night that has a finished batch. ``limit`` is the most rows
+    to return; None for all.
 
     Raises:
         UsageError: the prefix fits no batch, or more than one.
@@ -55,10 +52,7 @@ def flagged_rows(
 def batch_rows(engine: Engine, *, night: date | None = None, limit: int | None = None) -> list[Row]:
     """Return batches, latest night first.
 
-    Args:
-        engine: the database.
-        night: only this night; None for all.
-        limit: the most rows to return; None for all.
+    ``limit`` is the most rows to return. None stands for all nights, and for all rows.
     """
     view = batch_summary
     query = sa.select(view)
@@ -74,10 +68,7 @@ def open_rejection_rows(
 ) -> list[Row]:
     """Return the rejected files that are open, latest night first.
 
-    Args:
-        engine: the database.
-        contract: only this contract; None for all.
-        batches: only these batches, by their full ids; None for all.
+    ``batches`` are full ids. None stands for all contracts, and for all batches.
     """
     view = open_rejections
     query = sa.select(view)
@@ -116,11 +107,8 @@ def validation_rows(
 ) -> list[Row]:
     """Return the expectations checked on one batch, failed ones first, in the order of checking.
 
-    Args:
-        engine: the database.
-        batch: its id or a unique prefix of it.
-        is_success: only those that held, or only those that failed; None for all.
-        limit: the most rows to return; None for all.
+    ``batch`` is an id or a unique prefix of it. ``is_success`` selects those that held, or those
+    that failed; None for all. ``limit`` is the most rows to return; None for all.
 
     Raises:
         UsageError: the prefix fits no batch, or more than one.

@@ -98,11 +98,8 @@ def refused_by_database(
 ) -> NoctuleError | None:
     """Convert an error of a database that refuses an operation or is out of service.
 
-    Args:
-        shown: the address of the database, without the password.
-        user: the database user.
-        error: the driver's error, or SQLAlchemy's error around it.
-        password: the password, which is removed from the message.
+    ``shown`` is the address of the database, without the password. ``error`` is the driver's error,
+    or SQLAlchemy's error around it. The password is removed from the message.
 
     Returns:
         The error to raise instead; None if the error is a bug.
@@ -239,9 +236,7 @@ def first_sentence(error: BaseException) -> str:
 def refused_in_folder(error: BaseException, folder: Path) -> NoctuleError | None:
     """Convert an error about a full disk, or about a folder that this user may not write.
 
-    Args:
-        error: any error raised while writing to a folder of ``NOCTULE_HOME``.
-        folder: that folder.
+    ``error`` is any error raised while writing to ``folder``, a folder of ``NOCTULE_HOME``.
 
     Returns:
         The error to raise instead; None for any other error.

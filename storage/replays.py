@@ -53,10 +53,6 @@ def find_target(engine: Engine, batch_id: str) -> ReplayTarget | None:
     It is that batch itself, with two exceptions: for a replay of quarantined rows it is the batch
     that has those rows, and for a rejected batch with a scored replay it is that replay.
 
-    Args:
-        engine: the database.
-        batch_id: an existing batch.
-
     Returns:
         The target; None if the batch is not finished.
     """
@@ -145,10 +141,7 @@ def read_open_rows(
 ) -> Iterator[tuple[int, int, bytes]]:
     """Yield the open rows of a scored batch: row number, line number, the bytes of the line.
 
-    Args:
-        engine: the database.
-        batch_id: the batch.
-        is_whole: leave out lines that were too long, of which only the start is stored.
+    ``is_whole`` leaves out lines that were too long, of which only the start is stored.
     """
     query = _open_rows(batch_id)
     if is_whole:
@@ -172,15 +165,10 @@ def record_replay(
 ) -> None:
     """Record a replay as an unfinished batch; an existing record stays unchanged.
 
-    Args:
-        engine: the database.
-        batch_id: the id of the replay.
-        target: the batch that it replays; the replay belongs to the same night.
-        file_name: the name under which the replay is shown.
-        now: the current time.
-        content_sha256: the hash of the file that is read; None if only some rows are replayed.
-        content_bytes: the decompressed size of that file.
-        prefixes: ids of the batches whose content is a prefix of that file.
+    ``batch_id`` is the id of the replay, which belongs to the night of its ``target``, the batch
+    that it replays. ``content_sha256`` and ``content_bytes`` (decompressed) are those of the file
+    that is read; the hash is None if only some rows are replayed. ``prefixes`` are ids of the
+    batches whose content is a prefix of that file.
     """
     with write(engine) as connection:
         connection.execute(
@@ -207,12 +195,10 @@ def insert_corrections(
 ) -> None:
     """Record which rows a replay corrects, in the transaction that commits the replay.
 
-    Args:
-        connection: in a transaction in which the replay's predictions are already stored.
-        batch_id: the id of the replay.
-        replayed_batch_id: the batch that it replays, which the commit has locked.
-        rows: a file with ``row_number`` and ``corrected_row_number`` of each row; None if the
-            replayed batch was rejected, so that all of it was replayed.
+    The connection is in a transaction in which the replay's predictions are already stored; the
+    commit has locked the replayed batch. ``rows`` is a file with ``row_number`` and
+    ``corrected_row_number`` of each row; None if the replayed batch was rejected, so that all of it
+    was replayed.
 
     Raises:
         OvertakenError: another replay has scored one of the rows since.

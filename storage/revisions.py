@@ -156,8 +156,7 @@ def upgrade(engine: Engine) -> SchemaStatus:
 def require_schema(found: SchemaStatus) -> None:
     """Refuse a database whose schema is not that of this code.
 
-    Args:
-        found: as ``status`` or ``upgrade`` returned it.
+    ``found`` is what ``status`` or ``upgrade`` returned.
 
     Raises:
         UsageError: the schema is absent, older, newer, incomplete or another program's; the message

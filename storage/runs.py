@@ -37,12 +37,8 @@ def open_run(
 ) -> Iterator[int]:
     """Record that a flow has started, and hold its lock until the block ends.
 
-    Args:
-        engine: the database.
-        kind: the name of the flow.
-        started_at: the start.
-        batch_id: the batch it works on, whose delivery is recorded; None for none or several.
-        flow_run_id: the id in Prefect, by which its UI shows the run.
+    ``kind`` is the name of the flow. ``batch_id`` is the batch it works on, whose delivery is
+    recorded; None for none or several. Prefect's UI shows the run by ``flow_run_id``.
 
     Yields:
         The ``run_id`` that ``finish_run`` takes before the block ends.
@@ -99,11 +95,9 @@ def find_ended(
 ) -> dict[str, str | None]:
     """Return which of Prefect's runs have ended according to our own rows.
 
-    Args:
-        engine: the database.
-        since: Prefect id -> when the run got its present state in Prefect. A row closed before that
-            belongs to an earlier attempt, which somebody retried.
-        before: a run that closed its row after this may not have informed Prefect yet.
+    ``since`` has, by Prefect's id, when the run got its present state in Prefect; a row closed
+    before that belongs to an earlier attempt, which somebody retried. A run that closed its row
+    after ``before`` may not have informed Prefect yet.
 
     Returns:
         Prefect id -> how the run ended, in words.

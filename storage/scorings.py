@@ -74,11 +74,8 @@ def replace_live_scoring(
     All rows are deleted and inserted again, which also removes rows that a second run no longer
     has.
 
-    Args:
-        connection: in a transaction.
-        batch_id: the batch.
-        batch_date: its night, which is part of the key of each prediction.
-        result: its files are read in slices.
+    The connection is in a transaction. The night ``batch_date`` is part of the key of each
+    prediction. The files of ``result`` are read in slices.
 
     Raises:
         NoctuleError: the files do not hold as many rows as the result says.
@@ -173,11 +170,7 @@ def find_scoring(engine: Engine, batch_id: str) -> StoredScoring | None:
 def read_predictions(engine: Engine, stored: StoredScoring, first: int, last: int) -> pl.DataFrame:
     """Return the predictions of a range of rows of a scoring.
 
-    Args:
-        engine: the database.
-        stored: the scoring.
-        first: the lowest row number.
-        last: the highest row number.
+    ``first`` and ``last`` are the lowest and the highest row number.
 
     Returns:
         Grain: one row, sorted by ``row_number``; ``classifier_score``, ``one_class_score``,
@@ -271,11 +264,8 @@ def insert_files(
 ) -> int:
     """Insert Parquet files into a table, slice by slice.
 
-    Args:
-        connection: in a transaction.
-        table: the table.
-        paths: the files, read in this order.
-        shape: converts a slice to the table's columns.
+    The connection is in a transaction. The files are read in the order of ``paths``; ``shape``
+    converts a slice to the table's columns.
 
     Returns:
         The number of rows inserted.

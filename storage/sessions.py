@@ -68,9 +68,8 @@ REACH_IT: Final = "Reach PostgreSQL directly, or through session pooling (pool_m
 def open_sessions(engine: Engine, shown: str) -> None:
     """Make an engine open its sessions with our settings, and examine the first session.
 
-    Args:
-        engine: the engine of a PostgreSQL database, not yet connected.
-        shown: the address of the database, without its password.
+    The engine, of a PostgreSQL database, is not yet connected. ``shown`` is the database's address,
+    without its password.
     """
     is_examined = False
 
@@ -100,11 +99,7 @@ def open_sessions(engine: Engine, shown: str) -> None:
 
 
 def told(words: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the driver's arguments that are added to those of the address.
-
-    Args:
-        words: the arguments of the address.
-    """
+    """Return the driver's arguments that are added to those of the address."""
     ours: dict[str, Any] = {
         "client_encoding": ENCODING,
         "fallback_application_name": "noctule",

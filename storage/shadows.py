@@ -51,10 +51,8 @@ def commit_shadow(engine: Engine, held: Claim, result: ShadowResult) -> None:
 
     The batch is already committed and does not change, even if this fails.
 
-    Args:
-        engine: the database.
-        held: the claim under which the batch was scored and stored.
-        result: counts, and Parquet files, which are read slice by slice.
+    ``held`` is the claim under which the batch was scored and stored. The Parquet files of
+    ``result`` are read slice by slice.
 
     Raises:
         ClaimLostError: another run has claimed the batch since.
@@ -80,10 +78,7 @@ def commit_shadow(engine: Engine, held: Claim, result: ShadowResult) -> None:
 def remove_shadow_scoring(connection: Connection, batch_id: str, batch_date: date) -> None:
     """Delete the shadow scoring of a batch and all its rows, if it has one.
 
-    Args:
-        connection: in a transaction.
-        batch_id: the batch.
-        batch_date: its night.
+    The connection is in a transaction.
     """
     found = find_scoring_id(connection, batch_id, SHADOW)
     if found is None:

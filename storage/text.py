@@ -74,10 +74,9 @@ def printable_json(value: object) -> str:
 def printable(text: str, limit: int = SHOWN_CHARACTERS) -> str:
     r"""Return text that is safe to show, on one line.
 
-    Args:
-        text: any text. Unprintable characters (control characters, line ends, bidirectional marks,
-            lone surrogates) are escaped, such as ``\x1b``, ``\n`` or ``\u202e``.
-        limit: the most characters to keep; ``...`` replaces the rest.
+    Unprintable characters (control characters, line ends, bidirectional marks, lone surrogates) are
+    escaped, such as ``\x1b``, ``\n`` or ``\u202e``. At most ``limit`` characters are kept; ``...``
+    replaces the rest.
     """
     kept = text if len(text) <= limit else text[:limit] + "..."
     if kept.isprintable():

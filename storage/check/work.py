@@ -75,10 +75,7 @@ def check_work(engine: Engine, lake: Path) -> Iterator[Problem]:
 def _advise_replay(engine: Engine, replayed: str, file_name: str) -> str:
     """Return the command that finishes a replay, or that nothing is left to do.
 
-    Args:
-        engine: the database.
-        replayed: the batch that it replays.
-        file_name: the name of the replay: that of the corrected file, if it had one.
+    ``file_name`` is that of the corrected file, if the replay had one.
     """
     target = find_target(engine, replayed)
     if target is None or not target.rows_open:
