@@ -1,8 +1,8 @@
 """The expectations that follow from a contract, and Great Expectations suites made of them.
 
-Belongs here: the list of expectations in our own class, and their translation to Great
-Expectations. Does not belong here: running a suite, or what happens to a row that fails
-(``tasks.validation``).
+Belongs here: the list of expectations in our own class, their translation to Great Expectations,
+and the class of a result. Does not belong here: running a suite, or what happens to a row that
+fails (``tasks.validation``).
 
 Two suites come from a contract. The *rows* suite checks every row of a chunk. The *profile* suite
 checks a frame of one row, whose columns are statistics of the whole batch.
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
+from pydantic import BaseModel
 
 from expectations.contract import BatchBound, Column, Contract, Severity
 
@@ -50,6 +51,24 @@ class ColumnExpectation:
     maximum: float | None = None
     values: tuple[str, ...] | tuple[int, ...] | None = None
     """The values that ``IN_SET`` allows."""
+
+
+class ExpectationResult(BaseModel, frozen=True):
+    """The result of one expectation on the whole batch."""
+
+    suite: SuiteName
+    expectation: str
+    """Its name in Great Expectations."""
+    column: str | None
+    """A declared column, a row rule, or a statistic of the profile."""
+    severity: Severity
+    is_success: bool
+    rows_checked: int
+    """Parsed rows of the batch; 1 in the profile suite."""
+    rows_failed: int
+    observed: str | None
+    """The value of a statistic; of the rows suite, the first few values that failed."""
+    expected: str
 
 
 def row_expectations(contract: Contract, columns: Iterable[str]) -> tuple[ColumnExpectation, ...]:

@@ -8,7 +8,7 @@ fails, the database stays as it was.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 from typing import Final
@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, Engine
 
 from expectations.errors import UsageError
+from expectations.suites import ExpectationResult
 from storage.claims import Claim, check_fence
 from storage.database import read, refresh_statistics, write
 from storage.outbox import OutboxEvent, announce
@@ -60,21 +61,6 @@ class BatchRecord:
     def is_finished(self) -> bool:
         """Whether the batch is scored or rejected."""
         return self.status != RECEIVED
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExpectationResult:
-    """The result of one expectation on one batch."""
-
-    suite: str
-    expectation: str
-    column: str | None
-    severity: str
-    is_success: bool
-    rows_checked: int
-    rows_failed: int
-    observed: str | None
-    expected: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -263,7 +249,9 @@ def _insert_validation(
     connection: Connection, batch_id: str, results: Sequence[ExpectationResult]
 ) -> None:
     """Insert the results of a batch's expectations, in their order."""
-    rows = [{"batch_id": batch_id, "ordinal": n, **asdict(one)} for n, one in enumerate(results, 1)]
+    rows = [
+        {"batch_id": batch_id, "ordinal": n, **one.model_dump()} for n, one in enumerate(results, 1)
+    ]
     for row in rows:
         row["column_name"] = row.pop("column")
     if rows:

@@ -47,11 +47,7 @@ def measured() -> Iterator[Cost]:
 
 
 def _reset_peak() -> int | None:
-    """Reset this process's peak resident memory, and return what it holds now, in bytes.
-
-    Returns:
-        None if the system does not allow it; a peak then includes earlier work.
-    """
+    """Reset the peak resident memory and return what is held, in bytes; None if not allowed."""
     try:
         Path("/proc/self/clear_refs").write_text(RESET_PEAK)
     except OSError:

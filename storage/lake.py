@@ -261,11 +261,7 @@ def find_lost(done: Path, names: Iterable[str]) -> str | None:
 
 
 def _require_as_left(done: Path, names: Iterable[str] = ()) -> None:
-    """Check that a stage's folder matches its receipt and has some files.
-
-    Raises:
-        UsageError: it does not.
-    """
+    """Raise a UsageError unless a stage's folder matches its receipt and has some files."""
     fault = find_fault(done) or find_lost(done, names) if done.is_dir() else "it is missing"
     if fault is not None:
         message = (

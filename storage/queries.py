@@ -234,11 +234,7 @@ def _of_night(
 
 
 def _resolve(connection: Connection, prefix: str) -> str:
-    """Return the batch id that has a prefix.
-
-    Raises:
-        UsageError: the prefix fits no batch, or more than one.
-    """
+    """Return the batch id that has a prefix, as ``resolve_batch`` does."""
     query = sa.select(schema.batch.c.batch_id).where(
         schema.batch.c.batch_id.startswith(prefix.lower(), autoescape=True)
     )

@@ -6,13 +6,11 @@ the counts of one stage (its summary has them).
 
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, model_validator
 
 
-class RowCounts(BaseModel):
+class RowCounts(BaseModel, frozen=True):
     """The rows of a finished batch; every row read is counted in exactly one other field."""
-
-    model_config = ConfigDict(frozen=True)
 
     rows_read: int = 0
     rows_scored: int = 0

@@ -3,7 +3,6 @@
 Belongs here: which summary fills which field. Does not belong here: SQL (see ``storage``).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -12,13 +11,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from expectations.errors import ServiceUnavailableError
-from storage.batches import (
-    BatchRejection,
-    BatchResult,
-    ExpectationResult,
-    commit_batch,
-    reject_batch,
-)
+from storage.batches import BatchRejection, BatchResult, commit_batch, reject_batch
 from storage.claims import Claim, ClaimLostError, OvertakenError
 from storage.outbox import OutboxEvent
 from storage.row_counts import RowCounts
@@ -33,7 +26,7 @@ from tasks.scoring.shadow import ShadowSummary, make_labelled_rows, make_shadow_
 from tasks.scoring.stage import BatchJob
 from tasks.task import task
 from tasks.validation.accept import Refusal
-from tasks.validation.summary import ExpectationOutcome, ValidationSummary
+from tasks.validation.summary import ValidationSummary
 
 RETRY_DELAYS_S = (2, 8, 20)
 """Waits before a commit is tried again, in seconds. A guess: together as long as the restart
@@ -109,7 +102,7 @@ def store_scored(
             quarantine_limit=job.max_quarantined_rows,
             field_names=stages.ingested.field_names,
             corrections=arrival.corrections,
-            validation=_facts(stages.validated.results),
+            validation=stages.validated.results,
             events=_events(
                 arrival,
                 "scored",
@@ -164,7 +157,7 @@ def store_rejected(
             reason=refused.reason,
             rows=refused.rows,
             field_names=refused.field_names,
-            validation=_facts(refused.results),
+            validation=refused.results,
             events=_events(
                 arrival,
                 "rejected",
@@ -217,11 +210,6 @@ def _events(arrival: Arrival, outcome: str, key: str, **facts: object) -> tuple[
         **facts,
     }
     return (OutboxEvent(key=f"{key}:{outcome}", event=f"noctule.batch.{outcome}", payload=payload),)
-
-
-def _facts(outcomes: Sequence[ExpectationOutcome]) -> tuple[ExpectationResult, ...]:
-    """Return the outcomes of expectations as rows to store."""
-    return tuple(ExpectationResult(**outcome.model_dump()) for outcome in outcomes)
 
 
 def is_passing(error: object) -> bool:

@@ -13,6 +13,7 @@ from typing import TypeAlias
 from pydantic import BaseModel
 
 from expectations.errors import InputRejectedError
+from expectations.suites import ExpectationResult
 from storage.row_counts import RowCounts
 from storage.text import printable
 from tasks.fingerprint import code_fingerprint
@@ -26,7 +27,7 @@ from tasks.intake.ingest import IngestSummary, ingest_file
 from tasks.intake.sources import IngestOptions, open_source
 from tasks.intake.stage import FileJob, once
 from tasks.task import task
-from tasks.validation.summary import ExpectationOutcome, ValidationSummary
+from tasks.validation.summary import ValidationSummary
 from tasks.validation.validate import ValidateOptions, validate_batch
 
 
@@ -39,7 +40,7 @@ class Refusal(BaseModel, frozen=True):
     """Every new row is rejected; no row is counted where the content could not be read."""
     field_names: tuple[str, ...] = ()
     """The names of the file's fields; empty where ingest refused the file."""
-    results: tuple[ExpectationOutcome, ...] = ()
+    results: tuple[ExpectationResult, ...] = ()
     report: str | None = None
     """The validation page, relative to the batch's folder; None where ingest refused the file."""
 

@@ -17,8 +17,9 @@ from storage.text import readable
 from tasks.pages.templates import open_template
 
 if TYPE_CHECKING:
+    from expectations.suites import ExpectationResult
     from tasks.intake.ingest import IngestSummary
-    from tasks.validation.summary import ExpectationOutcome, ValidationSummary
+    from tasks.validation.summary import ValidationSummary
 
 TEMPLATE = "validation/page.html"
 
@@ -77,7 +78,7 @@ def _counts(summary: "ValidationSummary", ingest: "IngestSummary") -> dict[str, 
     }
 
 
-def _urgency(outcome: "ExpectationOutcome") -> tuple[bool, bool, int]:
+def _urgency(outcome: "ExpectationResult") -> tuple[bool, bool, int]:
     """Return a sort key: what rejects the batch, then what quarantines rows, then advisories."""
     return outcome.severity != "required", outcome.suite != "profile", -outcome.rows_failed
 

@@ -5,8 +5,7 @@ Belongs here: the summary and its parts. Does not belong here: how they are made
 
 from pydantic import BaseModel
 
-from expectations.contract import Severity
-from expectations.suites import SuiteName
+from expectations.suites import ExpectationResult
 from tasks.wording import plural
 
 
@@ -18,30 +17,12 @@ class PartFile(BaseModel, frozen=True):
     rows: int
 
 
-class ExpectationOutcome(BaseModel, frozen=True):
-    """The result of one expectation on the whole batch."""
-
-    suite: SuiteName
-    expectation: str
-    """Its name in Great Expectations."""
-    column: str | None
-    """A declared column, a row rule, or a statistic of the profile."""
-    severity: Severity
-    is_success: bool
-    rows_checked: int
-    """Parsed rows of the batch; 1 in the profile suite."""
-    rows_failed: int
-    observed: str | None
-    """The value of a statistic; of the rows suite, the first few values that failed."""
-    expected: str
-
-    @property
-    def advisory(self) -> str:
-        """A sentence on what is unusual; the batch is scored all the same."""
-        if self.suite == "profile":
-            return f"{self.column} is {self.observed}, expected {self.expected}"
-        rows = plural(self.rows_failed, "row")
-        return f"{self.column}: {rows}, such as {self.observed}; expected {self.expected}"
+def advise(result: ExpectationResult) -> str:
+    """Return a sentence on what is unusual; the batch is scored all the same."""
+    if result.suite == "profile":
+        return f"{result.column} is {result.observed}, expected {result.expected}"
+    rows = plural(result.rows_failed, "row")
+    return f"{result.column}: {rows}, such as {result.observed}; expected {result.expected}"
 
 
 class ValidationSummary(BaseModel, frozen=True):
@@ -61,7 +42,7 @@ class ValidationSummary(BaseModel, frozen=True):
     is_rejected: bool
     rejection: str | None
     """Why, in one sentence."""
-    results: tuple[ExpectationOutcome, ...]
+    results: tuple[ExpectationResult, ...]
     """Every expectation, the rows suite first, in the order of the contract."""
     advisories: tuple[str, ...]
     """What is unusual in a batch that is scored all the same, a sentence each."""
@@ -70,5 +51,5 @@ class ValidationSummary(BaseModel, frozen=True):
 
     def advisories_beside(self, column: str | None) -> tuple[str, ...]:
         """Return the advisories, except those on one column, such as the label."""
-        own = {outcome.advisory for outcome in self.results if outcome.column == column}
+        own = {advise(result) for result in self.results if result.column == column}
         return tuple(advisory for advisory in self.advisories if advisory not in own)

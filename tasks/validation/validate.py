@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from expectations.contract import Contract
-from expectations.suites import ColumnExpectation, batch_expectations
+from expectations.suites import ColumnExpectation, ExpectationResult, batch_expectations
 from storage.text import printable
 from tasks.intake.quarantine import HELD_BYTES, QuarantineWriter
 from tasks.intake.sources import open_source
@@ -22,7 +22,7 @@ from tasks.validation.batch_profile import BatchProfile, Value
 from tasks.validation.page import render_page
 from tasks.validation.row_checks import RowChecker
 from tasks.validation.suite_runner import SuiteRunner
-from tasks.validation.summary import ExpectationOutcome, PartFile, ValidationSummary
+from tasks.validation.summary import PartFile, ValidationSummary, advise
 from tasks.wording import DATA_CHARACTERS, plural
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def validate_batch(
         rejection=rejection,
         results=outcomes,
         advisories=tuple(
-            outcome.advisory
+            advise(outcome)
             for outcome in outcomes
             if outcome.severity == "advisory" and not outcome.is_success
         ),
@@ -183,10 +183,10 @@ def _bytes_per_row(rows: pl.DataFrame) -> float:
     return rows.estimated_size() / rows.height if rows.height else 0.0
 
 
-def _row_outcomes(checker: RowChecker) -> tuple[ExpectationOutcome, ...]:
+def _row_outcomes(checker: RowChecker) -> tuple[ExpectationResult, ...]:
     """Return each row expectation's outcome over all parts."""
     return tuple(
-        ExpectationOutcome(
+        ExpectationResult(
             suite="rows",
             expectation=check.expectation,
             column=check.column,
@@ -203,14 +203,14 @@ def _row_outcomes(checker: RowChecker) -> tuple[ExpectationOutcome, ...]:
 
 def _check_profile(
     checks: Sequence[ColumnExpectation], profile: Mapping[str, Value]
-) -> tuple[ExpectationOutcome, ...]:
+) -> tuple[ExpectationResult, ...]:
     """Run the profile suite on the batch's one row of statistics."""
     import pandas as pd
 
     row = pd.DataFrame({check.column: [profile[check.column]] for check in checks})
     failures = SuiteRunner("profile", checks).find_failures(row)
     return tuple(
-        ExpectationOutcome(
+        ExpectationResult(
             suite="profile",
             expectation=check.expectation,
             column=check.column,
@@ -232,7 +232,7 @@ def _stored_type(schemas: Sequence[Mapping[str, pl.DataType]], column: str) -> s
 
 
 def _explain_rejection(
-    outcomes: Sequence[ExpectationOutcome],
+    outcomes: Sequence[ExpectationResult],
     ingest: "IngestSummary",
     rows_accepted: int,
     options: ValidateOptions,
@@ -266,7 +266,7 @@ def _explain_rejection(
 
 
 def _commonest_fault(
-    outcomes: Sequence[ExpectationOutcome], ingest: "IngestSummary", unparsed: Path | None
+    outcomes: Sequence[ExpectationResult], ingest: "IngestSummary", unparsed: Path | None
 ) -> str:
     """Return in words what most quarantined rows have in common."""
     worst = max(

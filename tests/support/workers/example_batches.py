@@ -16,7 +16,8 @@ from typing import Final
 import polars as pl
 from pydantic import BaseModel
 
-from storage.batches import BatchRejection, BatchResult, ExpectationResult
+from expectations.suites import ExpectationResult
+from storage.batches import BatchRejection, BatchResult
 from storage.deliveries import Delivery
 from storage.lake import hash_text
 from storage.outbox import OutboxEvent

@@ -14,7 +14,8 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import Engine, Table
 
-from storage.batches import BatchResult, ExpectationResult, commit_batch
+from expectations.suites import ExpectationResult
+from storage.batches import BatchResult, commit_batch
 from storage.claims import claim
 from storage.deliveries import Delivery, record_delivery
 from storage.model_store import ModelVersion, register_model

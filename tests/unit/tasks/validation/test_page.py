@@ -6,10 +6,11 @@ from pathlib import Path
 import polars as pl
 
 from expectations.nsl_kdd import NSL_KDD
+from expectations.suites import ExpectationResult
 from tasks.intake.ingest import IngestSummary
 from tasks.intake.quarantine import QUARANTINE_SCHEMA
 from tasks.validation.page import EXAMPLE_BYTES, EXAMPLE_ROWS, render_page
-from tasks.validation.summary import ExpectationOutcome, ValidationSummary
+from tasks.validation.summary import ValidationSummary
 
 INGESTED = IngestSummary(
     content_sha256="ab" * 32,
@@ -28,9 +29,9 @@ INGESTED = IngestSummary(
 )
 
 
-def outcome(column: str, *, failed: int = 0, **changes: str) -> ExpectationOutcome:
+def outcome(column: str, *, failed: int = 0, **changes: str) -> ExpectationResult:
     given = {"suite": "rows", "severity": "required", "observed": "1.7", "expected": "from 0 to 1"}
-    return ExpectationOutcome.model_validate(
+    return ExpectationResult.model_validate(
         {
             "expectation": "expect_column_values_to_be_between",
             "column": column,
@@ -43,7 +44,7 @@ def outcome(column: str, *, failed: int = 0, **changes: str) -> ExpectationOutco
     )
 
 
-def summary(*results: ExpectationOutcome, rejection: str | None = None) -> ValidationSummary:
+def summary(*results: ExpectationResult, rejection: str | None = None) -> ValidationSummary:
     return ValidationSummary(
         rows_accepted=0 if rejection else 1_220,
         rows_quarantined=10,
@@ -57,7 +58,7 @@ def summary(*results: ExpectationOutcome, rejection: str | None = None) -> Valid
     )
 
 
-def render(*results: ExpectationOutcome, file_name: str = "night.csv",
+def render(*results: ExpectationResult, file_name: str = "night.csv",
            rejection: str | None = None, quarantine: Path | None = None) -> str:  # fmt: skip
     made = summary(*results, rejection=rejection)
     return render_page(made, INGESTED, NSL_KDD, file_name, [quarantine] if quarantine else [])
