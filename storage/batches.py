@@ -250,9 +250,9 @@ def _insert_validation(
 ) -> None:
     """Insert the results of a batch's expectations, in their order."""
     rows = [
-        {"batch_id": batch_id, "ordinal": n, **one.model_dump()} for n, one in enumerate(results, 1)
+        one.model_dump(exclude={"column"})
+        | {"batch_id": batch_id, "ordinal": ordinal, "column_name": one.column}
+        for ordinal, one in enumerate(results, 1)
     ]
-    for row in rows:
-        row["column_name"] = row.pop("column")
     if rows:
         connection.execute(sa.insert(validation_result), rows)

@@ -50,17 +50,12 @@ def read_slices(path: Path, rows: int = SLICE_ROWS) -> Iterator[pl.DataFrame]:
 
 
 def insert_frame(connection: Connection, table: Table, frame: pl.DataFrame) -> int:
-    """Insert a frame's rows into a table.
+    """Insert a frame's rows into a table; return their number.
 
     It uses the driver's ``executemany`` on SQLite and ``COPY`` through psycopg on PostgreSQL, both
     within the connection's transaction. After an error, part of the frame is in the transaction, so
-    the caller must roll it back.
-
-    The connection is in a transaction. ``frame`` has any subset of columns that the table accepts,
-    under their names in the table: JSON text for a JSON column, Date for a date column.
-
-    Returns:
-        The number of rows inserted.
+    the caller must roll it back. ``frame`` has any subset of columns that the table accepts, under
+    their names in the table: JSON text for a JSON column, Date for a date column.
     """
     if frame.is_empty():
         return 0

@@ -197,13 +197,10 @@ def _take_token(engine: Engine, batch_id: str) -> Claim:
 
 
 def check_fence(connection: Connection, held: Claim) -> RowMapping:
-    """Lock a batch's row for this transaction, if the claim is still the newest.
+    """Lock and return a batch's row for this transaction, if the claim is still the newest.
 
     It also locks the rows of all batches that share content with it, always in the same order. So
     of two batches that hold the same rows, the second to commit sees the first.
-
-    Returns:
-        The batch's row.
 
     Raises:
         ClaimLostError: a later claim was made.

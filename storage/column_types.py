@@ -1,12 +1,13 @@
-"""Column types that SQLite and PostgreSQL store differently, and names for types used often.
+"""Column types that SQLite and PostgreSQL store differently, and the metadata of all tables.
 
-Belongs here: how one value is stored. Does not belong here: the columns (``schema``).
+Belongs here: how one value is stored, and the naming convention of constraints and indexes. Does
+not belong here: the tables (``schema``).
 """
 
 from datetime import UTC, datetime
 from typing import Final
 
-from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Integer, Text, TypeDecorator
+from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Integer, MetaData, Text, TypeDecorator
 from sqlalchemy.dialects.postgresql import JSONB
 
 from storage.text import storable
@@ -52,3 +53,13 @@ RowCount: Final = BigInteger
 
 # Eight bytes on PostgreSQL. On SQLite only the type INTEGER makes a key the row id.
 SurrogateKey: Final = BigInteger().with_variant(Integer(), "sqlite")
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+    }
+)

@@ -48,10 +48,7 @@ def store_decisions(
     challenger's files were altered, the decision is stored as refused, with that reason.
 
     The challengers were compared with ``champion``. At most one of the decisions is a promotion.
-    The history shows the name ``who``.
-
-    Returns:
-        The decisions as stored.
+    The history shows the name ``who``. The decisions are returned as they are stored.
     """
     with write(engine) as connection:
         stored = tuple(

@@ -47,14 +47,11 @@ class Delivery:
 
 
 def record_delivery(engine: Engine, arrived: Delivery) -> BatchRecord:
-    """Record that a file arrived, and the batch that it holds.
+    """Record that a file arrived and which batch it holds; return the batch as it is now.
 
     An unchanged file is one delivery, however often it is recorded. The same content under another
     name or with another modification time is another delivery of the same batch. A later delivery
     may correct the date or the contract of a batch until the batch is finished.
-
-    Returns:
-        The batch as it is now.
 
     Raises:
         NewPrefixError: a possible prefix of this content was recorded meanwhile.

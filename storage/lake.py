@@ -52,16 +52,10 @@ def run_stage(
 ) -> S:
     """Run a stage, or return its stored summary if it was already run with the same key.
 
-    Args:
-        folder: the batch's folder; created if it does not exist.
-        stage: the name of the stage and of its folder, such as ``ingest``.
-        key: everything that the result depends on (hash of input, contract, model, settings,
-            code). If the receipt has another key, or a file was altered, the stage runs again.
-        summary_type: the class of the summary.
-        work: fills the folder that it is given, which has the stage's name; returns the summary.
-
-    Returns:
-        The summary, from the work or from the receipt.
+    ``folder``, the batch's, is created if it does not exist. ``key`` has everything that the result
+    depends on (hash of input, contract, model, settings, code). If the receipt has another key, or
+    a file was altered, the stage runs again. ``work`` fills the folder that it is given, which has
+    the name ``stage``, and returns the summary.
 
     Raises:
         ServiceUnavailableError: the disk is full, or this user may not write there.

@@ -29,11 +29,7 @@ replaced."""
 
 
 def place_model(folder: Path, target: Path, contract: str, content_hash: str) -> str:
-    """Copy a model's files with a new manifest into the store; one rename makes them visible.
-
-    Returns:
-        The SHA-256 of the manifest.
-    """
+    """Copy a model's files into the store by one rename; return the SHA-256 of the new manifest."""
     target.parent.mkdir(parents=True, exist_ok=True)
     attempt = target.with_name(f".{target.name}-{uuid4().hex[:12]}")
     try:

@@ -63,7 +63,7 @@ def register_model(  # noqa: PLR0913 - the facts of a version, each named at the
     registered_at: datetime,
     registered_by: str,
 ) -> ModelVersion:
-    """Copy a fitted model into the store, and make the first one of a contract champion.
+    """Store a fitted model, make the first one of a contract champion, and return the version.
 
     Registering the same content again returns the existing version; if its files in the store are
     missing or altered, they are replaced.
@@ -73,9 +73,6 @@ def register_model(  # noqa: PLR0913 - the facts of a version, each named at the
     model's canonical content, in hexadecimal; ``rows_trained`` counts the labelled rows that it was
     fitted on. ``training`` (options and sources) and ``metrics`` (held-out) are values that JSON
     can hold. The history shows ``registered_by`` if the model becomes champion.
-
-    Returns:
-        The version.
 
     Raises:
         ModelRefusedError: a model with other content has the same name.
@@ -229,12 +226,9 @@ def promote_within(
 def rollback(
     engine: Engine, models: Path, contract: str, *, who: str, reason: str, now: datetime
 ) -> str:
-    """Undo the latest promotion that was not undone, so that the champion before it returns.
+    """Undo the latest promotion that was not undone; return the version that is champion now.
 
-    Rolling back twice undoes two promotions.
-
-    Returns:
-        The version that is champion now.
+    The champion before that promotion returns. Rolling back twice undoes two promotions.
 
     Raises:
         UsageError: the reason is empty, or there is no earlier champion.

@@ -196,9 +196,7 @@ def count_above(
 
     If the model scored a batch live and as a shadow, the live scores count. ``thresholds`` are
     values of ``anomaly_score``. At most the latest ``nights`` nights that the model scored count.
-
-    Returns:
-        The batches, latest night first.
+    The batches are returned latest night first.
     """
     scored = (
         sa.select(

@@ -74,11 +74,7 @@ def finish_run(
 
 
 def close_killed_runs(engine: Engine, now: datetime) -> list[str]:
-    """Close the rows of runs that were killed.
-
-    Returns:
-        The Prefect ids of the runs that this call has closed.
-    """
+    """Close the rows of runs that were killed; return the Prefect ids of those closed."""
     with read(engine) as connection:
         is_open = run.c.state == "running"
         found = connection.execute(sa.select(run.c.run_id, run.c.flow_run_id).where(is_open)).all()

@@ -262,13 +262,10 @@ def insert_files(
     paths: Iterable[Path],
     shape: Callable[[pl.DataFrame], pl.DataFrame],
 ) -> int:
-    """Insert Parquet files into a table, slice by slice.
+    """Insert Parquet files into a table, slice by slice; return the number of rows.
 
     The connection is in a transaction. The files are read in the order of ``paths``; ``shape``
     converts a slice to the table's columns.
-
-    Returns:
-        The number of rows inserted.
     """
     return sum(
         insert_frame(connection, table, shape(frame))

@@ -12,7 +12,7 @@ from flows.cli.tables import show_rows
 from flows.places import connect_database
 from flows.settings import Settings
 from storage.check.files import check_lake, check_models
-from storage.check.problem import Problem
+from storage.check.invariants import Problem
 from storage.check.tables import check_tables, is_damaged
 from storage.check.work import check_work
 from storage.database import name_database

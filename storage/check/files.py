@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy import Engine
 
 from storage import lake as stages
-from storage.check.problem import Problem
+from storage.check.invariants import Problem
 from storage.database import available
 from storage.lake import is_attempt
 from storage.model_files import LEFTOVER, find_model_fault

@@ -1,8 +1,9 @@
 """Invariants of the tables: conditions that must hold in everything that is stored.
 
-Belongs here: what an invariant is, and those that follow from the schema: every foreign key refers
-to a row, every JSON column holds JSON. Does not belong here: invariants of batches and scorings
-(``batch_invariants``, ``scoring_invariants``), or running their queries (``tables``).
+Belongs here: what an invariant and a problem are, and the invariants that follow from the schema:
+every foreign key refers to a row, every JSON column holds JSON. Does not belong here: invariants of
+batches and scorings (``batch_invariants``, ``scoring_invariants``), or running their queries
+(``tables``).
 
 Constraints of the schema, or the way a batch is committed, already enforce most invariants. They
 are checked all the same: a disk may fail, a backup may mix two moments or be restored without its
@@ -14,11 +15,28 @@ checking a year of nights takes no longer than reading it.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final, Literal
 
 from sqlalchemy import JSON, ForeignKeyConstraint, Table
 
-from storage.check.problem import BY_HAND
 from storage.schema import metadata
+
+Severity = Literal["error", "note"]
+
+RESTORE: Final = "restore the database from a backup, or score the batch's file into an empty one"
+BY_HAND: Final = "somebody changed the database by hand, or this is a bug: " + RESTORE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """Something that is not as it should be."""
+
+    severity: Severity
+    """``error``: the stored data cannot be relied on. ``note``: somebody should look at it."""
+    subject: str
+    """The batch, model version or file concerned."""
+    problem: str
+    advice: str
 
 
 @dataclass(frozen=True)

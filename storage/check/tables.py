@@ -13,8 +13,14 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from storage.check.batch_invariants import BATCH_INVARIANTS, REPLAY_INVARIANTS
-from storage.check.invariants import Invariant, json_invariants, reference_invariants
-from storage.check.problem import BY_HAND, RESTORE, Problem
+from storage.check.invariants import (
+    BY_HAND,
+    RESTORE,
+    Invariant,
+    Problem,
+    json_invariants,
+    reference_invariants,
+)
 from storage.check.scoring_invariants import SCORING_INVARIANTS
 from storage.database import available
 from storage.schema import model_version, promotion

@@ -11,7 +11,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy import Engine
 
-from storage.check.problem import Problem
+from storage.check.invariants import Problem
 from storage.claims import is_held
 from storage.database import available
 from storage.lake import batch_folder

@@ -12,6 +12,7 @@ in ``info["dialect"]`` the database that has it, if only one does. A comment abo
 what one row is.
 """
 
+from storage.column_types import metadata
 from storage.schema.batches import (
     batch,
     batch_prefix,
@@ -21,7 +22,6 @@ from storage.schema.batches import (
     quarantined_row,
     validation_result,
 )
-from storage.schema.metadata import metadata
 from storage.schema.models import model_version, promotion, promotion_decision
 from storage.schema.runs import outbox, run
 from storage.schema.scorings import (

@@ -21,8 +21,7 @@ from sqlalchemy import (
     text,
 )
 
-from storage.column_types import PlainText, RecordJson, RowCount, SurrogateKey, UtcTime
-from storage.schema.metadata import metadata
+from storage.column_types import PlainText, RecordJson, RowCount, SurrogateKey, UtcTime, metadata
 
 # One row per content of a file, whatever its name and however often it arrives; and one per replay,
 # which processes rows of a finished batch again. claim_token is the fencing token: each claim of an

@@ -6,8 +6,7 @@ statements (``storage.model_store``, ``storage.promotions``, ``storage.decisions
 
 from sqlalchemy import CheckConstraint, Column, ForeignKey, Table, Text, UniqueConstraint
 
-from storage.column_types import PlainText, RecordJson, RowCount, SurrogateKey, UtcTime
-from storage.schema.metadata import metadata
+from storage.column_types import PlainText, RecordJson, RowCount, SurrogateKey, UtcTime, metadata
 
 # One row per fitted model. Its files are in the model store, in a folder of the same name.
 model_version = Table(

@@ -6,8 +6,7 @@ statements (``storage.runs``, ``storage.outbox``).
 
 from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, Table, Text
 
-from storage.column_types import PlainText, RecordJson, SurrogateKey, UtcTime
-from storage.schema.metadata import metadata
+from storage.column_types import PlainText, RecordJson, SurrogateKey, UtcTime, metadata
 
 # One row per run of a flow, whether it succeeded or failed.
 run = Table(

@@ -20,8 +20,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from storage.column_types import PlainText, RecordJson, RowCount, SurrogateKey, UtcTime
-from storage.schema.metadata import metadata
+from storage.column_types import PlainText, RecordJson, RowCount, SurrogateKey, UtcTime, metadata
 
 # One row per model version applied to a batch for a purpose.
 scoring = Table(

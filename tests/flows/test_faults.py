@@ -35,7 +35,7 @@ from flows import batch
 from flows.cli.database import check_all
 from flows.settings import load_settings
 from storage import schema
-from storage.check.problem import Problem
+from storage.check.invariants import Problem
 from storage.column_types import UtcTime
 from storage.database import connect
 from storage.lake import find_fault, run_stage

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from storage import schema
 from storage.check.files import check_lake, check_models
-from storage.check.problem import BY_HAND, RESTORE, Problem
+from storage.check.invariants import BY_HAND, RESTORE, Problem
 from storage.check.tables import check_tables, is_damaged
 from storage.check.work import check_work
 from storage.claims import claim

@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from storage import schema
 from storage.batches import BatchRejection, reject_batch
-from storage.check.problem import BY_HAND
+from storage.check.invariants import BY_HAND
 from storage.check.tables import EXAMPLES, INVARIANTS, check_rows, check_tables
 from storage.check.work import check_work
 from storage.claims import claim
