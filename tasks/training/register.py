@@ -21,7 +21,7 @@ from tasks.intake.labelling import LabelReading
 from tasks.task import task
 from tasks.training.fit import FitSummary, fit_model
 from tasks.training.options import TrainingOptions
-from tasks.wording import OutsideText, plural
+from tasks.wording import OutsideText
 
 LIBRARIES = ("noctule", "numpy", "polars", "scikit-learn", "lightgbm", "keras", "jax")
 """Libraries that a model depends on; their versions are kept with it."""
@@ -126,12 +126,12 @@ def describe_rows(fit: FitSummary) -> Iterator[str]:
         yield "no group of attacks could be held out: the metrics are those of a random split alone"
     if metrics.rows_conflicting:
         yield (
-            f"{plural(metrics.rows_conflicting, 'row')} have features that are labelled normal in"
-            " one row and attack in another; they were used as they are"
+            "rows whose features are labelled normal in one row and attack in another:"
+            f" {metrics.rows_conflicting:,}; they were used as they are"
         )
     if metrics.rows_duplicated:
         yield (
-            f"{plural(metrics.rows_duplicated, 'row')} repeat the features of another; copies were"
+            f"rows with the features of an earlier row: {metrics.rows_duplicated:,}; copies were"
             " held out together, so that no model is evaluated on a copy of a row it was fitted on"
         )
 

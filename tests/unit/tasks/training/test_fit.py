@@ -163,8 +163,8 @@ def test_rows_with_both_labels_are_counted(
 def test_what_is_unusual_about_the_rows_is_reported(tiny_fit: tuple[Path, FitSummary]) -> None:
     metrics = tiny_fit[1].metrics.model_copy(update={"rows_conflicting": 3, "rows_duplicated": 2})
     said = list(describe_rows(tiny_fit[1].model_copy(update={"metrics": metrics})))
-    assert said[0].startswith("3 rows have features that are labelled normal in one row and attack")
-    assert said[1].startswith("2 rows repeat the features of another")
+    assert said[0].startswith("rows whose features are labelled normal in one row and attack")
+    assert said[1].startswith("rows with the features of an earlier row: 2; ")
     alone = metrics.model_copy(update={"unknown": {}})
     said = list(describe_rows(tiny_fit[1].model_copy(update={"metrics": alone})))
     assert said[0].startswith("no group of attacks could be held out: the metrics are those of ")
