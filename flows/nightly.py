@@ -28,7 +28,7 @@ from storage.text import storable
 from tasks.intake.receive import NewFile, find_files_task
 from tasks.reporting.events import publish_events_task
 from tasks.reporting.night import publish_night_task
-from tasks.reporting.outcomes import DeferredFile, FileOutcome, NightOutcome, OpenRejection
+from tasks.reporting.outcomes import FileOutcome, NightOutcome, OpenRejection, SkippedFile
 from tasks.task import untagged
 
 
@@ -70,7 +70,7 @@ def nightly(files: list[Path] | None = None, batch_date: date | None = None) -> 
         night = NightOutcome(
             files=tuple(outcomes),
             skipped=tuple(
-                DeferredFile(file_name=file.path.name, reason=file.reason) for file in found.skipped
+                SkippedFile(file_name=file.path.name, reason=file.reason) for file in found.skipped
             ),
             open_rejections=find_open(
                 engine, settings.contract, outcomes, found.finished if files else None

@@ -15,14 +15,14 @@ from flows.places import open_folder
 from flows.settings import Settings
 from storage.text import printable
 from tasks.evaluation.label_columns import LabelChoice, choose_labels
-from tasks.intake.inbox import LeftFile, pending_files
+from tasks.intake.inbox import SkippedPath, pending_files
 from tasks.intake.labelling import LabelReading
 from tasks.wording import plural
 
 TRAIN_ON = "train on"
 """What messages say about a file: "Cannot train on night.csv"."""
 
-LEFT_SHOWN = 5
+SKIPPED_SHOWN = 5
 """Most left-out files that a message names. A guess."""
 NAME_CHARACTERS = 40
 """Most characters of a file's name in such a message. A guess: most names are shorter."""
@@ -33,16 +33,18 @@ class TrainingFiles:
     """The files to train on, and those that were left out."""
 
     files: tuple[Path, ...]
-    left: tuple[LeftFile, ...]
+    skipped: tuple[SkippedPath, ...]
     """Other files in the folders, each with the reason why it was left out."""
 
     @property
     def notes(self) -> tuple[str, ...]:
         """One sentence that names the first files that were left out, or nothing."""
-        named = [f"{printable(one.path.name, NAME_CHARACTERS)} ({one.reason})" for one in self.left]
-        more = len(named) - LEFT_SHOWN
+        named = [
+            f"{printable(one.path.name, NAME_CHARACTERS)} ({one.reason})" for one in self.skipped
+        ]
+        more = len(named) - SKIPPED_SHOWN
         rest = f" and {plural(more, 'more')}" if more > 0 else ""
-        return (f"left out: {', '.join(named[:LEFT_SHOWN])}{rest}",) if named else ()
+        return (f"left out: {', '.join(named[:SKIPPED_SHOWN])}{rest}",) if named else ()
 
 
 def list_labelled(settings: Settings, files: list[Path] | None) -> TrainingFiles:
@@ -55,15 +57,15 @@ def list_labelled(settings: Settings, files: list[Path] | None) -> TrainingFiles
     """
     places = files or [open_folder(settings, "training")]
     listed: list[Path] = []
-    left: list[LeftFile] = []
+    skipped: list[SkippedPath] = []
     for place in places:
         if place.is_dir():
             contents = pending_files(place, utc_now(), settings.settle_s)
             listed += [file.path for file in contents.pending]
-            left += contents.skipped
+            skipped += contents.skipped
         else:
             listed.append(place)
-    return TrainingFiles(tuple(listed), tuple(left))
+    return TrainingFiles(tuple(listed), tuple(skipped))
 
 
 def require_files(found: TrainingFiles, places: Sequence[Path]) -> TrainingFiles:
@@ -78,7 +80,7 @@ def require_files(found: TrainingFiles, places: Sequence[Path]) -> TrainingFiles
     message = (
         f"Cannot train: no file in {where} can be used now; {found.notes[0]}. Wait until a file"
         " does not change any more, or name it: noctule train FILE"
-        if found.left
+        if found.skipped
         else f"Cannot train: there is no file in {where}. Put labelled files there, or name one:"
         " noctule train FILE"
     )

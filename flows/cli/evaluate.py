@@ -7,7 +7,7 @@ here: the figures (``tasks.evaluation.evaluate``). Nothing is stored, and no flo
 import tempfile
 from pathlib import Path
 
-from flows.cli.labelled_file import accept_labelled
+from flows.cli.labelled_file import accept_labelled, plan_labelled
 from flows.cli.progress import shown_progress
 from flows.places import open_database
 from flows.plan import plan_scoring
@@ -38,9 +38,10 @@ def run_evaluation(
         trained_on = training_sources(engine, version)
     with (
         shown_progress(f"reading {file.name}"),
-        tempfile.TemporaryDirectory(prefix="noctule-evaluate-") as workshop,
+        tempfile.TemporaryDirectory(prefix="noctule-evaluate-") as folder,
     ):
-        accepted = accept_labelled(settings, file, Path(workshop), asked, "evaluate")
+        file_job = plan_labelled(settings, file, Path(folder), asked, "evaluate")
+        accepted = accept_labelled(file_job, "evaluate")
         job = plan_scoring(settings, accepted.job, version, model_folder)
         validated = accepted.validated
         scored = score(job, validated)

@@ -9,28 +9,44 @@ from pathlib import Path
 from expectations.registry import get_contract
 from flows.plan import plan_file
 from flows.settings import Settings
-from tasks.evaluation.label_columns import choose_labels, require_normal_labels
+from storage.text import printable
+from tasks.evaluation.label_columns import choose_labels, require_normal
 from tasks.intake.content import hash_content
+from tasks.intake.ingest import IngestSummary
 from tasks.intake.labelling import LabelReading
-from tasks.validation.accept import AcceptedFile, require_accepted
+from tasks.intake.stage import FileJob
+from tasks.validation.accept import AcceptedFile, Refusal, ingest, require_accepted
 
 
-def accept_labelled(
-    settings: Settings, file: Path, workshop: Path, asked: LabelReading, doing: str
-) -> AcceptedFile:
-    """Read a labelled file into an empty folder, and check its rows and its labels.
+def plan_labelled(
+    settings: Settings, file: Path, folder: Path, asked: LabelReading, doing: str
+) -> FileJob:
+    """Return the job that reads a labelled file into an empty folder, by its first rows.
 
     ``doing`` is the command, for messages: ``evaluate`` or ``study``.
 
     Raises:
-        InputRejectedError: the file is refused, or has no clear labels.
+        InputRejectedError: the file cannot be read, or has no clear labels in its first rows.
         UsageError: the file has no such label column.
     """
     limit_bytes = settings.max_file_bytes
     contract = get_contract(settings.contract)
     (labels,) = choose_labels([file], contract, asked, doing, limit_bytes=limit_bytes)
     content = hash_content(file, limit_bytes=limit_bytes)
-    job = plan_file(settings, file, content.sha256, workshop, labels.reading)
-    accepted = require_accepted(job, doing)
-    require_normal_labels([accepted], doing)
-    return accepted
+    return plan_file(settings, file, content.sha256, folder, labels.reading)
+
+
+def accept_labelled(job: FileJob, doing: str) -> AcceptedFile:
+    """Read a labelled file; check all of its labels first, then its rows, which takes longer.
+
+    Raises:
+        InputRejectedError: the file is refused, or has labels that are not clear.
+    """
+
+    def ingest_labelled(job: FileJob, damage: str | None) -> IngestSummary | Refusal:
+        ingested = ingest(job, damage)
+        if isinstance(ingested, IngestSummary) and ingested.labels is not None:
+            require_normal([(printable(job.source.name), ingested.labels)], doing)
+        return ingested
+
+    return require_accepted(job, doing, ingest_labelled)

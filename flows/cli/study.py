@@ -12,7 +12,7 @@ from pathlib import Path
 
 from expectations.contract import Contract
 from expectations.errors import UsageError
-from flows.cli.labelled_file import accept_labelled
+from flows.cli.labelled_file import accept_labelled, plan_labelled
 from flows.cli.progress import shown_progress
 from flows.settings import Settings
 from storage.lake import room_on_disk, write_atomically
@@ -58,10 +58,11 @@ def run_study(
     """
     with (
         shown_progress(f"reading {file.name}"),
-        tempfile.TemporaryDirectory(prefix="noctule-study-") as workshop,
+        tempfile.TemporaryDirectory(prefix="noctule-study-") as work_folder,
     ):
-        accepted = accept_labelled(settings, file, Path(workshop), asked, "study")
-        make_folder(folder)  # fails before hours are spent
+        job = plan_labelled(settings, file, Path(work_folder), asked, "study")
+        make_folder(folder)  # fails before the file is read whole
+        accepted = accept_labelled(job, "study")
         contract = accepted.job.declared
         source = StudySource(
             name=accepted.name,
@@ -71,7 +72,7 @@ def run_study(
             advisories=accepted.notes,
             other=None if beside is None else read_columns(beside, contract),
         )
-        inputs = Path(workshop) / "study"
+        inputs = Path(work_folder) / "study"
         inputs.mkdir()
         rows = read_training_rows(accepted.parts, contract)
         report = study_rows(rows, contract, source, inputs, jobs, _tell)

@@ -9,6 +9,7 @@ alone: the same row has the same score, bit for bit, in any batch and in any par
 """
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -64,12 +65,12 @@ class Detector(Protocol):
         ...
 
 
-class OccludedDetector:
+class OccludedDetector(ABC):
     """A detector whose scores are explained by occlusion."""
 
+    @abstractmethod
     def anomaly_scores(self, inputs: Matrix) -> Floats:
         """Return raw scores; see ``Detector``."""
-        raise NotImplementedError
 
     def explain(self, inputs: Matrix, typical: Matrix, groups: Positions) -> Floats:
         """Return how far the score falls when a group takes its typical values; see ``occlude``."""
@@ -81,9 +82,9 @@ def occlude(
 ) -> Floats:
     """Return how far any score falls when a group of inputs takes its typical values.
 
-    It scores all rows once for each group. Inputs that raise the score only together get no share:
-    each alone may change nothing. The other arguments and the result are those of
-    ``Detector.explain``.
+    ``score`` maps (n_rows, n_inputs) to (n_rows,). It scores all rows once for each group. Inputs
+    that raise the score only together get no share: each alone may change nothing. The other
+    arguments and the result are those of ``Detector.explain``.
 
     Source: Zeiler & Fergus 2014, section 4.2, for occlusion as an explanation.
     """

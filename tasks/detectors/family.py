@@ -68,11 +68,12 @@ class FamilyModel:
     threads: int = 1
 
     def name(self, ordinal: Matrix) -> pl.DataFrame:
-        """Return the family that each connection, a row of ``Encoded.ordinal``, looks like.
+        """Return the family that each connection looks like.
 
-        One row per connection: ``FAMILY_SCHEMA``. The probability is that of the likeliest family,
-        given that the connection is an attack. Below the cut the family is ``UNKNOWN`` and the
-        technique null. A row does not depend on the others.
+        ``ordinal`` is ``Encoded.ordinal``, (n_rows, n_features). One row per connection:
+        ``FAMILY_SCHEMA``. The probability is that of the likeliest family, given that the
+        connection is an attack. Below the cut the family is ``UNKNOWN`` and the technique null. A
+        row does not depend on the others.
         """
         raw = raw_outputs(self.booster, ordinal, self.threads)
         chance = probabilities(raw, self.card.temperature)

@@ -143,6 +143,8 @@ def train_booster(
 def make_outliers(normal: Matrix, share: float, seed: int) -> Matrix:
     """Return made-up rows, (round(share * n_normals), n_inputs): normal values, newly combined.
 
+    ``normal`` is (n_normals, n_inputs).
+
     Each is a normal row in which some columns, 5 to 50 % of them, have the values of another normal
     row. As attacks with little weight in training, they keep the trees from classifying everything
     as normal that does not resemble the known attacks. Measured once while building, on the

@@ -76,7 +76,7 @@ class ContentHash(BaseModel, frozen=True):
     """Hexadecimal, of the decompressed bytes; of Parquet, of the file itself."""
     size_bytes: int
     """Size of what was hashed."""
-    beginnings: Mapping[int, str] = {}
+    prefixes: Mapping[int, str] = {}
     """Size -> SHA-256 of the first so many bytes, for each requested size that is smaller."""
 
 
@@ -93,7 +93,7 @@ def hash_content(
     """
     digest = hashlib.sha256()
     size_bytes = 0
-    beginnings = {}
+    prefixes = {}
     marks = sorted({size for size in sizes if size > 0}, reverse=True)
     for piece in read_content(source):
         done = 0
@@ -101,7 +101,7 @@ def hash_content(
             mark = marks.pop()
             digest.update(piece[done : mark - size_bytes])
             done = mark - size_bytes
-            beginnings[mark] = digest.hexdigest()
+            prefixes[mark] = digest.hexdigest()
         digest.update(piece[done:] if done else piece)
         size_bytes += len(piece)
         if size_bytes > limit_bytes:
@@ -111,7 +111,7 @@ def hash_content(
                 " if its size is right, raise the limit and replay the batch."
             )
             raise DamagedContentError(msg)
-    return ContentHash(sha256=digest.hexdigest(), size_bytes=size_bytes, beginnings=beginnings)
+    return ContentHash(sha256=digest.hexdigest(), size_bytes=size_bytes, prefixes=prefixes)
 
 
 def read_content(source: Path, piece_bytes: int = PIECE_BYTES) -> Iterator[bytes]:

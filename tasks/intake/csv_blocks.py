@@ -161,7 +161,11 @@ def _find_suspects(lines: TextLines, width: int) -> NDArray[np.bool_]:
 
 
 def _find_broken(lines: TextLines) -> list[int]:
-    """Return the lines that are not UTF-8; if there are many, all lines with more than ASCII."""
+    """Return the lines that may not be UTF-8.
+
+    Up to ``FEW`` bytes above ASCII: the broken lines. With more: none where the block as a whole is
+    UTF-8, else every line with such a byte.
+    """
     others = np.flatnonzero(lines.content >= _NON_ASCII)
     if len(others) > FEW and _decode(lines.text) is not None:
         return []

@@ -77,7 +77,7 @@ class PendingFile:
 
 
 @dataclass(frozen=True)
-class LeftFile:
+class SkippedPath:
     """A file that is left out, now or always."""
 
     path: Path
@@ -90,7 +90,7 @@ class InboxContents:
 
     pending: tuple[PendingFile, ...]
     """Oldest first; of the same age, by name."""
-    skipped: tuple[LeftFile, ...]
+    skipped: tuple[SkippedPath, ...]
     """By name, each with its reason."""
 
 
@@ -129,7 +129,7 @@ def pending_files(
         except OSError as error:
             reason = f"cannot be examined: {error.strerror}"
         if reason:
-            skipped.append(LeftFile(path, reason))
+            skipped.append(SkippedPath(path, reason))
         else:
             modified_at = datetime.fromtimestamp(status.st_mtime, UTC)
             pending.append(PendingFile(path, status.st_size, modified_at))

@@ -27,7 +27,7 @@ from tasks.intake.content import (
     SourceUnavailableError,
     hash_content,
 )
-from tasks.intake.inbox import LeftFile, batch_date, pending_files
+from tasks.intake.inbox import SkippedPath, batch_date, pending_files
 from tasks.task import task
 
 COMPRESSED_SUFFIXES = frozenset({".gz", ".zst", ".zstd"})
@@ -52,7 +52,7 @@ class NightFiles:
 
     new: tuple[NewFile, ...]
     """In the order the places were given; the files of a folder oldest first."""
-    skipped: tuple[LeftFile, ...]
+    skipped: tuple[SkippedPath, ...]
     finished: tuple[Path, ...]
     """Files of a folder that are left out: unchanged since they were scored or rejected."""
 
@@ -67,7 +67,7 @@ class Content:
     """Of what was hashed."""
     damage: str | None
     """Why the content cannot be read; None if it can."""
-    beginnings: tuple[str, ...]
+    prefixes: tuple[str, ...]
     """Batches whose content is the beginning of it."""
     considered: frozenset[int]
     """The sizes of the earlier contents that were compared with it."""
@@ -137,7 +137,7 @@ def find_files(
         UsageError: a folder cannot be listed.
     """
     new: list[NewFile] = []
-    skipped: list[LeftFile] = []
+    skipped: list[SkippedPath] = []
     finished: list[Path] = []
     for place in places:
         if not place.is_dir():
@@ -183,7 +183,7 @@ def receive_file(
             content_bytes=content.size_bytes,
             modified_at=content.modified_at,
             arrived_at=now,
-            prefixes=content.beginnings,
+            prefixes=content.prefixes,
             considered=content.considered,
         )
         try:
@@ -226,14 +226,14 @@ def identify(engine: Engine, source: Path, contract: str, limit_bytes: int) -> C
         sha256=content.sha256,
         size_bytes=content.size_bytes,
         damage=damage,
-        beginnings=_beginnings(source.name, content, candidates),
+        prefixes=_prefixes(source.name, content, candidates),
         considered=frozenset(candidates),
         file_bytes=status.st_size,
         modified_at=datetime.fromtimestamp(status.st_mtime, UTC),
     )
 
 
-def _beginnings(
+def _prefixes(
     name: str, content: ContentHash, candidates: Mapping[int, Sequence[PossiblePrefix]]
 ) -> tuple[str, ...]:
     """Return the batches that a content begins with.
@@ -242,7 +242,7 @@ def _beginnings(
     """
     return tuple(
         one.batch_id
-        for size_bytes, sha256 in content.beginnings.items()
+        for size_bytes, sha256 in content.prefixes.items()
         for one in candidates[size_bytes]
         if one.sha256 == sha256
         and (size_bytes >= SHORTEST_PREFIX_BYTES or _plain_name(one.file_name) == _plain_name(name))

@@ -76,13 +76,13 @@ def plan_replay(
             raise _gone(target, source)
         if corrected is not None:
             _require_all_rows(corrected, contract, target)
-        what, content, beginnings = found.sha256, found.sha256, found.beginnings
+        what, content, prefixes = found.sha256, found.sha256, found.prefixes
     else:
         open_rows = hashlib.sha256()
         for row_number, _, _ in read_open_rows(engine, target.batch_id):
             open_rows.update(b"%d " % row_number)
         content = None if corrected is None else hash_content(corrected).sha256
-        what, beginnings = f"{open_rows.hexdigest()} {content or ''}", ()
+        what, prefixes = f"{open_rows.hexdigest()} {content or ''}", ()
         found = None
     batch_id = hash_text(
         "replay", target.batch_id, what, contract.fingerprint,
@@ -92,7 +92,7 @@ def plan_replay(
     name = target.file_name if corrected is None else corrected.name
     stored = None if found is None else found.sha256
     size_bytes = 0 if found is None else found.size_bytes
-    record_replay(engine, batch_id, target, name, now, stored, size_bytes, beginnings)
+    record_replay(engine, batch_id, target, name, now, stored, size_bytes, prefixes)
     return Arrival(
         record=find_batch(engine, batch_id),
         source=source or Path(name),

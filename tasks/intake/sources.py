@@ -279,7 +279,8 @@ def _parse_text(
 ) -> Iterator[ParsedRows]:
     """Yield a text's rows block by block; their numbers go on from the lines that were passed.
 
-    ``PARSERS`` blocks are parsed at once, and one more parsed block is in memory.
+    ``PARSERS`` blocks are parsed at once. Up to as many parsed blocks wait in memory, beside the
+    block that is yielded.
     """
     line, row = passed.lines + 1, passed.rows + 1
     blocks = cut_blocks(

@@ -56,7 +56,7 @@ class FileOutcome(RowCounts, frozen=True):
         return self.status != "scored" and (self.status != "known" or self.exit_code != 0)
 
 
-class DeferredFile(BaseModel, frozen=True):
+class SkippedFile(BaseModel, frozen=True):
     """A file that this run left for the next one, and why."""
 
     file_name: OutsideText
@@ -86,7 +86,7 @@ class NightOutcome(BaseModel, frozen=True):
     """The outcome of one run of the nightly flow."""
 
     files: tuple[FileOutcome, ...] = ()
-    skipped: tuple[DeferredFile, ...] = ()
+    skipped: tuple[SkippedFile, ...] = ()
     open_rejections: tuple[OpenRejection, ...] = ()
     """Rejections of earlier runs; a file that this run worked on is in ``files`` instead."""
 

@@ -185,7 +185,9 @@ def _correlate(quantities: pl.DataFrame) -> Correlations:
 
 
 def embed(inputs: Matrix, is_attack: Mask) -> Embedding:
-    """Embed a sample of rows that are scaled alike, (n_rows, width), so that near rows stay near.
+    """Embed a sample of rows so that near rows stay near.
+
+    ``inputs`` is (n_rows, width), scaled alike; ``is_attack`` (n_rows,).
 
     Source: van der Maaten & Hinton 2008 (t-SNE), as scikit-learn computes it.
     """

@@ -69,7 +69,11 @@ def encode_rows(
 def split_rows(
     encoded: npt.NDArray[np.float64], names: tuple[str, ...], is_attack: Mask, seed: int
 ) -> Split:
-    """Split encoded rows of both classes 80:20, stratified by class, and scale them."""
+    """Split encoded rows of both classes 80:20, stratified by class, and scale them.
+
+    ``encoded`` is (n_rows, width), ``names`` its columns, ``is_attack`` (n_rows,). ``seed``
+    shuffles the rows.
+    """
     from sklearn.model_selection import train_test_split
 
     labels = np.where(is_attack, "anomaly", "normal")  # in this order, as in the notebook

@@ -28,7 +28,7 @@ import tasks.scoring.score
 import tasks.validation.row_checks
 import tasks.validation.validate
 from expectations.nsl_kdd import NSL_KDD
-from expectations.suites import IN_SET, NOT_NULL, ColumnExpectation, SuiteName
+from expectations.suites import BETWEEN, IN_SET, NOT_NULL, ColumnExpectation, SuiteName
 from tasks.detectors.family import FAMILY_SCHEMA
 from tasks.detectors.member import Attribution
 
@@ -61,6 +61,7 @@ def _find_failing(check: ColumnExpectation, values: "pd.Series[Any]") -> NDArray
         return is_missing
     if check.expectation == IN_SET:
         return ~is_missing & ~values.isin(check.values or ()).to_numpy()  # noqa: PD011 - of the expectation
+    assert check.expectation == BETWEEN
     low = -np.inf if check.minimum is None else check.minimum
     high = np.inf if check.maximum is None else check.maximum
     return ~is_missing & ~values.between(low, high).to_numpy()
@@ -151,17 +152,18 @@ class HashingModel:
 
 
 def _shared_environment(**options: Any) -> jinja2.Environment:  # noqa: ANN401 - jinja's own
-    """Return one environment for all pages: otherwise each page compiles its template, in 25 ms."""
-    if not _kept:
-        _kept.append(_Environment(**options))
-    return _kept[0]
+    """Return one environment for all pages of a kind: a page compiles its template in 25 ms."""
+    finalize = options.get("finalize")
+    if finalize not in _kept:
+        _kept[finalize] = _Environment(**options)
+    return _kept[finalize]
 
 
 _PLAIN_JSON: Final = SimpleNamespace(**vars(json))
 _PLAIN_JSON.dumps = lambda value, **_: json.dumps(value)  # the C encoder cannot indent
 
 _Environment: Final = jinja2.Environment
-_kept: Final[list[jinja2.Environment]] = []
+_kept: Final[dict[object, jinja2.Environment]] = {}
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from flows.cli.tables import show_rows
 from flows.settings import Settings
 from tasks.evaluation.evaluate import Evaluation
 from tasks.evaluation.metrics import FlagMetrics
-from tasks.reporting.outcomes import DeferredFile, FileOutcome, NightOutcome
+from tasks.reporting.outcomes import FileOutcome, NightOutcome, SkippedFile
 
 
 def printed(capsys: pytest.CaptureFixture[str], row: dict[str, object]) -> list[str]:
@@ -76,7 +76,7 @@ def test_a_night_tells_of_names_and_notes_without_obeying_them(
         message="scored 1 connection",
         advisories=("service: \u202e and \x9b2J",),
     )
-    skipped = DeferredFile(file_name="n\udcff\n.csv", reason="hidden")
+    skipped = SkippedFile(file_name="n\udcff\n.csv", reason="hidden")
     show_night(NightOutcome(files=(scored,), skipped=(skipped,)), Settings(home=tmp_path))
     lines = capsys.readouterr().out.splitlines()
     assert all(line.isprintable() for line in lines)

@@ -156,9 +156,9 @@ def test_a_content_is_hashed_at_the_sizes_asked_for(tmp_path: Path) -> None:
     source = tmp_path / "night.csv"
     source.write_bytes(gzip.compress(TEXT))
     found = hash_content(source, [0, 3, 17, len(TEXT), 10_000, 3])
-    assert found.beginnings == {
-        size: hashlib.sha256(TEXT[:size]).hexdigest() for size in (3, 17)
-    }, "only a longer content begins with a shorter one"
+    assert found.prefixes == {size: hashlib.sha256(TEXT[:size]).hexdigest() for size in (3, 17)}, (
+        "only a longer content begins with a shorter one"
+    )
     assert found.sha256 == hashlib.sha256(TEXT).hexdigest()
 
 

@@ -16,7 +16,7 @@ from storage.text import printable
 from tasks.reporting.markdown import escape, table_cell
 from tasks.reporting.models import render_training
 from tasks.reporting.night import describe_file, render_batch, render_night
-from tasks.reporting.outcomes import DeferredFile, FileOutcome, NightOutcome, OpenRejection
+from tasks.reporting.outcomes import FileOutcome, NightOutcome, OpenRejection, SkippedFile
 from tasks.training.fit import FitSummary
 from tasks.training.register import TrainingOutcome
 
@@ -127,7 +127,7 @@ def test_no_name_and_no_reason_renders_as_markup() -> None:
     bad = outcome(
         file_name=ATTACK, status="rejected", message=ATTACK, exit_code=3, advisories=(ATTACK,)
     )
-    skipped = DeferredFile(file_name=ATTACK, reason=ATTACK)
+    skipped = SkippedFile(file_name=ATTACK, reason=ATTACK)
     night = render_night(NightOutcome(files=(bad,), skipped=(skipped,)))
     for page in (render_batch(bad), night, describe_file(bad, bad.message)):
         active = {token.type for token in tokens(page)} & {
@@ -149,7 +149,7 @@ def test_a_file_name_that_is_not_utf8_shows_as_it_is_stored() -> None:
         exit_code=3,
     )
     night = NightOutcome(
-        files=(named,), skipped=(DeferredFile(file_name="\udcff", reason="hidden"),)
+        files=(named,), skipped=(SkippedFile(file_name="\udcff", reason="hidden"),)
     )
     assert night.files[0].file_name == r"n\xff.csv"
     assert night.message.endswith(r"n\xff.csv: Cannot read n\xff.csv: gone")
