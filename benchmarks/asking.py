@@ -31,7 +31,7 @@ FLAG_RATIO = 0.05
 QUERIES = 30
 """Number of queries: cheap compared with filling the database."""
 MAX_MS = 20.0
-"""Set when the work was agreed."""
+"""Bound of a query, in ms, set when the work was agreed."""
 QUERY = sa.text(
     "SELECT * FROM flagged_connections WHERE batch_id = :batch"
     " ORDER BY anomaly_score DESC LIMIT 100"

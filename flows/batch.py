@@ -93,7 +93,7 @@ def finish_batch(
         validated = accepted.validated
         scored = score_task(job, validated)
         explained = explain_task(job, validated, scored)
-        # A selection of quarantined rows does not show how traffic has changed.
+        # Quarantined rows by themselves do not show how traffic has changed.
         drifted = None if arrival.is_selection else drift_task(job, validated, scored)
         stages = StageSummaries(
             ingested=accepted.ingested,
@@ -135,7 +135,7 @@ def end_unchanged(engine: Engine, arrival: Arrival, *, is_busy: bool) -> State[F
 
 
 def is_rejection_open(engine: Engine, arrival: Arrival) -> bool:
-    """Tell whether nobody has dealt with the rejection of a file; a replay's is always open."""
+    """Return whether the rejection of a file is still open; a replay's always is."""
     if arrival.replays is not None:
         return True
     source = storable(str(arrival.source.absolute()))
@@ -183,7 +183,7 @@ def finish_scored(
     stages: StageSummaries,
     started_at: datetime,
 ) -> State[FileOutcome]:
-    """Store what the stages made, let a shadow score beside, show it, and complete."""
+    """Store the stages' results, let a shadow score too, publish the outcome, and complete."""
     with measured() as storing:
         store_scored_task(engine, held, job, arrival, stages, started_at, utc_now())
     night = arrival.record.batch_date
@@ -203,7 +203,7 @@ def finish_scored(
 
 
 def show(engine: Engine, outcome: FileOutcome) -> FileOutcome:
-    """Publish what is stored, and add the cost of that. A failure here fails no batch."""
+    """Publish what is stored, and add the cost of that. A failure here does not fail the batch."""
     with measured() as publishing:
         publish_batch_task(engine, outcome, return_state=True)
         publish_events_task(engine, utc_now(), return_state=True)

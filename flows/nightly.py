@@ -76,7 +76,7 @@ def nightly(files: list[Path] | None = None, batch_date: date | None = None) -> 
                 engine, settings.contract, outcomes, found.finished if files else None
             ),
         )
-        # A failure here fails no night.
+        # A failure here does not fail the night.
         publish_night_task(engine, settings.contract, night, return_state=True)
         publish_events_task(engine, utc_now(), return_state=True)  # any left by an earlier run
         end = Failed if night.exit_code else Completed
@@ -114,7 +114,7 @@ def find_open(
 
 
 def read_outcome(file: NewFile, state: State[Any]) -> FileOutcome:
-    """Return the outcome of a file's flow; of a flow that ended with an error, an outcome of it."""
+    """Return the outcome of a file's flow; if the flow ended with an error, make one from it."""
     result = outcome_of(state)
     if isinstance(result, FileOutcome):
         return result

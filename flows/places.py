@@ -1,4 +1,4 @@
-"""What the settings name, opened for use: the database, the folders, and room on the disk.
+"""What the settings name, opened for use: the database, the folders, and free disk space.
 
 Belongs here: opening each of them, or saying why it cannot be used. Does not belong here: the
 settings (``flows.settings``), or what is read and stored there (``storage``).
@@ -74,7 +74,7 @@ def open_folder(settings: Settings, name: Literal["inbox", "training"]) -> Path:
 
 
 def require_room(settings: Settings, content_bytes: int) -> None:
-    """Refuse to begin a file if the disk may have too little room for its decompressed content.
+    """Refuse to begin a file if the disk may have too little space for its decompressed content.
 
     Raises:
         ServiceUnavailableError: too little is free; nothing was begun.

@@ -1,4 +1,4 @@
-"""Jobs made from the settings: everything that the stages of a file have to be told.
+"""Jobs made from the settings: everything that the stages of a file need to know.
 
 Belongs here: which setting becomes which field of a job. Does not belong here: what the stages do
 with it (``tasks``).

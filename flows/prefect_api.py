@@ -32,7 +32,7 @@ from flows.proxies import spare_this_machine
 
 EXPECTED = "expected an address such as http://127.0.0.1:4200/api"
 AWAY = {401, 403, 407, 408, 429}
-"""Status codes, beside 5xx, of a server or proxy that does not let the request in. 404, 409 and 422
+"""Status codes, besides 5xx, of a server or proxy that refuses access. 404, 409 and 422
 are not among them: a request that Prefect understands and refuses is a bug."""
 
 
@@ -137,7 +137,7 @@ def configured_prefect_api() -> Iterator[str]:
 def without_password(address: str) -> str:
     """Return an address without its password, even if it is malformed.
 
-    Everything before the last ``@`` is removed except the scheme: nobody knows where the password
+    Everything before the last ``@`` is removed except the scheme: it is unclear where the password
     of a malformed address begins.
     """
     return re.sub(r"^([a-z][a-z0-9+.-]*://)?.*@", r"\1", address, flags=re.DOTALL | re.IGNORECASE)
@@ -224,7 +224,7 @@ def _explain_loss(shown: str, advice: str) -> Iterator[None]:
         is_given = bool(PREFECT_API_AUTH_STRING.value())
         msg = _explain_refusal(error, shown, is_given=is_given) or (
             f"Lost the Prefect server at {shown}: {reason}. {advice}, then run the command again: "
-            "what is stored stays stored"
+            "everything stored so far is kept"
         )
         raise ServiceUnavailableError(msg) from None
     finally:
@@ -238,7 +238,7 @@ def _explain_refusal(error: BaseException, shown: str, *, is_given: bool) -> str
     Returns:
         None where the error has another cause.
     """
-    again = "Then run the command again: what is stored stays stored"
+    again = "Then run the command again: everything stored so far is kept"
     for cause in _causes(error):
         status = cause.response.status_code if isinstance(cause, httpx.HTTPStatusError) else None
         is_proxy = isinstance(cause, httpx.ProxyError) and str(cause).startswith("407")

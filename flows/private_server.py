@@ -7,7 +7,7 @@ Prefect's ephemeral server is not used: it is stopped abruptly, and loses most t
 This one is the ordinary server in a separate process, with its database in its folder. It is asked
 to stop, and has time to write the records that it has received.
 
-Commands that run at the same time share it, and no server remains, whatever is killed. Three locks
+Commands that run at the same time share it, and no server remains, even after kills. Three locks
 show who is there. They are made with ``flock``, so a lock ends with the process that holds it:
 
 - ``users`` is held shared by every command while it uses the server;

@@ -98,7 +98,7 @@ def retrain(label: str | None = None, normal: list[str] | None = None) -> State[
             GateOptions(margin=settings.promotion_margin, seed=settings.seed),
         )
         outcome = decide_task(engine, settings.models, live, compared, found, recipes, utc_now())
-        # A failure here fails no retraining.
+        # A failure here does not fail the retraining.
         publish_retraining_task(engine, settings.contract, outcome, return_state=True)
         return run.end(Completed(message=outcome.message, data=outcome))
 

@@ -67,12 +67,12 @@ def outcome_of(state: State[Any]) -> object:
 
 @contextmanager
 def record_run(engine: Engine, kind: str, batch_id: str | None = None) -> Iterator[RunRecord]:
-    """Keep a row of the run table while the block runs, and close it however the block ends.
+    """Keep a row of the run table while the block runs; close it at the end, also after an error.
 
     Rows of earlier runs that were killed are closed first.
 
     Yields:
-        The record; tell it the final state.
+        The record; pass the final state to its ``end``.
     """
     started_at = utc_now()
     report_killed_runs(engine, flow_run.id, started_at)

@@ -1,7 +1,7 @@
 """The settings: one frozen class, read from ``NOCTULE_*`` environment variables.
 
 Belongs here: names, defaults and their reasons. Does not belong here: anything a command takes as
-an option of its own, and no secret in clear text.
+an option, or a secret in clear text.
 """
 
 import difflib
@@ -95,7 +95,7 @@ class Settings(BaseSettings):
     seed: int = 42
     """Seed of training and of samples."""
     challengers: Annotated[tuple[str, ...], NoDecode] = ()
-    """Recipes that a retraining fits beside the champion's own, such as
+    """Recipes that a retraining fits in addition to the champion's own, such as
     ``random_forest+mahalanobis``, separated by commas."""
     promotion_margin: float = Field(default=0.002, ge=0, lt=1)
     """How many more attacks a challenger must find to be promoted, as a share of all attacks; the
@@ -121,7 +121,7 @@ class Settings(BaseSettings):
     @field_validator("home", "inbox", "training", mode="before")
     @classmethod
     def _require_place(cls, given: object) -> object:
-        """Refuse an empty path, which would be the folder one happens to be in."""
+        """Refuse an empty path, which would mean the current folder."""
         if isinstance(given, str) and not given.strip():
             msg = (
                 "it is empty, where the path of a folder was expected. Set it, or unset it to have "

@@ -29,7 +29,7 @@ FAILURES = (
 def find_trouble(settings: Settings, engine: Engine) -> str | None:
     """Return why the challenger of the settings cannot score; None if it can, or if there is none.
 
-    The night begins all the same: the outcome of each file has a note.
+    The night begins anyway, and the outcome of each file has a note.
     """
     if settings.shadow is None:
         return None
@@ -50,7 +50,7 @@ def run_shadow(
 ) -> str | None:
     """Let the challenger of the settings score a stored batch, and store its scores too.
 
-    A failure becomes a note, and fails no night.
+    A failure becomes a note, and does not fail the night.
 
     Returns:
         A note for readers of the night; None where there is nothing to note, or no challenger.

@@ -30,7 +30,7 @@ REPEAT_S = 1.0
 """Seconds between two signals to a run that has lost the first. A guess: a run reacts at once."""
 
 SIGNALLED = 128
-"""Exit code of a command that a signal ended, less the signal's number; as shells have it."""
+"""A command that a signal ended exits with this plus the signal's number, as in shells."""
 
 
 class Stopped(KeyboardInterrupt):

@@ -1,6 +1,6 @@
 """The training flow: files become a model version; the first one becomes champion.
 
-Belongs here: which files, and what a training came to. Does not belong here: fitting
+Belongs here: which files, and the result of a training. Does not belong here: fitting
 (``tasks.training.fit``) or the comparison of versions.
 """
 
@@ -104,7 +104,7 @@ def train(
             rows_quarantined=sum(file.rows_quarantined for file in accepted),
             advisories=list_notes(accepted, labels, found),
         )
-        publish_training_task(outcome, return_state=True)  # a failure here fails no training
+        publish_training_task(outcome, return_state=True)  # a failure here does not fail it
         place = "champion" if outcome.is_champion else "a challenger"
         return run.end(Completed(message=f"{outcome.model_version} is {place}", data=outcome))
 

@@ -47,7 +47,7 @@ def plan_files(
 
     Raises:
         InputRejectedError: a file cannot be read.
-        ServiceUnavailableError: the disk has too little room.
+        ServiceUnavailableError: the disk has too little free space.
     """
     contents = [hash_content(source, limit_bytes=settings.max_file_bytes) for source in sources]
     require_room(settings, sum(content.size_bytes for content in contents))

@@ -4,7 +4,7 @@ Belongs here: the search, its processes and its report. Does not belong here: ho
 (see ``tests.support.damaged_files``), or what must hold for a file (``tests.support.pipeline``).
 
 Hypothesis draws the files and shrinks a failing one. The search runs in other processes, so that a
-file which kills its process or never returns is one more failure and ends nothing else.
+file that kills its process or never returns is one more failure, and the search goes on.
 """
 
 import json

@@ -1,6 +1,6 @@
 """Batches: finding one, and committing or rejecting it in one transaction.
 
-Belongs here: those, and the rows of a batch that no scoring owns. Does not belong here: deliveries
+Belongs here: both, and the rows of a batch outside any scoring. Does not belong here: deliveries
 (``deliveries``), the right to commit (``claims``) and the rows of a scoring (``scorings``).
 
 A commit replaces everything that is stored about a batch. Repeating it changes nothing; if it
@@ -68,7 +68,7 @@ class BatchResult:
     """A scored batch: its row counts and the files that hold its rows."""
 
     rows: RowCounts
-    """The batch of the claim's ``known`` accounts for the known ones."""
+    """The batch that the claim's ``known`` names accounts for the known rows."""
     scoring: ScoringResult | None
     """None if all rows are known, so that none had to be scored."""
     quarantine: tuple[Path, ...]
@@ -94,8 +94,8 @@ class BatchRejection:
     reason: str
     """One sentence for the operator."""
     rows: RowCounts
-    """No row where the file could not be read. The batch of the claim's ``known`` accounts for the
-    known ones."""
+    """No row if the file could not be read. The batch in the claim's ``known`` accounts for the
+    known rows."""
     field_names: tuple[str, ...] = ()
     """The names of the fields of a line, as far as the file could be read."""
     validation: tuple[ExpectationResult, ...] = ()

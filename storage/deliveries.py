@@ -33,9 +33,9 @@ class Delivery:
     source: Path
     """Absolute path; its last part is the file name."""
     size_bytes: int
-    """Of the file as it arrived, perhaps compressed."""
+    """Size of the file as it arrived, perhaps compressed."""
     content_bytes: int
-    """Of the decompressed content."""
+    """Size of the decompressed content."""
     modified_at: datetime
     """The file's modification time."""
     arrived_at: datetime

@@ -88,7 +88,7 @@ def _is_file(contract: str) -> sa.ColumnElement[bool]:
 
 
 def record_prefixes(connection: Connection, batch_id: str, prefixes: tuple[str, ...]) -> None:
-    """Record which batches are prefixes of one, in the transaction that records that one."""
+    """Record which batches are prefixes of a batch, in the transaction that records it."""
     _relate(connection, [(batch_id, prefix) for prefix in prefixes])
 
 
@@ -131,8 +131,8 @@ def find_known(connection: Connection, batch_id: str) -> KnownRows | None:
     If a longer file was scored meanwhile, it accounts for all of them. Otherwise the longest prefix
     accounts for its own rows, if it was scored, or was rejected and then scored by a replay.
 
-    The batch's delivery is recorded. The view that the connection's transaction has of the database
-    decides.
+    The batch's delivery is recorded. The result depends on what the connection's transaction
+    sees of the database.
     """
     whole = find_longer(connection, batch_id)
     if whole is not None:

@@ -206,7 +206,7 @@ def _read_receipt(done: Path, key: Mapping[str, str], summary_type: type[S]) -> 
 
 
 def read_summary(done: Path, summary_type: type[S]) -> S:
-    """Return a stage's stored summary, whatever its key.
+    """Return a stage's stored summary, with any key.
 
     Raises:
         UsageError: the folder is missing, or a file of it was altered.

@@ -52,7 +52,7 @@ def flagged_rows(
 def batch_rows(engine: Engine, *, night: date | None = None, limit: int | None = None) -> list[Row]:
     """Return batches, latest night first.
 
-    ``limit`` is the most rows to return. None stands for all nights, and for all rows.
+    ``limit`` is the most rows to return. None means all nights, or all rows.
     """
     view = batch_summary
     query = sa.select(view)
@@ -68,7 +68,7 @@ def open_rejection_rows(
 ) -> list[Row]:
     """Return the rejected files that are open, latest night first.
 
-    ``batches`` are full ids. None stands for all contracts, and for all batches.
+    ``batches`` are full ids. None means all contracts, or all batches.
     """
     view = open_rejections
     query = sa.select(view)

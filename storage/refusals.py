@@ -40,7 +40,7 @@ SQLITE_OUT_OF_SERVICE: Final = frozenset(
 )
 
 POSTGRESQL_OUT_OF_SERVICE: Final = ("08", "40", "53", "55", "57", "58", "XX", "25P03", "25P04")
-"""The starts of its error codes for: connection, rollback (a deadlock), resources (a full disk), a
+"""PostgreSQL's code classes for: connection, rollback (a deadlock), resources (a full disk), a
 lock not taken in time, operator (a timeout), system, damage, and two more timeouts."""
 
 DENIED: Final = "42501"
@@ -49,7 +49,7 @@ RAISED: Final = "P0001"
 """PostgreSQL's codes for: no privilege, a read-only transaction, an error raised by a trigger."""
 
 PREPARED: Final = frozenset({"26000", "42P05"})
-"""Its codes for a prepared statement that is missing or duplicate: it is another client's."""
+"""Its codes for a prepared statement that is missing or duplicate: another client made it."""
 
 UNDEFINED_TABLE: Final = "42P01"
 NO_SUCH_TABLE: Final = "no such table: "
@@ -75,13 +75,13 @@ FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 """The system's error numbers for a full disk and a full quota."""
 
 FORBIDDEN: Final = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
-"""Those for a disk, a folder or a file that this user may not use in that way."""
+"""The error numbers for a path that this user may not use in that way."""
 
 TROUBLED: Final = FULL | {errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE}
-"""Those that have another cause than the path: a failing disk, too many open files."""
+"""The error numbers whose cause is not the path: a failing disk, too many open files."""
 
 BUGS: Final = frozenset({errno.EBADF, errno.EFAULT, errno.ECHILD, errno.ESRCH, errno.ENOTSOCK})
-"""Those for a wrong call, which is a bug."""
+"""The error numbers for a wrong call, which is a bug."""
 
 OWN_PACKAGES: Final = frozenset({"expectations", "storage", "tasks", "flows"})
 """If one of these cannot be imported, it is a bug."""
@@ -161,7 +161,7 @@ def unavailable(shown: str, said: str) -> ServiceUnavailableError:
     """Return the error for a database that cannot be reached or cannot work."""
     message = (
         f"Cannot reach the database at {shown}, or it cannot work: {said}. Check that it runs, has"
-        " room, and that NOCTULE_DATABASE_URL and NOCTULE_HOME are right; nothing was changed."
+        " space, and that NOCTULE_DATABASE_URL and NOCTULE_HOME are right; nothing was changed."
     )
     return ServiceUnavailableError(message)
 

@@ -43,9 +43,9 @@ class ScoringResult:
     model_version: str
     operating_point: str
     threshold: float
-    """Of ``anomaly_score``, in decades of surprise."""
+    """The threshold of ``anomaly_score``, in decades of surprise."""
     target_flag_rate: float | None
-    """The share of rows that the operating point aims to flag; None if no rate was its aim."""
+    """The share of rows that the operating point aims to flag; None if it has no target rate."""
     rows_scored: int
     rows_flagged: int
     labelled: LabelledRows | None = None

@@ -33,7 +33,7 @@ SETTINGS: Final[Mapping[str, str]] = {
     "extra_float_digits": "1",  # a score is read exactly as it was stored
     "default_transaction_isolation": "read committed",  # locks and fencing tokens rely on it
 }
-"""The settings of every session, whatever the user, the role or the database sets."""
+"""The settings of every session; they override those of the user, the role and the database."""
 
 KEEPALIVES: Final[Mapping[str, str]] = {
     "tcp_keepalives_idle": "30",

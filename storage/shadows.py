@@ -31,9 +31,9 @@ class ScoringComparison:
     rows_compared: int
     rows_flagged_by_both: int
     rows_flagged_by_live: int
-    """But not by the shadow."""
+    """Rows that only the live scoring flagged."""
     rows_flagged_by_shadow: int
-    """But not live."""
+    """Rows that only the shadow flagged."""
     rank_correlation: float | None
 
 
@@ -42,7 +42,7 @@ class ShadowResult:
     """The scoring of a batch by a challenger, and its comparison with the champion's."""
 
     scoring: ScoringResult
-    """Without flagged connections, reasons or drift."""
+    """The scoring, without flagged connections, reasons or drift."""
     comparison: ScoringComparison
 
 

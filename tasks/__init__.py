@@ -1,4 +1,4 @@
-"""What flows call: a room for each part of the work, its Prefect tasks at the foot of a module.
+"""What flows call: a room for each part of the work; Prefect tasks are at the end of a module.
 
 ``ROOMS`` is the order of the rooms, and of the modules beside them: each imports only from those
 before it, and no module of a room imports one that imports it.
@@ -28,4 +28,4 @@ ROOMS: Final = (
     "reporting",
     "simulation",
 )
-"""From the lowest to the highest."""
+"""The rooms and modules, from the lowest to the highest."""

@@ -1,4 +1,4 @@
-"""Arrays by what they hold, as signatures name them."""
+"""Names of array types by their content, for use in signatures."""
 
 from typing import TypeAlias
 

@@ -179,7 +179,7 @@ def store_known(
     started_at: datetime,
     finished_at: datetime,
 ) -> None:
-    """Commit a batch whose every row is accounted for by other batches.
+    """Commit a batch of which other batches account for every row.
 
     Raises:
         ClaimLostError: another run has claimed the batch since.
@@ -213,7 +213,7 @@ def _events(arrival: Arrival, outcome: str, key: str, **facts: object) -> tuple[
 
 
 def is_passing(error: object) -> bool:
-    """Tell whether the only fault is a database that is away or locked."""
+    """Return whether the only fault is an unreachable or locked database."""
     is_overtaken = isinstance(error, ClaimLostError | OvertakenError)
     return isinstance(error, ServiceUnavailableError) and not is_overtaken
 

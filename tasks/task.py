@@ -32,8 +32,8 @@ def task(
 
     Prefect's default cache policy hashes every argument of every call, and may return the result of
     an earlier run. The receipt in the lake already decides whether a stage is done again, by the
-    hash of its input. Prefect would store results as pickles, so it is told not to, whatever its
-    settings are.
+    hash of its input. Prefect would store results as pickles, so we always turn that off, with any
+    settings.
 
     Args:
         work: a function of paths, options and small summaries.

@@ -51,7 +51,7 @@ def reason_text(reasons: Sequence[Mapping[str, Any]]) -> str:
 
 
 def some_of(texts: Sequence[str], characters: int = DATA_CHARACTERS) -> str:
-    """Return as many texts of a file as a message has room for, and how many more there are.
+    """Return as many texts of a file as fit into a message, and how many more there are.
 
     Args:
         texts: of any number and length.

@@ -159,7 +159,7 @@ def replay(
         Path | None,
         typer.Argument(
             metavar="[FILE]",
-            help="Corrected rows: those that are open, or the whole file. Default: as they were.",
+            help="Corrected rows: the open ones, or the whole file. Default: as they came.",
         ),
     ] = None,
     *,
@@ -191,7 +191,7 @@ def dismiss(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Close a rejected batch that nobody will deliver again or replay."""
+    """Settle a rejected batch that will not be delivered again or replayed."""
     from flows.cli.decisions import dismiss_batch
 
     dismiss_batch(quiet_settings(), batch, reason, as_json=as_json)

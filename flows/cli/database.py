@@ -40,7 +40,7 @@ def check_all(settings: Settings) -> list[Problem]:
 
 
 def show_check(settings: Settings, *, as_json: bool) -> bool:
-    """Check everything that is stored, print the problems, and return whether it is sound."""
+    """Check everything that is stored, print the problems; return whether there is no error."""
     found = check_all(settings)
     counts: Counter[str] = Counter(problem.severity for problem in found)
     if as_json:
@@ -57,7 +57,7 @@ def _summarise(counts: Counter[str]) -> str:
     notes = plural(counts["note"], "note")
     if counts["error"]:
         return f"{plural(counts['error'], 'error')}, {notes}"
-    return f"everything adds up{f'; {notes}' if counts['note'] else ': tables, models, lake'}"
+    return f"all is consistent{f'; {notes}' if counts['note'] else ': tables, models, lake'}"
 
 
 def upgrade_database(settings: Settings) -> str:

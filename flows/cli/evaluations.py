@@ -43,7 +43,7 @@ def show_evaluation(evaluation: Evaluation, title: str = "") -> None:
         show_points(best.operating_points, f"Without those {copies}; ROC AUC {auc}")
     elif evaluation.rows_seen_in_training:
         say(
-            f"the figures say nothing: the model was fitted on the features of all {copies}."
+            f"the figures have no meaning: the model was fitted on the features of all {copies}."
             " Evaluate it on other traffic."
         )
     if best.calibration is not None:
@@ -85,10 +85,10 @@ def show_recalls(recalls: Sequence[AttackRecall], columns: Sequence[str]) -> Non
 def show_families(found: FamilyMetrics) -> None:
     """Print how often families of attacks are named, and how often rightly."""
     rows: list[dict[str, Any]] = [
-        {"attacks": "of a name that was taught", "named": found.known_named,
+        {"attacks": "of a name in the training rows", "named": found.known_named,
          "of those right": found.known_right},
         {"attacks": "of a name held out", "named": found.novel_named,
          "of those right": found.novel_right},
     ]  # fmt: skip
-    title = f"Families told apart: {', '.join(found.families)}; the rest is unknown"
+    title = f"Families that it names: {', '.join(found.families)}; the rest is unknown"
     show_rows(rows, title=title)

@@ -34,7 +34,7 @@ Model = Annotated[
 Label = Annotated[
     str | None,
     typer.Option(
-        help="Column that tells attacks from normal connections.", show_default="class or attack"
+        help="Column that says which connections are attacks.", show_default="class or attack"
     ),
 ]
 Normal = Annotated[
@@ -116,7 +116,7 @@ def train(  # noqa: PLR0913 - each is an option of the command
 
 @model_commands.command()
 def retrain(*, label: Label = None, normal: Normal = None, as_json: AsJson = False) -> None:
-    """Fit challengers on labelled batches, and promote one that is surely better."""
+    """Fit challengers on labelled batches, and promote one that is certainly better."""
     asked = _ask_labels(label, normal)
     settings = settings_of_flows()
     from flows.cli.flow_runs import run_retraining

@@ -63,7 +63,7 @@ def show_training(outcome: TrainingOutcome) -> None:
     _show_held_out(fit.metrics.unknown_made_from, fit.metrics.unknown)
     _show_held_out("name", fit.metrics.unknown_attacks)
     if fit.metrics.mixed:
-        title = f"To expect where training held no attack like {NOVEL_SHARE:.0%} of the attacks"
+        title = f"Expected where {NOVEL_SHARE:.0%} of the attacks are new to the model"
         show_points(fit.metrics.mixed, title)
     if fit.metrics.categories is not None:
         show_families(fit.metrics.categories)
@@ -74,7 +74,7 @@ def show_training(outcome: TrainingOutcome) -> None:
 
 
 def _show_held_out(made_from: str, attacks: Mapping[str, HeldOutGroupMetrics]) -> None:
-    """Print how well attacks are found that neither the fit nor the thresholds had seen."""
+    """Print the recall of attacks held out of the fit and of the choice of thresholds."""
     rows = [
         {
             "held out": name,

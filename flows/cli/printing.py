@@ -1,6 +1,6 @@
 """The three ways in which a command prints: a line of text, JSON, or CSV.
 
-Belongs here: making safe what is printed, whatever it quotes. Does not belong here: tables
+Belongs here: making all printed text safe, also text of files. Does not belong here: tables
 (``flows.cli.tables``). Nothing heavy is imported: every error of a command is printed from here.
 
 CSV is that of RFC 4180. A spreadsheet reads a cell that begins with ``=`` as a formula, and a

@@ -57,7 +57,7 @@ def show_replay_check(settings: Settings, batch: str, *, as_json: bool) -> bool:
 def describe_differences(rescored: Rescored) -> str:
     """Return how the new scores differ from the stored ones, in words."""
     if rescored.is_exact:
-        return "every score and flag is the stored one, bit for bit"
+        return "every score and flag equals the stored one, bit for bit"
     not_stored, not_accepted = rescored.rows_not_stored, rescored.rows_not_accepted
     differing = rescored.rows_differing - not_stored - not_accepted
     largest = rescored.largest_difference  # 0 where only flags differ

@@ -62,7 +62,7 @@ def close_dead_runs_of(settings: Settings, served: Collection[UUID]) -> None:
     try:
         with open_database(settings) as engine, get_client(sync_client=True) as client:
             dead = close_dead_runs(engine, client, served, utc_now())
-    except NoctuleError as error:  # serve all the same: each night reports it
+    except NoctuleError as error:  # serve anyway: each night reports it
         say(f"noctule serve: {error}", is_error=True)
     else:
         if dead:

@@ -50,7 +50,7 @@ class _Output(io.FileIO):
                 if error.errno != errno.EPIPE:
                     message = (
                         f"Cannot write to standard output: {error.strerror}. The command has done"
-                        " its work, and what it stored is kept. Free some room, or send the output"
+                        " its work, and what it stored is kept. Free some space, or send the output"
                         " to another place."
                     )
                     raise OutputError(message) from None

@@ -24,9 +24,9 @@ PIPE_WIDTH: Final = 10_000
 HEADING_WIDTH: Final = 100
 """Characters of a heading where the output is not a terminal."""
 NEARLY_ONE: Final = 0.9995
-"""From here on, four digits do not tell a ratio from 1: five are written."""
+"""A ratio from here on would look like 1 with four digits, so it gets five."""
 ALMOST_ONE: Final = 0.99999
-"""Written for every ratio between this one and 1."""
+"""The figure that is shown for every ratio between this one and 1."""
 
 
 def show_heading(title: str) -> None:
@@ -75,7 +75,7 @@ def show_rows(
 
 
 def ratio_text(value: float | None) -> str:
-    """Return a figure with four digits, or five where four do not tell it from 1."""
+    """Return a figure with four digits, or with five where four would show 1."""
     if value is None:
         return "-"
     if NEARLY_ONE <= value < 1:

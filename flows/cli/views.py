@@ -137,7 +137,7 @@ def _describe_status(row: dict[str, Any]) -> str:
 
 
 def _warn_of_fitted(rows: Rows) -> Iterator[str]:
-    """Say of which files a comparison's rates are too good: a model was fitted on them."""
+    """Name the files on which a comparison's rates are too good: a model was fitted on them."""
     for model, name in (("model", "champion"), ("shadow", "shadow")):
         fitted = sum(bool(row[f"is_{model}_fitted_on_it"]) for row in rows)
         if fitted:

@@ -6,7 +6,7 @@ batches and scorings (``batch_invariants``, ``scoring_invariants``), or running 
 (``tables``).
 
 Constraints of the schema, or the way a batch is committed, already enforce most invariants. They
-are checked all the same: a disk may fail, a backup may mix two moments or be restored without its
+are checked nevertheless: a disk may fail, a backup may mix two moments or be restored without its
 constraints, and somebody may have changed the database by hand.
 
 Every query is the same on SQLite and PostgreSQL, and none reads the predictions more than once, so
@@ -29,7 +29,7 @@ BY_HAND: Final = "somebody changed the database by hand, or this is a bug: " + R
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """Something that is not as it should be."""
+    """A broken invariant, or something that needs attention."""
 
     severity: Severity
     """``error``: the stored data cannot be relied on. ``note``: somebody should look at it."""

@@ -1,7 +1,7 @@
-"""Checks of unfinished work: batches, flow runs and events that nobody has completed.
+"""Checks of unfinished work: batches, flow runs and events that are not complete.
 
 Belongs here: finding them, and the command that completes each. Does not belong here: whether
-stored rows add up (``tables``).
+stored rows are consistent (``tables``).
 """
 
 import shlex

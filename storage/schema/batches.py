@@ -23,7 +23,7 @@ from sqlalchemy import (
 
 from storage.column_types import PlainText, RecordJson, RowCount, SurrogateKey, UtcTime, metadata
 
-# One row per content of a file, whatever its name and however often it arrives; and one per replay,
+# One row per content of a file, for all its names and arrivals; and one row per replay,
 # which processes rows of a finished batch again. claim_token is the fencing token: each claim of an
 # unfinished batch takes the next number, and only the holder of the newest may commit.
 batch = Table(

@@ -37,7 +37,7 @@ promotion = Table(
     CheckConstraint("kind IN ('promote', 'rollback')", name="kind"),
 )
 
-# One row per challenger that a retraining compared with the champion, whatever the decision.
+# One row per challenger that a retraining compared with the champion, for any decision.
 promotion_decision = Table(
     "promotion_decision",
     metadata,

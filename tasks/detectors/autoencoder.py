@@ -74,7 +74,7 @@ class Autoencoder(GraphDetector):
         """Return each row as the network rebuilds it, clipped to the range of its inputs.
 
         Where the network overshoots an input that was itself clipped, the error raises the score.
-        It is no reason, because no other value of the input would lower the score.
+        Such an error is no reason, because no other value of the input would lower the score.
         """
         rebuilt: Matrix = self.graph.run(inputs).clip(-CLIP, CLIP)
         return rebuilt

@@ -21,7 +21,7 @@ from pydantic import BaseModel
 from tasks.arrays import Floats, Matrix, Positions
 
 LEAST_DOUBT = 1e-9
-"""Smallest probability that log-odds tell from 0 or 1, so that they stay finite where all trees of
+"""Probabilities are kept this far from 0 and 1, so that log-odds are finite even if all trees of
 a forest agree."""
 
 

@@ -16,11 +16,11 @@ NEIGHBOURS = 20
 """Neighbours of the local outlier factor: the default of scikit-learn and of the first work."""
 
 RADIUS, MIN_ROWS = 0.5, 5
-"""Of DBSCAN, for inputs scaled to [0, 1]: the defaults of scikit-learn and of the first work."""
+"""Options of DBSCAN for inputs scaled to [0, 1]: defaults of scikit-learn and the first work."""
 
 BYTES_PER_PAIR = 30
-"""Memory that DBSCAN takes for two rows within its radius. Measured on 4,000 and 8,000 rows that
-all are: 30 and 23."""
+"""Bytes that DBSCAN takes for two rows within its radius. Measured on 4,000 and 8,000 rows that
+all lie within it: 30 and 23."""
 
 SAMPLE_ROWS = 256
 """Rows drawn to estimate the share of such pairs: a guess. Each is compared with all rows."""

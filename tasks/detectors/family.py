@@ -48,13 +48,13 @@ class FamilyCard(BaseModel, frozen=True):
     """What ``category.json`` holds."""
 
     families: tuple[str, ...] = Field(min_length=2)
-    """In the order of the trees' outputs."""
+    """The families, in the order of the trees' outputs."""
     temperature: float = Field(gt=0)
     """Divides the outputs before they become probabilities; see ``tasks.training.families``.
 
     Source: Guo, Pleiss, Sun and Weinberger 2017, section 4.2."""
     cut: float = Field(ge=0)
-    """Smallest probability at which a family is named; above 1, none ever is."""
+    """Smallest probability at which a family is named; above 1, no family is named."""
     techniques: dict[str, str] = {}
     """The MITRE ATT&CK technique of each family that has one."""
 

@@ -26,7 +26,7 @@ OUTLIER_WEIGHT = 0.1
 
 OUTLIER_COLUMNS = (0.05, 0.5)
 """Least and largest share of its columns that a made-up attack takes from another row. Measured
-likewise: .2 to .9 is no better."""
+in the same way: .2 to .9 is no better."""
 
 
 class LightGBMOptions(DetectorOptions):
@@ -57,7 +57,7 @@ class LightGBM:
 
     booster: "lightgbm.Booster"
     threads: int = 1
-    """Used to score; does not change a score."""
+    """Threads used to score; they do not change a score."""
     kind: str = "lightgbm"
 
     def anomaly_scores(self, inputs: Matrix) -> Floats:
@@ -146,8 +146,8 @@ def make_outliers(normal: Matrix, share: float, seed: int) -> Matrix:
     ``normal`` is (n_normals, n_inputs).
 
     Each is a normal row in which some columns, 5 to 50 % of them, have the values of another normal
-    row. As attacks with little weight in training, they keep the trees from classifying everything
-    as normal that does not resemble the known attacks. Measured once while building, on the
+    row. As attacks with little weight in training, they keep the trees from classifying all rows
+    that do not resemble the known attacks as normal. Measured once while building, on the
     training file with names of attacks held out (nine divisions), for the model with the
     autoencoder: where 1 % of the normals are flagged, it finds 89 % of the attacks of unknown names
     instead of 74 %, and 79 % of unknown families instead of 70 %; where .2 % are flagged, 99.8 % of

@@ -229,7 +229,7 @@ class IsolationForest(OccludedDetector):
     """Trees that split at random; the score is higher where fewer splits isolate a row."""
 
     model: Any
-    """Of scikit-learn."""
+    """The fitted model of scikit-learn."""
     kind: str = "isolation_forest"
 
     def anomaly_scores(self, inputs: Matrix) -> Floats:

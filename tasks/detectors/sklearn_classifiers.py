@@ -85,7 +85,7 @@ class SklearnClassifier(OccludedDetector):
 
     kind: str
     model: Any
-    """Of scikit-learn."""
+    """The fitted model of scikit-learn."""
 
     def anomaly_scores(self, inputs: Matrix) -> Floats:
         """Return log-odds, (n_rows,); rows with the same votes have the same score."""

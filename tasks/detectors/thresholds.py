@@ -28,7 +28,7 @@ P50_LOG_ODDS = 0.0
 
 KEPT_SHARE, MOST_KEPT = 0.05, 5_000
 """Highest scores of held-out normals that are kept, to read thresholds for other false-positive
-rates from. A guess: nobody asks for more than one alert in twenty normals."""
+rates from. A guess: no user asks for more than one alert in twenty normals."""
 
 
 class Thresholds(BaseModel, frozen=True):
@@ -54,7 +54,7 @@ class Thresholds(BaseModel, frozen=True):
 
     @classmethod
     def from_held_out(cls, normal: Floats, default: float) -> "Thresholds":
-        """Return thresholds that know how held-out normals scored; ``low_alert`` is ``default``.
+        """Return thresholds with the scores of held-out normals; ``low_alert`` is ``default``.
 
         Args:
             normal: anomaly scores of held-out normals, (n,), at least one.

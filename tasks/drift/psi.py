@@ -115,7 +115,7 @@ def count_numeric(values: pl.Series, edges: tuple[float, ...]) -> Counts:
 
 
 def count_categories(values: pl.Series, levels: tuple[str, ...]) -> Counts:
-    """Return the rows of each category that has a bin of its own, and of all others.
+    """Return the rows of each category that has a separate bin, and of all others.
 
     int64, (len(levels) + 2,): the levels, then every other category (rare or absent at training),
     then missing values. The counts of a batch are the sums of the counts of its parts.

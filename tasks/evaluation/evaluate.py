@@ -46,12 +46,12 @@ class AttackRecall(BaseModel, frozen=True):
 
     family: str
     name: str | None = None
-    """Of the attack; None for all attacks of the family."""
+    """The attack's name; None for all attacks of the family."""
     is_seen: bool | None
     """Whether the training rows had attacks of that name; None where that is not known."""
     rows: int
     recall: dict[str, float]
-    """By operating point."""
+    """The recall by operating point."""
 
 
 class ScoreMetrics(BaseModel, frozen=True):
@@ -65,9 +65,9 @@ class ScoreMetrics(BaseModel, frozen=True):
     operating_points: dict[str, FlagMetrics]
     """``default``, ``low_alert`` and, of a model with a classifier, ``p50``."""
     recall_by_attack: dict[str, float]
-    """At ``default``; empty where the file names no attacks."""
+    """The recall at ``default``; empty if the file names no attacks."""
     recall_by_family: dict[str, float]
-    """Likewise."""
+    """The recall at ``default`` by family."""
     attacks: tuple[AttackRecall, ...] = ()
     """One for each attack, at every operating point."""
     families: tuple[AttackRecall, ...] = ()
@@ -81,7 +81,7 @@ class Evaluation(ScoreMetrics, frozen=True):
     """The object ``noctule evaluate --json`` prints."""
 
     rows_seen_in_training: int = 0
-    """Rows with the features of a training row: copies that flatter the model."""
+    """Rows with the features of a training row: copies that make the metrics too good."""
     without_seen: ScoreMetrics | None = None
     """All metrics without those rows; None where there are none, and where no row is left."""
     rows_unlabelled: int = 0

@@ -74,7 +74,7 @@ class LabelChoice:
 def ask_labels(
     label: str | None, normal: Sequence[str] | None, *, is_unlabelled: bool = False
 ) -> LabelReading:
-    """Return the reading of labels that a user asks for by options.
+    """Return how the user's options ask to read labels.
 
     Raises:
         UsageError: the options contradict each other.
@@ -83,7 +83,7 @@ def ask_labels(
         given = "--label" if label is not None else "--normal"
         message = (
             f"Cannot use {given} with --unlabelled: {given} describes the labels, and --unlabelled"
-            " takes every connection for normal. Leave one of them out"
+            " treats every connection as normal. Leave one of them out"
         )
         raise UsageError(message)
     return LabelReading(column=label, normal=tuple(normal or ()))
@@ -101,7 +101,7 @@ def choose_labels(
     """Return how the labels of each file are read, chosen by its first rows.
 
     ``asked`` is the reading that the user asks for. ``doing`` is for messages: ``train on``,
-    ``evaluate``, ``study``. With ``is_unlabelled``, every connection is taken for normal.
+    ``evaluate``, ``study``. With ``is_unlabelled``, every connection counts as normal.
 
     Raises:
         InputRejectedError: a file cannot be read.
@@ -146,7 +146,7 @@ def require_column(heads: Sequence[FileHead], contract: Contract, asked: LabelRe
     if not any(head.find(asked.column) for head in heads):
         names = dict.fromkeys(name for head in heads for name in head.values)
         message = (
-            f"Cannot use --label {shown(asked.column)}: no file has such a column. Beside the"
+            f"Cannot use --label {shown(asked.column)}: no file has such a column. Besides the"
             f" features there {_list_names(list(names))}"
         )
         raise UsageError(message)
@@ -177,7 +177,7 @@ def find_labels(
         message = (
             f"Cannot {doing} {head.name} with --unlabelled: it says by {names} which of its"
             " connections are attacks. Leave --unlabelled out; or take the labels out of the file,"
-            " and the attacks if they are to be found, to fit a model of normal traffic alone."
+            " and the attacks if the model should find them, to fit on normal traffic only."
         )
         raise TrainingDataError(message)
     if asked.normal:
@@ -215,7 +215,7 @@ def require_normal(files: Sequence[tuple[str, LabelTally]], doing: str) -> None:
         return
     name, tally = (doubtful or files)[0]
     expected = (
-        f"no row holds {', '.join(map(shown, sorted(unmet)[:VALUES_SHOWN]))}, which is to mean"
+        f"no row holds {', '.join(map(shown, sorted(unmet)[:VALUES_SHOWN]))}, which should mean"
         " normal"
         if unmet
         else "no row is normal"
@@ -259,7 +259,7 @@ def _find_unlabelled(
     if is_unlabelled:
         notes = (
             f"column {shown(name)} looks like a label ({_describe_head(head, name)}) and is not"
-            " used: every connection is taken for normal"
+            " used: every connection counts as normal"
             for name in likely[:1]
         )
         return LabelChoice(None, notes=tuple(notes))
@@ -279,15 +279,15 @@ def _find_unlabelled(
         )
     elif suspects:
         advice = (
-            " If another column does, name it with --label COLUMN: beside the features there"
+            " If another column does, name it with --label COLUMN: besides the features there"
             f" {_list_names(suspects)}"
         )
     else:
         advice = " Name a labelled file"
     if doing == "train on":
         advice += (
-            ". To take every connection for normal, attacks among them, and fit a one-class model"
-            " alone, add --unlabelled"
+            ". To treat every connection as normal, also attacks, and fit a one-class model"
+            " only, add --unlabelled"
         )
     message = f"{missing}{advice}. Nothing was stored."
     raise TrainingDataError(message)

@@ -75,7 +75,7 @@ def find_unclear_labels(parts: Sequence[Path], contract: Contract) -> str | None
 def find_unclear(
     frames: Sequence[pl.LazyFrame], contract: Contract, first_rows: int | None = None
 ) -> str | None:
-    """Return the same for frames of one file; see ``find_unclear_labels``.
+    """Return a sentence on unclear labels in frames of a file; see ``find_unclear_labels``.
 
     ``first_rows`` is the number of these rows, if the file may have more. Then a name that no known
     attack has counts as clear.

@@ -28,10 +28,10 @@ ALERT_BASE = 10_000
 
 
 class FlagMetrics(BaseModel, frozen=True):
-    """The metrics of one operating point. One that would divide by no rows is None."""
+    """The metrics of one operating point. A metric that would divide by no rows is None."""
 
     threshold: float
-    """Of ``anomaly_score``; for ``p50``, of the classifier's log-odds."""
+    """The threshold of ``anomaly_score``; for ``p50``, of the classifier's log-odds."""
     accuracy: float | None
     precision: float | None
     recall: float | None

@@ -22,7 +22,7 @@ DEVIATION_FACTOR = 3.0
 practice a rate of a few percent was up to seven times its target."""
 
 DEVIATIONS = 4.0
-"""It must also differ by more standard deviations: a small batch flags 0 or 3 by chance."""
+"""It must also differ by this many standard deviations: a small batch flags 0 or 3 by chance."""
 
 LEAST_TARGET = 0.001
 """Smallest target of ``default``. A model that separates all held-out normals has a target of zero,
@@ -40,7 +40,7 @@ class ThresholdChoice(BaseModel, frozen=True):
     """The threshold of a night, and the target it was chosen by."""
 
     threshold: float
-    """Of ``anomaly_score``; connections with a higher score are flagged."""
+    """Threshold of ``anomaly_score``; connections with a higher score are flagged."""
     target_flag_rate: float | None
     """Share of normal connections that it is meant to flag, in [0, 1]."""
     budget: int | None = None

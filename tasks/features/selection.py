@@ -34,7 +34,7 @@ to remove one column at a time would take a forest for each column."""
 
 MAX_CORRELATION = 0.95
 """Largest correlation, of either sign, of two kept columns. A guess: the second column of a
-stronger pair tells a tree nothing new."""
+stronger pair gives a tree no new information."""
 
 CODE_LAYERS = (100, 50)
 """Widths of the encoder before the codes, as in the figures of the method."""

@@ -22,7 +22,7 @@ _LINE = re.compile(rf'(?:,(?:{_QUOTED}|[^",]*+))++')
 
 _UNCOUNTED = re.compile(r"[\s'\"`.#_-]+")
 _UNCOUNTED_CATEGORIES = frozenset({"Cf", "Pc", "Pd", "Pf", "Pi"})
-"""Of Unicode: marks without width, underscores, dashes, opening and closing quotes."""
+"""Categories of Unicode: marks without width, underscores, dashes, opening and closing quotes."""
 
 _NUMBER = re.compile(
     r"[+-]?(?:\d[\d,_]*+(?:\.\d*+)?|\.\d++)(?:e[+-]?\d++)?%?|[+-]?(?:nan|inf(?:inity)?)|0x[0-9a-f]+"
@@ -60,7 +60,7 @@ _COMMENT = re.compile(r'\s*(?:#|%|//|--|"?sep=)', re.IGNORECASE)
 
 FEW_NUMBERS = 10
 """Fewest different numbers that mark a line as numbers of columns. A guess: so many numbers of one
-connection always have equal ones among them."""
+connection always include equal ones."""
 
 ALIKE = 0.8
 """Least similarity, of 1, to suggest a name for a missing one. A guess: one letter of five

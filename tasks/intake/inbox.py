@@ -59,7 +59,7 @@ COMPANION_NAMES = frozenset(
         "license", "license.txt", "changelog.md", "nohup.out",
     }
 )  # fmt: skip
-"""Names, in lower case, of files that are in a folder with deliveries but are none."""
+"""Names, in lower case, of files that are in a folder with deliveries but are not deliveries."""
 
 _DATE = re.compile(r"(?<!\d)((?:19|20)\d{2})([-_.]?)(\d{2})\2(\d{2})(?=(?:\d{4}(?:\d{2})?)?(?!\d))")
 """A date in a name, written with or without separators, perhaps with a time right after it."""
@@ -89,9 +89,9 @@ class InboxContents:
     """All files of an inbox."""
 
     pending: tuple[PendingFile, ...]
-    """Oldest first; of the same age, by name."""
+    """Files to process: the oldest first; files of the same age by name."""
     skipped: tuple[SkippedPath, ...]
-    """By name, each with its reason."""
+    """Files that are left out, sorted by name, each with its reason."""
 
 
 def pending_files(

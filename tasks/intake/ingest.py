@@ -31,9 +31,9 @@ class IngestSummary(BaseModel, frozen=True):
     """The result of ingest. rows_read = rows_known + rows_parsed + rows_unparsed, exactly."""
 
     content_sha256: str
-    """Of the content that was read; the batch id."""
+    """SHA-256 of the content that was read; the batch id."""
     format: str
-    """In words: ``CSV with header, gzip``."""
+    """The form of the file in words: ``CSV with header, gzip``."""
     rows_read: int
     rows_known: int = 0
     """Rows at the beginning that another batch accounts for."""

@@ -24,7 +24,7 @@ means neither normal nor attack, and names no attack."""
 
 NO_WORDS = frozenset({"-", "?", "none", "null", "nan", "na", "n/a", "background"})
 """Values that mean neither normal nor attack, as ``fold_value`` returns them. ``background`` is
-from CTU-13: traffic that nobody has labelled."""
+from CTU-13: traffic without a label."""
 
 NUMBER = r"[+-]?\d+(\.\d+)?"
 """A number. By itself it means neither normal nor attack."""

@@ -180,7 +180,7 @@ class _Beginning:
         self.leftover = b""
 
     def read(self) -> Iterator[bytes]:
-        """Yield them."""
+        """Yield the first bytes in pieces."""
         while self._left and (piece := next(self._pieces, b"")):
             taken, self.leftover = piece[: self._left], piece[self._left :]
             self._left -= len(taken)

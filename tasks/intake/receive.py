@@ -51,7 +51,7 @@ class NightFiles:
     """The files that a run finds."""
 
     new: tuple[NewFile, ...]
-    """In the order the places were given; the files of a folder oldest first."""
+    """Files to process, in the order of the given places; those of a folder oldest first."""
     skipped: tuple[SkippedPath, ...]
     finished: tuple[Path, ...]
     """Files of a folder that are left out: unchanged since they were scored or rejected."""
@@ -62,9 +62,9 @@ class Content:
     """The content of a file."""
 
     sha256: str
-    """Of the decompressed content; of the raw bytes if the content cannot be read."""
+    """SHA-256 of the decompressed content; of the raw bytes if the content cannot be read."""
     size_bytes: int
-    """Of what was hashed."""
+    """Size of the bytes that were hashed."""
     damage: str | None
     """Why the content cannot be read; None if it can."""
     prefixes: tuple[str, ...]

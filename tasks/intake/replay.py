@@ -3,7 +3,7 @@
 Belongs here: which lines are read again, and the id of such a batch. Does not belong
 here: which rows are open (``storage.replays``), or the stages, which read the lines as any others.
 
-Of a scored batch these are its open quarantined rows, as they came or from a corrected file. Of a
+For a scored batch these are its open quarantined rows, as they came or from a corrected file. For a
 rejected batch it is the file itself, or a corrected one. The id of a replay is a hash of everything
 that its result depends on, not only of its content. So the same lines can be replayed again after
 the contract or a limit has changed, and the same request made twice is one replay.

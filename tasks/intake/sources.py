@@ -74,7 +74,7 @@ class Reading:
     """One pass over a source."""
 
     form: str
-    """In words: ``CSV with header, gzip``."""
+    """The form of the file in words: ``CSV with header, gzip``."""
     layout: Layout
     rows_known: int
     """Rows at the beginning that another batch accounts for."""
@@ -85,7 +85,7 @@ class Reading:
 
 
 class Source(ABC):
-    """A delivered file. Every method opens it anew, and raises InputRejectedError where it cannot.
+    """A delivered file. Every method opens it again, and raises InputRejectedError where it cannot.
 
     The error is a ``SourceUnavailableError`` where the file is gone, a ``SourceChangedError`` where
     it changed while it was read; any other says why the content cannot be used.

@@ -3,7 +3,7 @@
 Belongs here: sending. Does not belong here: which events there are (a stage writes them in the
 transaction that they report) or how they are kept (``storage.outbox``).
 
-Prefect's ``emit_event`` only queues: if the process is killed or the server is away, the queued
+Prefect's ``emit_event`` only queues: if the process is killed or no server answers, the queued
 events are lost without a message. So an event is posted to the API and marked once the server has
 accepted it. An event that was accepted but not marked is sent again under the same id, and the
 server drops it.
@@ -26,7 +26,7 @@ def publish_events(engine: Engine, now: datetime) -> int:
 
     Raises:
         httpx.HTTPError: the server does not answer, or refuses an event. Accepted events are
-            marked. A refused event stays in the outbox; later events are sent all the same.
+            marked. A refused event stays in the outbox; later events are still sent.
     """
     from prefect.client.orchestration import get_client
     from prefect.exceptions import PrefectHTTPStatusError

@@ -23,11 +23,11 @@ def make_unchanged_outcome(
 ) -> FileOutcome:
     """Return the outcome of a file whose content is known or busy: there is nothing to do.
 
-    Content that was rejected before fails again, with the same reason, until somebody deals with
+    Content that was rejected before fails again, with the same reason, until a person settles
     the rejection. Its rows were counted the first time, and are not counted again.
 
     ``known`` is the batch as it was after the claim was granted or refused; ``is_open`` tells
-    whether nobody has dealt with a rejection.
+    whether a rejection is still open.
     """
     was_rejected = known.rejection is not None and not is_busy
     if is_busy:
@@ -127,7 +127,7 @@ def _list_notes(
 ) -> tuple[str, ...]:
     """List what a reader of the batch should know.
 
-    A selection of quarantined rows is not compared with what a whole file usually is.
+    A replay of quarantined rows is not compared with what is usual for a whole file.
     """
     ingested, validated, scored = stages.ingested, stages.validated, stages.scored
     deviation = (

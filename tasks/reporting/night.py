@@ -1,7 +1,7 @@
 """The artifacts of a night: of each batch, and of all batches together.
 
 Belongs here: which artifacts there are. Does not belong here: what they say (``batch.md.j2``,
-``night.md.j2``), or storing: a batch whose artifacts are lost has lost nothing.
+``night.md.j2``), or storing: a batch stays stored even if its artifacts are lost.
 """
 
 import platform

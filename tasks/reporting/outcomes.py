@@ -52,7 +52,7 @@ class FileOutcome(RowCounts, frozen=True):
 
     @property
     def is_unscored(self) -> bool:
-        """Whether nobody has scored it or dealt with it yet, in this run or before."""
+        """Whether it is still neither scored nor settled, by this run or an earlier one."""
         return self.status != "scored" and (self.status != "known" or self.exit_code != 0)
 
 
@@ -64,7 +64,7 @@ class SkippedFile(BaseModel, frozen=True):
 
 
 class OpenRejection(BaseModel, frozen=True, extra="ignore"):
-    """A file that an earlier run rejected and that nobody has dealt with."""
+    """A file that an earlier run rejected and that is still open."""
 
     batch_id: str
     batch_date: date

@@ -54,7 +54,7 @@ class EvaluatedChallengers(BaseModel, frozen=True):
     rows_tested: int
     """Labelled connections they were compared on."""
     rows_seen: int
-    """Further ones, left out because a model was fitted on a copy of them."""
+    """Further labelled connections, left out because a model was fitted on a copy of them."""
     notes: tuple[str, ...] = ()
     """What a reader should know about them, one sentence each."""
 
@@ -90,7 +90,7 @@ class RetrainOutcome(BaseModel, frozen=True):
             return f"{self.champion_now} is champion instead of {self.champion_before}"
         failed = sum(one.decision == "failed" for one in self.decisions)
         more = f", {plural(failed, 'fit')} failed" if failed else ""
-        return f"{self.champion_before} stays champion: no challenger was surely better{more}"
+        return f"{self.champion_before} stays champion: no challenger was certainly better{more}"
 
 
 def evaluate_challengers(
@@ -104,7 +104,7 @@ def evaluate_challengers(
 ) -> EvaluatedChallengers:
     """Compare every fitted challenger with the champion on the same rows, and apply the gate.
 
-    A challenger that cannot be compared has failed; the others are compared all the same.
+    A challenger that cannot be compared has failed; the others are still compared.
     ``baseline`` is the champion's recipe among them, None if it is not known. The flags of
     ``point`` are compared. The number of challengers in the gate's options is counted here.
     """
@@ -234,7 +234,7 @@ def _decide_one(
     elif one is best:
         decision, reason = "promoted", one.gate.reason
     elif one.gate.is_better and best is not None:
-        reason = f"it would pass, and the gain of {best.recipe} is surer"
+        reason = f"it would pass, but the gain of {best.recipe} is more certain"
     else:
         reason = one.gate.reason
     return Decision(

@@ -45,9 +45,9 @@ class GateOptions(BaseModel, frozen=True, extra="forbid"):
     margin: float = Field(default=0.002, ge=0, lt=1)
     """How much better its detection must be, at the lower end of the interval."""
     seed: int = 42
-    """Of the bootstrap."""
+    """Seed of the bootstrap."""
     challengers: int = Field(default=1, ge=1)
-    """Challengers in one decision: the more there are, the surer each gain must be."""
+    """Challengers in one decision: the more there are, the more certain each gain must be."""
 
 
 class GateCheck(BaseModel, frozen=True):
@@ -180,7 +180,7 @@ def _check_gain(
     if best and best.gain and best.gain.low > margin:
         return _check("gain", [], f"it finds more on {best.name}: {_gain(best)}")
     gains = "; ".join(f"{one.name}: {_gain(one)}" for one in deciding) or "nothing to compare on"
-    problem = f"it is not surely better by {margin:.2%}: {gains}."
+    problem = f"it is not certainly better by {margin:.2%}: {gains}."
     if any(one.source == "random_split" and one.gain and one.gain.low > 0 for one in every):
         problem += " It is better on a random split only, which does not count."
     return _check("gain", [problem])

@@ -31,11 +31,11 @@ class RetrainingRows(BaseModel, frozen=True):
     """The rows of a retraining, as Parquet files."""
 
     fit_parts: tuple[Path, ...]
-    """To fit on."""
+    """Rows to fit on."""
     sources: dict[str, str]
     """Their SHA-256 of the content -> the file's name; the last file may be used in part."""
     test_parts: tuple[Path, ...]
-    """To compare models on; no model of the retraining is fitted on them."""
+    """Rows to compare models on; no model of the retraining is fitted on them."""
     test_nights: tuple[date, ...]
     rows_fit: int
     rows_test: int

@@ -1,6 +1,6 @@
 """A pipe to the parent process: when the parent closes its end, the worker exits.
 
-Belongs here: ending a worker process that nobody waits for. Does not belong here: its work, or the
+Belongs here: ending a worker process without a parent. Does not belong here: its work, or the
 pool that starts it.
 
 A worker of ``ProcessPoolExecutor`` outlives a parent that is killed, because it holds both ends of

@@ -42,8 +42,8 @@ different sets of categories and three weightiest features; 402 get a reason, wh
 scores alone covered 58. With one quantity those are 331, with three 374."""
 FAR = 0.5
 """Smallest distance of such a quantity from its centre, in scales of the normal training rows.
-Where those are all 0, a 1 is at .69 (see ``Quantity.scale``), which must count. With 3 the 402 are
-415."""
+Where those are all 0, a 1 is at .69 (see ``Quantity.scale``), which must count. With 3 it is 415,
+not 402."""
 
 
 class ExplainOptions(BaseModel, frozen=True, extra="forbid"):
@@ -142,7 +142,7 @@ def choose_rows(
     fill up. Of equal scores, the first in the file is chosen. The division into parts does not
     change the choice.
 
-    Beside a part it holds at most ``top_k`` rows of either sort: a kind that was dropped can only
+    Besides a part it holds at most ``top_k`` rows of either sort: a kind that was dropped can only
     return with a higher score. Files are named as for ``explain_batch``.
     """
     if not top_k or not parts:

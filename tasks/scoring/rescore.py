@@ -42,13 +42,13 @@ class Rescored(BaseModel, frozen=True):
     rows_differing: int
     """Rows with another score or flag, without a stored prediction, or stored and not accepted."""
     rows_not_stored: int
-    """Of those: accepted rows without a stored prediction."""
+    """Those of them that were accepted and have no stored prediction."""
     rows_not_accepted: int
-    """Of those: rows stored, and not accepted."""
+    """Those of them that are stored and were not accepted."""
     largest_difference: float
-    """Of any score, in its own unit."""
+    """The largest difference of any score, in the unit of that score."""
     differences: tuple[ScoreChange, ...]
-    """The first of them."""
+    """The first of the rows that differ."""
 
     @property
     def is_exact(self) -> bool:

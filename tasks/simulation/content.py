@@ -27,7 +27,7 @@ class _Sampler:
     rng: np.random.Generator
     logged_in: Array
     is_turned_away: Array
-    """Answered, and not logged in."""
+    """Whether each connection was answered and has no login."""
 
     @property
     def rows(self) -> int:

@@ -1,4 +1,4 @@
-"""Malformed lines, such as bad disks, bad exports and bad edits leave.
+"""Malformed lines, like those from bad disks, bad exports and bad edits.
 
 Belongs here: ways to corrupt a line of a CSV file so that no reader can parse a connection from it.
 Does not belong here: unusual traffic. Every line that this module makes must be quarantined.

@@ -22,7 +22,7 @@ class Pool:
 
     first_address: str
     hosts: int
-    """In a full site (see ``ROWS_OF_A_FULL_SITE``)."""
+    """Their number in a full site (see ``ROWS_OF_A_FULL_SITE``)."""
     skew: float = 0.0
     """Exponent of the popularity law: host k is drawn in proportion to k ** -skew."""
     is_fixed: bool = False

@@ -18,7 +18,7 @@ from tasks.study.results import ClassifierResult, Curve
 from tasks.study.study import StudyReport
 
 COLOURS = {"normal": "#3b6fb6", "anomaly": "#c4472b"}
-"""Of the two classes in every figure; people who do not see red or green can tell them apart."""
+"""The colours of the two classes; people who do not see red or green can distinguish them."""
 
 LINES = ("#3b6fb6", "#c4472b", "#3d8b5f", "#8a5aa8", "#b07d1a")
 
@@ -36,7 +36,7 @@ STYLE = go.layout.Template(
 )
 
 Figures = dict[str, go.Figure]
-"""By the id of a figure's place in the page."""
+"""The figures by the id of their place in the page."""
 
 
 def draw_figures(report: StudyReport) -> Figures:

@@ -31,7 +31,7 @@ PERCENTILES = (95, 98)
 """The thresholds of the second work: percentiles of the errors of normal training rows."""
 
 BINS = 60
-"""Of the histogram of errors. A guess."""
+"""Bins of the histogram of errors. A guess."""
 
 AS_DESCRIBED = AutoencoderOptions(
     recipe="as_described", epochs=50, batch_rows=256, learning_rate=1e-3, max_steps=5_000
@@ -74,13 +74,13 @@ class Reconstruction(BaseModel, frozen=True):
     history: tuple[dict[str, float], ...]
     """For each epoch ``loss`` and ``held_out_loss``."""
     roc_auc: float | None
-    """Of the errors of the test part."""
+    """ROC AUC of the errors of the test part."""
     roc: Curve
     """False-positive rate and recall."""
     precision_recall: Curve
     """Recall and precision."""
     histogram: Histogram
-    """Of the errors of the test part."""
+    """Histogram of the errors of the test part."""
     thresholds: tuple[PercentileThreshold, ...]
 
 

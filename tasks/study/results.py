@@ -77,7 +77,7 @@ class RepeatedResult(BaseModel, frozen=True):
     classifier: ClassifierName
     is_finalist: bool
     accuracies: tuple[float, ...]
-    """On the test part of each split."""
+    """Accuracy on the test part of each split."""
     false_positive_rate: float
     """The mean over the test parts."""
     mean: float
@@ -95,7 +95,7 @@ class ClassifierComparison(BaseModel, frozen=True):
 
     cells: tuple[ClassifierResult, ...]
     repeated: tuple[RepeatedResult, ...]
-    """By mean accuracy, the highest first."""
+    """Results sorted by mean accuracy, the highest first."""
     failed: dict[str, str] = {}
     """Cells that could not be fitted, ``selection/classifier`` -> why."""
 

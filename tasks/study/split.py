@@ -19,13 +19,13 @@ from expectations.contract import Column
 from tasks.arrays import Mask, Matrix
 
 TEST_SHARE = 0.2
-"""Share of the rows, as in the notebook."""
+"""Share of the rows in the test part, as in the notebook."""
 
 SEED = 42
-"""Of the notebook's own split."""
+"""Seed of the notebook's own split."""
 
 FURTHER_SEEDS = (1, 2, 3, 4, 5)
-"""Of the further splits; fixed before any result was known."""
+"""Seeds of the further splits; fixed before any result was known."""
 
 
 @dataclass(frozen=True)

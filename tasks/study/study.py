@@ -64,7 +64,7 @@ class StudySource(BaseModel, frozen=True):
     name: str
     content_sha256: str
     columns: tuple[str, ...]
-    """Of the file, labels included."""
+    """The columns of the file, labels included."""
     rows_quarantined: int
     advisories: tuple[str, ...]
     other: tuple[str, tuple[str, ...]] | None = None

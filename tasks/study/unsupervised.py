@@ -19,7 +19,7 @@ from tasks.detectors.clustering import find_clusters, find_outliers
 from tasks.study.split import SEED, Split
 
 ISOLATION_TREES = 100
-"""As in the first work."""
+"""Trees of the isolation forest, as in the first work."""
 
 
 class Agreement(BaseModel, frozen=True):

@@ -25,7 +25,7 @@ class HeldOutScores:
     """(n_rows,)."""
     out_of_fold: OutOfFoldScores
     groups: Mapping[str, HeldOutGroupScores]
-    """By group of attacks that was held out; may be empty."""
+    """The scores by held-out group of attacks; may be empty."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Calibration:
     """What turns raw scores into flags."""
 
     tails: Mapping[MemberName, Tail]
-    """By detector."""
+    """The tails by detector."""
     thresholds: Thresholds
 
     def score(self, raw: OutOfFoldScores) -> Floats:

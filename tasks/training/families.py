@@ -1,4 +1,4 @@
-"""The classifier of families: which attacks it is fitted on, and how sure it must be to name one.
+"""The family model: which attacks it is fitted on, and how sure it must be to name a family.
 
 Belongs here: its rows, its probabilities on attacks that it was not fitted on, and the probability
 below which it names none. Does not belong here: its trees (``tasks.detectors.family``), or
@@ -58,15 +58,15 @@ class _HeldOutOutputs:
     raw: Floats
     """(n, n_families)."""
     family: npt.NDArray[np.intp]
-    """(n,), the right one."""
+    """(n,), the right family of each attack."""
     weight: Floats
     """(n,), sums to 1."""
     is_novel: Mask
     """(n,), whether the trees were fitted on no attack of the same name."""
     name: npt.NDArray[np.str_]
-    """(n,), of the attack."""
+    """(n,), the name of each attack."""
     fold: npt.NDArray[np.intp]
-    """(n,), of its row. A row occurs once as known, and perhaps once as novel."""
+    """(n,), the fold of its row. A row occurs once as known, and perhaps once as novel."""
 
     def filter(self, keep: Mask) -> "_HeldOutOutputs":
         """Return some of them."""
@@ -81,13 +81,13 @@ def fit_families(
     seed: int,
     threads: int,
 ) -> tuple[FamilyModel, FamilyMetrics] | None:
-    """Fit the classifier of families on the attacks whose family is known.
+    """Fit the family model on the attacks whose family is known.
 
     The encoder is that of the model that serves; ``fold`` is (n_rows,), each row's fold. Threads do
     not change the result.
 
     Returns:
-        The classifier and its metrics; None where fewer than two families have enough attacks.
+        The family model and its metrics; None if fewer than two families have enough attacks.
     """
     known = contract.families or {}
     if rows.attacks is None or not known:

@@ -31,7 +31,7 @@ HELD_OUT_SCHEMA = pl.Schema(
         "alike": pl.Int64,
     }
 )
-"""Columns of the file. Grain: one training row. What each holds stands at the fields of
+"""Columns of the file. Grain: one training row. Their meanings are at the fields of
 ``HeldOutTable``; ``kind`` is its ``group``. Where a row has no ``novel_score``, the file has null
 in that column and in the ``novel_flagged`` columns."""
 

@@ -118,7 +118,7 @@ def describe_rows(fit: FitSummary) -> Iterator[str]:
     metrics = fit.metrics
     if metrics.known is None:
         yield (
-            f"no file says which of its connections are attacks: all {fit.rows:,} were taken for"
+            f"no file says which of its connections are attacks: all {fit.rows:,} were treated as"
             " normal, and only the one-class detector was fitted. How many attacks it finds is not"
             " known; evaluate it on a labelled file"
         )

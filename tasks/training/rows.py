@@ -47,7 +47,7 @@ class TrainingRows:
     rows_unlabelled: int
     """Rows of the files that are left out because they have no label."""
     is_labelled: bool = True
-    """False where no file has labels; every row is then taken for normal."""
+    """False where no file has labels; every row then counts as normal."""
 
     @property
     def count(self) -> int:
@@ -77,7 +77,7 @@ def read_training_rows(parts: Sequence[Path], contract: Contract) -> TrainingRow
     """Read the connections of all Parquet parts, in order.
 
     A row without a label is left out of labelled files. Where no part is labelled, all rows are
-    taken for normal.
+    treated as normal.
 
     Raises:
         TrainingDataError: some parts have labels and others none, or labels are not clear, one
@@ -109,7 +109,7 @@ def read_training_rows(parts: Sequence[Path], contract: Contract) -> TrainingRow
 
 
 def require_alike(files: Mapping[str, Sequence[Path]], contract: Contract) -> bool:
-    """Return whether files are labelled; refuse labelled files beside others.
+    """Return whether files are labelled; refuse labelled files together with others.
 
     ``files`` maps the name of a file, as the user knows it, to its accepted rows.
 
@@ -127,8 +127,8 @@ def require_alike(files: Mapping[str, Sequence[Path]], contract: Contract) -> bo
         message = (
             f"Cannot train on {without} together with {with_labels}: the latter says which of its "
             f"connections are attacks, the former has no column {wanted}. Train on the labelled "
-            "files alone, or on the others alone with --unlabelled: then every connection is taken"
-            " for normal."
+            "files only, or on the others only with --unlabelled: then every connection counts"
+            " as normal."
         )
         raise TrainingDataError(message)
     return all(labelled.values())

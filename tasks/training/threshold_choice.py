@@ -13,13 +13,13 @@ from tasks.arrays import Floats
 from tasks.detectors.thresholds import Thresholds
 
 NOVEL_SHARE = 0.3
-"""Share of tomorrow's attacks assumed to belong to a group that training has not met. A guess. Zero
+"""Assumed share of future attacks of a group that is not in the training rows. A guess. Zero
 would assume a random split, which has no such attacks."""
 
 LOW_ALERT_RATE = 0.001
 """Largest share of held-out normal rows that ``low_alert`` flags. Traffic that has changed since
 training exceeds it many times over. Measured once while building: where a tenth of the normal rows
-come from groups that training had not met, 4.4 % of all are flagged (5.1 % at a rate of .002)."""
+come from groups that were not in training, 4.4 % of all are flagged (5.1 % at a rate of .002)."""
 
 UNLABELLED_RATE = 0.01
 """Share of held-out normal rows that ``default`` flags where no attack is known. A guess: a hundred

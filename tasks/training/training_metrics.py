@@ -25,17 +25,17 @@ class HeldOutGroupMetrics(BaseModel, frozen=True):
 
     rows: int
     roc_auc: float | None
-    """Of the group's rows among the held-out normal rows."""
+    """ROC AUC of the group's rows against the held-out normal rows."""
     recall_default: float
     recall_low_alert: float
     recall_p50: float
     """At even odds of the classifier alone, the threshold that a random split would suggest."""
     false_positive_rate_default: float
-    """Of held-out normal rows at the threshold of ``recall_default``. That threshold is chosen
+    """Rate on held-out normal rows at the threshold of ``recall_default``. That threshold is chosen
     without the group, so it is not the one that serves."""
     false_positive_rate_low_alert: float
     false_positive_rate_p50: float
-    """Of the normal rows that the classifier was not fitted on."""
+    """Rate on the normal rows that the classifier was not fitted on."""
     rows_shared: int = 0
     """Rows of the group that ``rows`` does not count: a normal row or another group has the same
     features, so the classifier was fitted on them."""
@@ -45,7 +45,7 @@ class TrainingMetrics(BaseModel, frozen=True):
     """What is known of a model before its first night.
 
     Each row is scored by detectors that were not fitted on it, and flagged by tails and thresholds
-    that it did not help to choose. The choice is not free of it at second hand: the scores that
+    that it did not help to choose. But it influences the choice indirectly: the scores that
     choose the thresholds come from detectors of other folds, which may have been fitted on it.
     """
 
@@ -57,7 +57,7 @@ class TrainingMetrics(BaseModel, frozen=True):
     unknown_made_from: GroupSource
     """What the held-out groups are: ``family``, ``attack`` (the name) or ``cluster``."""
     unknown: dict[str, HeldOutGroupMetrics]
-    """By held-out group; empty where no group could be held out."""
+    """Metrics by held-out group; empty if no group could be held out."""
     unknown_attacks: dict[str, HeldOutGroupMetrics] = {}
     """By name of attack, where the other attacks of its family are kept; empty where ``unknown``
     is by name or by cluster."""
@@ -67,7 +67,7 @@ class TrainingMetrics(BaseModel, frozen=True):
     false positives are those at the thresholds chosen without the group. The ``threshold`` is the
     one that serves."""
     categories: FamilyMetrics | None = None
-    """How well the families of attacks are told apart; None where they are not."""
+    """How well the families of attacks are distinguished; None if they are not."""
     rows_conflicting: int
     """Rows whose features occur both in a normal row and in an attack."""
     rows_duplicated: int = 0

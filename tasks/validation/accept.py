@@ -83,7 +83,7 @@ class AcceptedFile:
     def notes(self) -> tuple[str, ...]:
         """What a reader of figures made from these rows should know, a sentence each.
 
-        Advisories on the label column are left out: whoever uses the labels checks them.
+        Advisories on the label column are left out: the code that uses labels checks them.
         """
         advisories = self.validated.advisories_beside(self.job.declared.label)
         return (*self.ingested.notes_for_training, *advisories)
@@ -121,7 +121,7 @@ def ingest(job: FileJob, damage: str | None) -> IngestSummary | Refusal:
 
 
 def _is_as_received(job: FileJob) -> bool:
-    """Tell whether the source still holds the content that the batch is known by."""
+    """Return whether the source still holds the content that identifies the batch."""
     try:
         return hash_content(job.source, limit_bytes=job.max_file_bytes).sha256 == job.content
     except DamagedContentError:

@@ -18,7 +18,7 @@ class PartFile(BaseModel, frozen=True):
 
 
 def advise(result: ExpectationResult) -> str:
-    """Return a sentence on what is unusual; the batch is scored all the same."""
+    """Return a sentence on what is unusual; the batch is still scored."""
     if result.suite == "profile":
         return f"{result.column} is {result.observed}, expected {result.expected}"
     rows = plural(result.rows_failed, "row")
@@ -45,7 +45,7 @@ class ValidationSummary(BaseModel, frozen=True):
     results: tuple[ExpectationResult, ...]
     """Every expectation, the rows suite first, in the order of the contract."""
     advisories: tuple[str, ...]
-    """What is unusual in a batch that is scored all the same, a sentence each."""
+    """What is unusual in a batch that is scored nevertheless, a sentence each."""
     report: str
     """The HTML page, relative to the batch's folder."""
 

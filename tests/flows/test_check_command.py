@@ -23,7 +23,7 @@ def model(home: Path) -> Path:
 def test_a_sound_home_ends_with_0_and_one_line(home: Path, noctule: "Callable[..., Ended]") -> None:
     ended = noctule("db", "check")
     assert (ended.code, ended.err) == (0, "")
-    assert ended.out == f"{home / 'noctule.db'}: everything adds up: tables, models, lake\n"
+    assert ended.out == f"{home / 'noctule.db'}: all is consistent: tables, models, lake\n"
     ended = noctule("db", "check", "--json")
     assert (ended.code, json.loads(ended.out)) == (0, {"is_sound": True, "findings": []})
 
@@ -35,7 +35,7 @@ def test_what_is_to_be_seen_to_is_shown_and_is_no_failure(
     ended = noctule("db", "check")
     assert ended.code == 0
     assert "the database does not know this model" in ended.out
-    assert ended.out.splitlines()[-1] == (f"{home / 'noctule.db'}: everything adds up; 1 note")
+    assert ended.out.splitlines()[-1] == (f"{home / 'noctule.db'}: all is consistent; 1 note")
 
 
 def test_what_cannot_be_relied_on_ends_with_2_and_comes_first(

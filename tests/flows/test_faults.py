@@ -265,7 +265,7 @@ def test_a_database_file_that_has_no_room_to_grow_keeps_nothing_of_the_batch(
         with pytest.raises(ServiceUnavailableError, match="database or disk is full") as full:
             score(source)
     assert full.value.exit_code == 4
-    assert "has room" in str(full.value)
+    assert "has space" in str(full.value)
     assert_nothing_stored(home)
     assert_finished(home, source, expected)
 

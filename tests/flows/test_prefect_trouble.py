@@ -138,8 +138,8 @@ def test_a_server_that_asks_for_a_password_is_said_to_with_the_variable(
     assert ended.err == (
         f"noctule: Cannot use the Prefect server at http://{place}/api: {says} (it answers"
         f" {status}). Set PREFECT_API_AUTH_STRING=USER:PASSWORD to what the server has in"
-        " PREFECT_SERVER_API_AUTH_STRING. Then run the command again: what is stored stays"
-        " stored\n"
+        " PREFECT_SERVER_API_AUTH_STRING. Then run the command again: everything stored so far is"
+        " kept\n"
     )
 
 
@@ -216,7 +216,7 @@ def is_health(request: BaseHTTPRequestHandler) -> bool:
 def assert_lost(said: str, place: str, reason: str) -> None:
     assert said == (
         f"noctule: Lost the Prefect server at http://{place}/api: {reason}. Look at its log and "
-        "start it again, then run the command again: what is stored stays stored\n"
+        "start it again, then run the command again: everything stored so far is kept\n"
     )
 
 

@@ -81,7 +81,7 @@ def test_every_score_is_repeated_bit_for_bit(
     assert shown.code == 0
     assert shown.out == (
         f"batch {batch['batch_id'][:12]}, {batch['rows_scored']:,} rows by"
-        f" {told['model_version']}: every score and flag is the stored one, bit for bit\n"
+        f" {told['model_version']}: every score and flag equals the stored one, bit for bit\n"
     )
 
 

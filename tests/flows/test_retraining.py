@@ -217,7 +217,7 @@ def test_traffic_without_labels_is_trained_on_as_normal_and_that_is_said(
     told = json.loads(ended.out)
     assert told["fit"]["classes"] == {"unlabelled": 1_200}
     assert told["fit"]["metrics"]["known"] is None
-    assert "all 1,200 were taken for normal" in told["advisories"][0]
+    assert "all 1,200 were treated as normal" in told["advisories"][0]
     version = told["model_version"]
     assert noctule("promote", version, "--reason", "no labels at all").code == 0
     monkeypatch.setenv("NOCTULE_OPERATING_POINT", "low_alert")
@@ -227,7 +227,7 @@ def test_traffic_without_labels_is_trained_on_as_normal_and_that_is_said(
     (outcome,) = json.loads(noctule("run", night, "--json").out)["files"]
     assert outcome["rows_scored"] == 1_200
     ended = noctule("replay-check", outcome["batch_id"])
-    assert "every score and flag is the stored one, bit for bit" in ended.out
+    assert "every score and flag equals the stored one, bit for bit" in ended.out
     flagged = json.loads(noctule("flagged", "--json").out)
     assert {one["attack_category"] for one in flagged} <= {None}
     evaluated = json.loads(noctule("evaluate", night, "--model", version, "--json").out)

@@ -74,7 +74,7 @@ def test_of_two_that_pass_the_surer_gain_is_promoted(example: SimpleNamespace) -
     outcome = retrain(example, a=None, b=0.01, c=0.04)
     assert [one.decision for one in outcome.decisions] == ["refused", "refused", "promoted"]
     assert outcome.decisions[0].reason == "the same rows and recipe give the champion again"
-    assert outcome.decisions[1].reason == "it would pass, and the gain of c is surer"
+    assert outcome.decisions[1].reason == "it would pass, but the gain of c is more certain"
     assert champion(example.engine, "nsl_kdd").version == outcome.champion_now == THIRD
     assert len(decision_rows(example.engine)) == 3
 

@@ -95,7 +95,7 @@ def test_an_undeclared_column_that_holds_values_of_labels_is_named(
 def test_other_columns_are_listed_and_called_no_label(tmp_path: Path) -> None:
     said = refusal(write(tmp_path / "a.csv", site=["north", "south"], port=["80", "443"]))
     assert "looks like a label" not in said
-    assert "name it with --label COLUMN: beside the features there are 'site', 'port'." in said
+    assert "name it with --label COLUMN: besides the features there are 'site', 'port'." in said
 
 
 def test_a_file_is_taken_for_normal_only_with_unlabelled(tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_a_value_for_normal_in_no_row_is_refused_with_a_list_of_values(
     file = write(tmp_path / "a.csv", label=["good", "good", *(f"bad{one}" for one in range(9))])
     said = refusal(file, LabelReading(column="label", normal=("goood",)))
     assert (
-        "no row holds 'goood', which is to mean normal. It holds 'good' in 2 rows, 'bad0'" in said
+        "no row holds 'goood', which should mean normal. It holds 'good' in 2 rows, 'bad0'" in said
     )
     assert "and 6 other values." in said
 
