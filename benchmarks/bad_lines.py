@@ -52,7 +52,7 @@ finds the others."""
 
 
 def bench_ingest(bench: Bench) -> list[str]:
-    """Measure ingest, and parsing alone, against ``read_csv``."""
+    """Measure ingest, and only the parsing, against ``read_csv``."""
     spoilt, clean = spoil(bench.folder, ROWS)
     sides = {"read_csv": clean, "parse": spoilt, "ingest": spoilt}
     costs: dict[str, list[Cost]] = {side: [] for side in sides}

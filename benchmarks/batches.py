@@ -1,4 +1,4 @@
-"""Made batches: the Parquet files that the stages of a night write, ready to be committed.
+"""Generated batches: the Parquet files that the stages of a night write, ready to be committed.
 
 Belongs here: millions of scored rows without a model. Does not belong here: what is measured on
 them. Scores are drawn at random, with the digits and the spread of real ones. Records are those of
@@ -36,7 +36,7 @@ RAW_SCORES = {"classifier_score": (-6.0, 3.0), "one_class_score": (0.002, 0.002)
 
 @dataclass(frozen=True)
 class MadeBatch:
-    """A batch to be made."""
+    """A batch to generate."""
 
     number: int
     """From 0: decides the date, the id and the draws."""

@@ -1,7 +1,7 @@
 """Compares options of the models, to choose the defaults: ``python -m benchmarks.choices``.
 
 It takes some ten minutes and uses only the training file: each row is scored by models that were
-fitted on the other folds. The test rows of published figures take no part.
+fitted on the other folds. It does not use the test rows of published figures.
 """
 
 import sys

@@ -12,7 +12,7 @@ from statistics import median
 import psutil
 
 POLL_S = 0.05
-"""Between two looks at the memory: stages last seconds."""
+"""Seconds between two measurements of the memory: stages last seconds."""
 
 
 @dataclass(frozen=True)

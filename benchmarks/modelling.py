@@ -1,6 +1,6 @@
 """Wall time of fitting the default champion, and CPU time per row of scoring with it.
 
-Belongs here: models alone. Does not belong here: whole nights (see ``__main__``).
+Belongs here: only models. Does not belong here: whole nights (see ``__main__``).
 """
 
 import shutil

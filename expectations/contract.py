@@ -1,6 +1,6 @@
 """The classes of a contract: columns, the rules that join them, and bounds on a whole batch.
 
-Belongs here: those classes, and what is derived from a declaration alone. Does not belong here: the
+Belongs here: those classes, and what is derived only from a declaration. Does not belong here: the
 columns of one source (``nsl_kdd``) or reading files.
 """
 

@@ -6,7 +6,7 @@ Belongs here: row rules and batch bounds. Does not belong here: bounds of a sing
 A rule is *required* if a row that breaks it contradicts the definitions: two disjoint shares that
 add up to more than one, or a handshake state on a protocol without handshakes. Such a row does not
 describe what happened. A rule is *advisory* if it merely holds in all data seen: a row that breaks
-it may be the anomaly that somebody looks for, so it is scored and reported. All rules hold in every
+it may be the anomaly that analysts look for, so it is scored and reported. All rules hold in every
 row of Train_data.csv, Test_data.csv and KDDTrain+.txt, except ``windows_hold_the_connection``,
 which 1, 2 and 16 of their rows break.
 """

@@ -33,7 +33,7 @@ ORDINAL_KEY = "check"
 """The key in an expectation's ``meta`` for its ordinal in our list."""
 
 LISTED_VALUES = 15
-"""Messages list up to so many allowed values, and give only the number of more. A guess."""
+"""Messages list at most this many allowed values; of more, they give the number. A guess."""
 
 
 @dataclass(frozen=True, kw_only=True)

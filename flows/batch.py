@@ -126,7 +126,7 @@ def plan_batch(settings: Settings, engine: Engine, arrival: Arrival, held: Claim
 
 
 def end_unchanged(engine: Engine, arrival: Arrival, *, is_busy: bool) -> State[FileOutcome]:
-    """End where there is nothing to do: the content is known, or another run works on it."""
+    """End the flow if there is nothing to do: the content is known, or another run works on it."""
     known = find_batch(engine, arrival.record.batch_id)  # another run may have finished it by now
     is_open = is_rejection_open(engine, arrival)
     outcome = make_unchanged_outcome(known, arrival, is_busy=is_busy, is_open=is_open)

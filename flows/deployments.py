@@ -40,7 +40,7 @@ def list_deployments(settings: Settings) -> list[RunnerDeployment]:
         for flow, setting in (
             (nightly, "nightly_cron"),
             (retrain, "training_cron"),
-            (train, None),  # on demand: a schedule would add challengers that nobody compares
+            (train, None),  # on demand: a schedule would add challengers that are never compared
         )
     ]
     for deployment in deployments:  # replaces a pool that an earlier `prefect deploy` has set

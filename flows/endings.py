@@ -111,5 +111,5 @@ def _looked_after() -> Iterator[None]:
 
 
 def _is_main() -> bool:
-    """Tell whether this is the main thread, which handles signals."""
+    """Return whether this is the main thread, which handles signals."""
     return threading.current_thread() is threading.main_thread()

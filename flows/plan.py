@@ -86,7 +86,7 @@ def look_back(
     """Return the nights before, from which the threshold for an alert budget is computed.
 
     Returns:
-        An empty list where there is no budget.
+        An empty list if there is no budget.
     """
     if settings.alert_budget is None:
         return []

@@ -50,7 +50,7 @@ STOP_LIMIT_S = 30.0
 WATCH_S = 1.0
 """Seconds between two checks for users; each costs two system calls."""
 POLL_S = 0.1
-"""Seconds between two looks at a server that starts or stops. A guess."""
+"""Seconds between two checks of a server that starts or stops. A guess."""
 
 
 class Running(NamedTuple):
@@ -201,7 +201,7 @@ def _stop(folder: Path) -> None:
     if found is None:
         return
     deadline = time.monotonic() + STOP_LIMIT_S
-    with suppress(ProcessLookupError):  # it may end between two looks
+    with suppress(ProcessLookupError):  # it may end between two checks
         os.kill(found.pid, signal.SIGINT)
         while _find(folder) is not None:
             if time.monotonic() > deadline:
@@ -210,7 +210,7 @@ def _stop(folder: Path) -> None:
 
 
 def _find(folder: Path) -> Running | None:
-    """Return the server that runs in a folder; None if nobody holds its lock."""
+    """Return the server that runs in a folder; None if no process holds its lock."""
     with (folder / SERVER).open("a+b") as place:
         while not _try_lock(place):
             place.seek(0)
@@ -224,14 +224,14 @@ def _find(folder: Path) -> Running | None:
 
 @contextmanager
 def _lock(path: Path) -> Iterator[None]:
-    """Hold a file's lock; wait until nobody else holds it."""
+    """Hold a file's lock; wait while another process holds it."""
     with path.open("ab") as place:
         fcntl.flock(place, fcntl.LOCK_EX)
         yield
 
 
 def _try_lock(place: IO[bytes] | int) -> bool:
-    """Take an open file's lock until the file is closed; return False if somebody else holds it."""
+    """Take an open file's lock until the file is closed; return False if another one holds it."""
     try:
         fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -58,7 +58,7 @@ def _extend_no_proxy(hosts: list[str]) -> None:
 
 
 def _is_here(host: str) -> bool:
-    """Tell whether a host is this machine: we could listen on each of its addresses."""
+    """Return whether a host is this machine: we could listen on each of its addresses."""
     try:
         if ipaddress.ip_address(host).is_loopback:
             return True
@@ -82,7 +82,7 @@ def _can_listen(family: int, place: tuple[object, ...]) -> bool:
 
 
 def _is_usable(proxy: str) -> bool:
-    """Tell whether httpx can send requests through a proxy, with the installed packages."""
+    """Return whether httpx can send requests through a proxy, with the installed packages."""
     try:
         whole = proxy if "://" in proxy else f"http://{proxy}"
         httpx.HTTPTransport(proxy=whole, verify=False).close()  # nothing is sent

@@ -60,7 +60,7 @@ RETRAIN_ON = "retrain on"
 
 
 def name_retraining() -> str:
-    """Name a run by its day."""
+    """Return the name of a run, with its day."""
     return f"retraining of {utc_now().date()}"
 
 
@@ -71,7 +71,7 @@ def retrain(label: str | None = None, normal: list[str] | None = None) -> State[
     Args:
         label: the column that tells attacks from normal connections in files of the training
             folder, if the contract has no such column.
-        normal: values of the label column that mean normal, beside the contract's own.
+        normal: values of the label column that mean normal, besides the contract's own.
 
     Returns:
         Completed with every decision and its figures.
@@ -170,7 +170,7 @@ def accept_files(settings: Settings, asked: LabelReading) -> tuple[dict[str, str
 def list_recipes(
     settings: Settings, live: ModelVersion
 ) -> tuple[str | None, dict[str, TrainingOptions]]:
-    """Return the name of the champion's recipe, and all recipes that are fitted, by name.
+    """Return the name of the champion's recipe, and all recipes to fit, by name.
 
     Raises:
         UsageError: there is no recipe.

@@ -67,7 +67,7 @@ class Settings(BaseSettings):
     """A batch with a larger share of unusable rows is rejected whole. A guess: such a file is more
     likely in another format than damaged."""
     max_line_bytes: int = Field(default=65_536, ge=1_024)
-    """A longer line is quarantined, and only so many bytes of it are kept. A guess: a line of
+    """A longer line is quarantined, and only this many bytes of it are kept. A guess: a line of
     NSL-KDD has 150 bytes, and a file without line ends must not fill the memory."""
     max_file_bytes: int = Field(default=20_000_000_000, ge=1_000_000)
     """A file with more bytes after decompression is rejected. A guess: this is 130 million lines of
@@ -76,7 +76,7 @@ class Settings(BaseSettings):
     """Most quarantined rows of a batch that the database keeps. All are counted, and all are in the
     batch's folder of the lake. A guess: more than anyone reads, and 60 MB of NSL-KDD."""
     min_free_bytes: int = Field(default=2_000_000_000, ge=0)
-    """Noctule starts a file only if the disk of the home has so many bytes free, plus twice the
+    """Noctule starts a file only if the disk of the home has this many bytes free, plus twice the
     size of the file's content. A guess: a full disk stops everything on its host."""
     database_wait_s: float = Field(default=30, ge=0)
     """Seconds for which a command keeps asking a PostgreSQL server that does not answer. Then it

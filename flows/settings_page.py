@@ -51,7 +51,7 @@ def _render_row(name: str, field: FieldInfo) -> str:
 
 
 def _render_bounds(field: FieldInfo) -> str:
-    """Return which values a setting takes; empty where its type alone says so."""
+    """Return which values a setting takes; empty where the type already says so."""
     if get_origin(field.annotation) is Literal:
         return ", ".join(f"`{value}`" for value in get_args(field.annotation))
     words = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}

@@ -36,7 +36,7 @@ from tasks.validation.accept import (
 
 
 def name_training() -> str:
-    """Name a run by its day."""
+    """Return the name of a run, with its day."""
     return f"training of {utc_now().date()}"
 
 
@@ -61,7 +61,7 @@ def train(
         one_class: the detector that is fitted on normal traffic only, with its default options.
         label: the column that tells attacks from normal connections, if the contract has no such
             column.
-        normal: values of the label column that mean normal, beside the contract's own.
+        normal: values of the label column that mean normal, besides the contract's own.
         unlabelled: whether every connection of files without labels counts as normal.
 
     Returns:

@@ -69,7 +69,7 @@ def list_labelled(settings: Settings, files: list[Path] | None) -> TrainingFiles
 
 
 def require_files(found: TrainingFiles, places: Sequence[Path]) -> TrainingFiles:
-    """Return the files, or refuse where there is none.
+    """Return the files; raise an error if there is none.
 
     Raises:
         UsageError: there is no file, or no complete file.

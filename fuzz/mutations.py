@@ -292,7 +292,7 @@ def _report_death(folder: Path, kept: Path, end: str, seed: int) -> str:
 
 
 def _order(counted: tuple[str, int]) -> tuple[int, str]:
-    """Order counts: files first, then what became of them, then kinds of damage."""
+    """Order counts: files first, then their results, then kinds of damage."""
     name = counted[0]
     signs = ("files", "requirements", "scored", "rejected", "left", "rows")
     return next((i for i, sign in enumerate(signs) if name.startswith(sign)), len(signs)), name

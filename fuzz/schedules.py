@@ -17,7 +17,7 @@ from tests.support.workers.schedule import Schedule, ScheduleResult, describe_fa
 from tests.support.workers.shared_stores import available_databases, open_store
 
 MOST_FAILURES: Final = 3
-"""Failures after which a database is left: more of them are seldom of another kind. A guess."""
+"""Failures after which the run leaves a database: more are seldom of another kind. A guess."""
 
 
 def run(seconds: float, seed: int, databases: Sequence[str] = ()) -> PartResult:

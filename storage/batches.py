@@ -139,7 +139,7 @@ def commit_batch(engine: Engine, held: Claim, result: BatchResult) -> None:
     Raises:
         ClaimLostError: another run has claimed the batch since.
         NoctuleError: the files do not have as many rows as the result says.
-        ServiceUnavailableError: the database went away.
+        ServiceUnavailableError: the connection to the database was lost.
     """
     with write(engine) as connection:
         row = check_fence(connection, held)
@@ -175,7 +175,7 @@ def reject_batch(engine: Engine, held: Claim, rejection: BatchRejection) -> None
     Raises:
         ClaimLostError: another run has claimed the batch since.
         UsageError: the batch is already scored.
-        ServiceUnavailableError: the database went away.
+        ServiceUnavailableError: the connection to the database was lost.
     """
     with write(engine) as connection:
         row = check_fence(connection, held)

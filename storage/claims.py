@@ -113,7 +113,7 @@ def lock_folder(folder: Path) -> Iterator[bool]:
 
 def _open_locked(folder: Path) -> int | None:
     """Return a locked descriptor of a folder, created if absent; None if another has the lock."""
-    while True:  # again each time that somebody removes the folder meanwhile
+    while True:  # again whenever another process has removed the folder
         descriptor = _open_made(folder)
         is_ours = False
         try:
@@ -138,7 +138,7 @@ def _open_made(folder: Path) -> int:
         try:
             return os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         except FileNotFoundError:
-            if folder.is_symlink():  # a link without a target: nobody removed the folder
+            if folder.is_symlink():  # a link without a target: no process removed it
                 raise
 
 

@@ -79,7 +79,7 @@ def _carry_out(
     who: str,
     now: datetime,
 ) -> Decision:
-    """Promote the challenger if that is the decision; return the decision as it then stands."""
+    """Promote the challenger if that is the decision; return the decision that results."""
     if one.decision != "promoted" or one.challenger is None:
         return one
     try:

@@ -1,7 +1,7 @@
 """Deliveries: files that arrived, and the batch that each of them holds.
 
 Belongs here: recording a delivery, and recognising one that was seen before. Does not belong here:
-what becomes of the batch (``storage.batches``), or finding files (``tasks.intake.receive``).
+what happens to the batch (``storage.batches``), or finding files (``tasks.intake.receive``).
 """
 
 from dataclasses import dataclass

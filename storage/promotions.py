@@ -37,7 +37,7 @@ def list_rolled_back(engine: Engine, contract: str) -> dict[str, str]:
 
 
 def _replay_history(connection: Connection, contract: str) -> tuple[list[str], dict[str, str]]:
-    """Return the promotions that stand, and the undone versions with their reasons."""
+    """Return the promotions in force, and the undone versions with their reasons."""
     rows = connection.execute(
         sa.select(promotion.c.kind, promotion.c.model_version_id, promotion.c.reason)
         .where(promotion.c.contract == contract)

@@ -134,14 +134,14 @@ def _close(engine: Engine, run_id: int, now: datetime) -> bool:
 
 
 def _life(engine: Engine, run_id: int) -> AbstractContextManager[bool]:
-    """Take the lock that a run holds while it is alive; whoever else gets it knows it has ended."""
+    """Take the lock of a live run; another process that gets it knows that the run has ended."""
     if engine.dialect.name == "sqlite":
         return _life_in_folder(_folder(engine, run_id))
     return lock_key(engine, f"run {run_id}")
 
 
 def _folder(engine: Engine, run_id: int) -> Path:
-    """Return the folder that a run locks, beside the database."""
+    """Return the folder that a run locks, next to the database."""
     return Path(f"{engine.url.database}-runs") / str(run_id)
 
 

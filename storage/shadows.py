@@ -47,7 +47,7 @@ class ShadowResult:
 
 
 def commit_shadow(engine: Engine, held: Claim, result: ShadowResult) -> None:
-    """Store a shadow scoring beside the live one, in one transaction.
+    """Store a shadow scoring in addition to the live one, in one transaction.
 
     The batch is already committed and does not change, even if this fails.
 
@@ -57,7 +57,7 @@ def commit_shadow(engine: Engine, held: Claim, result: ShadowResult) -> None:
     Raises:
         ClaimLostError: another run has claimed the batch since.
         NoctuleError: the files do not hold as many rows as the result says.
-        ServiceUnavailableError: the database went away.
+        ServiceUnavailableError: the connection to the database was lost.
     """
     with write(engine) as connection:
         row = check_fence(connection, held)

@@ -1,6 +1,6 @@
 """What flows call: a room for each part of the work; Prefect tasks are at the end of a module.
 
-``ROOMS`` is the order of the rooms, and of the modules beside them: each imports only from those
+``ROOMS`` is the order of the rooms, and of the modules next to them: each imports only from those
 before it, and no module of a room imports one that imports it.
 """
 

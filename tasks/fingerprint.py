@@ -57,7 +57,7 @@ def _sources(rooms: tuple[str, ...], root: Path) -> set[Path]:
 
 
 def _imported(source: str, root: Path) -> Iterator[Path]:
-    """Return the modules that a source imports, wherever in it."""
+    """Return the modules that a source imports, anywhere in it."""
     for package, names in _IMPORT.findall(source):
         folder = root.joinpath(*package.split("."))
         of_package = (folder / f"{name}.py" for name in re.findall(r"\w+", names))

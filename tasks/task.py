@@ -40,7 +40,7 @@ def task(
         name: what the Prefect UI calls it.
         retries: how often to try again; only for idempotent work.
         retry_delays_s: waits before each further try, in seconds.
-        is_passing: tells whether another try may succeed after an error; None to try after any.
+        is_passing: returns whether another try may succeed after an error; None to try after any.
 
     Returns:
         The Prefect task; ``.fn`` is the function itself.

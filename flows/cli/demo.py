@@ -28,7 +28,7 @@ NIGHT_ROWS = 25_000
 """Few enough that the demo takes minutes; enough for several attacks of each kind."""
 NIGHTS: tuple[Scenario, ...] = ("ordinary", "drift", "bad_rows")
 LABELLED = re.compile(r"labelled-\d{4}-\d\d-\d\d-ordinary\.csv")
-"""The name of the file that the demo trains on: it tells a demo's model from others."""
+"""The name of the file that the demo trains on: it shows that a model is the demo's."""
 SHOWN = 5
 """Flagged connections that are shown for each night."""
 

@@ -82,7 +82,7 @@ def run_training(
 ) -> TrainingOutcome:
     """Run the training flow once and return its outcome.
 
-    The arguments are those of the flow; ``asked`` holds how the user says that labels are read.
+    The arguments are those of the flow; ``asked`` is the user's choice of how to read labels.
 
     Raises:
         NoctuleError: no model could be fitted on these files, or the database is unreachable.

@@ -224,7 +224,7 @@ def rollback(reason: Reason) -> None:
 def _ask_labels(
     label: str | None, normal: list[str] | None, *, is_unlabelled: bool = False
 ) -> "LabelReading":
-    """Return how the options say that labels are read."""
+    """Return what the options say about labels."""
     from tasks.evaluation.label_columns import ask_labels
 
     return ask_labels(label, normal, is_unlabelled=is_unlabelled)

@@ -37,7 +37,7 @@ def quiet_settings(console_level: str = "CRITICAL") -> "Settings":
 
     Prefect and others read environment variables when they are imported: call this first.
 
-    Prefect's log reaches the terminal from ``console_level`` up.
+    The terminal shows records of Prefect's log from ``console_level`` up.
     """
     from flows.prefect_api import quiet_libraries
     from flows.settings import load_settings

@@ -34,7 +34,7 @@ processes of a service: by then, a run that got it is already ending, and ignore
 MINUTE_S = 60
 
 POLL_S = 0.1
-"""Seconds between two looks at runs that are ending. A guess."""
+"""Seconds between two checks of runs that are ending. A guess."""
 
 
 class StoppableRunner(Runner):

@@ -34,11 +34,11 @@ from tasks.validation.summary import ValidationSummary
 from tasks.wording import plural
 
 RATES = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02)
-"""False-positive rates that are previewed beside the user's own: from one alert in 2,000 normal
+"""False-positive rates that are previewed besides the user's own: from one alert in 2,000 normal
 connections to one in 50. A guess at what users want."""
 
 BUDGETS = (20, 100)
-"""Alerts per night that are previewed beside the user's own budget: what one analyst reads in a
+"""Alerts per night that are previewed besides the user's own budget: what one analyst reads in a
 morning, and what a team reads. A guess."""
 
 

@@ -34,7 +34,7 @@ class PrintedView:
     shown: Sequence[str]
     """The columns of a table."""
     if_empty: str
-    """What a table of no rows says; the batches that were looked at are added."""
+    """The text for a table without rows; the batches that were looked at are added."""
     join: Callable[[Sequence[Any]], str] | None = None
     """Makes one text of a row's ``reasons``, for a table."""
 
@@ -77,7 +77,7 @@ PRINTED_VIEWS: Final = {
         "No batch has arrived",
     ),
 }  # fmt: skip
-"""By the name of the command that shows it."""
+"""The printed views, by the name of the command that shows each."""
 
 MODELS_SHOWN = ["model_version", "is_champion", "registered_at", "rows_trained", "roc_auc",
                 "false_positive_rate", "recall"]  # fmt: skip

@@ -47,7 +47,7 @@ INVARIANTS: Final = (
     *reference_invariants(),
     *json_invariants(),
 )
-"""In the order in which they are checked."""
+"""All invariants, in the order in which they are checked."""
 
 EXAMPLES: Final = 20
 """How many violations of one invariant are listed at most. A guess: many usually have one cause."""
@@ -57,7 +57,7 @@ def check_tables(engine: Engine) -> Iterator[Problem]:
     """Yield the problems of the tables, all as of one moment.
 
     Raises:
-        ServiceUnavailableError: the database went away.
+        ServiceUnavailableError: the connection to the database was lost.
     """
     options = {} if engine.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
     with available(engine), engine.connect().execution_options(**options) as connection:

@@ -5,7 +5,7 @@ Does not belong here: the declaration of those columns (``columns.toml``, read b
 the queries of the command line, which read the views (``storage.queries``).
 
 The first comment of a file states the grain of its view. The files use the SQL that SQLite and
-PostgreSQL share. Words that differ stand in braces, and ``WORDS`` has them for each database. A
+PostgreSQL share. Words that differ are in braces; ``WORDS`` has them for each database. A
 database keeps a hash of each view's SQL, so any change in a file, even of a comment, makes
 ``noctule db upgrade`` necessary.
 """
@@ -40,7 +40,7 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
     "postgresql": {
         "json_array": "json_agg",
         "json_object": "json_build_object",
-        # A filter on a column of the same table is what lets it use the order of an index.
+        # It uses the order of an index only for a filter on a column of the same table.
         "flagged_batch_id": "f.batch_id",
     },
 }

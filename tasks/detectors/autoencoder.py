@@ -53,7 +53,7 @@ class AutoencoderOptions(DetectorOptions):
     """Share of the units that a step leaves out after each layer of the encoder; used by
     ``as_described`` only, from the second work."""
     held_out_fraction: float = Field(default=0.1, gt=0, lt=1)
-    """Share of the normal rows that early stopping alone uses."""
+    """Share of the normal rows that only early stopping uses."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Autoencoder(GraphDetector):
 
     def explain(self, inputs: Matrix, typical: Matrix, groups: Positions) -> Floats:
         """Return the squared error of each group of inputs, (n_rows, n_groups)."""
-        del typical  # the network says itself what it expects of a row
+        del typical  # the network computes what it expects of a row
         return squared_errors_by_group(inputs, self.expect(inputs), groups)
 
 

@@ -41,7 +41,7 @@ FAMILY_SCHEMA = pl.Schema(
         "attack_technique": pl.String,
     }
 )
-"""The columns that name a flagged connection's family; all null where there is no family model."""
+"""The columns that name a flagged connection's family; all null if there is no family model."""
 
 
 class FamilyCard(BaseModel, frozen=True):

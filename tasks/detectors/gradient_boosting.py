@@ -40,7 +40,7 @@ class LightGBMOptions(DetectorOptions):
     leaves: int = Field(default=31, ge=2)
     """Most leaves a tree has: LightGBM's default."""
     learning_rate: float = Field(default=0.07, gt=0)
-    """Shrinkage of each tree; goes with the number of trees."""
+    """Shrinkage of each tree; chosen together with the number of trees."""
     feature_fraction: float = Field(default=0.5, gt=0, le=1)
     """Share of the inputs that each tree may use. Half, so that trees depend less on one or two
     columns, which the next attack may not change: a guess. On known attacks it costs nothing:

@@ -21,7 +21,7 @@ from tasks.features.selection import ColumnSubset, Selection, load_selection
 
 MemberName = Literal["classifier", "one_class"]
 """A model has one detector of each name: the classifier is fitted on attacks and normals, the
-one-class detector on normals alone."""
+one-class detector on normals only."""
 
 MEMBER_NAMES: tuple[MemberName, ...] = get_args(MemberName)
 

@@ -25,7 +25,7 @@ ClassifierName = Literal[
 OneClassName = Literal[
     "autoencoder", "mahalanobis", "gaussian_mixture", "pca_error", "isolation_forest"
 ]
-"""Fitted on normal rows alone."""
+"""Fitted on normal rows only."""
 
 RECIPE_FORM = "CLASSIFIER+ONE_CLASS, or CLASSIFIER+ONE_CLASS+SELECTION"
 """The form of a recipe: the parts of a model, each with its default options."""

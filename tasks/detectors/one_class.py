@@ -4,7 +4,7 @@ Belongs here: Mahalanobis distance, Gaussian mixture, the error of principal com
 forest. Does not belong here: the autoencoder, or detectors that compare all pairs of rows
 (``clustering``).
 
-Each is fitted on normal rows alone. They are the baselines that the autoencoder must outperform.
+Each is fitted on normal rows only. They are the baselines that the autoencoder must outperform.
 """
 
 import json
@@ -197,7 +197,7 @@ class ComponentError(GraphDetector):
 
     def explain(self, inputs: Matrix, typical: Matrix, groups: Positions) -> Floats:
         """Return the squared error of each group of inputs, (n_rows, n_groups)."""
-        del typical  # the components say what they expect of a row
+        del typical  # the components give what they expect of a row
         return squared_errors_by_group(inputs, self.graph.run(inputs), groups)
 
 

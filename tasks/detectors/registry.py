@@ -138,7 +138,7 @@ ONE_CLASS: Mapping[str, DetectorKind] = {
         IsolationForestOptions, fit_isolation_forest, IsolationForest.load
     ),
 }
-"""Fitted on normal rows alone."""
+"""Fitted on normal rows only."""
 
 
 def fit_classifier(

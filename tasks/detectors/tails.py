@@ -100,7 +100,7 @@ class Tail(BaseModel, frozen=True):
         return decades
 
     def score_at(self, decades: float) -> float:
-        """Return the raw score of so many decades of surprise, the inverse of ``decades``.
+        """Return the raw score at some decades of surprise, the inverse of ``decades``.
 
         For less surprise than the first knot has, return the score of that knot.
         """

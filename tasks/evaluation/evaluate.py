@@ -83,7 +83,7 @@ class Evaluation(ScoreMetrics, frozen=True):
     rows_seen_in_training: int = 0
     """Rows with the features of a training row: copies that make the metrics too good."""
     without_seen: ScoreMetrics | None = None
-    """All metrics without those rows; None where there are none, and where no row is left."""
+    """All metrics without those rows; None if there are none, or if no row is left."""
     rows_unlabelled: int = 0
     """Rows without a label; not among ``rows``."""
     rows_quarantined: int = 0

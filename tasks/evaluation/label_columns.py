@@ -53,7 +53,7 @@ WHOLE_WORD = 5
 contain a shorter one."""
 
 NAMES_SHOWN = 5
-"""Columns that a message names; ``OTHERS_SHOWN`` beside a described one. Guesses."""
+"""Columns that a message names; ``OTHERS_SHOWN`` besides a described one. Guesses."""
 OTHERS_SHOWN = 2
 NAME_CHARACTERS = 30
 """Characters of a column's name in an advised option: a guess, longer than most names."""

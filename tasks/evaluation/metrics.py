@@ -69,7 +69,7 @@ class ProbabilityCalibration(BaseModel, frozen=True):
 
 
 def compute_flag_metrics(truth: Mask, is_flagged: Mask, threshold: float) -> FlagMetrics:
-    """Return the metrics of flags against labels, both (n_rows,); only report the threshold."""
+    """Return the metrics of flags against labels, both (n_rows,), with the threshold as given."""
     return compute_count_metrics(
         true_positives=int((is_flagged & truth).sum()),
         false_positives=int((is_flagged & ~truth).sum()),
@@ -106,7 +106,7 @@ def compute_count_metrics(
 
 
 def interval(found: int, among: int) -> tuple[float, float] | None:
-    """Return the 95 % confidence interval of a share; None where there is nothing to divide by.
+    """Return the 95 % confidence interval of a share; None if the share would be of no rows.
 
     It assumes independent rows. The rows of one attack or one night are not independent, so the
     true interval is at least this wide.

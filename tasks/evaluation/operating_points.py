@@ -54,7 +54,7 @@ class EarlierNight:
     rows: int
     """Scored connections of all its batches."""
     score: float | None
-    """The score that as many connections exceed as the budget allows, by the model of tonight; None
+    """The score that as many connections exceed as the budget allows, by tonight's model; None
     where another model scored that night."""
 
 

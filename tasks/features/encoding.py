@@ -37,7 +37,7 @@ UNSEEN = "(unseen)"
 """Name of unseen categories in column names and explanations."""
 
 THOUSANDS_FROM = 1_000
-"""From this size on, a rendered quantity is rounded to a whole number."""
+"""A rendered quantity of this size or more is rounded to a whole number."""
 
 
 class Quantity(BaseModel, frozen=True):

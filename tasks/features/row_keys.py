@@ -1,6 +1,6 @@
 """The keys of the rows a model was fitted on, one number a row, to find copies in another file.
 
-Belongs here: the key of a row, and storing and matching keys. Does not belong here: what becomes of
+Belongs here: the key of a row, and storing and matching keys. Does not belong here: what happens to
 rows that match.
 """
 
@@ -33,7 +33,7 @@ class RowKeys:
 
     @classmethod
     def of(cls, features: pl.DataFrame) -> "RowKeys":
-        """Return the keys of connections, from a frame of their features alone."""
+        """Return the keys of connections, from a frame of their features only."""
         return cls(tuple(features.columns), np.unique(hash_rows(features)))
 
     def match(self, frame: pl.DataFrame) -> pl.Series:

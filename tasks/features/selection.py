@@ -45,7 +45,7 @@ guess."""
 
 
 class Selection(Protocol):
-    """Makes a detector's inputs of encoded rows."""
+    """Makes a detector's inputs from encoded rows."""
 
     @property
     def method(self) -> SelectionName:

@@ -5,7 +5,7 @@ the right type is a plausible one (``tasks.validation.validate``).
 
 What a value is, in text and in Parquet alike:
 
-- Surrounding blanks (spaces, tabs, no-break spaces) are not part of it; a value of blanks alone is
+- Surrounding blanks (spaces, tabs, no-break spaces) are not part of it; a value of only blanks is
   empty.
 - A number is written in ASCII with a point, and with or without a sign and an exponent: ``+5``,
   ``007``, ``.5``, ``1.2e3``. ``nan``, ``inf`` and ``1e999`` are floats here; validation refuses
@@ -66,7 +66,7 @@ _INT64_DIGITS = 19
 
 
 def may_be_empty(column: Column) -> bool:
-    """Tell whether a row without this cell can be scored: it is nullable, or never read."""
+    """Return whether a row without this cell can be scored: it is nullable, or never read."""
     return column.nullable or column.role in {"label", "ignored"}
 
 
@@ -165,7 +165,7 @@ def _is_text(held: pl.DataType) -> bool:
 
 
 def _is_written(held: pl.DataType) -> bool:
-    """Tell whether a type holds numbers as digits."""
+    """Return whether a type holds numbers as digits."""
     return _is_text(held) or held.is_decimal()
 
 

@@ -58,7 +58,7 @@ class SourceChangedError(InputRejectedError):
 
     @classmethod
     def of(cls, source: Path) -> "SourceChangedError":
-        """Return the error for a file whose content is another than before."""
+        """Return the error for a file whose content has changed."""
         return cls(
             f"{source} changed while it was worked on. Nothing was stored; run it again when it is"
             " complete."
@@ -70,14 +70,14 @@ class _UnmetNeedError(Exception):
 
 
 class ContentHash(BaseModel, frozen=True):
-    """The hash by which a content is known."""
+    """The hash that identifies a content."""
 
     sha256: str
     """Hexadecimal, of the decompressed bytes; of Parquet, of the file itself."""
     size_bytes: int
     """Size of what was hashed."""
     prefixes: Mapping[int, str] = {}
-    """Size -> SHA-256 of the first so many bytes, for each requested size that is smaller."""
+    """Size -> SHA-256 of that many first bytes, for each requested size that is smaller."""
 
 
 def hash_content(
@@ -86,7 +86,7 @@ def hash_content(
     """Hash a file's decompressed bytes, a piece at a time.
 
     The same records plain, as gzip and as zstandard have the same hash, so they are one batch.
-    For each of ``sizes``, the first so many bytes are hashed too.
+    For each of ``sizes``, that many first bytes are hashed too.
 
     Raises:
         InputRejectedError: no regular file, unreadable, truncated, too large, or changed meanwhile.
@@ -160,7 +160,7 @@ def read_content(source: Path, piece_bytes: int = PIECE_BYTES) -> Iterator[bytes
 
 
 def is_parquet(source: Path) -> bool:
-    """Tell by the first four bytes whether a file is Parquet; False if it cannot be read."""
+    """Return whether a file's first four bytes are Parquet's; False if it cannot be read."""
     try:
         with source.open("rb") as file:
             return file.read(len(PARQUET_MAGIC)) == PARQUET_MAGIC
@@ -225,7 +225,7 @@ def _decompress(file: BinaryIO, piece_bytes: int) -> Iterator[bytes]:
 
 
 def _ends_with(file: BinaryIO, magic: bytes) -> bool:
-    """Tell whether an open file ends with some bytes, and go back to its beginning."""
+    """Return whether an open file ends with some bytes, and go back to its beginning."""
     file.seek(-len(magic), os.SEEK_END)
     end = file.read()
     file.seek(0)

@@ -37,7 +37,7 @@ class FirstRows:
     """Some columns of the first rows of a file."""
 
     values: Mapping[str, pl.Series]
-    """By the name asked for: String, null where a row has no value."""
+    """The columns by requested name: String, null where a row has no value."""
     count: int
     """How many rows were read."""
     is_whole: bool

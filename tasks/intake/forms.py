@@ -75,7 +75,7 @@ _BINARY: Final[tuple[tuple[int, tuple[bytes, ...], Form], ...]] = (
     (0, (b"ElfFile\x00",), Form("a Windows event log (EVTX)", _RECORD)),
     (0, (b"\x7fELF", b"MZ\x90\x00"), Form("a program", _AGAIN)),
 )  # fmt: skip
-"""Where it stands, the bytes that stand there, and what that means. The first record of Argus says
+"""The position, the bytes at that position, and what they mean. The first record of Argus says
 that it is a management record, its version, and that it is the start."""
 
 _NESTED: Final = (

@@ -158,13 +158,13 @@ def call_as_declared(names: Sequence[str], contract: Contract) -> tuple[str, ...
 
 
 def names_columns(names: Sequence[str], contract: Contract) -> bool:
-    """Tell whether half of the names are declared, or half as many as there are features."""
+    """Return whether half of the names are declared, or half as many as there are features."""
     named = sum(map(len, find_columns(names, contract).values()))
     return named > 0 and 2 * named >= min(len(names), len(contract.features))
 
 
 def is_wordy(fields: Sequence[str], contract: Contract, least: int) -> bool:
-    """Tell whether a line holds words where connections have numbers.
+    """Return whether a line holds words where connections have numbers.
 
     Args:
         fields: of the line. If a headerless layout has as many, only the fields of its numeric
@@ -184,7 +184,7 @@ def is_wordy(fields: Sequence[str], contract: Contract, least: int) -> bool:
 
 
 def counts_columns(fields: Sequence[str], contract: Contract) -> bool:
-    """Tell whether a line numbers columns, as pandas does for columns without names.
+    """Return whether a line numbers columns, as pandas does for columns without names.
 
     Its numbers are whole and all different, in any order; a connection has the same number in many
     columns. Some columns, such as the label, may have names.
@@ -197,7 +197,7 @@ def counts_columns(fields: Sequence[str], contract: Contract) -> bool:
 
 
 def is_number(cell: str) -> bool:
-    """Tell whether a cell is written as a number."""
+    """Return whether a cell is written as a number."""
     return _NUMBER.fullmatch(_bare(cell)) is not None
 
 
@@ -207,7 +207,7 @@ def _bare(cell: str) -> str:
 
 
 def show_unknown(names: Sequence[str], missing: Sequence[str], contract: Contract) -> str:
-    """Return a file's undeclared names in words, and the missing names that some resemble."""
+    """Return a file's undeclared names in words, and which missing names they resemble."""
     known = {place for places in find_columns(names, contract).values() for place in places}
     unknown = [name for place, name in enumerate(names) if name and place not in known]
     by_fold = {fold(name): name for name in missing}
@@ -259,7 +259,7 @@ def find_header(head: bytes, contract: Contract) -> Header | None:
 
 
 def _is_text(line: str) -> bool:
-    """Tell whether a line is text: it has no NUL, and few characters could not be decoded."""
+    """Return whether a line is text: it has no NUL, and few characters could not be decoded."""
     return "\0" not in line and 8 * line.count("\ufffd") <= len(line)
 
 

@@ -166,7 +166,7 @@ def ingest_file(
 def _ahead(items: Iterator[T]) -> Iterator[T]:
     """Yield items while a thread makes the next one, so that parsing and writing overlap.
 
-    One item more is in memory. An error that making an item raises is raised in its place.
+    One more item is in memory. An error in making an item is raised in place of the item.
     """
     with ThreadPoolExecutor(1) as pool:
         coming = pool.submit(next, items, None)

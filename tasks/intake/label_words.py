@@ -80,18 +80,18 @@ def fold_value(value: str) -> str:
 
 
 def says_which(values: Collection[str]) -> bool:
-    """Tell whether values show by themselves which of them means normal."""
+    """Return whether values show by themselves which of them means normal."""
     words = {fold_value(value) for value in values}
     return not all(word in PAIRED_WORDS or _NUMBER.fullmatch(word) for word in words)
 
 
 def is_surely_attack(value: str, contract: Contract) -> bool:
-    """Tell whether a value is a word for attack, or the name of a known attack or family."""
+    """Return whether a value is a word for attack, or the name of a known attack or family."""
     return fold_value(value) in sure_attacks(contract)
 
 
 def looks_labelled(values: Collection[str], contract: Contract) -> bool:
-    """Tell whether the values of a column may be labels.
+    """Return whether the values of a column may be labels.
 
     They may if one means normal or surely an attack, or if they are a pair: 0 and 1, -1 and 1,
     true and false, yes and no.

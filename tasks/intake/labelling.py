@@ -73,7 +73,7 @@ class LabelTally(BaseModel, frozen=True):
     values_more: int
     """How many more values there are, as far as they are counted."""
     unmet: tuple[str, ...]
-    """Values that mean normal by the user's words, but are in no row."""
+    """Values that the user declared normal, but that are in no row."""
 
     @property
     def note(self) -> str:
@@ -213,7 +213,7 @@ def shown(text: str) -> str:
 
 
 def _replace(values: pl.Series, find: Callable[[str], str | None]) -> pl.Series:
-    """Return a column with what a function finds for each of its values."""
+    """Return a column with a function's result for each of its values."""
     by = {value: find(value) for value in values.unique()}
     return values.replace_strict(list(by), list(by.values()), return_dtype=pl.String)
 

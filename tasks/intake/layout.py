@@ -77,7 +77,7 @@ class Layout:
 def read_head(pieces: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
     """Return the start of a text, and the whole text again.
 
-    Line ends that are carriage returns alone become line feeds in both.
+    Line ends that are only carriage returns become line feeds in both.
 
     Returns:
         The whole lines among the first 64 KiB (all of it when the content ends there; without a

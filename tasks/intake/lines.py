@@ -32,7 +32,7 @@ _LONE_RETURN = re.compile(rb"\r(?!\n)")
 
 
 def ends_in_returns(start: bytes) -> bool:
-    """Tell whether lines of a text end in carriage returns, as those of classic Mac OS do.
+    """Return whether lines of a text end in carriage returns, as those of classic Mac OS do.
 
     They do if the first line does, and if either more of the first lines end in a carriage return
     than in a line feed, or the first three lines have the same number of commas. So one stray
@@ -139,7 +139,7 @@ def describe_long_line(line_bytes: int) -> str:
 
 
 def _has_long_line(piece: bytes, length: int, most: int) -> bool:
-    """Tell whether a line is longer than ``most``, if ``length`` bytes come before the piece."""
+    """Return whether a line is longer than ``most``, if ``length`` bytes come before the piece."""
     start, room = 0, most - length
     while len(piece) - start > room:
         end = piece.rfind(b"\n", start, start + room + 1)

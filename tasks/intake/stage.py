@@ -67,7 +67,7 @@ def once(
     summary_type: type[S],
     work: Callable[[Path], S],
 ) -> S:
-    """Do a stage unless its receipt matches, and log its begin and its counts, but no row.
+    """Do a stage unless its receipt matches, and log its start and its counts, but no row.
 
     The name of a stage that depends on a model holds the model version; ``key`` is what the result
     depends on. The work gets an empty folder, and writes its files into it.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
 MISSING: Final = Markup("-")
-"""What stands for a number that is not defined: markup, so that Markdown does not escape it."""
+"""The text for a number that is not defined: markup, so that Markdown does not escape it."""
 
 
 def open_template(name: str, finalize: Callable[[Any], Any] | None = None) -> "Template":

@@ -26,7 +26,7 @@ def make_unchanged_outcome(
     Content that was rejected before fails again, with the same reason, until a person settles
     the rejection. Its rows were counted the first time, and are not counted again.
 
-    ``known`` is the batch as it was after the claim was granted or refused; ``is_open`` tells
+    ``known`` is the batch as it was after the claim was granted or refused; ``is_open`` says
     whether a rejection is still open.
     """
     was_rejected = known.rejection is not None and not is_busy

@@ -1,7 +1,7 @@
 """Markdown in which text from outside shows as text.
 
 Belongs here: escaping, and rendering a template of this room. Does not belong here: what an
-artifact says (the templates beside this module).
+artifact says (the templates in this folder).
 
 Prefect's first UI renders descriptions, and the text cells of table artifacts, as Markdown with
 images, links and bare addresses; its second UI shows those cells as they are. So ``escape`` changes

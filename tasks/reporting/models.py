@@ -48,7 +48,7 @@ def render_training(outcome: TrainingOutcome) -> str:
 
 
 def render_retraining(outcome: RetrainOutcome) -> str:
-    """Return what a retraining decided, and on what grounds, as Markdown."""
+    """Return what a retraining decided, and why, as Markdown."""
     return render("retraining", outcome=outcome, plural=plural)
 
 

@@ -120,7 +120,7 @@ class NightOutcome(BaseModel, frozen=True):
 
     @property
     def message(self) -> str:
-        """The summary, then each file that needs somebody's attention, with its reason."""
+        """The summary, then each file that needs a person's attention, with its reason."""
         bad = [
             f"{printable(outcome.file_name)}: {printable(outcome.message)}"
             for outcome in self.files

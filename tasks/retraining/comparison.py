@@ -57,7 +57,7 @@ class ModelComparison(BaseModel, frozen=True):
     """Change of detection. Its interval is so wide that all comparisons of a retraining hold at
     once."""
     f1: MetricChange | None
-    """Change of F1 at each model's own threshold. Recall alone would count against a model that
+    """Change of F1 at each model's own threshold. Recall by itself would count against a model that
     flags fewer normal rows."""
     false_positives: MetricChange | None
     """Change of the share of normal rows flagged there."""

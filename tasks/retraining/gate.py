@@ -77,7 +77,7 @@ class GateResult(BaseModel, frozen=True):
 
 
 def counts_for(comparison: ModelComparison) -> bool:
-    """Tell whether a comparison may count for a challenger: enough rows, and no random split."""
+    """Return whether a comparison may count for a challenger: enough rows, and no random split."""
     return (
         comparison.source != "random_split"
         and comparison.gain is not None

@@ -35,7 +35,7 @@ class ScoreOptions(BaseModel, frozen=True, extra="forbid"):
     operating_point: OperatingPointName = "default"
     """The operating point whose threshold decides ``is_flagged``."""
     threshold: float | None = None
-    """Of ``anomaly_score``; None for the model's own."""
+    """Threshold of ``anomaly_score``; None for the model's own."""
     target_flag_rate: float | None = None
     """Share of connections that this threshold is meant to flag."""
     threads: int = Field(default=1, ge=1)

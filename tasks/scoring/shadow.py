@@ -19,7 +19,7 @@ from tasks.wording import plural
 
 RANKED_ROWS = 100_000
 """Most rows whose ranks are compared, evenly spaced over the batch: ranks need all rows in memory,
-and the standard error of a correlation of so many rows is below .004."""
+and the standard error of a correlation of this many rows is below .004."""
 
 
 class ShadowSummary(BaseModel, frozen=True):

@@ -30,7 +30,7 @@ class BatchJob(FileJob):
     model_folder: Path
     operating_point: OperatingPointName
     threshold: float | None = None
-    """Of ``anomaly_score``; None for the model's own."""
+    """Threshold of ``anomaly_score``; None for the model's own."""
     target_flag_rate: float | None = None
     """Share of connections that this threshold is meant to flag."""
     budget: int | None = None

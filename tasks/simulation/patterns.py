@@ -48,7 +48,7 @@ STATES: Mapping[str, States] = {
     "peers": {"SF": 78, "REJ": 13, "S0": 5, "RSTO": 3, "OTH": 1},
     "tunnel": {"SF": 78, "REJ": 14, "S0": 6, "RSTO": 2},
 }  # fmt: skip
-"""By the name in the column ``states`` of the table."""
+"""The states by their name in the column ``states`` of the table."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +74,7 @@ class TrafficPattern:
     protocol: str
     states: States
     login: float
-    """Share of the answered connections in which somebody logs in. KDD also counts complete
+    """Share of the answered connections in which a user logs in. KDD also counts complete
     exchanges of http, smtp and ftp data as logins."""
     burst: float
     """Mean number of connections in a burst."""

@@ -1,7 +1,7 @@
 """Simulate a night of traffic and write it as the file of a sensor.
 
 Belongs here: combining the parts of a night, and the file. Does not belong here: the traffic of the
-hosts (see the modules beside this one) and the definition of the traffic features
+hosts (see the other modules here) and the definition of the traffic features
 (``tasks.simulation.traffic``).
 
 The hosts and traffic patterns of the site are the same every night; the seed decides what happens

@@ -136,7 +136,7 @@ class _Window:
     """For each row, the rows with the same key from a given row up to this one."""
 
     def __init__(self, key: Integers, since: Integers) -> None:
-        """Find the begin of each row's window among the rows of its key.
+        """Find the beginning of each row's window among the rows of its key.
 
         Args:
             key: dense codes, 0 to at most n_connections - 1.

@@ -23,7 +23,7 @@ WHISKER = 1.5
 """Longest whisker, in interquartile ranges (Tukey 1977)."""
 
 SAMPLE_ROWS = 2_000
-"""Rows of the sample; each embedding of so many takes about ten seconds."""
+"""Rows of the sample; each embedding of this many takes about ten seconds."""
 
 
 class ColumnOverview(BaseModel, frozen=True):
@@ -75,7 +75,7 @@ class DataOverview(BaseModel, frozen=True):
     conflicts: int
     """Rows whose features occur both as normal and as anomaly."""
     boxes: dict[str, dict[str, Box]]
-    """By quantity, then by class."""
+    """The boxes by quantity, then by class."""
     correlations: Correlations
     only_here: tuple[str, ...] = ()
     """Columns that the other file does not have."""

@@ -28,7 +28,7 @@ class Curve(BaseModel, frozen=True):
 
 
 class ClassScores(BaseModel, frozen=True):
-    """How well one class is told from the other. A figure is None where it is not defined."""
+    """How well one class is distinguished from the other. An undefined figure is None."""
 
     precision: float | None
     recall: float | None

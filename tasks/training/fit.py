@@ -43,7 +43,7 @@ class FitSummary(BaseModel, frozen=True):
     """The model's identity; see ``hash_model``."""
     rows: int
     classes: dict[str, int]
-    """Rows labelled ``normal`` and ``attack``; or ``unlabelled`` alone."""
+    """Rows labelled ``normal`` and ``attack``; or only ``unlabelled``."""
     thresholds: Thresholds
     metrics: TrainingMetrics
     seconds: dict[str, float]
@@ -70,7 +70,7 @@ def fit_model(
         out: an existing folder; gets the model's content files, the Keras files, ``metrics.json``,
             ``training.json``, ``evidence.parquet``, ``row_keys.parquet`` and ``reference/``.
         options: how the model is fitted.
-        progress: told each step before it is done.
+        progress: called with each step before it is done.
 
     Returns:
         The summary; equal rows, options and seed give an equal content hash.

@@ -63,7 +63,7 @@ def score_out_of_fold(
     fitted on. For ``one_class_as_new`` the values that only one group has are hidden as well. What
     is then left of the group is the width of the network that scores it.
 
-    ``fold`` is (n_rows,), each row's fold; ``progress`` is told each step before it is done.
+    ``fold`` is (n_rows,), each row's fold; ``progress`` is called before each step.
 
     Returns:
         The scores for each grouping; only ``one_class_as_new`` differs.

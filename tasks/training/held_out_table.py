@@ -99,7 +99,7 @@ class HeldOutTable:
         ).write_parquet(folder / HELD_OUT_FILE)
 
     def has_rows_of(self, other: "HeldOutTable") -> bool:
-        """Tell whether both tables are of the same training rows in the same order."""
+        """Return whether both tables are of the same training rows in the same order."""
         return all(
             np.array_equal(getattr(self, name), getattr(other, name))
             for name in ("is_attack", "group", "alike")

@@ -19,7 +19,7 @@ def fit_members(rows: TrainingRows, keep: Mask, options: TrainingOptions) -> tup
     """Fit the encoder and the detectors on some of the rows.
 
     Returns:
-        The detectors in the order of ``MEMBER_NAMES``; without labels the one-class detector alone.
+        The detectors in the order of ``MEMBER_NAMES``; without labels only the one-class detector.
     """
     if not rows.is_labelled:
         return (fit_unsupervised(rows, keep, fit_encoder(rows, keep), options),)

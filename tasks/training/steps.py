@@ -11,7 +11,7 @@ class StepTimer:
     """Announces each step before it is done, and measures its wall time."""
 
     def __init__(self, progress: Callable[[str], None]) -> None:
-        """Time steps; ``progress`` is told the name of each."""
+        """Time steps; ``progress`` is called with the name of each."""
         self._progress = progress
         self._seconds: dict[str, float] = {}
         self._current: tuple[str, float] | None = None

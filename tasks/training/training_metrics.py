@@ -29,7 +29,7 @@ class HeldOutGroupMetrics(BaseModel, frozen=True):
     recall_default: float
     recall_low_alert: float
     recall_p50: float
-    """At even odds of the classifier alone, the threshold that a random split would suggest."""
+    """At even odds of only the classifier, the threshold that a random split would suggest."""
     false_positive_rate_default: float
     """Rate on held-out normal rows at the threshold of ``recall_default``. That threshold is chosen
     without the group, so it is not the one that serves."""
