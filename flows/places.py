@@ -65,9 +65,10 @@ def open_folder(settings: Settings, name: Literal["inbox", "training"]) -> Path:
     if getattr(settings, name) is None and not folder.exists():
         folder.mkdir(parents=True, exist_ok=True)
     if not folder.is_dir():
+        advice = "Move the file away" if folder.exists() else "Create the folder, mount it"
         message = (
-            f"Cannot look for files in {folder}: it is not a folder. Create it, mount it, or"
-            f" correct {PREFIX}{name.upper()}"
+            f"Cannot look for files in {folder}: it is not a folder. {advice}, or correct"
+            f" {PREFIX}{name.upper()}"
         )
         raise UsageError(message)
     return folder

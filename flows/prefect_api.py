@@ -235,8 +235,7 @@ def _explain_loss(shown: str, advice: str) -> Iterator[None]:
 def _explain_refusal(error: BaseException, shown: str, *, is_given: bool) -> str | None:
     """Return a message where a server or proxy asks for another password; None for another cause.
 
-    Returns:
-        None where the error has another cause.
+    ``is_given`` tells whether a password was sent.
     """
     again = "Then run the command again: everything stored so far is kept"
     for cause in _causes(error):

@@ -17,7 +17,12 @@ from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 from sqlalchemy import Engine
 
-from expectations.errors import InputRejectedError, NoctuleError, UsageError
+from expectations.errors import (
+    InputRejectedError,
+    NoctuleError,
+    TrainingDataError,
+    UsageError,
+)
 from expectations.registry import get_contract
 from flows.clock import utc_now
 from flows.endings import flow
@@ -110,7 +115,7 @@ def workshop(settings: Settings) -> Iterator[Path]:
     Raises:
         UsageError: another training is at work.
     """
-    with hold_training_lake(settings):
+    with hold_training_lake(settings, "retrain"):
         settings.models.mkdir(parents=True, exist_ok=True)
         with (
             room_on_disk(settings.models),
@@ -159,7 +164,9 @@ def accept_files(settings: Settings, asked: LabelReading) -> tuple[dict[str, str
         try:
             labels = find_labels(head, contract, asked, RETRAIN_ON)
             for job in plan_files(settings, [head.source], [labels]):
-                accepted = require_accepted(job, RETRAIN_ON, ingest_task, validate_task)
+                accepted = require_accepted(
+                    job, RETRAIN_ON, ingest_task, validate_task, TrainingDataError
+                )
                 require_normal_labels([accepted], RETRAIN_ON)
                 files[job.batch_id] = head.source.name
         except InputRejectedError as error:

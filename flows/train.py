@@ -11,6 +11,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from expectations.contract import Contract
+from expectations.errors import TrainingDataError
 from expectations.registry import get_contract
 from flows.clock import utc_now
 from flows.endings import flow
@@ -85,12 +86,15 @@ def train(
         untagged(),
         open_database(settings) as engine,
         record_run(engine, "train") as run,
-        hold_training_lake(settings),
+        hold_training_lake(settings, "train"),
     ):
         found = require_files(list_labelled(settings, files), files or [settings.training_folder])
         labels = find_labels(settings, found.files, asked, is_unlabelled=unlabelled)
         jobs = plan_files(settings, found.files, labels)
-        accepted = [require_accepted(job, TRAIN_ON, ingest_task, validate_task) for job in jobs]
+        accepted = [
+            require_accepted(job, TRAIN_ON, ingest_task, validate_task, TrainingDataError)
+            for job in jobs
+        ]
         require_labels(accepted, get_contract(settings.contract))
         outcome = train_model_task(
             engine,

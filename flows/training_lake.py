@@ -22,15 +22,19 @@ from tasks.intake.stage import FileJob
 
 
 @contextmanager
-def hold_training_lake(settings: Settings) -> Iterator[None]:
+def hold_training_lake(settings: Settings, doing: str) -> Iterator[None]:
     """Be the only training until the block ends; first remove what killed trainings left.
+
+    ``doing`` is for messages: ``train`` or ``retrain``.
 
     Raises:
         UsageError: another training is at work.
     """
     with lock_folder(settings.training_lake) as is_alone:
         if not is_alone:
-            message = f"Cannot train: another training is at work in {settings.home}. Wait for it."
+            message = (
+                f"Cannot {doing}: another training is at work in {settings.home}. Wait for it."
+            )
             raise UsageError(message)
         for folder in settings.training_lake.glob("*/*"):
             discard_attempts(folder)

@@ -5,7 +5,8 @@ belong here: preparing the lines to parse again (``tasks.intake.replay``).
 
 The open rows of a scored batch are the quarantined rows that no replay has scored. All rows of a
 rejected batch are open until a replay of it is scored; then that replay may have open rows. The
-counts of the replayed batch do not change: the table ``correction`` has the corrected rows.
+counts of the replayed batch do not change: the table ``correction`` says which
+row of a replay corrects which row.
 """
 
 from collections.abc import Iterator

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from rich.console import Console
 from rich.rule import Rule
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from flows.cli.printing import say
@@ -23,6 +23,8 @@ PIPE_WIDTH: Final = 10_000
 ``grep``."""
 HEADING_WIDTH: Final = 100
 """Characters of a heading where the output is not a terminal."""
+FOLDED_WIDTH: Final = 24
+"""Characters to which a longer cell may be folded. A guess: three or four words."""
 NEARLY_ONE: Final = 0.9995
 """A ratio from here on would look like 1 with four digits, so it gets five."""
 ALMOST_ONE: Final = 0.99999
@@ -43,7 +45,7 @@ def show_rows(
     empty: str = "",
     title: str = "",
 ) -> None:
-    """Print rows as a table.
+    """Print rows as a table; on a terminal too narrow for it, as a list of their cells.
 
     Args:
         rows: one mapping a row.
@@ -56,11 +58,39 @@ def show_rows(
             say(empty)
         return
     columns = columns or list(rows[0])
+    cells = [[_make_cell(column, row.get(column)) for column in columns] for row in rows]
     if title:
         say(title)
+    is_wide = sys.stdout.isatty() and _least_width(columns, cells) > _console().width
+    _console().print(_list_cells(columns, cells) if is_wide else _align(rows[0], columns, cells))
+
+
+def _least_width(columns: Sequence[str], cells: Sequence[Sequence[Text]]) -> int:
+    """Return the least characters of a line in which a table of these cells can be read."""
+    widths = [
+        min(FOLDED_WIDTH, max(len(word) for word in [*column.split("_"), *map(str, values)]))
+        for column, *values in zip(columns, *cells, strict=True)
+    ]
+    return sum(widths) + 3 * len(widths) + 1  # a space on each side of a cell, and a line
+
+
+def _list_cells(columns: Sequence[str], cells: Sequence[Sequence[Text]]) -> Table:
+    """Return a table with a line for each cell, for rows that are wider than the terminal."""
+    table = Table("column", Column("value", overflow="fold"), header_style="bold")
+    for row in cells:
+        for column, cell in zip(columns, row, strict=True):
+            table.add_row(column.replace("_", " "), cell)
+        table.add_section()
+    return table
+
+
+def _align(
+    first: Mapping[str, Any], columns: Sequence[str], cells: Sequence[Sequence[Text]]
+) -> Table:
+    """Return a table with a line for each row; ``first`` says which columns hold numbers."""
     table = Table(header_style="bold")
     for column in columns:
-        is_number = isinstance(rows[0].get(column), int | float)
+        is_number = isinstance(first.get(column), int | float)
         # A number is never folded: on a terminal its heading is folded instead.
         is_stacked = is_number and sys.stdout.isatty()
         table.add_column(
@@ -69,9 +99,9 @@ def show_rows(
             overflow="fold",
             no_wrap=is_number,
         )
-    for row in rows:
-        table.add_row(*(_make_cell(column, row.get(column)) for column in columns))
-    _console().print(table)
+    for row in cells:
+        table.add_row(*row)
+    return table
 
 
 def ratio_text(value: float | None) -> str:

@@ -180,13 +180,14 @@ def require_accepted(
     doing: str,
     ingest: Ingest = ingest,
     validate: Validate = validate,
+    refused: type[InputRejectedError] = InputRejectedError,
 ) -> AcceptedFile:
     """Return an accepted file, all of whose rows are new, or raise an error where it is refused.
 
     ``doing`` is for messages: ``train on``, ``evaluate``, ``study``. See ``accept`` for the stages.
 
     Raises:
-        InputRejectedError: the file is refused whole, is gone, or changed.
+        InputRejectedError: the file is gone or changed; refused whole, it raises ``refused``.
     """
     accepted = accept(job, None, ingest, validate)
     if isinstance(accepted, Refusal):
@@ -194,7 +195,7 @@ def require_accepted(
         is_message = accepted.report is None
         where = "" if is_message else f"Cannot {doing} {printable(job.source.name)}: "
         message = f"{where}{accepted.reason}"
-        raise InputRejectedError(message)
+        raise refused(message)
     assert isinstance(accepted, AcceptedFile), "every row is new"  # noqa: S101 - our own mistake
     return accepted
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from expectations.nsl_kdd import NSL_KDD
+
 if TYPE_CHECKING:
     from tests.flows.conftest import Ended
 
@@ -45,7 +47,7 @@ def test_the_demo_tells_the_whole_story_and_again_changes_nothing(
     ]
     assert "drift.csv: drifted: " in first.out
     assert "bad_rows.csv: the highest scores" in first.out
-    assert re.search(r"[a-z_]+ \S+ \(expected [^)]+\); ", first.out)
+    assert re.search(rf"({'|'.join(NSL_KDD.feature_names)}) \S+ \(expected [^)]+\); ", first.out)
     for place in (home / "noctule.db", home / "lake", home / "prefect"):
         assert str(place) in first.out
     before = content(home)

@@ -45,11 +45,14 @@ def undisturbed(
         return read_rows(engine)
 
 
-@pytest.fixture
+@pytest.fixture(params=["sqlite", "postgresql"])
 def place(
-    home: Path, prefect_server: str, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest, home: Path, prefect_server: str, monkeypatch: pytest.MonkeyPatch
 ) -> Place:
-    """A trained home on PostgreSQL, which is also that of this process; ``fuzz`` has SQLite too."""
+    """A trained home on each database, which is also that of this process."""
+    if request.param == "sqlite":
+        return Place(home, None, prefect_server)
+    postgres_url: str = request.getfixturevalue("postgres_url")
     move_to_postgres(home, postgres_url).dispose()
     monkeypatch.setenv("NOCTULE_DATABASE_URL", postgres_url)
     return Place(home, postgres_url, prefect_server)

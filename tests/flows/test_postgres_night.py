@@ -87,7 +87,6 @@ def _without_weight(explained: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in explained.items() if name != "contribution"}
 
 
-@pytest.mark.usefixtures("pandas_validation")
 def test_a_night_on_postgresql_ends_in_the_same_rows_as_on_sqlite(
     night: "NightRun", on_postgres: Engine, home: Path, noctule: "Callable[..., Ended]"
 ) -> None:

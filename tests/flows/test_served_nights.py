@@ -229,7 +229,7 @@ def test_known_endings_of_served_runs_are_sentences_without_a_traceback(site: Si
     database, away = site.home / DATABASE_FILE, site.home / "away"
     database.rename(away)
     database.mkdir()  # no file that could be opened
-    asked = [site.ask(name) for name in ("nightly", "retrain")]
+    asked = [site.ask(name) for name in ("nightly", "retrain", "train")]
     for state, message in map(site.end_of, asked):
         assert state == "FAILED"
         assert "unable to open database file" in message
@@ -261,7 +261,7 @@ def test_a_signal_ends_serve_and_its_run_within_ten_seconds_and_leaves_the_sched
     assert other.wait(STOP_S) == 128 + signal.SIGHUP
 
     serving = site.serve("stopped")
-    site.deliver("night-2026-11-21.csv", 2_000, seed=3)
+    site.deliver("night-2026-11-21.csv", 20_000, seed=3)
     asked = site.ask("nightly")
     site.at_work("stopped")
     os.killpg(serving.pid, signal.SIGTERM)  # as a service manager does: to all at once
@@ -298,7 +298,7 @@ def test_after_a_power_cut_serve_runs_the_next_night_and_makes_up_for_missed_one
     site: Site,
 ) -> None:
     site.serve("before", NOCTULE_TRAINING_CRON="0 6 1 1 *")
-    site.deliver("night-2026-11-22.csv", 2_000, seed=4)
+    site.deliver("night-2026-11-22.csv", 20_000, seed=4)
     cut = leak_a_slot(site, "before")
     missed = [miss_a_night(site, hours) for hours in (49, 25, 1)]
     site.serve("after", NOCTULE_TRAINING_CRON="0 6 1 1 *")
@@ -349,6 +349,7 @@ def test_a_worker_ends_in_words_runs_the_next_night_after_a_power_cut_and_tells_
             site.ask("nightly"),
             site.ask("nightly", job_variables=wrong),
             site.ask("nightly", job_variables=mount),
+            site.ask("train", parameters={"files": ["/no.csv"]}),
         ]
     ]
     assert {state for state, _ in ends} == {"FAILED"}
@@ -356,10 +357,11 @@ def test_a_worker_ends_in_words_runs_the_next_night_after_a_power_cut_and_tells_
     assert messages[0].startswith("1 file: 1 rejected; 0 flagged; noise-2026-11-07.csv: ")
     assert "NOCTULE_SEED" in messages[1]
     assert f"{site.folder / 'mount'}: it is not a folder" in messages[2]
+    assert messages[3] == "Cannot read /no.csv: there is no such file."
     assert_in_words(site.log("worker"))
 
     site.dismiss_all()
-    site.deliver("night-2026-11-23.csv", 2_000, seed=5)
+    site.deliver("night-2026-11-23.csv", 20_000, seed=5)
     cut = leak_a_slot(site, "worker")
     site.prefect_cli("deploy", "--all", where=root)
     site.start("again", "prefect", "worker", "start", "--pool", "noctule")
@@ -368,7 +370,7 @@ def test_a_worker_ends_in_words_runs_the_next_night_after_a_power_cut_and_tells_
     for zombie in (site.prefect.flow_run(cut), *site.prefect.children(cut)):
         assert zombie["state"]["message"] == "ended without a word (killed?)"
 
-    site.deliver("night-2026-11-24.csv", 2_000, seed=6)
+    site.deliver("night-2026-11-24.csv", 20_000, seed=6)
     killed = site.ask("nightly")
     site.at_work("again")
     site.processes["again"].terminate()  # which kills its runs

@@ -1,6 +1,7 @@
 """Tables have one line per row in a pipe, and no control characters."""
 
 import io
+import re
 import sys
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -129,3 +130,23 @@ def test_an_evaluation_has_a_column_for_each_operating_point(
     assert ["recall", "0.75", "1.000"] in lines
     assert ["precision", "-", "-"] in lines
     assert lines[-1] == ["1 labelled row; ROC AUC 0.99900"]
+
+
+@pytest.mark.parametrize(("columns", "is_listed"), [("60", True), ("200", False)])
+def test_on_a_terminal_too_narrow_for_a_table_each_cell_has_a_line(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    columns: str,
+    *,
+    is_listed: bool,
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", columns)
+    row = {"batch_id": "0123456789abcdef", "file_name": "night-2026-11-30.csv", "status": "scored",
+           "rows_read": 25_000, "message": "scored 24,925 connections"}  # fmt: skip
+    show_rows([row, row])
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out).splitlines()
+    listed = [line for line in lines if re.match(r"│ file name +│ night-2026-11-30.csv", line)]
+    assert len(listed) == (2 if is_listed else 0)
+    assert all(len(line) <= int(columns) for line in lines)
+    assert sum("25,000" in line for line in lines) == 2, "no value is cut"
