@@ -12,9 +12,9 @@ from sqlalchemy import Engine
 
 from flows.settings import Settings
 from storage.lake import batch_folder
-from storage.nights import read_earlier_nights
+from storage.nights import EarlierNight, read_earlier_nights
 from tasks.detectors.model_card import read_card
-from tasks.evaluation.operating_points import EarlierNight, choose_threshold
+from tasks.evaluation.operating_points import choose_threshold
 from tasks.intake.labelling import LabelReading
 from tasks.intake.stage import FileJob
 from tasks.scoring.stage import BatchJob
@@ -90,7 +90,7 @@ def look_back(
     """
     if settings.alert_budget is None:
         return []
-    earlier = read_earlier_nights(
+    return read_earlier_nights(
         engine,
         settings.contract,
         model_version,
@@ -99,4 +99,3 @@ def look_back(
         exceeded_by=settings.alert_budget,
         above=read_card(model_folder).thresholds.default,
     )
-    return [EarlierNight(night.rows, night.score) for night in earlier]

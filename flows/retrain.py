@@ -87,7 +87,7 @@ def retrain(label: str | None = None, normal: list[str] | None = None) -> State[
         untagged(),
         open_database(settings) as engine,
         record_run(engine, "retrain") as run,
-        workshop(settings) as folder,
+        hold_work_folder(settings) as folder,
     ):
         live = champion(engine, settings.contract)
         live_folder = load_verified(engine, settings.models, live.version)
@@ -109,7 +109,7 @@ def retrain(label: str | None = None, normal: list[str] | None = None) -> State[
 
 
 @contextmanager
-def workshop(settings: Settings) -> Iterator[Path]:
+def hold_work_folder(settings: Settings) -> Iterator[Path]:
     """Yield a folder for the fits, and be the only training until the block ends.
 
     Raises:

@@ -18,7 +18,13 @@ from flows.endings import flow
 from flows.places import open_database
 from flows.run_records import record_run
 from flows.settings import load_settings
-from flows.training_files import TRAIN_ON, TrainingFiles, find_labels, list_labelled, require_files
+from flows.training_files import (
+    TRAIN_ON,
+    TrainingFiles,
+    choose_training_labels,
+    list_labelled,
+    require_files,
+)
 from flows.training_lake import hold_training_lake, plan_files
 from tasks.detectors.names import ClassifierName, OneClassName
 from tasks.evaluation.label_columns import LabelChoice, ask_labels, require_normal_labels
@@ -89,7 +95,7 @@ def train(
         hold_training_lake(settings, "train"),
     ):
         found = require_files(list_labelled(settings, files), files or [settings.training_folder])
-        labels = find_labels(settings, found.files, asked, is_unlabelled=unlabelled)
+        labels = choose_training_labels(settings, found.files, asked, is_unlabelled=unlabelled)
         jobs = plan_files(settings, found.files, labels)
         accepted = [
             require_accepted(job, TRAIN_ON, ingest_task, validate_task, TrainingDataError)

@@ -87,7 +87,7 @@ def require_files(found: TrainingFiles, places: Sequence[Path]) -> TrainingFiles
     raise UsageError(message)
 
 
-def find_labels(
+def choose_training_labels(
     settings: Settings, sources: Sequence[Path], asked: LabelReading, *, is_unlabelled: bool
 ) -> list[LabelChoice]:
     """Return how the labels of each file are read, from the beginning of each file.

@@ -39,7 +39,7 @@ def run(seconds: float, seed: int) -> PartResult:
     ):
         trained, night = Path(scratch) / "trained", Path(scratch) / "night-2026-11-20.csv"
         trained.mkdir()
-        train_home(trained, Path(scratch) / "workshop")
+        train_home(trained, Path(scratch) / "work_folder")
         simulate_night(night, rows=3_000, seed=2, night=date(2026, 11, 20), scenario="bad_rows")
         expected = {}
         for is_postgres in (False, True):

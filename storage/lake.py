@@ -63,20 +63,20 @@ def run_stage(
     kept = _read_receipt(folder / stage, key, summary_type)
     if kept is not None:
         return kept
-    workshop = folder / f"{ATTEMPT}{uuid4().hex[:12]}"
+    work_folder = folder / f"{ATTEMPT}{uuid4().hex[:12]}"
     try:
         with room_on_disk(folder):
-            summary = _do_stage(folder, workshop, stage, key, work)
+            summary = _do_stage(folder, work_folder, stage, key, work)
     finally:
-        shutil.rmtree(workshop, ignore_errors=True)
+        shutil.rmtree(work_folder, ignore_errors=True)
     return summary
 
 
 def _do_stage(
-    folder: Path, workshop: Path, stage: str, key: Mapping[str, str], work: Callable[[Path], S]
+    folder: Path, work_folder: Path, stage: str, key: Mapping[str, str], work: Callable[[Path], S]
 ) -> S:
     """Run a stage in a temporary folder, and rename that folder when it is complete."""
-    attempt, done = workshop / stage, folder / stage
+    attempt, done = work_folder / stage, folder / stage
     attempt.mkdir(parents=True)
     with measured() as cost:
         summary = work(attempt)
@@ -91,7 +91,7 @@ def _do_stage(
     for name in files:
         sync(attempt / name)
     if done.exists():
-        done.rename(workshop / "stale")
+        done.rename(work_folder / "stale")
     attempt.rename(done)
     sync(folder)
     return summary

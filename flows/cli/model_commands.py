@@ -89,11 +89,11 @@ def train(  # noqa: PLR0913 - each is an option of the command
         raise UsageError(message)
     asked = _ask_labels(label, normal, is_unlabelled=unlabelled)
     settings = quiet_settings()
-    from flows.training_files import find_labels, list_labelled, require_files
+    from flows.training_files import choose_training_labels, list_labelled, require_files
 
     require_names(files)
     found = require_files(list_labelled(settings, files), files)  # fails before slow work begins
-    find_labels(settings, found.files, asked, is_unlabelled=unlabelled)
+    choose_training_labels(settings, found.files, asked, is_unlabelled=unlabelled)
     settings_of_flows()
     from flows.cli.flow_runs import run_training
     from flows.cli.outcomes import show_training

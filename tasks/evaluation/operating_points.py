@@ -7,12 +7,12 @@ class and its reading (``tasks.detectors.thresholds``), the thresholds that trai
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import sqrt
 from statistics import median
 
 from pydantic import BaseModel
 
+from storage.nights import EarlierNight
 from tasks.detectors.model_card import ModelCard
 from tasks.evaluation.labels import LabelledCounts
 from tasks.wording import plural
@@ -47,17 +47,6 @@ class ThresholdChoice(BaseModel, frozen=True):
     """Most alerts a night, where it was chosen by that: the share is then of all connections."""
 
 
-@dataclass(frozen=True)
-class EarlierNight:
-    """An earlier night, from which a budget's threshold is chosen."""
-
-    rows: int
-    """Scored connections of all its batches."""
-    score: float | None
-    """The score that as many connections exceed as the budget allows, by tonight's model; None
-    where another model scored that night."""
-
-
 def choose_threshold(
     card: ModelCard,
     operating_point: str,
@@ -76,8 +65,9 @@ def choose_threshold(
         rate: share of normal connections to flag, in (0, 1).
         budget: most alerts a night. The threshold would have kept it on every earlier night except
             the one with the most alerts, so that one night of attacks does not hide the next ones.
-        nights: earlier nights. If this model scored none of them, the budget becomes a rate, by the
-            usual number of connections. Without any night, the budget has no effect.
+        nights: earlier nights, read for this model and budget. If this model scored none of them,
+            the budget becomes a rate, by the usual number of connections. Without any night, the
+            budget has no effect.
 
     Returns:
         The choice; that of ``low_alert`` is never below ``default``.

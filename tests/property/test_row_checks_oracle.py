@@ -56,8 +56,8 @@ def test_every_row_fails_exactly_what_plain_python_says(
         schema={"row_number": pl.Int64, "line_number": pl.Int64}
         | {name: NSL_KDD.schema[name] for name in COLUMNS},
     )
-    verdict = checker.check(frame)
-    found = [row for rows in verdict.describe() for row in rows.iter_rows()]
+    refused = checker.check(frame)
+    found = [row for rows in refused.describe() for row in rows.iter_rows()]
 
     severity = {(check.column, check.expectation): check.severity for check in checker.checks}
     expected_rows = []
@@ -69,7 +69,7 @@ def test_every_row_fails_exactly_what_plain_python_says(
         if required:
             expected_rows.append((100 + i, 201 + i, len(required)))
     assert [(row, line, len(reasons)) for row, line, reasons in found] == expected_rows
-    assert verdict.is_refused.tolist() == [
+    assert refused.is_refused.tolist() == [
         100 + i in {row for row, _, _ in expected_rows} for i in range(len(rows))
     ]
     tally = {

@@ -33,12 +33,12 @@ def quick_options() -> dict[str, Any]:
     }
 
 
-def train_home(home: Path, workshop: Path) -> None:
+def train_home(home: Path, work_folder: Path) -> None:
     """Train a small model in a home. The home gets no lake.
 
     Args:
         home: gets the labelled file, the database and the model.
-        workshop: an empty folder for the parsed rows.
+        work_folder: an empty folder for the parsed rows.
     """
     from tasks.intake.content import hash_content
     from tasks.intake.ingest import IngestSummary
@@ -54,7 +54,7 @@ def train_home(home: Path, workshop: Path) -> None:
         source=source,
         batch_id=hash_content(source).sha256,
         contract="nsl_kdd",
-        folder=workshop,
+        folder=work_folder,
         chunk_rows=250_000,
         max_quarantine_ratio=0.5,
     )
@@ -65,7 +65,7 @@ def train_home(home: Path, workshop: Path) -> None:
     train_model(
         engine,
         home / "models",
-        [workshop / part for part in ingested.parts],
+        [work_folder / part for part in ingested.parts],
         "nsl_kdd",
         TrainingOptions(**quick_options()),
         TRAINED_AT,

@@ -1,15 +1,17 @@
 """Thresholds of a night by rate and by budget, and the note on a rate far from its target."""
 
+from datetime import date
+
 import numpy as np
 import pytest
 
 from expectations.errors import UsageError
+from storage.nights import EarlierNight
 from tasks.detectors.model_card import ModelCard
 from tasks.detectors.tails import Tail
 from tasks.detectors.thresholds import Thresholds
 from tasks.evaluation.labels import LabelledCounts
 from tasks.evaluation.operating_points import (
-    EarlierNight,
     choose_threshold,
     describe_rate_deviation,
 )
@@ -23,6 +25,11 @@ CARD = ModelCard(
         normal=Tail.fit(NORMAL),
     ),
 )  # fmt: skip
+
+
+def earlier_night(rows: int, score: float | None) -> EarlierNight:
+    """Make a night before, of any date."""
+    return EarlierNight(night=date(2026, 11, 20), rows=rows, score=score)
 
 
 def test_without_a_rate_or_budget_the_thresholds_are_the_models_own() -> None:
@@ -45,7 +52,7 @@ def test_a_rate_beyond_the_data_is_extrapolated() -> None:
 
 def test_low_alert_is_never_below_default() -> None:
     assert choose_threshold(CARD, "low_alert", rate=0.4).threshold == 2.0
-    nights = [EarlierNight(1_000, 1.5)]
+    nights = [earlier_night(1_000, 1.5)]
     assert choose_threshold(CARD, "low_alert", budget=10, nights=nights).threshold == 2.0
 
 
@@ -62,7 +69,7 @@ def test_low_alert_is_never_below_default() -> None:
 def test_a_budget_would_have_been_kept_on_all_nights_but_the_one_with_most_alerts(
     scores: tuple[float | None, ...], threshold: float
 ) -> None:
-    nights = [EarlierNight(900 + 100 * index, score) for index, score in enumerate(scores)]
+    nights = [earlier_night(900 + 100 * index, score) for index, score in enumerate(scores)]
     choice = choose_threshold(CARD, "low_alert", budget=10, nights=nights)
     assert choice.threshold == threshold
     assert choice.target_flag_rate == 10 / np.median([night.rows for night in nights])
@@ -70,7 +77,7 @@ def test_a_budget_would_have_been_kept_on_all_nights_but_the_one_with_most_alert
 
 
 def test_nights_of_another_model_give_the_number_of_connections_only() -> None:
-    choice = choose_threshold(CARD, "low_alert", budget=10, nights=[EarlierNight(1_000, None)])
+    choice = choose_threshold(CARD, "low_alert", budget=10, nights=[earlier_night(1_000, None)])
     by_rate = choose_threshold(CARD, "low_alert", rate=0.01)
     assert (choice.threshold, choice.target_flag_rate) == (by_rate.threshold, 0.01)
 
@@ -80,7 +87,7 @@ def test_the_first_night_has_the_models_own_threshold() -> None:
 
 
 def test_a_budget_and_a_rate_are_for_low_alert_only() -> None:
-    nights = [EarlierNight(1_000, 9.0)]
+    nights = [earlier_night(1_000, 9.0)]
     assert choose_threshold(CARD, "default", rate=0.01, budget=10, nights=nights).threshold == 2.0
 
 

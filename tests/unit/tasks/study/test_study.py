@@ -60,7 +60,7 @@ def report(
         rows,
         NSL_KDD,
         source,
-        tmp_path_factory.mktemp("workshop"),
+        tmp_path_factory.mktemp("work_folder"),
         1,
         told.append,
         selections=("none", "forest", "pca"),
