@@ -181,9 +181,11 @@ class ParquetSource(Source):
         """
         layout = arrange_label(self.read_layout(), self._contract, options.labels)
         rows_known = self._count_rows() if options.known_bytes else 0
-        rows = parse_records(self.path, layout, options.chunk_rows, options.line_bytes)
-        if options.known_bytes:
-            rows = iter(())
+        rows = (
+            iter(())
+            if options.known_bytes
+            else parse_records(self.path, layout, options.chunk_rows, options.line_bytes)
+        )
         return Reading("Parquet", layout, rows_known, rows, lambda: hash_content(self.path).sha256)
 
     def read_rows(self, row_numbers: Collection[int], line_bytes: int) -> Iterator[bytes]:
@@ -210,7 +212,10 @@ class TextSource(Source):
 
     def read_names(self) -> tuple[str, ...] | None:
         """Return the names in the header; None where there is no header."""
-        return self.read_layout().names if self._open()[1] else None
+        head, _ = read_head(read_content(self.path))
+        if find_header(head, self._contract) is None:
+            return None
+        return recognise_layout(head, self._contract, self.path).names
 
     def read_first(self, places: Mapping[str, int]) -> FirstRows:
         """Return some columns of the first lines, as text."""

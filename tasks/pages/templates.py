@@ -5,13 +5,14 @@ shows, or how Markdown is escaped (``tasks.reporting.markdown``).
 """
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from markupsafe import Markup
 
 if TYPE_CHECKING:
-    from jinja2 import Template
+    from jinja2 import Environment, Template
 
 MISSING: Final = Markup("-")
 """The text for a number that is not defined: markup, so that Markdown does not escape it."""
@@ -25,6 +26,12 @@ def open_template(name: str, finalize: Callable[[Any], Any] | None = None) -> "T
         finalize: converts each value before it is written. What it returns as ``Markup`` is
             written as it is, all else is escaped for HTML.
     """
+    return _environment(finalize).get_template(name)
+
+
+@cache
+def _environment(finalize: Callable[[Any], Any] | None) -> "Environment":
+    """Return the environment of one way to write values; it compiles each template once."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -36,7 +43,7 @@ def open_template(name: str, finalize: Callable[[Any], Any] | None = None) -> "T
         lstrip_blocks=True,
     )
     environment.filters |= {"number": number, "decimal": decimal, "percent": percent}
-    return environment.get_template(name)
+    return environment
 
 
 def number(count: int) -> str:

@@ -4,8 +4,7 @@ Belongs here: a suite that asks pandas in place of Great Expectations, and a mod
 a hash of the row. Does not belong here: the stages around them (see ``pipeline``).
 
 All other code of the stages is the real one. Replaced are the class that runs Great Expectations,
-the function that loads a model, and two things that cost more than a small file: a template that is
-compiled for every page, and the indentation of receipts.
+the function that loads a model, and the indentation of receipts: it costs more than a small file.
 """
 
 import json
@@ -16,7 +15,6 @@ from types import SimpleNamespace
 from typing import Any, Final
 from unittest import mock
 
-import jinja2
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -151,19 +149,8 @@ class HashingModel:
         )
 
 
-def _shared_environment(**options: Any) -> jinja2.Environment:  # noqa: ANN401 - jinja's own
-    """Return one environment for all pages of a kind: a page compiles its template in 25 ms."""
-    finalize = options.get("finalize")
-    if finalize not in _kept:
-        _kept[finalize] = _Environment(**options)
-    return _kept[finalize]
-
-
 _PLAIN_JSON: Final = SimpleNamespace(**vars(json))
 _PLAIN_JSON.dumps = lambda value, **_: json.dumps(value)  # the C encoder cannot indent
-
-_Environment: Final = jinja2.Environment
-_kept: Final[dict[object, jinja2.Environment]] = {}
 
 
 @contextmanager
@@ -174,7 +161,6 @@ def stand_in_models() -> Iterator[None]:
         mock.patch.object(storage.lake, "json", _PLAIN_JSON),
         mock.patch.object(tasks.scoring.score, "load_model", return_value=model),
         mock.patch.object(tasks.scoring.explain, "load_model", return_value=model),
-        mock.patch.object(jinja2, "Environment", _shared_environment),
     ):
         yield
 
