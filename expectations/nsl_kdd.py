@@ -5,9 +5,7 @@ here: sets of values (``nsl_kdd_values``), conditions that join columns (``nsl_k
 files or running checks.
 """
 
-import polars as pl
-
-from expectations.contract import Column, Contract
+from expectations.contract import Column, Contract, Form, Labels
 from expectations.nsl_kdd_rules import ADVISORY_RULES, PROFILE, REQUIRED_RULES
 from expectations.nsl_kdd_values import FAMILIES, FLAGS, PROTOCOLS, SERVICES, TECHNIQUES
 
@@ -18,19 +16,19 @@ rates are at least 1 / (511 * 510) = 3.8e-6 apart. Smaller differences are round
 
 def _count(name: str, unit: str, meaning: str) -> Column:
     """Declare a count: a whole number from 0, without a documented upper bound."""
-    return Column(name=name, dtype=pl.Int64(), unit=unit, resolution=1, minimum=0, meaning=meaning)
+    return Column(name=name, kind="count", unit=unit, resolution=1, minimum=0, meaning=meaning)
 
 
 def _flag(name: str, meaning: str) -> Column:
     """Declare a flag, written as 1 or 0."""
-    return Column(name=name, dtype=pl.Int64(), resolution=1, values=(0, 1), meaning=meaning)
+    return Column(name=name, kind="flag", resolution=1, values=(0, 1), meaning=meaning)
 
 
 def _rate(name: str, meaning: str) -> Column:
     """Declare a share of connections, written with two decimals."""
     return Column(
         name=name,
-        dtype=pl.Float64(),
+        kind="ratio",
         unit="ratio",
         resolution=RATE_RESOLUTION,
         minimum=0,
@@ -43,13 +41,13 @@ _BASIC = (
     _count("duration", "s", "Length of the connection."),
     Column(
         name="protocol_type",
-        dtype=pl.String(),
+        kind="category",
         values=PROTOCOLS,
         meaning="Protocol of the connection.",
     ),
     Column(
         name="service",
-        dtype=pl.String(),
+        kind="category",
         values=SERVICES,
         severity="advisory",
         meaning="Network service at the destination, from its port or ICMP message type. "
@@ -57,7 +55,7 @@ _BASIC = (
     ),
     Column(
         name="flag",
-        dtype=pl.String(),
+        kind="category",
         values=FLAGS,
         meaning="State in which the connection ended, as Bro (Zeek) names it: SF is normal, S0 an "
         "attempt without a reply, REJ a rejected attempt.",
@@ -82,7 +80,7 @@ _CONTENT = (
     _flag("root_shell", "1 if a root shell was obtained."),
     Column(
         name="su_attempted",
-        dtype=pl.Int64(),
+        kind="count",
         resolution=1,
         values=(0, 1, 2),
         meaning="1 if `su root` was attempted. Documented as 0 or 1; the KDD files also have 2.",
@@ -160,7 +158,7 @@ _FEATURES = _BASIC + _CONTENT + _TIME_WINDOW + _HOST_WINDOW
 _LABELS = (
     Column(
         name="class",
-        dtype=pl.String(),
+        kind="category",
         role="label",
         nullable=True,
         values=("normal", "anomaly"),
@@ -169,7 +167,7 @@ _LABELS = (
     ),
     Column(
         name="attack",
-        dtype=pl.String(),
+        kind="category",
         role="label",
         nullable=True,
         values=("normal", *FAMILIES),
@@ -178,7 +176,7 @@ _LABELS = (
     ),
     Column(
         name="difficulty",
-        dtype=pl.Int64(),
+        kind="count",
         unit="learners",
         resolution=1,
         role="ignored",
@@ -203,14 +201,18 @@ NSL_KDD = Contract(
     columns=_FEATURES + _LABELS,
     row_rules=REQUIRED_RULES + ADVISORY_RULES,
     profile=PROFILE,
-    label="class",
-    normal_label="normal",
-    attack="attack",
-    headerless=(
-        _FEATURE_NAMES,
-        (*_FEATURE_NAMES, "attack"),
-        (*_FEATURE_NAMES, "attack", "difficulty"),
+    labels=Labels(
+        column="class",
+        normal=("normal",),
+        names="attack",
+        families=FAMILIES,
+        techniques=TECHNIQUES,
     ),
-    families=FAMILIES,
-    techniques=TECHNIQUES,
+    form=Form(
+        orders=(
+            _FEATURE_NAMES,
+            (*_FEATURE_NAMES, "attack"),
+            (*_FEATURE_NAMES, "attack", "difficulty"),
+        )
+    ),
 )

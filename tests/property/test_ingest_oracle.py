@@ -16,7 +16,7 @@ import zstandard
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from expectations.contract import Column, Contract
+from expectations.contract import Column, Contract, Labels
 from tasks.intake.content import hash_content
 from tasks.intake.csv_blocks import parse_lines
 from tasks.intake.ingest import ingest_file
@@ -30,13 +30,13 @@ SMALL = Contract(
     title="",
     source="",
     columns=(
-        Column(name="duration", dtype=pl.Int64(), meaning=""),
-        Column(name="service", dtype=pl.String(), meaning=""),
-        Column(name="rate", dtype=pl.Float64(), meaning="", resolution=1e-6),
-        Column(name="hops", dtype=pl.Int64(), meaning="", nullable=True, values=(0, 1)),
-        Column(name="class", dtype=pl.String(), meaning="", role="label"),
+        Column(name="duration", kind="count", meaning=""),
+        Column(name="service", kind="category", meaning=""),
+        Column(name="rate", kind="number", meaning="", resolution=1e-6),
+        Column(name="hops", kind="count", meaning="", nullable=True, values=(0, 1)),
+        Column(name="class", kind="category", meaning="", role="label"),
     ),
-    label="class",
+    labels=Labels(column="class", normal=("normal",)),
 )
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import polars as pl
 
-from expectations.contract import BatchBound, Column, Contract, RowRule
+from expectations.contract import BatchBound, Column, Contract, Labels, RowRule
 from expectations.dictionary import DEFAULT_PATH, render_dictionary, write_dictionary
 from expectations.registry import CONTRACTS
 
@@ -17,7 +17,7 @@ PARCELS = Contract(
     columns=(
         Column(
             name="weight",
-            dtype=pl.Float64(),
+            kind="number",
             unit="kg",
             resolution=1e-6,
             minimum=0,
@@ -25,7 +25,7 @@ PARCELS = Contract(
         ),
         Column(
             name="kind",
-            dtype=pl.String(),
+            kind="category",
             values=("box", "tube"),
             severity="advisory",
             nullable=True,
@@ -41,7 +41,9 @@ PARCELS = Contract(
         ),
     ),
     profile=(BatchBound(name="rows_accepted", minimum=1, severity="required", meaning="Rows."),),
-    families={"theft": "Loss", "fire": "Loss", "rain": "Damage"},
+    labels=Labels(
+        column="kind", normal=("box",), families={"theft": "Loss", "fire": "Loss", "rain": "Damage"}
+    ),
 )
 
 

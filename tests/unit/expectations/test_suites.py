@@ -3,7 +3,6 @@
 import sys
 from typing import Any
 
-import polars as pl
 import pytest
 
 from expectations.contract import Column, Contract
@@ -49,25 +48,23 @@ def test_a_rule_is_left_out_where_a_column_of_it_is_absent() -> None:
 
 
 def test_a_missing_value_is_never_only_advisory_in_a_feature() -> None:
-    checks = checks_of(
-        Column(name="x", dtype=pl.Int64(), minimum=0, severity="advisory", meaning="")
-    )
+    checks = checks_of(Column(name="x", kind="count", minimum=0, severity="advisory", meaning=""))
     assert checks[NOT_NULL].severity == "required"
     assert checks[BETWEEN].severity == "advisory"
 
 
 def test_a_float_without_bounds_must_still_be_finite() -> None:
-    check = checks_of(Column(name="x", dtype=pl.Float64(), meaning=""))[BETWEEN]
+    check = checks_of(Column(name="x", kind="number", meaning=""))[BETWEEN]
     assert (check.minimum, check.maximum) == (-sys.float_info.max, sys.float_info.max)
     assert check.expected == "a finite number"
 
 
 def test_an_integer_without_bounds_is_asked_only_for_a_value() -> None:
-    assert set(checks_of(Column(name="x", dtype=pl.Int64(), meaning=""))) == {NOT_NULL}
+    assert set(checks_of(Column(name="x", kind="count", meaning=""))) == {NOT_NULL}
 
 
 def test_a_nullable_column_is_not_asked_for_a_value() -> None:
-    column = Column(name="x", dtype=pl.Int64(), nullable=True, maximum=3, meaning="")
+    column = Column(name="x", kind="count", nullable=True, maximum=3, meaning="")
     assert set(checks_of(column)) == {BETWEEN}
 
 

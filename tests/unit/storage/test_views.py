@@ -5,7 +5,6 @@ from datetime import date, datetime
 from pathlib import Path
 from types import SimpleNamespace
 
-import polars as pl
 import pytest
 import sqlalchemy as sa
 from sqlalchemy import Engine
@@ -145,7 +144,7 @@ def test_a_contracts_view_shows_no_other_contract(example: SimpleNamespace) -> N
 
 @pytest.mark.parametrize("name", ["reasons", "x; DROP TABLE batch", "Größe"])
 def test_a_contract_whose_names_cannot_stand_in_its_view_is_refused(name: str) -> None:
-    columns = (Column(name=name, dtype=pl.Int64(), meaning="a count"),)
+    columns = (Column(name=name, kind="count", meaning="a count"),)
     contract = Contract(name="c", title="C", source="none", columns=columns)
     with pytest.raises(ValueError, match="cannot be a name in its view"):
         contract_view(contract)

@@ -18,11 +18,11 @@ CONTRACT = Contract(
     title="Five features",
     source="made for this test",
     columns=(
-        Column(name="service", dtype=pl.String, meaning="what was asked for"),
-        Column(name="src_bytes", dtype=pl.Int64, meaning="bytes sent", unit="bytes"),
-        Column(name="error_rate", dtype=pl.Float64, meaning="share of errors", unit="ratio"),
-        Column(name="constant", dtype=pl.Int64, meaning="always 0"),
-        Column(name="absent", dtype=pl.Float64, meaning="never there", nullable=True),
+        Column(name="service", kind="category", meaning="what was asked for"),
+        Column(name="src_bytes", kind="count", meaning="bytes sent", unit="bytes"),
+        Column(name="error_rate", kind="number", meaning="share of errors", unit="ratio"),
+        Column(name="constant", kind="count", meaning="always 0"),
+        Column(name="absent", kind="number", meaning="never there", nullable=True),
     ),
 )
 

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from expectations.contract import Column, Contract
+from expectations.contract import Column, Contract, Labels
 from expectations.errors import ModelRefusedError
 from tasks.drift.measure import DriftOptions, DriftSummary, build_reference, measure_drift
 
@@ -15,12 +15,12 @@ CONTRACT = Contract(
     title="Three features and a label",
     source="made for this test",
     columns=(
-        Column(name="service", dtype=pl.String, meaning="what was asked for"),
-        Column(name="src_bytes", dtype=pl.Int64, meaning="bytes sent", unit="bytes"),
-        Column(name="num_outbound_cmds", dtype=pl.Int64, meaning="always 0"),
-        Column(name="class", dtype=pl.String, meaning="normal or not", role="label"),
+        Column(name="service", kind="category", meaning="what was asked for"),
+        Column(name="src_bytes", kind="count", meaning="bytes sent", unit="bytes"),
+        Column(name="num_outbound_cmds", kind="count", meaning="always 0"),
+        Column(name="class", kind="category", meaning="normal or not", role="label"),
     ),
-    label="class",
+    labels=Labels(column="class", normal=("normal",)),
 )
 
 

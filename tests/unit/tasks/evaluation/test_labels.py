@@ -3,11 +3,17 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from expectations.contract import Column, Contract
+from expectations.contract import Column, Contract, Labels
 from expectations.nsl_kdd import NSL_KDD
 from tasks.evaluation.labels import attack_name, find_unclear_labels, has_labels, is_attack
 
-LABELLED = Contract(name="small", title="", source="", columns=(), label="class", attack="attack")
+LABELLED = Contract(
+    name="small",
+    title="",
+    source="",
+    columns=(),
+    labels=Labels(column="class", normal=("normal",), names="attack"),
+)
 FRAME = pl.DataFrame(
     {
         "class": ["normal", "anomaly", "unheard of", None],
@@ -37,9 +43,8 @@ DECLARED = Contract(
     name="small",
     title="",
     source="",
-    columns=(Column(name="class", dtype=pl.String, meaning="", values=("normal", "anomaly")),),
-    label="class",
-    attack="attack",
+    columns=(Column(name="class", kind="category", meaning="", values=("normal", "anomaly")),),
+    labels=Labels(column="class", normal=("normal",), names="attack"),
 )
 WRITTEN = ["normal", "Normal", "normal.", "benign", " normal", "anomaly", "", None, "Normal"]
 

@@ -14,9 +14,9 @@ from tasks.detectors.base import sum_groups
 from tasks.features.encoding import CLIP, Encoder, render_value
 
 COLUMNS = (
-    Column(name="bytes", dtype=pl.Int64, meaning="Sent."),
-    Column(name="service", dtype=pl.String, meaning="Port's name."),
-    Column(name="rate", dtype=pl.Float64, meaning="Share of errors."),
+    Column(name="bytes", kind="count", meaning="Sent."),
+    Column(name="service", kind="category", meaning="Port's name."),
+    Column(name="rate", kind="number", meaning="Share of errors."),
 )
 
 TRAINING = pl.DataFrame(

@@ -12,14 +12,14 @@ from expectations.errors import InputRejectedError
 from expectations.nsl_kdd import NSL_KDD
 from tasks.intake.cells import cast_cells, find_bad_cells, round_to_resolution
 
-COUNT = Column(name="cell", dtype=pl.Int64(), meaning="", resolution=1)
-FLAG = Column(name="cell", dtype=pl.Int64(), meaning="", values=(0, 1))
+COUNT = Column(name="cell", kind="count", meaning="", resolution=1)
+FLAG = Column(name="cell", kind="count", meaning="", values=(0, 1))
 TRIED = NSL_KDD.by_name["su_attempted"]
-RATE = Column(name="cell", dtype=pl.Float64(), meaning="", resolution=1e-6)
-SPEED = Column(name="cell", dtype=pl.Float64(), meaning="")
-NAME = Column(name="cell", dtype=pl.String(), meaning="")
-LABEL = Column(name="cell", dtype=pl.String(), meaning="", role="label")
-RANK = Column(name="cell", dtype=pl.Int64(), meaning="", role="ignored")
+RATE = Column(name="cell", kind="number", meaning="", resolution=1e-6)
+SPEED = Column(name="cell", kind="number", meaning="")
+NAME = Column(name="cell", kind="category", meaning="")
+LABEL = Column(name="cell", kind="category", meaning="", role="label")
+RANK = Column(name="cell", kind="count", meaning="", role="ignored")
 
 
 def read(column: Column, *cells: object, dtype: object = None) -> list:

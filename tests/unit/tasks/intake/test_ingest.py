@@ -13,7 +13,7 @@ import pytest
 import zstandard
 from polars.testing import assert_frame_equal
 
-from expectations.contract import Column, Contract
+from expectations.contract import Column, Contract, Form, Labels
 from expectations.errors import InputRejectedError
 from expectations.nsl_kdd import NSL_KDD
 from storage.cost import measured
@@ -35,16 +35,15 @@ SMALL = Contract(
     title="",
     source="",
     columns=(
-        Column(name="duration", dtype=pl.Int64(), meaning=""),
-        Column(name="service", dtype=pl.String(), meaning=""),
-        Column(name="error_rate", dtype=pl.Float64(), meaning=""),
-        Column(name="class", dtype=pl.String(), meaning="", role="label"),
-        Column(name="attack", dtype=pl.String(), meaning="", role="label"),
-        Column(name="difficulty", dtype=pl.Int64(), meaning="", role="ignored"),
+        Column(name="duration", kind="count", meaning=""),
+        Column(name="service", kind="category", meaning=""),
+        Column(name="error_rate", kind="number", meaning=""),
+        Column(name="class", kind="category", meaning="", role="label"),
+        Column(name="attack", kind="category", meaning="", role="label"),
+        Column(name="difficulty", kind="count", meaning="", role="ignored"),
     ),
-    label="class",
-    attack="attack",
-    headerless=((*FEATURES, "attack"), (*FEATURES, "attack", "difficulty")),
+    labels=Labels(column="class", normal=("normal",), names="attack"),
+    form=Form(orders=((*FEATURES, "attack"), (*FEATURES, "attack", "difficulty"))),
 )
 NO_VALUE = ": it stands for no value; a row without it is not scored"
 COMMA = ": write it without a comma, and decimals with a point"

@@ -30,8 +30,8 @@ SMALL = Contract(
     title="",
     source="",
     columns=(
-        Column(name="duration", dtype=pl.Int64(), meaning=""),
-        Column(name="service", dtype=pl.String(), meaning=""),
+        Column(name="duration", kind="count", meaning=""),
+        Column(name="service", kind="category", meaning=""),
     ),
 )
 LIMIT = 1_000_000

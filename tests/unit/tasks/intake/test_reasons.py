@@ -14,8 +14,8 @@ OPEN = Contract(
     title="Open",
     source="none",
     columns=(
-        Column(name="speed", dtype=pl.Float64(), meaning=""),
-        Column(name="depth", dtype=pl.Float64(), maximum=5, meaning=""),
+        Column(name="speed", kind="number", meaning=""),
+        Column(name="depth", kind="number", maximum=5, meaning=""),
     ),
 )
 

@@ -12,6 +12,7 @@ from shutil import copytree, ignore_patterns
 import polars as pl
 import pytest
 
+from expectations.contract import Form
 from expectations.nsl_kdd import NSL_KDD
 from tasks import fingerprint
 from tasks.fingerprint import ROOT, code_fingerprint
@@ -151,7 +152,13 @@ def test_a_change_of_code_redoes_the_stages_that_import_it(
 
 
 @pytest.mark.parametrize(
-    "change", [{"normal_label": "benign"}, {"families": {}}, {"headerless": ()}, {"profile": ()}]
+    "change",
+    [
+        {"labels": replace(NSL_KDD.labels, normal=("benign",))},
+        {"labels": replace(NSL_KDD.labels, families={})},
+        {"form": Form()},
+        {"profile": ()},
+    ],
 )
 def test_every_part_of_the_declaration_is_in_its_fingerprint(change: dict[str, object]) -> None:
     assert replace(NSL_KDD, **change).fingerprint != NSL_KDD.fingerprint

@@ -23,9 +23,9 @@ SMALL = Contract(
     title="Small",
     source="none",
     columns=(
-        Column(name="kind", dtype=pl.String(), values=("tcp", "udp"), meaning=""),
-        Column(name="land", dtype=pl.Int64(), meaning=""),
-        Column(name="rate", dtype=pl.Float64(), meaning=""),
+        Column(name="kind", kind="category", values=("tcp", "udp"), meaning=""),
+        Column(name="land", kind="count", meaning=""),
+        Column(name="rate", kind="number", meaning=""),
     ),
     profile=tuple(BatchBound(name=name) for name in NAMES),
 )
