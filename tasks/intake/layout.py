@@ -108,17 +108,7 @@ def recognise_layout(head: bytes, contract: Contract, source: Path) -> Layout:
     Raises:
         InputRejectedError: the file is empty, or of no layout that the contract knows.
     """
-    if len(head) >= HEAD_BYTES and b"\n" not in head:
-        msg = (
-            f"Cannot read {source}: its first line is longer than {HEAD_BYTES} bytes. Expected"
-            " lines of comma-separated text, each ended by a line feed."
-        )
-        raise InputRejectedError(msg)
-    lines = [line for _, line in filled_lines(head)]
-    if not lines:
-        held = "holds only blank lines" if head else "is empty"
-        msg = f"Cannot read {source}: it {held}. Expected connections, one a line."
-        raise InputRejectedError(msg)
+    lines = require_lines(head, source)
     header = find_header(head, contract)
     layout = vote(lines, contract)
     if header is not None and header.separator == "," and names_columns(header.names, contract):
@@ -144,6 +134,26 @@ def recognise_layout(head: bytes, contract: Contract, source: Path) -> Layout:
         f" field{'s' if common != 1 else ''}. {_suggest_form(lines, header, contract)}"
     )
     raise InputRejectedError(msg)
+
+
+def require_lines(head: bytes, source: Path) -> list[str]:
+    """Return the first lines of a text that are not blank; ``read_head`` gives the head.
+
+    Raises:
+        InputRejectedError: there is none, or the first line is too long.
+    """
+    if len(head) >= HEAD_BYTES and b"\n" not in head:
+        msg = (
+            f"Cannot read {source}: its first line is longer than {HEAD_BYTES} bytes. Expected"
+            " lines of comma-separated text, each ended by a line feed."
+        )
+        raise InputRejectedError(msg)
+    lines = [line for _, line in filled_lines(head)]
+    if not lines:
+        held = "holds only blank lines" if head else "is empty"
+        msg = f"Cannot read {source}: it {held}. Expected connections, one a line."
+        raise InputRejectedError(msg)
+    return lines
 
 
 def _describe_strange(

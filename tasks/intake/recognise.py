@@ -1,0 +1,343 @@
+"""Recognition: which contract a delivered file has, told from its beginning.
+
+Belongs here: what a file names and holds at its beginning, and the choice among contracts. Does not
+belong here: whether a file fits the chosen contract in every point (``tasks.intake.layout``).
+
+A contract claims a file that has at least half of its names. A file whose names nobody knows is
+claimed by the contracts whose order of columns fits the first lines.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+from expectations.contract import Column, Contract
+from expectations.errors import InputRejectedError
+from tasks.intake.content import is_parquet, read_content
+from tasks.intake.header import OTHER_SEPARATORS, fold, is_number, split_names
+from tasks.intake.json_records import FirstRecords, looks_json, read_first
+from tasks.intake.layout import read_head, require_lines
+from tasks.intake.parquet_files import read_footer
+from tasks.wording import plural, some_of
+
+HEADER_LINES: Final = 20
+"""First lines in which names are looked for. A guess: comments may stand above a header."""
+FIT: Final = 1 / 2
+"""Least share of lines whose values must be of a column's kind. A guess: half of a file may be
+damaged."""
+NEAR: Final = 1 / 10
+"""Least share of its names by which a contract is called the closest. A guess."""
+SHOWN_CANDIDATES: Final = 4
+"""Contracts that a message describes. A guess: more would be a page of text."""
+SHOWN_NAMES: Final = 90
+"""Characters of names in one part of a message."""
+
+_NUMBERS: Final = frozenset({"number", "count", "ratio", "flag", "port"})
+"""Kinds whose values are numbers in every file."""
+_TOLD: Final = _NUMBERS | {"address"}
+"""Kinds of which the first lines tell whether a column has it: no address is a number."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What one contract finds in the beginning of a file."""
+
+    contract: Contract
+    has: tuple[str, ...]
+    """Declared columns that the file names, or that the order of its fields gives."""
+    lacks: tuple[str, ...]
+    """Needed features that are not there, by their names in files."""
+    misfits: tuple[str, ...]
+    """Columns whose first values are mostly of another kind, by their names in files."""
+    is_claim: bool
+    """Whether the file may be of this contract."""
+    share: float
+    """Which share of the names by which the contract recognises a file are there, 0..1."""
+
+    @property
+    def fits(self) -> bool:
+        """Whether all needed features are there, and hold what they must."""
+        return self.is_claim and not self.lacks and not self.misfits
+
+    @property
+    def described(self) -> str:
+        """The contract, and what the file lacks for it, in words."""
+        faults = []
+        if self.lacks:
+            faults.append(f"lacks {some_of(self.lacks, SHOWN_NAMES)}")
+        if self.misfits:
+            faults.append(f"has values of another kind in {some_of(self.misfits, SHOWN_NAMES)}")
+        return f"{self.contract.name} ({'; '.join(faults) or 'lacks nothing'})"
+
+
+def recognise_contract(
+    path: Path, contracts: Mapping[str, Contract], broken: Iterable[str] = ()
+) -> Contract:
+    """Return the contract of a file, from its beginning.
+
+    Args:
+        path: of the file.
+        contracts: those that it may have, by name.
+        broken: names of pages that could not be read, for messages.
+
+    Raises:
+        InputRejectedError: the file cannot be read, or no contract or several contracts claim it.
+    """
+    beginning = read_beginning(path)
+    candidates = find_candidates(beginning, contracts)
+    claims = [one for one in candidates if one.is_claim]
+    strict = [one for one in claims if one.fits]
+    for chosen in (claims, strict):
+        if len(chosen) == 1:
+            return chosen[0].contract
+    pages = some_of(sorted(broken), SHOWN_NAMES)
+    unread = f" These pages are broken and were not tried: {pages}." if pages else ""
+    if claims:
+        named = " or ".join(one.described for one in claims[:SHOWN_CANDIDATES])
+        more = len(claims) - SHOWN_CANDIDATES
+        named += f" or {plural(more, 'other')}" if more > 0 else ""
+        message = (
+            f"Cannot read {path}: it may be a file of {named}. Say which: --contract"
+            f" {claims[0].contract.name}, or the setting NOCTULE_CONTRACT.{unread} None of it is"
+            " stored."
+        )
+        raise InputRejectedError(message)
+    known = some_of([one.contract.name for one in candidates])
+    closest = max(candidates, key=lambda one: one.share, default=None)
+    near = f" The closest is {closest.described}." if closest and closest.share > NEAR else ""
+    message = (
+        f"Cannot read {path}: no contract knows it. {beginning.described} Known contracts:"
+        f" {known or 'none'}.{near} Correct the names, say which contract it has (--contract NAME,"
+        " or the setting NOCTULE_CONTRACT), or write one for it: noctule contracts draft"
+        f" {path.name}.{unread} None of it is stored."
+    )
+    raise InputRejectedError(message)
+
+
+def examine_contracts(path: Path, contracts: Mapping[str, Contract]) -> tuple[Candidate, ...]:
+    """Return what each contract finds in the beginning of a file, in the order of ``contracts``.
+
+    Raises:
+        InputRejectedError: the file cannot be read.
+    """
+    return find_candidates(read_beginning(path), contracts)
+
+
+class Beginning:
+    """The beginning of a file: its names, or its first lines."""
+
+    def __init__(
+        self,
+        form: str,
+        names: Sequence[str] | None = None,
+        records: FirstRecords | None = None,
+        lines: Sequence[str] = (),
+    ) -> None:
+        """Keep what was read; ``form`` is ``Parquet``, ``JSON`` or ``text``."""
+        self.form = form
+        self.lines = lines
+        self._names = names
+        self._records = records
+        self._split: dict[tuple[int, str], list[str]] = {}
+        self._folded: dict[tuple[int, str], Mapping[str, int]] = {}
+
+    def names_for(self, contract: Contract) -> tuple[str, ...] | None:
+        """Return the names of the fields where the form gives each value a name."""
+        if self._records is not None:
+            return self._records.names(contract.form.records)
+        return None if self._names is None else tuple(self._names)
+
+    def split(self, place: int, separator: str) -> list[str]:
+        """Return the fields of one of the lines."""
+        key = (place, separator)
+        if key not in self._split:
+            line = self.lines[place]
+            blanks = separator == "blanks"
+            self._split[key] = line.split() if blanks else split_names(line, separator)
+        return self._split[key]
+
+    def fold_line(self, place: int, separator: str) -> Mapping[str, int]:
+        """Return the fields of one of the lines as ``fold`` writes them, each with its place."""
+        key = (place, separator)
+        if key not in self._folded:
+            fields = self.split(place, separator)
+            self._folded[key] = {fold(one): at for at, one in reversed([*enumerate(fields)])}
+        return self._folded[key]
+
+    @cached_property
+    def described(self) -> str:
+        """What the file names, in words, a sentence."""
+        if self._records is not None or self._names is not None:
+            names = self._records.names(None) if self._records is not None else self._names or ()
+            return f"Its {self.form} has the names {some_of(names, 2 * SHOWN_NAMES)}."
+        line = self.lines[0]
+        separators = [one for one in (",", *OTHER_SEPARATORS) if one not in " :"]
+        separator = max(separators, key=line.count)
+        fields = self.split(0, separator if separator in line else "blanks")
+        return (
+            f"Its first line has {plural(len(fields), 'field')}:"
+            f" {some_of(fields, 2 * SHOWN_NAMES)}."
+        )
+
+
+def read_beginning(path: Path) -> Beginning:
+    """Read the beginning of a file.
+
+    Raises:
+        InputRejectedError: it cannot be read, is empty, or is of a form that Noctule does not read.
+    """
+    if is_parquet(path):
+        return Beginning("Parquet", names=read_footer(path).names)
+    head, pieces = read_head(read_content(path))
+    if looks_json(head):
+        return Beginning("JSON", records=read_first(pieces))
+    return Beginning("text", lines=require_lines(head, path))
+
+
+def find_candidates(
+    beginning: Beginning, contracts: Mapping[str, Contract]
+) -> tuple[Candidate, ...]:
+    """Return what each contract finds in a beginning; orders count if no names are known."""
+    found = tuple(_match_names(beginning, contract) for contract in contracts.values())
+    if beginning.form != "text":
+        return found
+    has_claim = any(one.is_claim for one in found)
+    return tuple(
+        _match_order(beginning, one)
+        if not has_claim or (one.is_claim and one.contract.form.header == "ignored")
+        else one
+        for one in found
+    )
+
+
+def _match_names(beginning: Beginning, contract: Contract) -> Candidate:
+    """Return what a contract finds by names: in a header, in keys, or among Parquet's columns."""
+    names = beginning.names_for(contract)
+    if names is not None:
+        if beginning.form == "JSON" and contract.form.kind != "json":
+            return _judge(contract, frozenset())
+        return _judge(contract, frozenset(map(fold, names)))
+    if contract.form.kind != "text":
+        return _judge(contract, frozenset())
+    best: tuple[float, int, str] | None = None
+    ways = _ways(contract)
+    for separator in contract.form.separators:
+        for place in range(min(HEADER_LINES, len(beginning.lines))):
+            share = _share(ways, beginning.fold_line(place, separator))
+            if share and (best is None or share > best[0]):
+                best = (share, place, separator)
+    if best is None:
+        return _judge(contract, frozenset())
+    _, place, separator = best
+    places = beginning.fold_line(place, separator)
+    rows = [beginning.split(below, separator) for below in range(place + 1, len(beginning.lines))]
+    by_column = {
+        column.name: at
+        for column in contract.columns
+        for at in (places.get(one) for one in _names_of(column))
+        if at is not None
+    }
+    misfits = _find_misfits(rows, len(beginning.split(place, separator)), by_column, contract)
+    return _judge(contract, frozenset(places), misfits)
+
+
+def _match_order(beginning: Beginning, named: Candidate) -> Candidate:
+    """Return what a contract finds by the number of fields of most lines and by their values.
+
+    ``named`` is what it found by names.
+    """
+    contract = named.contract
+    if contract.form.kind != "text":
+        return named
+    comment = contract.form.comment
+    places = [
+        place
+        for place, line in enumerate(beginning.lines)
+        if not comment or not line.startswith(comment)
+    ]
+    orders = {len(order): order for order in contract.form.orders}
+    for separator in contract.form.separators if orders else ():
+        rows = [beginning.split(place, separator) for place in places]
+        widths = Counter(map(len, rows)).most_common()
+        width = next((one for one, _ in widths if one in orders), None)
+        if width is None:
+            continue
+        by_column = {name: at for at, name in enumerate(orders[width]) if name in contract.by_name}
+        is_told = any(contract.by_name[name].kind in _TOLD for name in by_column)
+        below = [row for row in rows if len(row) == width]
+        below = below[1:] or below  # the first may be a header
+        if is_told and not _find_misfits(below, width, by_column, contract):
+            return _judge(contract, frozenset(map(fold, by_column)), is_claim=True)
+    return named
+
+
+def _judge(
+    contract: Contract,
+    folded: frozenset[str],
+    misfits: tuple[str, ...] = (),
+    *,
+    is_claim: bool | None = None,
+) -> Candidate:
+    """Return what a contract finds in a file that has these names, as ``fold`` writes them.
+
+    By default, half of the names by which the contract recognises a file make a claim.
+    """
+    has = {column.name for column in contract.columns if folded & _names_of(column)}
+    needed = [column for column in contract.features if not column.optional]
+    share = _share(_ways(contract), folded)
+    return Candidate(
+        contract,
+        has=tuple(name for name in contract.by_name if name in has),
+        lacks=tuple(_name_in_files(column) for column in needed if column.name not in has),
+        misfits=misfits,
+        is_claim=2 * share >= 1 if is_claim is None else is_claim,
+        share=share,
+    )
+
+
+def _share(ways: Sequence[frozenset[str]], folded: "frozenset[str] | Mapping[str, int]") -> float:
+    """Return which share of the names are there, each in one of its ways."""
+    return sum(any(way in folded for way in one) for one in ways) / max(1, len(ways))
+
+
+def _ways(contract: Contract) -> list[frozenset[str]]:
+    """Return, for each name by which a contract recognises a file, how it may be written."""
+    if not contract.match:
+        return [_names_of(column) for column in contract.features]
+    meant = {name: _names_of(column) for column in contract.columns for name in _names_of(column)}
+    names = map(fold, contract.match)
+    return [meant.get(name, frozenset({name})) for name in names]
+
+
+def _names_of(column: Column) -> frozenset[str]:
+    """Return the names of a column in files, as ``fold`` writes them."""
+    return frozenset(map(fold, (column.name, *column.sources)))
+
+
+def _name_in_files(column: Column) -> str:
+    """Return the name of a column in files, the first of several."""
+    return next(iter(column.sources), column.name)
+
+
+def _find_misfits(
+    rows: Sequence[Sequence[str]],
+    width: int,
+    places: Mapping[str, int],
+    contract: Contract,
+) -> tuple[str, ...]:
+    """Return the columns whose values are of another kind in most rows of the width."""
+    whole = [row for row in rows if len(row) == width]
+    nothing = {"", *contract.form.nulls}
+    misfits = []
+    for name, place in places.items():
+        column = contract.by_name[name]
+        if column.kind in _TOLD and whole:
+            are_numbers = column.kind in _NUMBERS
+            cells = (row[place] for row in whole)
+            right = sum(cell in nothing or is_number(cell) == are_numbers for cell in cells)
+            if right < FIT * len(whole):
+                misfits.append(_name_in_files(column))
+    return tuple(misfits)
