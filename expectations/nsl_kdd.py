@@ -205,6 +205,7 @@ NSL_KDD = Contract(
         column="class",
         normal=("normal",),
         names="attack",
+        strip=".",
         families=FAMILIES,
         techniques=TECHNIQUES,
     ),

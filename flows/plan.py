@@ -15,7 +15,7 @@ from storage.lake import batch_folder
 from storage.nights import EarlierNight, read_earlier_nights
 from tasks.detectors.model_card import read_card
 from tasks.evaluation.operating_points import choose_threshold
-from tasks.intake.labelling import LabelReading
+from tasks.intake.label_words import LabelReading
 from tasks.intake.stage import FileJob
 from tasks.scoring.stage import BatchJob
 

@@ -43,7 +43,7 @@ from tasks.evaluation.label_columns import (
     require_normal_labels,
 )
 from tasks.evaluation.operating_points import choose_threshold
-from tasks.intake.labelling import LabelReading
+from tasks.intake.label_words import LabelReading
 from tasks.reporting.models import publish_retraining_task
 from tasks.retraining.challengers import FittedChallenger, ServedPoint, fit_challenger_task
 from tasks.retraining.decide import (

@@ -19,7 +19,6 @@ from flows.places import open_database
 from flows.run_records import record_run
 from flows.settings import load_settings
 from flows.training_files import (
-    TRAIN_ON,
     TrainingFiles,
     choose_training_labels,
     list_labelled,
@@ -27,7 +26,12 @@ from flows.training_files import (
 )
 from flows.training_lake import hold_training_lake, plan_files
 from tasks.detectors.names import ClassifierName, OneClassName
-from tasks.evaluation.label_columns import LabelChoice, ask_labels, require_normal_labels
+from tasks.evaluation.label_columns import (
+    TRAIN_ON,
+    LabelChoice,
+    ask_labels,
+    require_normal_labels,
+)
 from tasks.features.names import SelectionName
 from tasks.reporting.models import publish_training_task
 from tasks.task import untagged

@@ -14,13 +14,10 @@ from flows.clock import utc_now
 from flows.places import open_folder
 from flows.settings import Settings
 from storage.text import printable
-from tasks.evaluation.label_columns import LabelChoice, choose_labels
+from tasks.evaluation.label_columns import TRAIN_ON, LabelChoice, choose_labels
 from tasks.intake.inbox import SkippedPath, pending_files
-from tasks.intake.labelling import LabelReading
+from tasks.intake.label_words import LabelReading
 from tasks.wording import plural
-
-TRAIN_ON = "train on"
-"""What messages say about a file: "Cannot train on night.csv"."""
 
 SKIPPED_SHOWN = 5
 """Most left-out files that a message names. A guess."""

@@ -16,7 +16,7 @@ from storage.model_store import champion, load_verified
 from storage.queries import training_sources
 from tasks.detectors.model_card import read_card
 from tasks.evaluation.evaluate import Evaluation, evaluate_batch
-from tasks.intake.labelling import LabelReading
+from tasks.intake.label_words import LabelReading
 from tasks.scoring.stage import score
 
 

@@ -28,7 +28,7 @@ from flows.train import train
 from storage.model_store import champion
 from tasks.detectors.names import ClassifierName, OneClassName
 from tasks.features.names import SelectionName
-from tasks.intake.labelling import LabelReading
+from tasks.intake.label_words import LabelReading
 from tasks.reporting.outcomes import FileOutcome, NightOutcome
 from tasks.retraining.decide import RetrainOutcome
 from tasks.training.register import TrainingOutcome

@@ -13,7 +13,7 @@ from storage.text import printable
 from tasks.evaluation.label_columns import choose_labels, require_normal
 from tasks.intake.content import hash_content
 from tasks.intake.ingest import IngestSummary
-from tasks.intake.labelling import LabelReading
+from tasks.intake.label_words import LabelReading
 from tasks.intake.stage import FileJob
 from tasks.validation.accept import AcceptedFile, Refusal, ingest, require_accepted
 

@@ -24,7 +24,7 @@ from tasks.detectors.names import ClassifierName, OneClassName
 from tasks.features.names import SelectionName
 
 if TYPE_CHECKING:
-    from tasks.intake.labelling import LabelReading
+    from tasks.intake.label_words import LabelReading
 
 model_commands = typer.Typer()
 

@@ -18,7 +18,7 @@ from flows.settings import Settings
 from storage.lake import room_on_disk, write_atomically
 from storage.text import printable
 from tasks.intake.header import call_as_declared
-from tasks.intake.labelling import LabelReading
+from tasks.intake.label_words import LabelReading
 from tasks.intake.sources import open_source
 from tasks.study.page import render_study
 from tasks.study.study import StudyReport, StudySource, study_rows

@@ -18,11 +18,12 @@ from tasks.detectors.model_card import ModelCard, read_card
 from tasks.detectors.thresholds import OperatingPointName, flag
 from tasks.evaluation.labels import (
     CORRECT_LABELS,
-    OTHER_FAMILY,
     attack_name,
+    expect_labels,
     find_unclear_labels,
     has_labels,
     is_attack,
+    name_families,
 )
 from tasks.evaluation.metrics import (
     FlagMetrics,
@@ -33,6 +34,7 @@ from tasks.evaluation.metrics import (
     roc_auc,
 )
 from tasks.features.row_keys import RowKeys, read_row_keys
+from tasks.intake.label_words import ATTACK, IS_ATTACK
 from tasks.validation.summary import PartFile
 
 EVERY_FAMILY = "all"
@@ -135,11 +137,11 @@ def evaluate_batch(
     if unclear := find_unclear_labels([folder / part.path for part in parts], contract):
         message = f"Cannot evaluate: {unclear} {CORRECT_LABELS}"
         raise InputRejectedError(message)
-    labelled = every.drop_nulls("is_attack")
+    labelled = every.drop_nulls(IS_ATTACK)
     return evaluate_scores(
         labelled,
         card or read_card(model_folder),
-        contract.families or {},
+        contract,
         rows_unlabelled=every.height - labelled.height,
     )
 
@@ -147,7 +149,7 @@ def evaluate_batch(
 def evaluate_scores(
     labelled: pl.DataFrame,
     card: ModelCard,
-    families: Mapping[str, str],
+    contract: Contract,
     *,
     rows_unlabelled: int = 0,
 ) -> Evaluation:
@@ -155,36 +157,36 @@ def evaluate_scores(
     flags = {
         name: flag(labelled, name, card.thresholds.value(name)) for name in card.operating_points
     }
-    return evaluate_flags(labelled, flags, card, families, rows_unlabelled=rows_unlabelled)
+    return evaluate_flags(labelled, flags, card, contract, rows_unlabelled=rows_unlabelled)
 
 
 def evaluate_flags(
     labelled: pl.DataFrame,
     flags: Mapping[OperatingPointName, pl.Series],
     card: ModelCard,
-    families: Mapping[str, str],
+    contract: Contract,
     *,
     rows_unlabelled: int = 0,
 ) -> Evaluation:
     """Evaluate scores and flags against labels.
 
     Args:
-        labelled: one row per connection: ``is_attack``, ``attack`` (its name, null if not known),
-            ``anomaly_score``, ``classifier_score`` (null from a model without one) and, where that
-            is known, ``is_seen`` (whether the model was fitted on such a row).
+        labelled: one row per connection: ``_is_attack``, ``_attack`` (its name, null if not
+            known), ``anomaly_score``, ``classifier_score`` (null from a model without one) and,
+            where that is known, ``is_seen`` (whether the model was fitted on such a row).
         flags: for each operating point, Boolean (n_rows,).
         card: gives the reported thresholds, and the attacks of the training rows.
-        families: attack name to family.
+        contract: has the families of the attacks.
         rows_unlabelled: number of further rows without a label.
     """
     flagged = labelled.with_columns(one.alias(f"flagged_{name}") for name, one in flags.items())
     is_seen = labelled["is_seen"] if "is_seen" in labelled.columns else None
     rows_seen = 0 if is_seen is None else int(is_seen.sum())
     return Evaluation(
-        **dict(_compute_metrics(flagged, tuple(flags), card, families)),
+        **dict(_compute_metrics(flagged, tuple(flags), card, contract)),
         rows_seen_in_training=rows_seen,
         without_seen=(
-            _compute_metrics(flagged.filter(~is_seen), tuple(flags), card, families)
+            _compute_metrics(flagged.filter(~is_seen), tuple(flags), card, contract)
             if is_seen is not None and 0 < rows_seen < labelled.height
             else None
         ),
@@ -193,12 +195,12 @@ def evaluate_flags(
 
 
 def _compute_metrics(
-    flagged: pl.DataFrame, points: Points, card: ModelCard, families: Mapping[str, str]
+    flagged: pl.DataFrame, points: Points, card: ModelCard, contract: Contract
 ) -> ScoreMetrics:
     """Return the metrics of rows whose flags are in columns ``flagged_<operating point>``."""
-    truth = flagged["is_attack"].to_numpy()
+    truth = flagged[IS_ATTACK].to_numpy()
     scores = flagged["anomaly_score"].to_numpy()
-    counts = _count_attacks(flagged, points, card, families)
+    counts = _count_attacks(flagged, points, card, contract)
     attacks = _list_recalls(counts, ["name", "family", "is_seen"], points)
     log_odds = flagged["classifier_score"]
     return ScoreMetrics(
@@ -229,7 +231,7 @@ def _compute_metrics(
 
 
 def _count_attacks(
-    flagged: pl.DataFrame, points: Points, card: ModelCard, families: Mapping[str, str]
+    flagged: pl.DataFrame, points: Points, card: ModelCard, contract: Contract
 ) -> pl.DataFrame:
     """Count the attacks that have a name.
 
@@ -237,14 +239,15 @@ def _count_attacks(
         One row per name: ``name family is_seen rows``, and how many each operating point flags.
     """
     name = pl.col("name")
-    return (
-        flagged.filter(pl.col("is_attack") & pl.col("attack").is_not_null())
-        .group_by(name=pl.col("attack").cast(pl.String))
+    counts = (
+        flagged.filter(pl.col(IS_ATTACK) & pl.col(ATTACK).is_not_null())
+        .group_by(name=pl.col(ATTACK).cast(pl.String))
         .agg(pl.len().alias("rows"), *(pl.col(f"flagged_{one}").sum().alias(one) for one in points))
-        .with_columns(
-            family=name.replace_strict(families, default=OTHER_FAMILY, return_dtype=pl.String),
-            is_seen=None if card.attacks is None else name.is_in(list(card.attacks)),
-        )
+    )
+    families = name_families(counts["name"], contract)
+    return counts.with_columns(
+        family=name.replace_strict(families, return_dtype=pl.String),
+        is_seen=None if card.attacks is None else name.is_in(list(card.attacks)),
     )
 
 
@@ -270,9 +273,9 @@ def _read_labels(part: Path, contract: Contract) -> pl.DataFrame:
     columns = pl.read_parquet_schema(part).keys()
     if not has_labels(contract, columns):
         message = (
-            "Cannot evaluate: the file does not say which connections are attacks. Expected a "
-            f"column {contract.label!r} or {contract.attack!r}, got neither. Evaluate a labelled "
-            "file, or score this one with `noctule run`."
+            "Cannot evaluate: the file does not say which connections are attacks. "
+            f"{expect_labels(contract)} Evaluate a labelled file, or score this one with `noctule"
+            " run`."
         )
         raise InputRejectedError(message)
     return (

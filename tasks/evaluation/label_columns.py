@@ -17,15 +17,21 @@ from expectations.contract import Contract
 from expectations.errors import TrainingDataError, UsageError
 from storage.text import printable
 from tasks.evaluation.file_head import FileHead, read_file_head
-from tasks.evaluation.labels import CORRECT_LABELS, find_unclear, has_labels
+from tasks.evaluation.labels import CORRECT_LABELS, find_unclear, has_labels, is_empty
 from tasks.intake.content import CONTENT_BYTES
 from tasks.intake.header import fold
-from tasks.intake.label_words import NORMAL_WORDS, fold_value, looks_labelled, says_which
+from tasks.intake.label_words import (
+    NORMAL_WORDS,
+    LabelReading,
+    fold_value,
+    label_columns,
+    looks_labelled,
+    says_which,
+)
 from tasks.intake.labelling import (
     VALUES_COUNTED,
     VALUES_SHOWN,
     LabelReader,
-    LabelReading,
     LabelTally,
     arrange_label,
     describe_values,
@@ -35,6 +41,9 @@ from tasks.wording import plural
 
 if TYPE_CHECKING:
     from tasks.validation.accept import AcceptedFile
+
+TRAIN_ON = "train on"
+"""What messages say about a file that a model is fitted on: "Cannot train on night.csv"."""
 
 LABEL_WORDS = frozenset(
     {
@@ -130,13 +139,22 @@ def require_column(heads: Sequence[FileHead], contract: Contract, asked: LabelRe
     """Refuse a label column that cannot be one.
 
     Raises:
-        UsageError: the contract declares it as no label, or no file has it.
+        UsageError: the contract declares it as no label, or no file has it; or only its words are
+            named, and the contract declares no label.
     """
     if asked.column is None:
+        if asked.normal and not label_columns(contract):
+            message = (
+                f"Cannot use --normal: contract {contract.name!r} declares no label. Name the"
+                " column that says which connections are attacks with --label COLUMN"
+            )
+            raise UsageError(message)
         return
     meant = fold(asked.column)
     declared = next((one for one in contract.columns if fold(one.name) == meant), None)
-    if declared is not None and declared.role != "label":
+    # A source without labels may declare a column that this user knows to be one.
+    may_hold = {"label"} if label_columns(contract) else {"label", "ignored"}
+    if declared is not None and declared.role not in may_hold:
         message = (
             f"Cannot use --label {shown(asked.column)}: {contract.name} declares that column as"
             f" {'a feature' if declared.role == 'feature' else declared.role}, and no label."
@@ -163,17 +181,18 @@ def find_labels(
     """Return how the labels of a file are read; see ``choose_labels``."""
     present = [column.name for column in head.layout.columns]
     column = None if asked.column is None else head.find(asked.column)
+    labels = {name: head.values[name] for name in present if name in head.values}
+    frame = pl.DataFrame(labels, schema=dict.fromkeys(labels, pl.String)).lazy()
     is_declared = has_labels(contract, present)
+    is_blank = is_declared and head.is_whole and is_empty(frame, contract)
     if column is not None:
         reading = LabelReading(column=column, normal=asked.normal)
         _require_words(head, column, reading, doing)
         return LabelChoice(reading)
-    if not is_declared:
+    if not is_declared or is_blank:
         return _find_unlabelled(head, contract, doing, is_unlabelled=is_unlabelled)
     if is_unlabelled:
-        names = " and ".join(
-            shown(name) for name in (contract.label, contract.attack) if name in present
-        )
+        names = " and ".join(shown(name) for name in label_columns(contract) if name in present)
         message = (
             f"Cannot {doing} {head.name} with --unlabelled: it says by {names} which of its"
             " connections are attacks. Leave --unlabelled out; or take the labels out of the file,"
@@ -182,8 +201,6 @@ def find_labels(
         raise TrainingDataError(message)
     if asked.normal:
         return LabelChoice(LabelReading(normal=asked.normal))
-    labels = {name: head.values[name] for name in present if name in head.values}
-    frame = pl.DataFrame(labels, schema=dict.fromkeys(labels, pl.String)).lazy()
     if unclear := find_unclear([frame], contract, None if head.is_whole else head.rows):
         message = f"Cannot {doing} {head.name}: {unclear} {CORRECT_LABELS}"
         raise TrainingDataError(message)
@@ -256,17 +273,25 @@ def _find_unlabelled(
     suspects = [name for name in head.values if name not in contract.by_name]
     likely = [name for name in suspects if _holds_labels(head.values[name], contract)]
     likely += [name for name in suspects if name not in likely and _is_called_label(name)]
-    if is_unlabelled:
+    declared = label_columns(contract)
+    if is_unlabelled or (doing == TRAIN_ON and not declared):
         notes = (
             f"column {shown(name)} looks like a label ({_describe_head(head, name)}) and is not"
             " used: every connection counts as normal"
             for name in likely[:1]
         )
         return LabelChoice(None, notes=tuple(notes))
-    declared = " or ".join(shown(name) for name in (contract.label, contract.attack) if name)
-    missing = (
-        f"Cannot {doing} {head.name}: it has no column {declared} that says which of its"
-        " connections are attacks."
+    present = {column.name for column in head.layout.columns}
+    empty = [shown(name) for name in declared if name in present]
+    named = " or ".join(map(shown, declared))
+    missing = f"Cannot {doing} {head.name}: " + (
+        f"its column {' and '.join(empty)} is empty, so it does not say which of its connections"
+        " are attacks."
+        if empty
+        else f"it has no column {named} that says which of its connections are attacks."
+        if declared
+        else f"contract {contract.name!r} declares no column that says which connections are"
+        " attacks."
     )
     if likely:
         first, *others = likely
@@ -284,7 +309,7 @@ def _find_unlabelled(
         )
     else:
         advice = " Name a labelled file"
-    if doing == "train on":
+    if doing == TRAIN_ON:
         advice += (
             ". To treat every connection as normal, also attacks, and fit a one-class model"
             " only, add --unlabelled"

@@ -1,11 +1,12 @@
 """The labels of connections: attack or normal, and the attack's name.
 
-Belongs here: reading a contract's label and attack columns, and finding unclear labels. Does not
-belong here: scoring; labels are for training and metrics only.
+Belongs here: reading the label columns of a frame or a file, and finding unclear labels. Does not
+belong here: what one value means (``tasks.intake.label_words``), or scoring; labels are for
+training and metrics only.
 """
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -14,14 +15,13 @@ from pydantic import BaseModel
 from expectations.contract import Contract
 from storage.text import printable
 from tasks.intake.label_words import (
-    ATTACK_WORDS,
-    NO_WORDS,
-    NORMAL_WORDS,
-    NUMBER,
-    PAIRED_WORDS,
-    declared_values,
-    known_attacks,
-    sure_attacks,
+    ATTACK,
+    IS_ATTACK,
+    OTHER_FAMILY,
+    LabelWords,
+    Meaning,
+    label_columns,
+    map_labels,
 )
 from tasks.wording import plural
 
@@ -38,36 +38,88 @@ LABEL_CHARACTERS = 20
 """Characters shown of a label: a guess, longer than any name of NSL-KDD. Four labels, each beside
 the name of an attack, stay below the 200 characters of a file that a message may repeat."""
 
-OTHER_FAMILY = "other"
-"""The family of an attack that the contract does not list."""
+WORDS_SHOWN = 6
+"""Words of the contract that such a message shows. A guess: more do not help to see what is wrong.
+"""
 
 
 def has_labels(contract: Contract, columns: Collection[str]) -> bool:
-    """Return whether a file with these columns says which connections are attacks."""
-    return _label_column(contract, columns) is not None
+    """Return whether a file with these columns may say which connections are attacks."""
+    return IS_ATTACK in columns or _label_column(contract, columns) is not None
+
+
+def expect_labels(contract: Contract) -> str:
+    """Return a sentence on the columns in which a file of this contract has its labels."""
+    columns = " or ".join(map(repr, label_columns(contract)))
+    if not columns:
+        return f"Contract {contract.name!r} declares no labels: name their column with --label."
+    return f"Expected a column {columns}, got none."
+
+
+def holds_labels(parts: Sequence[Path], contract: Contract) -> bool:
+    """Return whether a row of these parts says whether it is an attack."""
+    return any(not is_empty(pl.scan_parquet(part), contract) for part in parts)
+
+
+def is_empty(frame: pl.LazyFrame, contract: Contract) -> bool:
+    """Return whether no row of a frame says whether it is an attack."""
+    columns = frame.collect_schema().names()
+    if not has_labels(contract, columns):
+        return True
+    return bool(frame.select(is_attack(contract, columns).is_null().all()).collect().item())
 
 
 def is_attack(contract: Contract, columns: Collection[str]) -> pl.Expr:
-    """Return the expression that is true for attacks, and null where the label is.
+    """Return the expression ``_is_attack``: true for attacks, and null where a row has no label.
 
-    Every label other than the contract's word for normal is an attack. Files with unclear labels
-    are refused before; see ``find_unclear_labels``. The file must be labelled; see ``has_labels``.
+    A label that is unclear counts as an attack. Files with such labels are refused before; see
+    ``find_unclear_labels``. The file must be labelled; see ``has_labels``. The labels that a user
+    names, which ingest has read, come before those of the contract.
     """
+    if IS_ATTACK in columns:
+        return pl.col(IS_ATTACK)
     column = _label_column(contract, columns)
     assert column is not None  # noqa: S101  # callers ask has_labels first
-    return (pl.col(column) != contract.normal_label).alias("is_attack")
+    words = LabelWords(contract)
+
+    def is_true(value: str | None) -> bool | None:
+        meaning = words.find_meaning(value)
+        return None if meaning == "none" else meaning != "normal"
+
+    return map_labels(column, is_true, pl.Boolean).alias(IS_ATTACK)
+
+
+def attack_name(contract: Contract, columns: Collection[str]) -> pl.Expr:
+    """Return the expression ``_attack``: the attack's name, null where the file has none.
+
+    The name comes from the column of names; without one from the label column, if that names
+    attacks. A general word for an attack is no name.
+    """
+    if ATTACK in columns:
+        return pl.col(ATTACK)
+    words = LabelWords(contract)
+    names = [
+        map_labels(name, words.name_attack, pl.String)
+        for name in reversed(label_columns(contract))
+        if name in columns
+    ]
+    return pl.coalesce([*names, pl.lit(None, dtype=pl.String)]).alias(ATTACK)
+
+
+def name_families(attacks: Iterable[str], contract: Contract) -> dict[str, str]:
+    """Return the family of each of these attacks; ``OTHER_FAMILY`` where the contract has none."""
+    words = LabelWords(contract)
+    return {name: words.find_family(name) or OTHER_FAMILY for name in dict.fromkeys(attacks)}
 
 
 def find_unclear_labels(parts: Sequence[Path], contract: Contract) -> str | None:
     """Return a sentence on labels that may not mean attack or normal; None if all are clear.
 
-    A label is clear if it is a declared value of the label column, another word for attack, or the
-    name of an attack or a family. In the attack column any name may be that of a new attack; in the
-    label column only if that column has the name of a known attack or family in some row.
-    Never clear are: a label that equals the word for normal except for case, blanks and full stops
-    at the end (raw KDD99 files write ``normal.``), another word for normal, a number, a value of
-    ``PAIRED_WORDS`` or ``NO_WORDS``, and an empty label. Where a file has both columns, a label and
-    a name that contradict each other are unclear too.
+    ``LabelWords.find_meaning`` says which values are. Where the contract declares the values of the
+    label column, a name that it does not know is clear only if that column has the name of a known
+    attack or family in some row. In the column of attack names any name may be that of a new
+    attack. Where a file has both columns, a label and a name that contradict each other are unclear
+    too. Labels that a user names were checked when they were read.
     """
     return find_unclear([pl.scan_parquet(part) for part in parts], contract)
 
@@ -80,27 +132,29 @@ def find_unclear(
     ``first_rows`` is the number of these rows, if the file may have more. Then a name that no known
     attack has counts as clear.
     """
+    words = LabelWords(contract)
     found: Counter[tuple[str, str]] = Counter()
-    is_new_clear = first_rows is not None or any(_has_known(frame, contract) for frame in frames)
-    for frame in frames:
-        columns = frame.collect_schema().names()
-        column = _label_column(contract, columns)
-        if column is None:
-            continue
-        is_unclear = _is_unclear(contract, column, is_new_clear=is_new_clear)
-        unclear = frame.filter(is_unclear).group_by(column).len()
-        for label, rows in unclear.collect().iter_rows():
-            found[column, label] += rows
-        if column == contract.label and contract.attack in columns:
-            is_against = _contradicts(contract) & ~is_unclear
-            against = frame.filter(is_against).group_by(column, contract.attack).len()
-            for label, name, rows in against.collect().iter_rows():
+    counted = [_count_labels(frame, contract) for frame in frames]
+    needs_known = (
+        words.needs_known
+        and first_rows is None
+        and not any(
+            column == contract.label and words.names_known(label)
+            for labels in counted
+            for column, label, _ in labels
+        )
+    )
+    for labels in counted:
+        for (column, label, name), rows in labels.items():
+            meaning = words.find_meaning(label)
+            is_new = needs_known and column == contract.label and meaning == "attack"
+            if meaning == "unclear" or (is_new and not words.is_surely_attack(label)):
+                found[column, label] += rows
+            elif name is not None and _contradict(meaning, words.find_name_meaning(name)):
                 beside = printable(label, LABEL_CHARACTERS)
                 found[f"{column} '{beside}' beside {contract.attack}", name] += rows
     if not found:
         return None
-    first = next(iter(found))[0].partition(" ")[0]
-    expected = declared_values(contract, first) or (contract.normal_label,)
     shown = [
         f"{column} '{printable(label, LABEL_CHARACTERS)}' in {plural(rows, 'row')}"
         for (column, label), rows in sorted(found.items(), key=lambda one: (-one[1], one[0]))
@@ -110,11 +164,13 @@ def find_unclear(
     where = f"{plural(found.total(), 'row')}" + (
         "" if first_rows is None else f" of the first {first_rows:,}"
     )
+    expected = [repr(value) for value in words.expected[:WORDS_SHOWN]]
+    others = " or another of its words" if len(words.expected) > WORDS_SHOWN else ""
+    name = "" if contract.labels and contract.labels.attacks else ", or the name of an attack"
     return (
         f"unclear labels in {where}: "
         f"{', '.join(shown[:UNCLEAR_SHOWN])}{more}. Expected "
-        f"{' or '.join(repr(value) for value in expected)}, written exactly so, or the name of"
-        " an attack."
+        f"{' or '.join(expected)}{others}{name}."
     )
 
 
@@ -165,8 +221,8 @@ def _read_truth(part: Path, contract: Contract) -> pl.Series | None:
     columns = pl.read_parquet_schema(part).keys()
     if not has_labels(contract, columns) or find_unclear_labels([part], contract):
         return None
-    labels = pl.read_parquet(part, columns=_label_columns(contract, columns))
-    return labels.select(is_attack(contract, columns))["is_attack"]
+    truth = pl.scan_parquet(part).select(is_attack(contract, columns)).collect()
+    return truth[IS_ATTACK]
 
 
 def _count(truth: pl.Series, is_flagged: pl.Series) -> LabelledCounts:
@@ -179,71 +235,33 @@ def _count(truth: pl.Series, is_flagged: pl.Series) -> LabelledCounts:
     )
 
 
-def attack_name(contract: Contract, columns: Collection[str]) -> pl.Expr:
-    """Return the expression that names the attack, and is null where the file has no name.
+def _count_labels(frame: pl.LazyFrame, contract: Contract) -> Counter[tuple[str, str, str | None]]:
+    """Count the rows by label column, label and the attack's name beside it.
 
-    The name comes from the attack column; without one from the label column, if that names attacks.
-    The label column's general word for an attack is no name.
+    The name is None where there is no column of names besides. There are no labels to check where a
+    user named them.
     """
-    says_no_more = ["", *declared_values(contract, contract.label)]
-    names = [pl.lit(None, dtype=pl.String)]
-    if contract.label is not None and contract.label in columns:
-        label = pl.col(contract.label)
-        known = _bare(label)
-        name = pl.when(known.is_in(known_attacks(contract))).then(known).otherwise(label)
-        is_name = ~label.is_in([contract.normal_label, *says_no_more]) & ~known.is_in(ATTACK_WORDS)
-        names.insert(0, pl.when(is_name).then(name))
-    if contract.attack is not None and contract.attack in columns:
-        name = pl.col(contract.attack)
-        is_normal = name == contract.normal_label
-        names.insert(0, pl.when(is_normal | ~name.is_in(says_no_more)).then(name))
-    return pl.coalesce(names).alias("attack")
+    columns = frame.collect_schema().names()
+    column = _label_column(contract, columns)
+    if column is None or IS_ATTACK in columns:
+        return Counter()
+    is_beside = contract.attack is not None and contract.attack in columns
+    beside = contract.attack if is_beside and column != contract.attack else None
+    name = pl.lit(None, dtype=pl.String) if beside is None else pl.col(beside).cast(pl.String)
+    counted = (
+        frame.select(pl.col(column).cast(pl.String).alias("_label"), name.alias("_name"))
+        .drop_nulls("_label")
+        .group_by("_label", "_name")
+        .len("_rows")
+        .collect()
+    )
+    return Counter({(column, label, named): rows for label, named, rows in counted.iter_rows()})
 
 
-def family_of(attack: str, families: Mapping[str, str]) -> str:
-    """Return the family of an attack."""
-    return families.get(attack, OTHER_FAMILY)
-
-
-def _is_unclear(contract: Contract, column: str, *, is_new_clear: bool) -> pl.Expr:
-    """Return the expression that is true for unclear labels; see ``find_unclear_labels``."""
-    label, bare = pl.col(column), _bare(pl.col(column))
-    declared = declared_values(contract, column)
-    is_clear = label.is_in([contract.normal_label, *declared])
-    is_name = ~bare.is_in(["", contract.normal_label, *NORMAL_WORDS, *PAIRED_WORDS, *NO_WORDS])
-    is_name &= ~bare.str.contains(f"^{NUMBER}$")
-    if declared and not is_new_clear:
-        is_name &= bare.is_in(sure_attacks(contract))
-    return ~is_clear & ~is_name
-
-
-def _has_known(frame: pl.LazyFrame, contract: Contract) -> bool:
-    """Return whether the label column names an attack or a family of the contract."""
-    column = contract.label
-    if column is None or column not in frame.collect_schema().names():
-        return False
-    named = set(sure_attacks(contract)) - ATTACK_WORDS
-    return bool(frame.select(_bare(pl.col(column)).is_in(named).any()).collect().item())
-
-
-def _bare(label: pl.Expr) -> pl.Expr:
-    """Return a label in lower case, without blanks around it and full stops at its end."""
-    return label.str.strip_chars().str.strip_chars_end(".").str.strip_chars().str.to_lowercase()
-
-
-def _contradicts(contract: Contract) -> pl.Expr:
-    """Return the expression that is true where the attack's name contradicts the label."""
-    assert contract.label is not None  # noqa: S101 - the caller has found the column
-    assert contract.attack is not None  # noqa: S101 - likewise
-    label, name = pl.col(contract.label), pl.col(contract.attack)
-    is_normal = _bare(name) == contract.normal_label
-    return (_bare(name) != "") & ((label == contract.normal_label) != is_normal)
-
-
-def _label_columns(contract: Contract, columns: Collection[str]) -> list[str]:
-    """Return the columns that hold labels."""
-    return [name for name in (contract.label, contract.attack) if name and name in columns]
+def _contradict(label: Meaning, name: Meaning) -> bool:
+    """Return whether a label and the attack's name beside it contradict each other."""
+    return {label, name} == {"normal", "attack"}
 
 
 def _label_column(contract: Contract, columns: Collection[str]) -> str | None:
-    return next(iter(_label_columns(contract, columns)), None)
+    return next((name for name in label_columns(contract) if name in columns), None)

@@ -139,7 +139,7 @@ def ingest_file(
         held = "a header but no row" if layout.header_line else "no row"
         msg = f"Cannot use {source}: it has {held}. Expected at least one connection."
         raise InputRejectedError(msg)
-    names = {column.name for column in layout.columns}.union(labels.columns if labels else ())
+    names = {column.name for column in layout.columns}
     present = tuple(name for name in contract.by_name if name in names)
     return IngestSummary(
         content_sha256=found,

@@ -1,28 +1,31 @@
-"""Read a file's label column whose name or words differ from the contract's.
+"""Read a file's label column as a user says, where its name or words differ from the contract's.
 
-Belongs here: which of its values mean normal, and the labels that the rows get. Does not belong
-here: the choice of the column (``tasks.evaluation.label_columns``), or how labels in the contract's
-words are used (``tasks.evaluation.labels``).
+Belongs here: the labels that the rows of such a file get, and counting its values. Does not belong
+here: what a value means (``label_words``), the choice of the column
+(``tasks.evaluation.label_columns``), or labels that the contract declares
+(``tasks.evaluation.labels``).
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import polars as pl
 from pydantic import BaseModel
 
-from expectations.contract import Contract
+from expectations.contract import Column, Contract
 from storage.text import printable
 from tasks.intake.label_words import (
-    NO_WORDS,
-    NORMAL_WORDS,
-    attack_word,
+    ATTACK,
+    IS_ATTACK,
+    LABEL,
+    LabelReading,
+    LabelWords,
+    Meaning,
     fold_value,
-    is_surely_attack,
-    name_attack,
-    says_which,
+    label_columns,
+    replace_values,
 )
 from tasks.wording import plural
 
@@ -40,20 +43,6 @@ values of a message together stay below the 200 characters that it may repeat of
 VALUES_COUNTED = 1_000
 """Different values of a label column that are counted. A guess: a column with more is no label
 column, and counting all of them would take memory without bound."""
-
-
-class LabelReading(BaseModel, frozen=True):
-    """What a user says about the labels of the files."""
-
-    column: str | None = None
-    """The name of the label column in the file; None for the columns that the contract declares."""
-    normal: tuple[str, ...] = ()
-    """Values that mean normal, in addition to ``NORMAL_WORDS``; in any case of letters."""
-
-    @property
-    def normal_words(self) -> frozenset[str]:
-        """All values that mean normal, as ``fold_value`` writes them."""
-        return NORMAL_WORDS.union(map(fold_value, self.normal))
 
 
 class LabelTally(BaseModel, frozen=True):
@@ -90,53 +79,44 @@ class LabelTally(BaseModel, frozen=True):
 
 
 class LabelReader:
-    """Reads the label column of one file, a part at a time, into the contract's words.
+    """Reads the label column of one file, a part at a time, as a user says.
 
-    The contract's label column then has the contract's word for normal or for attack, and its
-    attack column has the attack's name if the file gives one. A value that means neither stays as
-    it is: one of ``NO_WORDS``, and, unless the user says which values mean normal, a number or one
-    of a pair such as true and false.
+    The rows get two columns of our own: ``_is_attack``, null where a value means neither, and
+    ``_attack``, the attack's name where the file gives one. The declared columns stay as they are.
     """
 
     def __init__(self, reading: LabelReading, layout: "Layout", contract: Contract) -> None:
         """Find the label column in a file's layout; see ``arrange_label``."""
         present = {column.name for column in layout.columns}
-        self._contract = contract
         self._source = find_source(reading, present, contract)
         self.column = reading.column or self._source
-        self._is_named_beside = contract.attack in present - {self._source}
-        self._normal = reading.normal_words
+        is_named_beside = contract.attack in present - {self._source}
+        self._names = contract.attack if contract.attack and is_named_beside else self._source
+        self._words = LabelWords(contract, reading)
         self._given = reading.normal
         self._found: Counter[str] = Counter()
-        self._rows: Counter[str | None] = Counter()
-        self._attack_word = attack_word(contract)
+        self._rows: Counter[Meaning] = Counter()
         self._are_sure = True
 
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns that it writes."""
-        return _targets(self._contract)
-
     def read(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """Return parsed rows of the file with the labels in the contract's words."""
-        label, *attack = self.columns
-        values = rows[self._source].fill_null("")
+        """Return parsed rows of the file with what its labels mean."""
+        values = rows[self._source].cast(pl.String).fill_null("")
         self.count(values)
-        written = {label: _replace(values, self._find_word)}
-        for name in attack:
-            beside = rows[name].fill_null("") if self._is_named_beside else values
-            written[name] = _replace(beside, self._find_name)
-        read = rows.with_columns(**written)
-        declared = [name for name in self._contract.by_name if name in read.columns]
-        return read.select(*(one for one in rows.columns if one not in declared), *declared)
+        named = rows[self._names].cast(pl.String)
+        is_attack = replace_values(values, self._find_truth, pl.Boolean).alias(IS_ATTACK)
+        attack = replace_values(named, self._words.name_attack, pl.String).alias(ATTACK)
+        read = rows.with_columns(is_attack, attack).with_columns(
+            pl.when(IS_ATTACK).then(ATTACK).alias(ATTACK)
+        )
+        return read.drop(LABEL, strict=False)
 
     def count(self, values: pl.Series) -> None:
         """Count what the values of the label column mean; a null means nothing."""
         counted = values.fill_null("").value_counts(name="rows").sort(pl.first())
         for value, rows in counted.iter_rows():
-            word = self._find_word(value)
-            self._rows[word] += rows
-            self._are_sure &= word != self._attack_word or is_surely_attack(value, self._contract)
+            meaning = self._words.find_meaning(value)
+            self._rows[meaning] += rows
+            self._are_sure &= meaning != "attack" or self._words.is_surely_attack(value)
             if value and (value in self._found or len(self._found) < VALUES_COUNTED):
                 self._found[value] += rows
 
@@ -144,58 +124,48 @@ class LabelReader:
         """Return how the column was read."""
         ranked = sorted(self._found.items(), key=lambda one: (-one[1], one[0]))
         words = {fold_value(value) for value in self._found}
-        normal, attack = self._rows[self._contract.normal_label], self._rows[self._attack_word]
         return LabelTally(
             column=self.column,
-            rows_normal=normal,
-            rows_attack=attack,
-            rows_unclear=self._rows.total() - self._rows[None] - normal - attack,
+            rows_normal=self._rows["normal"],
+            rows_attack=self._rows["attack"],
+            rows_unclear=self._rows["unclear"],
             are_sure=self._are_sure,
             values=tuple(ranked[:VALUES_SHOWN]),
             values_more=max(0, len(ranked) - VALUES_SHOWN),
-            unmet=tuple(value for value in self._given if fold_value(value) not in words | {""}),
+            unmet=tuple(
+                value
+                for value in self._given
+                if "*" not in value and fold_value(value) not in words | {""}
+            ),
         )
 
-    def _find_word(self, value: str) -> str | None:
-        """Return the contract's word for what a value means; the value if it means neither."""
-        word = fold_value(value)
-        if word in self._normal:
-            return self._contract.normal_label
-        if not word:
-            return None
-        is_clear = word not in NO_WORDS and (bool(self._given) or says_which([word]))
-        return self._attack_word if is_clear else value
-
-    def _find_name(self, value: str) -> str | None:
-        """Return the attack that a value names, or the contract's word for normal."""
-        if fold_value(value) in self._normal:
-            return self._contract.normal_label
-        return name_attack(value, self._contract)
+    def _find_truth(self, value: str | None) -> bool | None:
+        """Return whether a value means an attack; None if it means neither."""
+        return {"normal": False, "attack": True}.get(self._words.find_meaning(value))
 
 
 def find_source(reading: LabelReading, present: "set[str]", contract: Contract) -> str:
-    """Return the declared name under which the label column is parsed; see ``arrange_label``."""
-    label, *attack = _targets(contract)
-    if reading.column in attack or (reading.column is None and label not in present):
-        return attack[0]
-    return label
+    """Return the column of the rows that holds the labels; see ``arrange_label``."""
+    if reading.column is not None:
+        return reading.column if reading.column in contract.by_name else LABEL
+    found = next((name for name in label_columns(contract) if name in present), None)
+    assert found is not None, "the file has labels"  # noqa: S101 - choose_labels has looked
+    return found
 
 
 def arrange_label(layout: "Layout", contract: Contract, reading: LabelReading | None) -> "Layout":
-    """Return a layout in which the label column that a reading names is the contract's.
+    """Return a layout in which the label column that a reading names is read, as ``_label``.
 
-    The layout must have that column; without a reading it stays as it is.
+    The layout must have that column; without a reading, or for a declared column, it stays as it
+    is.
     """
     if reading is None or reading.column is None or reading.column in contract.by_name:
         return layout
-    label, *_ = _targets(contract)
-    position = dict(zip((one.name for one in layout.columns), layout.positions, strict=True))
-    position[label] = layout.names.index(reading.column)
-    columns = tuple(column for column in contract.columns if column.name in position)
+    column = Column(name=LABEL, kind="category", role="label", nullable=True, meaning="The label.")
     return replace(
         layout,
-        columns=columns,
-        positions=tuple(position[column.name] for column in columns),
+        columns=(*layout.columns, column),
+        positions=(*layout.positions, layout.names.index(reading.column)),
         extra=tuple(name for name in layout.extra if name != reading.column),
     )
 
@@ -210,15 +180,3 @@ def describe_values(values: Sequence[tuple[str, int]], more: int) -> str:
 def shown(text: str) -> str:
     """Return a name or value of a file, shortened and quoted for a message."""
     return f"'{printable(text, VALUE_CHARACTERS)}'"
-
-
-def _replace(values: pl.Series, find: Callable[[str], str | None]) -> pl.Series:
-    """Return a column with a function's result for each of its values."""
-    by = {value: find(value) for value in values.unique()}
-    return values.replace_strict(list(by), list(by.values()), return_dtype=pl.String)
-
-
-def _targets(contract: Contract) -> tuple[str, ...]:
-    """Return the contract's label column, and its attack column if it has one."""
-    assert contract.label is not None  # noqa: S101 - labels of others are not looked for
-    return (contract.label, *((contract.attack,) if contract.attack else ()))

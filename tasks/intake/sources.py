@@ -29,7 +29,8 @@ from tasks.intake.content import (
 from tasks.intake.csv_blocks import parse_lines
 from tasks.intake.first_rows import FirstRows, read_first_lines, read_first_records
 from tasks.intake.header import find_header
-from tasks.intake.labelling import LabelReading, arrange_label
+from tasks.intake.label_words import LabelReading
+from tasks.intake.labelling import arrange_label
 from tasks.intake.layout import Layout, read_head, recognise_layout
 from tasks.intake.lines import (
     BLOCK_BYTES,

@@ -16,7 +16,7 @@ from expectations.contract import Contract
 from expectations.registry import get_contract
 from storage.lake import run_stage
 from tasks.intake.content import CONTENT_BYTES
-from tasks.intake.labelling import LabelReading
+from tasks.intake.label_words import LabelReading
 from tasks.intake.lines import LINE_BYTES
 from tasks.wording import ID_DIGITS
 

@@ -24,10 +24,11 @@ from tasks.arrays import Floats, Mask
 from tasks.detectors.model import load_model
 from tasks.detectors.model_card import read_card
 from tasks.detectors.thresholds import OperatingPointName, flag
-from tasks.evaluation.labels import attack_name, family_of, has_labels, is_attack
+from tasks.evaluation.labels import attack_name, has_labels, is_attack, name_families
 from tasks.evaluation.metrics import FlagMetrics, compute_flag_metrics
 from tasks.evaluation.operating_points import choose_threshold
 from tasks.features.row_keys import hash_rows, read_row_keys
+from tasks.intake.label_words import ATTACK, IS_ATTACK
 from tasks.retraining.comparison_rows import ComparisonRows, ModelSide, join_held_out_scores
 from tasks.retraining.gate import GateOptions, GateResult, apply_gate
 from tasks.retraining.parent_pipe import exit_with_parent
@@ -137,8 +138,8 @@ def read_test_rows(
             label, name = is_attack(contract, columns), attack_name(contract, columns)
             frames.append(pl.scan_parquet(part).select(*contract.feature_names, label, name))
     features = {name: contract.schema[name] for name in contract.feature_names}
-    empty = pl.LazyFrame(schema={**features, "is_attack": pl.Boolean, "attack": pl.String})
-    every = pl.concat([frame.collect() for frame in frames or [empty]]).drop_nulls("is_attack")
+    empty = pl.LazyFrame(schema={**features, IS_ATTACK: pl.Boolean, ATTACK: pl.String})
+    every = pl.concat([frame.collect() for frame in frames or [empty]]).drop_nulls(IS_ATTACK)
     seen = np.zeros(every.height, dtype=np.bool_)
     without_keys = []
     for folder in model_folders if frames else ():
@@ -148,14 +149,14 @@ def read_test_rows(
         else:
             seen |= keys.match(every).to_numpy()
     rows = every.filter(pl.Series(~seen))
-    families = contract.families or {}
+    families = name_families(rows[ATTACK].drop_nulls().unique(), contract)
     return LabelledTestRows(
         features=rows.select(contract.feature_names),
-        is_attack=rows["is_attack"].to_numpy(),
+        is_attack=rows[IS_ATTACK].to_numpy(),
         family=np.array(
             [
-                family_of(name, families) if attack and name else ""
-                for name, attack in zip(rows["attack"], rows["is_attack"], strict=True)
+                families[name] if attack and name else ""
+                for name, attack in zip(rows[ATTACK], rows[IS_ATTACK], strict=True)
             ],
             dtype=np.str_,
         ),
@@ -249,8 +250,8 @@ def list_missing_families(champion: Path, challenger: Path) -> list[str]:
     A model whose files name no attacks was fitted on no family.
     """
     cards = [read_card(folder) for folder in (champion, challenger)]
-    families = get_contract(cards[0].contract).families or {}
-    before, after = ({family_of(name, families) for name in card.attacks or ()} for card in cards)
+    contract = get_contract(cards[0].contract)
+    before, after = (set(name_families(card.attacks or (), contract).values()) for card in cards)
     return sorted(before - after)
 
 

@@ -18,6 +18,7 @@ from tasks.detectors.model_card import ModelCard
 from tasks.detectors.thresholds import P50_LOG_ODDS, OperatingPointName, flag
 from tasks.evaluation.evaluate import Evaluation, evaluate_flags
 from tasks.evaluation.metrics import FlagMetrics, compute_count_metrics, roc_auc
+from tasks.intake.label_words import ATTACK, IS_ATTACK
 from tasks.training.attack_groups import AttackGroups
 from tasks.training.calibration import HeldOutScores, calibrate, score_group
 from tasks.training.families import FamilyMetrics
@@ -152,16 +153,16 @@ def _assess_known(
         )
         for name in points:
             flags[name][within] = flag(scores, name, card.thresholds.value(name)).to_numpy()
-    labels = pl.DataFrame({"is_attack": rows.is_attack}).with_columns(
-        pl.lit(None, dtype=pl.String).alias("attack")
+    labels = pl.DataFrame({IS_ATTACK: rows.is_attack}).with_columns(
+        pl.lit(None, dtype=pl.String).alias(ATTACK)
         if rows.attacks is None
-        else pl.Series("attack", rows.attacks).replace("", None)
+        else pl.Series(ATTACK, rows.attacks).replace("", None)
     )
     evaluation = evaluate_flags(
         labels.with_columns(anomaly_score=anomaly_score, classifier_score=log_odds),
         {name: pl.Series("is_flagged", flagged) for name, flagged in flags.items()},
         served,
-        contract.families or {},
+        contract,
         rows_unlabelled=rows.rows_unlabelled,
     )
     return evaluation, flags

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from expectations.contract import Contract
 from tasks.arrays import Mask
-from tasks.evaluation.labels import family_of
+from tasks.evaluation.labels import name_families
 from tasks.training.members import fit_encoder
 from tasks.training.rows import TrainingRows
 
@@ -77,8 +77,9 @@ def group_attacks(rows: TrainingRows, contract: Contract, seed: int) -> tuple[At
     by_name = _choose_groups("attack", names)
     if contract.families is None:
         return (by_name,)
-    families = [family_of(name, contract.families) if name else "" for name in names]
-    return (_choose_groups("family", np.array(families)), by_name)
+    families = {"": "", **name_families(map(str, np.unique(names[names != ""])), contract)}
+    of_row = np.array([families[str(name)] for name in names])
+    return (_choose_groups("family", of_row), by_name)
 
 
 def _choose_groups(made_from: GroupSource, of_row: npt.NDArray[np.str_]) -> AttackGroups:

@@ -14,7 +14,9 @@ from pydantic import BaseModel
 from expectations.contract import Contract
 from tasks.arrays import Floats, Mask
 from tasks.detectors.family import FamilyCard, FamilyModel, fit_trees, probabilities, raw_outputs
+from tasks.evaluation.labels import name_families
 from tasks.features.encoding import Encoder
+from tasks.intake.label_words import OTHER_FAMILY
 from tasks.training.rows import TrainingRows
 from tasks.training.threshold_choice import NOVEL_SHARE
 
@@ -89,11 +91,11 @@ def fit_families(
     Returns:
         The family model and its metrics; None if fewer than two families have enough attacks.
     """
-    known = contract.families or {}
-    if rows.attacks is None or not known:
+    if rows.attacks is None or not contract.families:
         return None
-    of_row = np.array([known.get(str(name), "") for name in rows.attacks])
-    of_row[~rows.is_attack] = ""
+    known = name_families(map(str, np.unique(rows.attacks)), contract)
+    of_row = np.array([known[str(name)] for name in rows.attacks])
+    of_row[~rows.is_attack | (of_row == OTHER_FAMILY)] = ""
     names, counts = np.unique(of_row[np.unique(rows.alike)], return_counts=True)
     families = tuple(
         str(name)

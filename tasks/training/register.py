@@ -17,7 +17,7 @@ from sqlalchemy import Engine
 from expectations.registry import get_contract
 from storage.lake import room_on_disk
 from storage.model_store import champion, register_model
-from tasks.intake.labelling import LabelReading
+from tasks.intake.label_words import LabelReading
 from tasks.task import task
 from tasks.training.fit import FitSummary, fit_model
 from tasks.training.options import TrainingOptions

@@ -20,9 +20,11 @@ from tasks.evaluation.labels import (
     attack_name,
     find_unclear_labels,
     has_labels,
+    holds_labels,
     is_attack,
 )
 from tasks.intake.cells import round_to_resolution
+from tasks.intake.label_words import ATTACK, IS_ATTACK
 
 MIN_DISTINCT = 50
 """Fewest different connections of each class that a model is fitted on. A guess: with fewer, the
@@ -40,8 +42,8 @@ class TrainingRows:
     is_attack: Mask
     """(n_rows,)."""
     attacks: npt.NDArray[np.str_] | None
-    """(n_rows,), the attack's name or the contract's word for normal; empty where the files name
-    none. None where they name no attack at all."""
+    """(n_rows,), the attack's name; empty where the files name none, and for normal rows. None
+    where they name no attack at all."""
     alike: npt.NDArray[np.intp]
     """(n_rows,), position of the first row with the same features."""
     rows_unlabelled: int
@@ -89,17 +91,17 @@ def read_training_rows(parts: Sequence[Path], contract: Contract) -> TrainingRow
     is_labelled = require_alike({str(part): [part] for part in parts}, contract)
     if is_labelled:
         require_clear("these files", parts, contract)
-    every = pl.concat([_read_part(part, contract) for part in parts])
-    frame = every.drop_nulls("is_attack")
-    is_named = frame.select((pl.col("is_attack") & pl.col("attack").is_not_null()).any()).item()
-    alike = frame.with_row_index("row").select(
-        pl.col("row").first().over(contract.feature_names).cast(pl.Int64)
+    every = pl.concat([_read_part(part, contract, is_labelled=is_labelled) for part in parts])
+    frame = every.drop_nulls(IS_ATTACK)
+    is_named = frame.select((pl.col(IS_ATTACK) & pl.col(ATTACK).is_not_null()).any()).item()
+    alike = frame.with_row_index("_row").select(
+        pl.col("_row").first().over(contract.feature_names).cast(pl.Int64)
     )
     rows = TrainingRows(
         features=frame.select(contract.feature_names),
         columns=contract.features,
-        is_attack=frame["is_attack"].to_numpy(),
-        attacks=frame["attack"].fill_null("").to_numpy().astype(np.str_) if is_named else None,
+        is_attack=frame[IS_ATTACK].to_numpy(),
+        attacks=frame[ATTACK].fill_null("").to_numpy().astype(np.str_) if is_named else None,
         alike=alike.to_series().to_numpy().astype(np.intp),
         rows_unlabelled=every.height - frame.height,
         is_labelled=is_labelled,
@@ -111,7 +113,9 @@ def read_training_rows(parts: Sequence[Path], contract: Contract) -> TrainingRow
 def require_alike(files: Mapping[str, Sequence[Path]], contract: Contract) -> bool:
     """Return whether files are labelled; refuse labelled files together with others.
 
-    ``files`` maps the name of a file, as the user knows it, to its accepted rows.
+    A file is labelled if it has a column of labels. Where all of these are empty, no row of any
+    file has a label, and the files count as not labelled. ``files`` maps the name of a file, as the
+    user knows it, to its accepted rows.
 
     Raises:
         TrainingDataError: some are labelled and some are not.
@@ -123,15 +127,15 @@ def require_alike(files: Mapping[str, Sequence[Path]], contract: Contract) -> bo
     if len(set(labelled.values())) > 1:
         with_labels = next(name for name, one in labelled.items() if one)
         without = next(name for name, one in labelled.items() if not one)
-        wanted = " or ".join(repr(name) for name in (contract.label, contract.attack) if name)
         message = (
             f"Cannot train on {without} together with {with_labels}: the latter says which of its "
-            f"connections are attacks, the former has no column {wanted}. Train on the labelled "
+            "connections are attacks, the former does not. Train on the labelled "
             "files only, or on the others only with --unlabelled: then every connection counts"
             " as normal."
         )
         raise TrainingDataError(message)
-    return all(labelled.values())
+    every = [part for parts in files.values() for part in parts]
+    return all(labelled.values()) and holds_labels(every, contract)
 
 
 def require_clear(file_name: str, parts: Sequence[Path], contract: Contract) -> None:
@@ -179,13 +183,9 @@ def _deal(rows: TrainingRows, seed: int) -> npt.NDArray[np.intp]:
     return place[rows.alike]
 
 
-def _read_part(part: Path, contract: Contract) -> pl.DataFrame:
+def _read_part(part: Path, contract: Contract, *, is_labelled: bool) -> pl.DataFrame:
     columns = pl.read_parquet_schema(part).keys()
-    label = (
-        is_attack(contract, columns)
-        if has_labels(contract, columns)
-        else pl.lit(value=False).alias("is_attack")
-    )
+    label = is_attack(contract, columns) if is_labelled else pl.lit(value=False).alias(IS_ATTACK)
     wanted = pl.scan_parquet(part).select(
         *contract.feature_names, label, attack_name(contract, columns)
     )

@@ -14,7 +14,7 @@ from flows.retrain import accept_files
 from flows.settings import load_settings
 from storage.database import connect
 from storage.queries import model_rows
-from tasks.intake.labelling import LabelReading
+from tasks.intake.label_words import LabelReading
 from tasks.simulation.simulate import simulate_night
 from tasks.validation import accept
 
@@ -36,13 +36,13 @@ def test_labels_that_are_not_clear_are_refused_by_training_and_evaluation(
     home: Path, frame: pl.DataFrame, tmp_path: Path, noctule: "Callable[..., Ended]"
 ) -> None:
     file = tmp_path / "capital.csv"
-    frame.with_columns(pl.col("class").replace("normal", "Normal")).write_csv(file)
+    frame.with_columns(pl.col("class").replace("normal", "benign")).write_csv(file)
     rows = (frame["class"] == "normal").sum()
     for command in ("train", "evaluate"):
         ended = noctule(command, file)
         assert ended.code == 3
         assert command == "evaluate" or "Cannot train on capital.csv: " in ended.err
-        assert f"unclear labels in {rows:,} rows: class 'Normal'" in ended.err
+        assert f"unclear labels in {rows:,} rows: class 'benign'" in ended.err
     engine = connect(None, home)
     assert len(model_rows(engine)) == 1
     engine.dispose()

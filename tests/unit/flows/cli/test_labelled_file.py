@@ -10,7 +10,7 @@ from expectations.errors import TrainingDataError, UsageError
 from flows.cli.labelled_file import accept_labelled, plan_labelled
 from flows.cli.study import run_study
 from flows.settings import load_settings
-from tasks.intake.labelling import LabelReading
+from tasks.intake.label_words import LabelReading
 from tasks.simulation.simulate import simulate_night
 
 NOTHING_ASKED = LabelReading()

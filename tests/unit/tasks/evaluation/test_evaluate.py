@@ -1,6 +1,7 @@
 """Metrics agree with scikit-learn and with counting by hand."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from expectations.contract import Contract, Labels
 from expectations.errors import InputRejectedError
 from expectations.nsl_kdd import NSL_KDD
 from tasks.detectors.member import MemberCard
@@ -24,12 +26,27 @@ CARD = ModelCard(contract="nsl_kdd", thresholds=Thresholds(default=2.0, low_aler
 
 LABELLED = pl.DataFrame(
     {
-        "is_attack": [True, True, True, False, False, False],
-        "attack": ["neptune", "satan", "neptune", "normal", "normal", "normal"],
+        "_is_attack": [True, True, True, False, False, False],
+        "_attack": ["neptune", "satan", "neptune", None, None, None],
         "anomaly_score": [4.0, 1.0, 3.0, 2.5, 1.0, 0.5],
         "classifier_score": [5.0, -1.0, 2.0, -3.0, 0.5, -4.0],
     }
 )
+
+SMALL = Contract(
+    name="small",
+    title="",
+    source="",
+    columns=(),
+    labels=Labels(column="class", normal=("normal",), names="attack"),
+)
+
+
+def families(**family: str) -> Contract:
+    """Return a contract with families of attacks."""
+    assert SMALL.labels
+    return replace(SMALL, labels=replace(SMALL.labels, families=family))
+
 
 labelled_scores = st.lists(
     st.tuples(st.booleans(), st.integers(0, 5).map(float)), min_size=2, max_size=40
@@ -44,7 +61,7 @@ def test_ranking_metrics_agree_with_scikit_learn(rows: list[tuple[bool, float]])
 
 
 def test_the_metrics_of_each_operating_point_agree_with_counting() -> None:
-    points = evaluate_scores(LABELLED, CARD, {}).operating_points
+    points = evaluate_scores(LABELLED, CARD, SMALL).operating_points
     assert points["default"].false_positive_rate_interval == pytest.approx(
         (0.0615, 0.7923), abs=1e-4
     )
@@ -67,7 +84,7 @@ def test_the_metrics_of_each_operating_point_agree_with_counting() -> None:
 
 
 def test_recall_is_given_by_attack_and_by_family() -> None:
-    evaluation = evaluate_scores(LABELLED, CARD, {"neptune": "DoS"})
+    evaluation = evaluate_scores(LABELLED, CARD, families(neptune="DoS"))
     assert evaluation.recall_by_attack == {"neptune": 1.0, "satan": 0.0}
     assert evaluation.recall_by_family == {"DoS": 1.0, "other": 0.0}
 
@@ -77,7 +94,7 @@ def test_flags_of_other_thresholds_are_evaluated_as_given() -> None:
         name: pl.Series([True, True, True, False, False, False])
         for name in ("default", "low_alert", "p50")
     }
-    evaluation = evaluate_flags(LABELLED, flags, CARD, {})
+    evaluation = evaluate_flags(LABELLED, flags, CARD, SMALL)
     assert evaluation.operating_points["low_alert"].threshold == 3.5
     assert evaluation.operating_points["low_alert"].accuracy == 1
     assert evaluation.recall_by_attack == {"neptune": 1.0, "satan": 1.0}
@@ -85,7 +102,7 @@ def test_flags_of_other_thresholds_are_evaluated_as_given() -> None:
 
 def test_seen_and_unseen_attacks_are_counted_apart() -> None:
     card = CARD.model_copy(update={"attacks": ("neptune",)})
-    evaluation = evaluate_scores(LABELLED, card, {"neptune": "DoS", "satan": "Probe"})
+    evaluation = evaluate_scores(LABELLED, card, families(neptune="DoS", satan="Probe"))
     shown = [
         (one.family, one.is_seen, one.rows, one.recall["default"]) for one in evaluation.families
     ]
@@ -101,7 +118,7 @@ def test_seen_and_unseen_attacks_are_counted_apart() -> None:
 
 def test_training_rows_are_counted_and_left_out_of_second_metrics() -> None:
     labelled = LABELLED.with_columns(is_seen=pl.Series([True, False, False, False, False, True]))
-    evaluation = evaluate_scores(labelled, CARD, {})
+    evaluation = evaluate_scores(labelled, CARD, SMALL)
     assert (evaluation.rows, evaluation.rows_seen_in_training) == (6, 2)
     assert evaluation.without_seen is not None
     assert evaluation.without_seen.rows == 4
@@ -112,8 +129,8 @@ def test_training_rows_are_counted_and_left_out_of_second_metrics() -> None:
     assert sum(one.rows for one in evaluation.without_seen.attacks) < sum(
         one.rows for one in evaluation.attacks
     )
-    assert evaluate_scores(LABELLED, CARD, {}).without_seen is None
-    every = evaluate_scores(LABELLED.with_columns(is_seen=pl.lit(value=True)), CARD, {})
+    assert evaluate_scores(LABELLED, CARD, SMALL).without_seen is None
+    every = evaluate_scores(LABELLED.with_columns(is_seen=pl.lit(value=True)), CARD, SMALL)
     assert (every.rows_seen_in_training, every.without_seen) == (6, None)
 
 
@@ -121,7 +138,7 @@ def test_a_model_without_a_classifier_has_neither_p50_nor_calibration() -> None:
     member = MemberCard(kind="autoencoder", stem="one_class", reads="neural")
     card = CARD.model_copy(update={"members": {"one_class": member}})
     labelled = LABELLED.with_columns(classifier_score=pl.lit(None, pl.Float64))
-    evaluation = evaluate_scores(labelled, card, {})
+    evaluation = evaluate_scores(labelled, card, SMALL)
     assert set(evaluation.operating_points) == {"default", "low_alert"}
     assert evaluation.calibration is None
 
@@ -154,14 +171,14 @@ def test_calibrated_probabilities_have_no_expected_error() -> None:
 
 
 def test_without_attack_names_there_is_no_recall_by_attack() -> None:
-    unnamed = LABELLED.with_columns(attack=pl.lit(None, dtype=pl.String))
-    evaluation = evaluate_scores(unnamed, CARD, {"neptune": "DoS"})
+    unnamed = LABELLED.with_columns(_attack=pl.lit(None, dtype=pl.String))
+    evaluation = evaluate_scores(unnamed, CARD, families(neptune="DoS"))
     assert evaluation.recall_by_attack == {}
     assert evaluation.recall_by_family == {}
 
 
 def test_metrics_that_need_both_classes_are_none_for_one() -> None:
-    evaluation = evaluate_scores(LABELLED.filter(~pl.col("is_attack")), CARD, {})
+    evaluation = evaluate_scores(LABELLED.filter(~pl.col("_is_attack")), CARD, SMALL)
     assert evaluation.roc_auc is None
     assert evaluation.average_precision is None
     assert evaluation.operating_points["default"].recall is None
@@ -169,7 +186,7 @@ def test_metrics_that_need_both_classes_are_none_for_one() -> None:
 
 
 def test_the_object_has_the_agreed_keys() -> None:
-    assert list(evaluate_scores(LABELLED, CARD, {}).model_dump()) == [
+    assert list(evaluate_scores(LABELLED, CARD, SMALL).model_dump()) == [
         "rows",
         "roc_auc",
         "average_precision",
@@ -222,14 +239,14 @@ def test_a_batch_with_unclear_labels_is_refused(
     tiny_model_folder: Path, make_connections: Callable[..., pl.DataFrame], tmp_path: Path
 ) -> None:
     frame = make_connections(6, seed=5).with_columns(
-        pl.col("class").replace("normal", "Normal").alias("class")
+        pl.col("class").replace("normal", "benign").alias("class")
     )
     frame.write_parquet(tmp_path / "a.parquet")
     parts = [PartFile(path="a.parquet", rows=6)]
     out = tmp_path / "score-1"
     out.mkdir()
     scored = score_batch(tmp_path, parts, tiny_model_folder, out, ScoreOptions())
-    with pytest.raises(InputRejectedError, match=r"unclear labels in 3 rows: class 'Normal' in 3"):
+    with pytest.raises(InputRejectedError, match=r"unclear labels in 3 rows: class 'benign' in 3"):
         evaluate_batch(tmp_path, parts, scored.parts, tiny_model_folder, NSL_KDD)
 
 

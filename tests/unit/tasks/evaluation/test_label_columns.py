@@ -21,7 +21,7 @@ from tasks.evaluation.label_columns import (
 )
 from tasks.intake.content import hash_content
 from tasks.intake.ingest import IngestSummary, ingest_file
-from tasks.intake.labelling import LabelReading
+from tasks.intake.label_words import LabelReading
 from tasks.intake.sources import IngestOptions
 
 ROW = {
@@ -195,22 +195,23 @@ def test_a_file_of_known_attacks_alone_is_clear(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
-        (["normal.", "Normal", " NORMAL ", "neptune."], ["normal"] * 3 + ["anomaly"]),
-        (["BENIGN", "benign", "DDoS", None], ["normal", "normal", "anomaly", None]),
-        (["normal", "0", "0.0", "1"], ["normal"] * 3 + ["anomaly"]),
+        (["normal.", "Normal", " NORMAL ", "neptune."], [False] * 3 + [True]),
+        (["BENIGN", "benign", "DDoS", None], [False, False, True, None]),
+        (["normal", "0", "0.0", "1"], [False] * 3 + [True]),
     ],
 )
-def test_labels_are_read_into_the_contract_s_words(
-    tmp_path: Path, values: list[str], expected: list[str]
+def test_labels_of_a_named_column_are_read_into_a_column_of_ours(
+    tmp_path: Path, values: list[str], expected: list[bool | None]
 ) -> None:
     file = write(tmp_path / "a.csv", label=values)
     reading = choose(file, LabelReading(column="label", normal=("0",) if "0" in values else ()))
     summary, rows = ingest(file, tmp_path, reading.reading)
-    assert rows["class"].to_list() == expected
-    assert summary.columns_present[-2:] == ("class", "attack")
+    assert rows["_is_attack"].to_list() == expected
+    assert rows.columns[-2:] == ["_is_attack", "_attack"]
+    assert summary.columns_present == NSL_KDD.feature_names
     assert summary.extra_columns == ()
     assert summary.labels is not None
-    assert summary.labels.rows_normal == expected.count("normal")
+    assert summary.labels.rows_normal == expected.count(False)
     assert "labels are those of column 'label'" in summary.notes_for_training[-1]
 
 
@@ -218,8 +219,8 @@ def test_names_of_attacks_are_kept_and_general_words_are_not(tmp_path: Path) -> 
     written = ["normal", "Neptune.", "DDoS", "attack", "1", "malicious"]
     file = write(tmp_path / "a.csv", label=written)
     _, rows = ingest(file, tmp_path, LabelReading(column="label", normal=("normal",)))
-    assert rows["attack"].to_list() == ["normal", "neptune", "DDoS", None, None, None]
-    assert rows["class"].to_list() == ["normal", *["anomaly"] * 5]
+    assert rows["_attack"].to_list() == [None, "neptune", "DDoS", None, None, None]
+    assert rows["_is_attack"].to_list() == [False, *[True] * 5]
 
 
 @pytest.mark.parametrize("dtype", [pl.Boolean, pl.Int8, pl.UInt64, pl.Float32, pl.Float64])
@@ -229,8 +230,8 @@ def test_labels_in_parquet_may_be_numbers(tmp_path: Path, dtype: type[pl.DataTyp
     assert "Say with --normal" in refusal(file, LabelReading(column="y"))
     found = choose(file, LabelReading(column="y", normal=(normal,)))
     _, rows = ingest(file, tmp_path, found.reading)
-    assert rows["class"].to_list() == ["normal", "anomaly", None, "anomaly"]
-    assert rows["attack"].to_list() == ["normal", None, None, None]
+    assert rows["_is_attack"].to_list() == [False, True, None, True]
+    assert rows["_attack"].to_list() == [None, None, None, None]
 
 
 def test_labels_in_parquet_may_be_categories(tmp_path: Path) -> None:
@@ -238,7 +239,7 @@ def test_labels_in_parquet_may_be_categories(tmp_path: Path) -> None:
     file = write(tmp_path / "a.parquet", Label=values)
     found = choose(file, LabelReading(column="label"))
     _, rows = ingest(file, tmp_path, found.reading)
-    assert rows["attack"].to_list() == ["normal", "smurf"]
+    assert rows["_attack"].to_list() == [None, "smurf"]
 
 
 @pytest.mark.parametrize(
@@ -267,13 +268,14 @@ def test_columns_of_parquet_that_cannot_hold_labels_are_ignored(
 def test_other_words_in_the_declared_columns_are_read_as_the_user_says(tmp_path: Path) -> None:
     values = ",".join(ROW.values())
     file = tmp_path / "kdd.txt"
-    file.write_text(f"{values},normal.,20\n{values},neptune.,21\n")
-    assert "attack 'normal.' in 1 row" in refusal(file)
-    found = choose(file, LabelReading(normal=("normal.",)))
+    file.write_text(f"{values},usual.,20\n{values},neptune.,21\n{values},normal.,21\n")
+    assert choose(file).reading is None
+    found = choose(file, LabelReading(normal=("usual.",)))
     _, rows = ingest(file, tmp_path, found.reading)
-    assert rows["class"].to_list() == ["normal", "anomaly"]
-    assert rows["attack"].to_list() == ["normal", "neptune"]
-    assert rows["difficulty"].to_list() == [20, 21]
+    assert rows["_is_attack"].to_list() == [False, True, False]
+    assert rows["_attack"].to_list() == [None, "neptune", None]
+    assert rows["attack"].to_list() == ["usual.", "neptune.", "normal."]
+    assert rows["difficulty"].to_list() == [20, 21, 21]
 
 
 def test_the_named_label_column_comes_before_the_declared_one(tmp_path: Path) -> None:
@@ -281,8 +283,9 @@ def test_the_named_label_column_comes_before_the_declared_one(tmp_path: Path) ->
     file = write(tmp_path / "a.csv", **columns)
     found = choose(file, LabelReading(column="mine", normal=("OK",)))
     _, rows = ingest(file, tmp_path, found.reading)
-    assert rows["class"].to_list() == ["normal", "anomaly"]
-    assert rows["attack"].to_list() == ["satan", "normal"]
+    assert rows["_is_attack"].to_list() == [False, True]
+    assert rows["_attack"].to_list() == [None, None]
+    assert rows["class"].to_list() == ["anomaly", "normal"]
 
 
 def test_a_value_that_means_neither_is_refused(tmp_path: Path) -> None:
@@ -303,8 +306,8 @@ def test_a_pair_among_words_is_read_only_as_the_user_says(
     )
     asked = LabelReading(column="label", normal=(no,))
     summary, rows = ingest(file, tmp_path, choose(file, asked).reading)
-    assert rows["class"].to_list() == ["normal", "anomaly", "normal", "anomaly", "anomaly"]
-    assert rows["attack"].to_list() == ["normal", "DoS", "normal", None, None]
+    assert rows["_is_attack"].to_list() == [False, True, False, True, True]
+    assert rows["_attack"].to_list() == [None, "DoS", None, None, None]
     assert summary.labels is not None
     assert summary.labels.rows_unclear == 0
 
@@ -312,7 +315,7 @@ def test_a_pair_among_words_is_read_only_as_the_user_says(
 def test_nothing_may_mean_normal(tmp_path: Path) -> None:
     file = write(tmp_path / "a.csv", attack_cat=[None, "Exploits"])
     _, rows = ingest(file, tmp_path, LabelReading(column="attack_cat", normal=("",)))
-    assert rows["class"].to_list() == ["normal", "anomaly"]
+    assert rows["_is_attack"].to_list() == [False, True]
 
 
 def test_unclear_labels_deep_in_a_file_are_refused_in_the_same_words(

@@ -280,21 +280,21 @@ def test_a_file_with_unclear_labels_stops_no_other(
     night: Night, gathered: Gather, tmp_path: Path
 ) -> None:
     night("2")
-    night("4", parts=[LABELS, [*LABELS[:3], "Normal"]])
+    night("4", parts=[LABELS, [*LABELS[:3], "benign"]])
     night("3")
-    put(tmp_path / "training", "f" * 64, [["normal."]])
+    put(tmp_path / "training", "f" * 64, [["benign"]])
     found = gathered({"f" * 64: "labelled.csv"})
     assert (names(found.test_parts), names(found.fit_parts)) == (["3-0"], ["2-0"])
     unclear = "is left out: unclear labels in 1 row: class "
-    assert found.notes[0].startswith(f"night-4.csv {unclear}'Normal' in 1 row.")
-    assert found.notes[1].startswith(f"labelled.csv {unclear}'normal.' in 1 row.")
+    assert found.notes[0].startswith(f"night-4.csv {unclear}'benign' in 1 row.")
+    assert found.notes[1].startswith(f"labelled.csv {unclear}'benign' in 1 row.")
     assert not any("nothing was stored" in note for note in found.notes)
 
 
 def test_where_no_file_can_be_used_the_message_says_why_for_each(
     gathered: Gather, tmp_path: Path
 ) -> None:
-    put(tmp_path / "training", "f" * 64, [["Normal"]])
+    put(tmp_path / "training", "f" * 64, [["benign"]])
     with pytest.raises(TrainingDataError) as refused:
         gathered({"f" * 64: "labelled.csv"}, refused=["Cannot read other.csv: it is empty."])
     message = str(refused.value)
