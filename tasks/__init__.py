@@ -19,6 +19,7 @@ ROOMS: Final = (
     "features",
     "detectors",
     "evaluation",
+    "contracts",
     "scoring",
     "drift",
     "store",

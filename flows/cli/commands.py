@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from typer.core import TyperGroup
 
+from flows.cli.contract_commands import contract_commands
 from flows.cli.model_commands import model_commands
 from flows.cli.options import (
     AsCsv,
@@ -56,6 +57,7 @@ database_commands = typer.Typer(
     no_args_is_help=True, help="The database: its schema, and a check of all that is stored."
 )
 app.add_typer(database_commands, name="db")
+app.add_typer(contract_commands, name="contracts")
 app.add_typer(model_commands)
 
 

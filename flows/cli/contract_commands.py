@@ -1,0 +1,55 @@
+"""The ``noctule contracts`` commands: list them, show one, see how a file fits, draft a new one.
+
+Belongs here: arguments, and one call of the function that does the work. Does not belong here: the
+other commands (``flows.cli.commands``), or the work itself. Nothing heavy is imported at the top,
+so that ``noctule --help`` answers at once.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.cli.options import quiet_settings
+
+contract_commands = typer.Typer(
+    no_args_is_help=True,
+    help="Contracts: the descriptions of data sources. Your own are in the folder"
+    " NOCTULE_CONTRACTS.",
+)
+
+SampleFile = Annotated[
+    Path,
+    typer.Argument(help="Delimited text, JSON lines or Parquet; plain, gzip or zstandard."),
+]
+
+
+@contract_commands.command()
+def draft(
+    file: SampleFile,
+    *,
+    name: Annotated[
+        str | None,
+        typer.Option(help="Name of the contract.", show_default="made from the file's name"),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="File to write; - for the terminal.",
+            show_default="NAME.toml in NOCTULE_CONTRACTS; the terminal if that is not set",
+        ),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace the file to write, if there is one.")
+    ] = False,
+) -> None:
+    """Write a contract for a file of a new source, for you to finish.
+
+    Each line has its evidence as a comment. Lines that begin with # LOOK need your decision.
+    """
+    quiet_settings()
+    from flows.cli.contract_draft import write_draft
+
+    write_draft(file, name, output, is_forced=force)

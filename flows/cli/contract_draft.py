@@ -1,0 +1,120 @@
+"""``noctule contracts draft``: write a contract for a file that nobody has described.
+
+Belongs here: the name, where the page goes, and what the terminal says. Does not belong here: what
+the page says (``tasks.contracts``).
+"""
+
+import os
+import re
+import sys
+from pathlib import Path
+
+import typer
+
+from expectations.errors import UsageError
+from expectations.registry import CONTRACTS
+from flows.cli.printing import say
+from storage.text import printable
+from tasks.contracts.draft import draft_contract
+from tasks.contracts.draft_page import count_looks, write_page
+from tasks.contracts.sample import read_sample
+from tasks.wording import plural
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_NAME_CHARACTERS = 55
+TERMINAL = Path("-")
+"""The output that is no file."""
+
+
+def write_draft(file: Path, name: str | None, output: Path | None, *, is_forced: bool) -> None:
+    """Write a draft of a contract for a file.
+
+    Args:
+        file: with connections of the new source.
+        name: of the contract; made from the file's name if None.
+        output: the page; None for a page of that name in the folder of contracts, or for the
+            terminal if there is no such folder.
+        is_forced: whether a page that is there is replaced.
+
+    Raises:
+        InputRejectedError: the file cannot be read, or holds no table.
+        UsageError: the name is none or taken, or the page is there or cannot be written.
+    """
+    name = choose_name(file, name)
+    folder = os.environ.get("NOCTULE_CONTRACTS")
+    if output is None and folder:
+        output = Path(folder) / f"{name}.toml"
+    page_file = None if output in {None, TERMINAL} else output
+    if page_file is not None:
+        _require_free(page_file, is_forced=is_forced)
+    page = write_page(draft_contract(read_sample(file)), name, file.name)
+    if page_file is None:
+        typer.echo(page, nl=False)
+        if sys.stdout.isatty():
+            say(
+                f"Save it as {name}.toml in a folder, and set NOCTULE_CONTRACTS to the folder.",
+                is_error=True,
+            )
+        return
+    _write(page_file, page)
+    looks = count_looks(page)
+    say(f"Wrote {page_file}: {plural(len(page.splitlines()), 'line')}.")
+    if looks:
+        shown = ", ".join(map(str, looks[:20])) + (" ..." if len(looks) > 20 else "")  # noqa: PLR2004 - a line
+        say(f"Read what begins with LOOK, and decide: line{'s' * (len(looks) > 1)} {shown}.")
+    say(f"Then: noctule contracts check {printable(str(file))} --contract {name}")
+
+
+def choose_name(file: Path, name: str | None) -> str:
+    """Return the name of a new contract.
+
+    Raises:
+        UsageError: the name has another form, or Noctule has a contract of that name.
+    """
+    if name is None:
+        stem = file.name.partition(".")[0].lower()
+        made = re.sub(r"[^a-z0-9]+", "_", stem).strip("_")[:_NAME_CHARACTERS].rstrip("_")
+        name = made if _NAME.fullmatch(made) else f"source_{made}".rstrip("_")
+    elif not _NAME.fullmatch(name) or len(name) > _NAME_CHARACTERS:
+        message = (
+            f"Cannot name a contract {name!r}: a name has small letters, digits and underscores, at"
+            f" most {_NAME_CHARACTERS}, and begins with a letter."
+        )
+        raise UsageError(message)
+    if name in CONTRACTS:
+        message = (
+            f"Noctule has a contract named {name} already. Give this one another name: --name NAME."
+        )
+        raise UsageError(message)
+    return name
+
+
+def _require_free(page_file: Path, *, is_forced: bool) -> None:
+    """Refuse to replace a file.
+
+    Raises:
+        UsageError: the file is there, and it is not to be replaced.
+    """
+    if page_file.exists() and not is_forced:
+        message = (
+            f"{page_file} is there already, and nothing was written. Choose another name (--name),"
+            " another file (--output), or replace it (--force)."
+        )
+        raise UsageError(message)
+
+
+def _write(page_file: Path, page: str) -> None:
+    """Write a page whole, or not at all.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+    part = page_file.with_name(f".{page_file.name}.part")
+    try:
+        page_file.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(page, encoding="utf-8")
+        part.replace(page_file)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        message = f"Cannot write {page_file}: {error.strerror}. Choose another file: --output."
+        raise UsageError(message) from error
