@@ -26,7 +26,7 @@ from storage.claims import Claim, claim
 from storage.deliveries import Delivery, record_delivery
 from storage.row_counts import RowCounts
 from storage.scorings import ScoringResult
-from tasks.intake.sources import IngestOptions
+from tasks.intake.source import IngestOptions
 from tasks.scoring.explain import REASONS_FILE, REASONS_SCHEMA, ExplainOptions, record_of
 
 FIRST_NIGHT = date(2026, 11, 1)

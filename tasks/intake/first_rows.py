@@ -70,20 +70,32 @@ def read_first_records(source: Path, places: Mapping[str, int]) -> FirstRows:
     Raises:
         InputRejectedError: the file is damaged.
     """
+    footer = read_footer(source)
+    fields = footer.fields
     try:
         with source.open("rb") as file:
             parquet = pq.ParquetFile(file)
-            names = [parquet.schema_arrow.names[place] for place in places.values()]
+            names = [fields[place].name for place in places.values()]
             records = next(parquet.iter_batches(FIRST_RECORDS, columns=names), None)
     except (pa.ArrowException, OSError, ValueError):
         records = None
     if records is None or not places:
         values = {name: pl.Series(dtype=pl.String) for name in places}
     else:
-        columns = [_write_text(records.column(name)) for name in names]
+        columns = [_write_text(_find_field(records, name)) for name in names]
         values = dict(zip(places, columns, strict=True))
     count = max(map(len, values.values()), default=0)
-    return FirstRows(values, count, is_whole=count == read_footer(source).records)
+    return FirstRows(values, count, is_whole=count == footer.records)
+
+
+def _find_field(records: pa.RecordBatch, name: str) -> pa.Array:
+    """Return a field by its dotted name; a name of the file may have dots itself."""
+    if name in records.schema.names:
+        return records.column(name)
+    outer = next(one for one in records.schema.names if name.startswith(f"{one}."))
+    return _find_field(
+        pa.RecordBatch.from_struct_array(records.column(outer)), name[len(outer) + 1 :]
+    )
 
 
 def _read_beginning(pieces: Iterator[bytes]) -> tuple[str, bool]:

@@ -18,7 +18,8 @@ from tasks.intake.labelling import LabelReader, LabelTally
 from tasks.intake.lines import LINE_BYTES
 from tasks.intake.parts import PartWriter
 from tasks.intake.quarantine import QuarantineWriter
-from tasks.intake.sources import IngestOptions, open_source
+from tasks.intake.source import IngestOptions
+from tasks.intake.sources import open_source
 from tasks.wording import some_of
 
 T = TypeVar("T")

@@ -9,11 +9,13 @@ Python's parser 4.8 us.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import Final
 
+from tasks.intake.header import fold
 from tasks.intake.lines import BYTE_ORDER_MARK
 
 MOST_DEPTH: Final = 8
@@ -25,8 +27,13 @@ SAMPLE_BYTES: Final = 2 << 20
 40 ms."""
 MOST_NAMES: Final = 2_000
 """Most names that a text's first records have together. A guess: a log of Suricata has 300."""
+MEMORISED_NAMES: Final = 10_000
+"""Names that are kept in memory with what they mean. A guess, as above."""
 _FIRST_LINES: Final = 20
 """Lines by which JSON is recognised. A guess: a cut line must not decide alone."""
+
+_OBJECT: Final = re.compile(rb'\{\s*(?:"|\}|$)')
+"""How an object begins."""
 
 Value = str | bool | list[object] | None
 """What a field holds. Numbers are texts, with the digits of the file."""
@@ -91,16 +98,70 @@ def name_type(value: object) -> str:
     return "a single value"
 
 
-def counts(record: Mapping[str, Value], records: Mapping[str, str] | None) -> bool:
-    """Return whether a record is one of those that ``Form.records`` asks for."""
-    return all(record.get(name) == value for name, value in (records or {}).items())
+def write_value(value: object) -> str | None:
+    """Return a value that is no list as text; ValueError says why it has none."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            message = "holds half of a surrogate pair, which is no text"
+            raise ValueError(message) from None
+        return value
+    if value is None:
+        return None
+    message = "holds a list of lists or of objects"
+    raise ValueError(message)
+
+
+def _plain(value: Value) -> Value:
+    """Return a value with true and false as texts."""
+    return str(value).lower() if isinstance(value, bool) else value
+
+
+class RecordFilter:
+    """Tells the records that count, by ``Form.records``."""
+
+    def __init__(self, records: Mapping[str, str] | None) -> None:
+        """Let all records count if ``records`` is None."""
+        self._wanted = {fold(name): value for name, value in (records or {}).items()}
+        self._folds: dict[str, str] = {}
+        self._patterns = [
+            (re.compile(rf'"{re.escape(name)}"\s*+:\s*+"([^"\\]*+)"'.encode()), value.encode())
+            for name, value in (records or {}).items()
+        ]
+
+    def counts(self, fields: Iterable[tuple[str, Value]]) -> bool:
+        """Return whether a record counts; of a name that occurs twice the first value decides."""
+        if not self._wanted:
+            return True
+        said: dict[str, Value] = {}
+        for name, value in fields:
+            if (known := self._fold(name)) in self._wanted:
+                said.setdefault(known, value)
+        return all(_plain(said.get(name)) == value for name, value in self._wanted.items())
+
+    def may_count(self, raw: bytes) -> bool:
+        """Return whether a broken line may count: it does not say that it is of another type."""
+        found = ((pattern.search(raw), value) for pattern, value in self._patterns)
+        return all(said is None or said[1] == value for said, value in found)
+
+    def _fold(self, name: str) -> str:
+        """Return ``fold`` of a name, from memory where it is known."""
+        folded = self._folds.get(name)
+        if folded is None:
+            folded = fold(name)
+            if len(self._folds) < MEMORISED_NAMES:
+                self._folds[name] = folded
+        return folded
 
 
 def looks_json(head: bytes) -> bool:
     """Return whether a text holds JSON lines: at least half of its first lines begin an object."""
     text = head.removeprefix(BYTE_ORDER_MARK)[: 1 << 16]
-    lines = [line for line in map(bytes.lstrip, text.split(b"\n")) if line][:_FIRST_LINES]
-    return bool(lines) and 2 * sum(line.startswith(b"{") for line in lines) >= len(lines)
+    lines = [line for line in map(bytes.strip, text.split(b"\n")) if line][:_FIRST_LINES]
+    return bool(lines) and 2 * sum(map(bool, map(_OBJECT.match, lines))) >= len(lines)
 
 
 @dataclass(frozen=True)
@@ -109,26 +170,37 @@ class FirstRecords:
 
     records: tuple[Mapping[str, Value], ...]
     """Dotted name -> value; of a name that occurs twice the first."""
+    are_all: bool
+    """Whether the text ends with them."""
+
+    def choose(self, records: Mapping[str, str] | None) -> list[Mapping[str, Value]]:
+        """Return the records that count."""
+        which = RecordFilter(records)
+        return [one for one in self.records if which.counts(one.items())]
 
     def names(self, records: Mapping[str, str] | None) -> tuple[str, ...]:
         """Return the names of those that count, or of all if none does, as they first occur."""
-        chosen = [one for one in self.records if counts(one, records)] or self.records
+        chosen = self.choose(records) or self.records
         names = dict.fromkeys(name for record in chosen for name in record)
         return tuple(islice(names, MOST_NAMES))
 
 
-def read_first(pieces: Iterator[bytes]) -> FirstRecords:
-    """Read the records in the first ``SAMPLE_BYTES`` of a text; broken lines are passed over."""
-    read = bytearray()
-    is_whole = True
+def read_first(pieces: Iterator[bytes]) -> tuple[FirstRecords, Iterator[bytes]]:
+    """Read the records in the first ``SAMPLE_BYTES`` of a text; broken lines are passed over.
+
+    Returns:
+        The records, and the whole text again.
+    """
+    read: list[bytes] = []
+    size = 0
     for piece in pieces:
-        read += piece
-        if len(read) > SAMPLE_BYTES:
-            is_whole = False
+        read.append(piece)
+        size += len(piece)
+        if size > SAMPLE_BYTES:
             break
-    text = bytes(read[: SAMPLE_BYTES if not is_whole else len(read)])
-    if not is_whole:
-        text = text[: text.rfind(b"\n") + 1]
+    text = b"".join(read)
+    if size > SAMPLE_BYTES:
+        text = text[: text.rfind(b"\n", 0, SAMPLE_BYTES) + 1]
     lines = text.removeprefix(BYTE_ORDER_MARK).decode(errors="replace").split("\n")
     found = []
     for line in lines:
@@ -141,7 +213,7 @@ def read_first(pieces: Iterator[bytes]) -> FirstRecords:
             if _is_text(name):
                 record.setdefault(name, value)
         found.append(record)
-    return FirstRecords(tuple(found))
+    return FirstRecords(tuple(found), size <= SAMPLE_BYTES), chain(read, pieces)
 
 
 def _is_text(name: str) -> bool:

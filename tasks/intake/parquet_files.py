@@ -4,7 +4,7 @@ Belongs here: the footer, the pages, and why a file is not read. Does not belong
 its records mean (``tasks.intake.parquet_records``).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,11 @@ NO_DICTIONARY = "DictAccumulator"
 """Part of Arrow's (26) message if it cannot make a dictionary from texts of an encoding."""
 READ_BYTES = 16 << 20
 """Bytes of such texts that polars reads at once; measured, it takes eight times as much memory."""
+MOST_VALUES = 16 << 20
+"""Most values in the lists of a column, beside two for each record: 256 MiB of short texts. A
+guess; a set of services has a handful."""
+MOST_DEPTH = 8
+"""Structs in structs whose fields are read, as of JSON."""
 CHECKED_BYTES = 64 << 20
 """Most bytes of such texts that Arrow reads at once. A guess, between speed and the memory that a
 hostile file may fill."""
@@ -38,14 +43,35 @@ SAID_CHARACTERS = 160
 
 
 @dataclass(frozen=True)
+class Field:
+    """A column of values: a column of the file, or a field of a struct."""
+
+    name: str
+    """Its own name, after those of the structs that it is in, with dots between."""
+    path: tuple[int, ...]
+    """The place of the column in the file, then of each field in its struct."""
+    dtype: pa.DataType
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether it is a column of the file, of single values."""
+        return len(self.path) == 1 and not pa.types.is_nested(self.dtype)
+
+
+@dataclass(frozen=True)
 class Footer:
     """The footer of a Parquet file."""
 
-    names: tuple[str, ...]
-    """Names of the columns, in order."""
+    fields: tuple[Field, ...]
+    """The fields in order; a struct is left out for its fields."""
     records: int
     size_bytes: int
     """Size of the columns, decompressed; a repeated value may count once."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the fields, in order."""
+        return tuple(field.name for field in self.fields)
 
 
 def read_footer(source: Path) -> Footer:
@@ -58,14 +84,28 @@ def read_footer(source: Path) -> Footer:
         parquet = pq.ParquetFile(file)
         groups = [parquet.metadata.row_group(place) for place in range(parquet.num_row_groups)]
         return Footer(
-            names=tuple(parquet.schema_arrow.names),
+            fields=tuple(_list_fields(parquet.schema_arrow)),
             records=parquet.metadata.num_rows,
             size_bytes=sum(group.total_byte_size for group in groups),
         )
 
 
-def check_pages(source: Path) -> int:
+def _list_fields(
+    fields: Iterable[pa.Field], before: str = "", path: tuple[int, ...] = ()
+) -> Iterator[Field]:
+    """Yield fields, those of a struct in its place; structs below ``MOST_DEPTH`` are left whole."""
+    for place, field in enumerate(fields):
+        here = (*path, place)
+        if pa.types.is_struct(field.type) and len(here) < MOST_DEPTH:
+            yield from _list_fields(field.type, f"{before}{field.name}.", here)
+        else:
+            yield Field(before + field.name, here, field.type)
+
+
+def check_pages(source: Path, nested: Collection[str] = ()) -> int:
     """Read every value once with Arrow, which refuses damaged pages.
+
+    Of fields that are not flat, only those named in ``nested`` are read.
 
     polars (2.1) does not check them: it panicked at 6 of 1,200 files with a few bytes changed, and
     at one of another 1,500 it asked for so much memory that the system ended the process. One
@@ -78,9 +118,11 @@ def check_pages(source: Path) -> int:
         InputRejectedError: damaged.
     """
     with refusing(source), source.open("rb") as file:
-        schema = pq.ParquetFile(file).schema_arrow
+        parquet = pq.ParquetFile(file)
+        schema = parquet.schema_arrow
         flat = [field.name for field in schema if not pa.types.is_nested(field.type)]
-        chosen = flat if len(flat) < len(schema) else None
+        flat += _check_nested(source, parquet, nested) if nested else []
+        chosen = flat if len(flat) < len(schema) or nested else None
         file.seek(0)
         # As a dictionary a repeated value is held once, however often it is repeated.
         parquet = pq.ParquetFile(file, read_dictionary=flat)
@@ -92,6 +134,33 @@ def check_pages(source: Path) -> int:
                 raise
             return max(1, min(HELD_ROWS, READ_BYTES // max(1, _check_texts(file, flat))))
     return HELD_ROWS
+
+
+def _check_nested(source: Path, parquet: pq.ParquetFile, names: Collection[str]) -> list[str]:
+    """Return the columns of Parquet that hold some fields, which are not too large to be held.
+
+    A list of any length takes almost no space, so the values are counted first. The metadata may be
+    read after that: see ``read_encodings``.
+
+    Raises:
+        InputRejectedError: the lists hold too much.
+    """
+    paths = [parquet.schema.column(place).path for place in range(len(parquet.schema.names))]
+    chosen = [path for path in paths if any(f"{path}.".startswith(f"{one}.") for one in names)]
+    parquet.scan_contents(chosen)
+    metadata = parquet.metadata
+    most = MOST_VALUES + 2 * metadata.num_rows
+    for place in range(metadata.num_columns):
+        if paths[place] in chosen:
+            groups = (metadata.row_group(group) for group in range(metadata.num_row_groups))
+            if sum(group.column(place).num_values for group in groups) > most:
+                message = (
+                    f"Cannot read {source}: the lists of its column {printable(paths[place])} hold"
+                    f" more than {most:,} values. Write each list as a text, with commas between"
+                    " its values, and deliver the new file. None of it is stored."
+                )
+                raise InputRejectedError(message)
+    return chosen
 
 
 def _check_texts(file: BinaryIO, flat: Sequence[str]) -> int:
@@ -137,18 +206,17 @@ def _find_encoding(file: BinaryIO, name: str) -> str | None:
     return None
 
 
-def read_encodings(source: Path) -> Mapping[str, frozenset[str]]:
-    """Return the encodings of each column, by its name, of a file that ``check_pages`` accepts.
+def read_encodings(source: Path, names: Collection[str]) -> Mapping[str, frozenset[str]]:
+    """Return the encodings of some fields that are no lists, by their names.
 
+    The file must be one that ``check_pages`` accepts, and the fields among those that it reads.
     The metadata of another file, such as an encrypted one, makes Arrow (26) end the process.
     """
     metadata = pq.read_metadata(source)
-    schema = metadata.schema.to_arrow_schema()
-    flat = {field.name for field in schema if not pa.types.is_nested(field.type)}
     found: dict[str, set[str]] = {}
     for index in range(metadata.num_columns):
         name = metadata.schema.column(index).path
-        if name in flat:
+        if name in names:
             for group in map(metadata.row_group, range(metadata.num_row_groups)):
                 found.setdefault(name, set()).update(group.column(index).encodings)
     return {name: frozenset(encodings) for name, encodings in found.items()}

@@ -10,7 +10,7 @@ cut, before any other work.
 """
 
 from bisect import bisect_right
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ from expectations.errors import InputRejectedError
 from tasks.intake.cells import cast_cells, find_bad_cells
 from tasks.intake.layout import HEAD_BYTES, Layout, arrange_columns
 from tasks.intake.lines import LINE_BYTES, describe_long_line
-from tasks.intake.parquet_files import check_pages, read_encodings, read_footer, refusing
+from tasks.intake.parquet_files import Field, check_pages, read_encodings, read_footer, refusing
 from tasks.intake.parts import ParsedRows
 from tasks.intake.quarantine import HELD_BYTES, QUARANTINE_SCHEMA
 
@@ -77,9 +77,10 @@ def parse_records(
     Raises:
         InputRejectedError: the file is damaged, or a column has a type that does not fit.
     """
-    slice_rows = min(slice_rows, check_pages(source))
+    fields = read_footer(source).fields
+    slice_rows = min(slice_rows, check_pages(source, _name_nested(fields, layout.positions)))
     declared = [
-        pl.nth(place).alias(column.name)
+        _select(fields[place]).alias(column.name)
         for place, column in zip(layout.positions, layout.columns, strict=True)
     ]
     records = pl.scan_parquet(source, glob=False)
@@ -89,7 +90,7 @@ def parse_records(
             cells = records.select(declared).slice(first, slice_rows).collect()
         if cells.is_empty():
             return
-        cells, is_long = _leave_out_long(cells, line_bytes)
+        cells, is_long = _leave_out_long(_write_lists(cells), line_bytes)
         cells = _write_labels(cells, layout)
         values = cast_cells(cells, layout.columns, str(source))
         reasons = find_bad_cells(cells, values, layout.columns)
@@ -102,7 +103,7 @@ def parse_records(
         yield ParsedRows(parsed, pl.DataFrame(schema=QUARANTINE_SCHEMA))
         if bad:
             with refusing(source, is_whole=True):
-                raw = _by_place(source).slice(first, slice_rows).collect()[bad]
+                raw = _by_place(source, layout.positions).slice(first, slice_rows).collect()[bad]
             for lines in _render(raw, layout.width, line_bytes):
                 rows, bad = bad[: len(lines)], bad[len(lines) :]
                 unparsed = {
@@ -117,7 +118,10 @@ def parse_records(
 
 
 def read_rendered(
-    source: Path, row_numbers: Collection[int], line_bytes: int = LINE_BYTES
+    source: Path,
+    row_numbers: Collection[int],
+    line_bytes: int = LINE_BYTES,
+    places: Sequence[int] = (),
 ) -> dict[int, bytes]:
     """Return some records of a Parquet file as lines of CSV, by row number from 1, ascending.
 
@@ -127,8 +131,8 @@ def read_rendered(
     Raises:
         InputRejectedError: damaged.
     """
-    held_rows = check_pages(source)
     footer = read_footer(source)
+    held_rows = check_pages(source, _name_nested(footer.fields, places))
     names, count = footer.names, footer.records
     wanted = sorted(row for row in row_numbers if row <= count)
     rendered: dict[int, bytes] = {}
@@ -136,7 +140,7 @@ def read_rendered(
         rows = wanted[bisect_right(wanted, first) : bisect_right(wanted, first + held_rows)]
         if rows:
             with refusing(source, is_whole=True):
-                held = _by_place(source).slice(first, held_rows).collect()
+                held = _by_place(source, places).slice(first, held_rows).collect()
             found = held[[row - first - 1 for row in rows]]
             lines = (line for some in _render(found, len(names), line_bytes) for line in some)
             rendered |= zip(rows, lines, strict=True)
@@ -171,30 +175,67 @@ def _leave_out_long(cells: pl.DataFrame, line_bytes: int) -> tuple[pl.DataFrame,
 
 def _text_size(name: str, dtype: pl.DataType) -> pl.Expr | None:
     """Return the size of a column's texts, without making them; None if it has no text."""
+    if isinstance(dtype, pl.List):
+        texts = pl.element().str.len_bytes().cast(pl.Int64)
+        return pl.col(name).list.eval(texts).list.sum()
     if isinstance(dtype, pl.Categorical | pl.Enum):
         return pl.col(name).cat.len_bytes().cast(pl.Int64)
     return pl.col(name).str.len_bytes().cast(pl.Int64) if dtype == pl.String else None
 
 
-def _by_place(source: Path) -> pl.LazyFrame:
-    """Return the columns that have a text form, named by their places.
+def _name_nested(fields: Sequence[Field], places: Collection[int]) -> list[str]:
+    """Return the names of those of some fields, by their places, that are not flat."""
+    return [fields[place].name for place in places if not fields[place].is_flat]
 
-    Lists, structs and bytes have none. Names in a file may be patterns to polars, or names of ours.
-    A decimal that polars (2.1) does not decode is left out too.
+
+def _select(field: Field) -> pl.Expr:
+    """Return the values of a field."""
+    first, *others = field.path
+    values = pl.nth(first)
+    for place in others:
+        values = values.struct[place]
+    return values
+
+
+def _write_lists(cells: pl.DataFrame) -> pl.DataFrame:
+    """Return cells whose lists of single values are lists of texts."""
+    return cells.with_columns(
+        pl.col(name).cast(pl.List(pl.String))
+        for name, dtype in cells.schema.items()
+        if isinstance(dtype, pl.List) and not dtype.inner.is_nested()
+    )
+
+
+def _by_place(source: Path, places: Collection[int]) -> pl.LazyFrame:
+    """Return the fields that have a text form, named by their places.
+
+    Of those that are not flat, only those at ``places`` are returned. Structs, lists of lists and
+    bytes have no such form. Names in a file may be patterns to polars, or names of ours. A decimal
+    that polars (2.1) does not decode is left out too.
     """
     records = pl.scan_parquet(source, glob=False)
-    encodings = read_encodings(source)
+    fields = {
+        str(place): field
+        for place, field in enumerate(read_footer(source).fields)
+        if field.is_flat or place in places
+    }
+    encodings = read_encodings(source, {field.name for field in fields.values()})
+    chosen = records.select(_select(field).alias(name) for name, field in fields.items())
     columns = []
-    for place, (name, dtype) in enumerate(records.collect_schema().items()):
-        column = pl.nth(place)
+    for name, dtype in chosen.collect_schema().items():
+        field = fields[name]
+        column = _select(field)
         held: PolarsDataType = dtype
         if isinstance(dtype, pl.Extension):
             column, held = column.ext.storage(), dtype.ext_storage()
+        elif isinstance(dtype, pl.List) and not dtype.inner.is_nested():
+            column, held = column.cast(pl.List(pl.String)).list.join(","), pl.String()
         is_unread = isinstance(held, pl.Decimal) and (
-            held.precision > MOST_DECIMAL_DIGITS or encodings.get(name, frozenset()) & NO_DECIMALS
+            held.precision > MOST_DECIMAL_DIGITS
+            or encodings.get(field.name, frozenset()) & NO_DECIMALS
         )
         if not (held.is_nested() or held == pl.Binary or is_unread):
-            columns.append(column.alias(str(place)))
+            columns.append(column.alias(name))
     return records.select(columns)
 
 

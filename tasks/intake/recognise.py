@@ -193,7 +193,7 @@ def read_beginning(path: Path) -> Beginning:
         return Beginning("Parquet", names=read_footer(path).names)
     head, pieces = read_head(read_content(path))
     if looks_json(head):
-        return Beginning("JSON", records=read_first(pieces))
+        return Beginning("JSON", records=read_first(pieces)[0])
     return Beginning("text", lines=require_lines(head, path))
 
 

@@ -30,7 +30,8 @@ from tasks.fingerprint import code_fingerprint
 from tasks.intake.content import SourceChangedError, hash_content
 from tasks.intake.header import join_names
 from tasks.intake.receive import Arrival, hash_raw, identify
-from tasks.intake.sources import Source, open_source
+from tasks.intake.source import Source
+from tasks.intake.sources import open_source
 from tasks.intake.stage import FileJob
 from tasks.task import task
 from tasks.wording import ID_DIGITS, plural

@@ -24,7 +24,8 @@ from tasks.intake.content import (
     hash_content,
 )
 from tasks.intake.ingest import IngestSummary, ingest_file
-from tasks.intake.sources import IngestOptions, open_source
+from tasks.intake.source import IngestOptions
+from tasks.intake.sources import open_source
 from tasks.intake.stage import FileJob, once
 from tasks.task import task
 from tasks.validation.summary import ValidationSummary

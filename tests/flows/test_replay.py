@@ -15,7 +15,8 @@ from expectations.nsl_kdd import NSL_KDD
 from storage.database import connect
 from storage.queries import batch_rows, flagged_rows, quarantine_rows
 from storage.schema import batch, correction
-from tasks.intake.sources import Source, open_source
+from tasks.intake.source import Source
+from tasks.intake.sources import open_source
 from tasks.simulation.simulate import simulate_night
 
 if TYPE_CHECKING:

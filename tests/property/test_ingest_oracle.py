@@ -23,7 +23,8 @@ from tasks.intake.ingest import ingest_file
 from tasks.intake.layout import Layout
 from tasks.intake.lines import cut_blocks
 from tasks.intake.numbered_lines import number_lines
-from tasks.intake.sources import IngestOptions, open_source
+from tasks.intake.source import IngestOptions
+from tasks.intake.sources import open_source
 
 SMALL = Contract(
     name="small",

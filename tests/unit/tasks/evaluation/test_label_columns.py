@@ -22,7 +22,7 @@ from tasks.evaluation.label_columns import (
 from tasks.intake.content import hash_content
 from tasks.intake.ingest import IngestSummary, ingest_file
 from tasks.intake.label_words import LabelReading
-from tasks.intake.sources import IngestOptions
+from tasks.intake.source import IngestOptions
 
 ROW = {
     column.name: {"protocol_type": "tcp", "service": "http", "flag": "SF"}.get(column.name, "0")

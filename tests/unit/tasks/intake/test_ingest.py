@@ -26,7 +26,8 @@ from tasks.intake.ingest import (
 from tasks.intake.layout import Layout
 from tasks.intake.numbered_lines import number_lines
 from tasks.intake.quarantine import QUARANTINE_SCHEMA
-from tasks.intake.sources import IngestOptions, open_source
+from tasks.intake.source import IngestOptions
+from tasks.intake.sources import open_source
 from tasks.simulation.simulate import simulate_night
 
 FEATURES = ("duration", "service", "error_rate")

@@ -9,7 +9,7 @@ import pytest
 from expectations.nsl_kdd import NSL_KDD
 from tasks.intake.content import SourceChangedError, hash_content
 from tasks.intake.ingest import IngestSummary, ingest_file
-from tasks.intake.sources import IngestOptions
+from tasks.intake.source import IngestOptions
 from tasks.validation.summary import ValidationSummary
 from tasks.validation.validate import ValidateOptions, validate_batch
 
