@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from sklearn.metrics import roc_auc_score
 
-import tasks.features.encoding
+import tasks.features.parameters
 from benchmarks.data import TRAIN
 from expectations.nsl_kdd import NSL_KDD
 from tasks.arrays import Mask
@@ -99,12 +99,12 @@ def measure_network(rows: TrainingRows, seed: int, batch_rows: int, clip: float)
 @contextmanager
 def clipped_at(clip: float) -> Iterator[None]:
     """Encode with another clip within the block."""
-    chosen = tasks.features.encoding.CLIP
-    tasks.features.encoding.CLIP = clip
+    chosen = tasks.features.parameters.CLIP
+    tasks.features.parameters.CLIP = clip
     try:
         yield
     finally:
-        tasks.features.encoding.CLIP = chosen
+        tasks.features.parameters.CLIP = chosen
 
 
 def show_figures(title: str, figures: dict[str, Sequence[float]], digits: int) -> None:

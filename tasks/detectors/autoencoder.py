@@ -14,7 +14,7 @@ from pydantic import Field
 
 from tasks.arrays import Floats, Matrix, Positions
 from tasks.detectors.base import DetectorOptions, mean_squared_errors, squared_errors_by_group
-from tasks.features.encoding import CLIP
+from tasks.features.parameters import CLIP
 from tasks.networks.graphs import GraphDetector
 from tasks.networks.training import fold_network, import_keras
 

@@ -124,6 +124,15 @@ def squared_errors_by_group(inputs: Matrix, rebuilt: Matrix, groups: Positions) 
     return sum_groups(np.square(inputs - rebuilt).astype(np.float64), groups)
 
 
+def fill_empty(inputs: Matrix) -> Matrix:
+    """Return training inputs with 0 in the columns that are NaN in every row.
+
+    Some libraries cannot be fitted to such a column; a constant one tells them as little.
+    """
+    is_empty = np.isnan(inputs).all(axis=0)
+    return np.where(is_empty, np.float32(0), inputs) if is_empty.any() else inputs
+
+
 def log_odds(probability: Floats) -> Floats:
     """Turn probabilities of an attack into log-odds, finite; see ``LEAST_DOUBT``."""
     bounded = np.clip(np.asarray(probability, dtype=np.float64), LEAST_DOUBT, 1.0 - LEAST_DOUBT)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from tasks.arrays import Floats, Mask, Matrix, Positions
-from tasks.detectors.base import DetectorOptions, sum_groups
+from tasks.detectors.base import DetectorOptions, fill_empty, sum_groups
 
 if TYPE_CHECKING:
     import lightgbm
@@ -132,7 +132,7 @@ def train_booster(
     import lightgbm
 
     fixed = {"deterministic": True, "force_row_wise": True, "verbosity": -1}
-    data = lightgbm.Dataset(inputs, label=label, weight=weight)
+    data = lightgbm.Dataset(fill_empty(inputs), label=label, weight=weight)
     booster = lightgbm.train(
         {**settings, "seed": seed, "num_threads": threads, **fixed}, data, num_boost_round=rounds
     )

@@ -22,7 +22,9 @@ from tasks.detectors.family import FAMILY_SCHEMA, FamilyModel
 from tasks.detectors.member import MEMBER_NAMES, Member, MemberName
 from tasks.detectors.model_card import (
     CARD_FILE,
+    COMPLETE_FORMAT,
     ENCODER_FILE,
+    FORMAT,
     TAILS_FILE,
     ModelCard,
     complete_first_format,
@@ -113,9 +115,12 @@ class Model:
     def save(self, folder: Path) -> None:
         """Write the content files into an existing folder."""
         cards = {member.name: member.save(folder) for member in self.members}
-        card = self.card.model_copy(update={"members": cards})
+        form = FORMAT if self.encoder.reads_missing else COMPLETE_FORMAT
+        card = self.card.model_copy(update={"format": form, "members": cards})
         write_json(folder / CARD_FILE, card.model_dump(mode="json"))
-        write_json(folder / ENCODER_FILE, self.encoder.model_dump(mode="json"))
+        # Without defaults a model of complete rows has the same bytes, so the same name, as ever.
+        encoder = self.encoder.model_dump(mode="json", exclude_defaults=True)
+        write_json(folder / ENCODER_FILE, encoder)
         tails = {name: tail.model_dump(mode="json") for name, tail in self.tails.items()}
         write_json(folder / TAILS_FILE, tails)
         if self.family_model is not None:

@@ -12,30 +12,34 @@ from pydantic import BaseModel
 from expectations.errors import ModelRefusedError
 from tasks.detectors.member import MemberCard, MemberName
 from tasks.detectors.thresholds import OPERATING_POINTS, OperatingPointName, Thresholds
-from tasks.features.encoding import Encoder, Value
+from tasks.features.encoding import Encoder
+from tasks.features.values import Value
 
 CARD_FILE = "model.json"
 ENCODER_FILE = "encoder.json"
 TAILS_FILE = "tails.json"
 
-FORMAT = 2
+FORMAT = 3
 """Version of the model folder's format. A change that an older version of Noctule would misread
-raises it; a new optional field that older versions may ignore does not. Format 1 is read as well:
-its models are LightGBM on all features and an autoencoder."""
+raises it; a new optional field that older versions may ignore does not. The formats before are read
+as well: the models of format 1 are LightGBM on all features and an autoencoder."""
+
+COMPLETE_FORMAT = 2
+"""The format of a model whose training rows lacked no feature."""
 
 
 class ModelCard(BaseModel, frozen=True):
     """What ``model.json`` holds."""
 
-    format: int = FORMAT
+    format: int = COMPLETE_FORMAT
     contract: str
     """The contract whose connections the model reads."""
     thresholds: Thresholds
     members: dict[MemberName, MemberCard] = {}
     """The detectors by name."""
-    typical: dict[str, Value] = {}
+    typical: dict[str, Value | None] = {}
     """Each feature's typical value among normal training rows: the median, or the commonest
-    category."""
+    category; None where most of them lack it."""
     attacks: tuple[str, ...] | None = None
     """Names of the attacks in the training rows, sorted. None where the labels did not name them,
     or where an earlier version stored the model."""
@@ -57,7 +61,7 @@ def read_card(folder: Path) -> ModelCard:
     try:
         card = json.loads((folder / CARD_FILE).read_bytes())
         stored = card["format"]
-        if stored in {1, FORMAT}:
+        if stored in range(1, FORMAT + 1):
             return ModelCard.model_validate(card)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise unreadable_model(folder, error) from error

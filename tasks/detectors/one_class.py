@@ -28,9 +28,9 @@ from tasks.detectors.sklearn_files import read_sklearn, write_sklearn
 from tasks.networks.graphs import DenseGraph, GraphDetector, join_layers
 
 VARIANCE_FLOOR = 1e-3
-"""Added to the variance of every input of the mixture. Without it, any change in a column that is
-constant among normals would be infinitely far. A guess: a thousandth of the variance of a
-standardised column."""
+"""Added to the variance of every input of the mixture, and of the Mahalanobis distance where its
+covariance has no inverse. Without it, any change in a column that is constant among normals would
+be infinitely far. A guess: a thousandth of the variance of a standardised column."""
 
 
 class MahalanobisOptions(DetectorOptions):
@@ -104,8 +104,14 @@ def fit_mahalanobis(
 
 
 def _whiten(covariance: Floats) -> Floats:
-    """Return the matrix that makes columns of this covariance uncorrelated, with variance 1."""
-    lower = np.linalg.cholesky(covariance)
+    """Return the matrix that makes columns of this covariance uncorrelated, with variance 1.
+
+    Where some columns have no variance of their own, all get ``VARIANCE_FLOOR`` more.
+    """
+    try:
+        lower = np.linalg.cholesky(covariance)
+    except np.linalg.LinAlgError:
+        lower = np.linalg.cholesky(covariance + VARIANCE_FLOOR * np.eye(len(covariance)))
     whitening: Floats = np.linalg.solve(lower, np.eye(len(lower))).T
     return whitening
 
@@ -214,13 +220,14 @@ def fit_component_error(
     from sklearn.decomposition import PCA
     from threadpoolctl import threadpool_limits
 
-    with threadpool_limits(1):
-        pca = PCA(options.share, svd_solver="full").fit(normal.astype(np.float64))
-    down = pca.components_.T
-    layers = [
-        (down, -(pca.mean_ @ down), False),
-        (pca.components_, pca.mean_, False),
-    ]
+    rows = normal.astype(np.float64)
+    mean, components = rows.mean(axis=0), np.zeros((1, rows.shape[1]))
+    if rows.var(axis=0).any():  # else no component explains anything
+        with threadpool_limits(1):
+            pca = PCA(options.share, svd_solver="full").fit(rows)
+        mean, components = pca.mean_, pca.components_
+    down = components.T
+    layers = [(down, -(mean @ down), False), (components, mean, False)]
     return ComponentError(join_layers(layers, threads))
 
 

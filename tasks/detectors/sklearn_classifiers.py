@@ -16,7 +16,7 @@ import numpy as np
 from pydantic import Field
 
 from tasks.arrays import Floats, Mask, Matrix
-from tasks.detectors.base import DetectorOptions, OccludedDetector, log_odds
+from tasks.detectors.base import DetectorOptions, OccludedDetector, fill_empty, log_odds
 from tasks.detectors.sklearn_files import read_sklearn, write_sklearn
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def fit_sklearn_classifier(
     if isinstance(options, RandomForestOptions):
         model.set_params(n_jobs=threads)
     with threadpool_limits(1):  # more threads would add up gradients in any order
-        model.fit(inputs, is_attack)
+        model.fit(fill_empty(inputs), is_attack)
     if isinstance(options, RandomForestOptions):
         model.set_params(n_jobs=1)
     return SklearnClassifier(options.kind, model)

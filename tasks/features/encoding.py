@@ -1,17 +1,18 @@
 """The encoder: it turns typed connections into the two matrices that models read, and back.
 
-Belongs here: the parameters learned from training rows (centres, scales, category values) and their
-JSON form. Does not belong here: the choice among encoded columns (``selection``), or any model.
+Belongs here: both matrices, and what a column of either means. Does not belong here: what is
+learned of one feature (``parameters``), the choice among encoded columns (``selection``), or any
+model.
 
 Trees read ordinal codes, and quantities as they are. Neural models read ``log1p`` values,
-standardised and clipped, and one-hot categories. Each element is computed by itself, so that a
-row's encoding does not depend on other rows, bit for bit.
+standardised and clipped, and one-hot categories; a missing quantity has the centre and, where
+training rows lacked it too, a 1 in a column of its own. Each element is computed by itself, so that
+a row's encoding does not depend on other rows, bit for bit.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -21,46 +22,19 @@ from pydantic import BaseModel
 from expectations.contract import Column
 from expectations.errors import InputRejectedError
 from tasks.arrays import Floats, Mask, Matrix
-
-Value: TypeAlias = float | str
-
-CLIP = 5.0
-"""Largest distance from the centre, in scales, that neural models read. Without a limit one
-transfer of 380 MB outweighs every other row. Measured by cross-validation within the training file
-(``benchmarks.choices``), as ROC AUC of the autoencoder alone: .986 to .988 with 5 and with 10, .985
-to .987 without."""
+from tasks.features.parameters import Category, Quantity
+from tasks.features.values import MISSING, Value, render_value
 
 UNSEEN_CODE = -1.0
-"""Ordinal code of a category that is not in the training rows, and of a missing one."""
+"""Ordinal code of a category that is not in the training rows, or is rare there."""
 
-UNSEEN = "(unseen)"
-"""Name of unseen categories in column names and explanations."""
+LARGEST_ORDINAL = 1e30
+"""Larger quantities become this one for trees, which refuse infinity: they read float32, and take
+sums of it. A guess: 340 million such values have a sum in float32, and no real quantity is as
+large."""
 
-THOUSANDS_FROM = 1_000
-"""A rendered quantity of this size or more is rounded to a whole number."""
-
-
-class Quantity(BaseModel, frozen=True):
-    """The parameters of one numeric feature, in ``sign(x) * log1p(|x|)`` units."""
-
-    name: str
-    center: float
-    """Mean over the normal training rows."""
-    scale: float
-    """Standard deviation over the normal training rows; 1 where the column is constant there, so
-    that a departure from the constant still counts."""
-    minimum: float
-    """Smallest training value, natural units: the lower limit of shown reconstructions."""
-    maximum: float
-    """Largest training value, natural units: their upper limit."""
-
-
-class Category(BaseModel, frozen=True):
-    """The parameters of one categorical feature."""
-
-    name: str
-    values: tuple[str, ...]
-    """The categories in the training rows, sorted; a value's position is its ordinal code."""
+IS_MISSING = 0.5
+"""A decoded quantity is missing where the column that says so exceeds this."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +44,8 @@ class Encoded:
     ordinal: Matrix
     """(n_rows, n_features), declared order: quantities as they are, categories as codes."""
     neural: Matrix
-    """(n_rows, width): quantities first, then one block per category; no NaN."""
+    """(n_rows, width): quantities, then a column for each that training rows lacked, then one block
+    per category; no NaN."""
 
     def rows(self, keep: Mask) -> "Encoded":
         """Return some of the rows."""
@@ -98,22 +73,38 @@ class Encoder(BaseModel, frozen=True):
         normal = frame.filter(pl.Series(is_normal))
         return cls(
             features=tuple(column.name for column in columns),
-            quantities=tuple(_learn_quantity(frame[name], normal[name]) for name in numeric),
-            categories=tuple(
-                Category(name=name, values=tuple(frame[name].drop_nulls().unique().sort()))
-                for name in named
-            ),
+            quantities=tuple(Quantity.learn(frame[name], normal[name]) for name in numeric),
+            categories=tuple(Category.learn(frame[name]) for name in named),
         )
 
     @cached_property
     def columns(self) -> tuple[tuple[str, str | None], ...]:
-        """Each neural column's source feature and, in a one-hot block, its category."""
+        """Each neural column's source feature and, unless it is a quantity, what a 1 says of it."""
         blocks = [
             (category.name, value)
             for category in self.categories
-            for value in (*category.values, UNSEEN)
+            for value in (*category.values, category.rest)
         ]
-        return (*((quantity.name, None) for quantity in self.quantities), *blocks)
+        return (
+            *((quantity.name, None) for quantity in self.quantities),
+            *((quantity.name, MISSING) for quantity in self._lacked),
+            *blocks,
+        )
+
+    @cached_property
+    def _lacked(self) -> tuple[Quantity, ...]:
+        """The quantities that a training row lacked."""
+        return tuple(quantity for quantity in self.quantities if quantity.has_missing)
+
+    @property
+    def reads_missing(self) -> bool:
+        """Whether any feature was missing in a training row, or has too many categories.
+
+        Earlier versions of Noctule cannot read such an encoder.
+        """
+        return bool(self._lacked) or any(
+            MISSING in category.values or category.is_cut for category in self.categories
+        )
 
     @cached_property
     def column_names(self) -> tuple[str, ...]:
@@ -134,12 +125,41 @@ class Encoder(BaseModel, frozen=True):
     def encode(self, frame: pl.DataFrame) -> Encoded:
         """Return both matrices of connections; columns that are no features are ignored.
 
-        A category that is not in the training rows has code -1, and 1 in its block's last column.
-        A missing quantity is NaN for trees and the centre for neural models.
+        A category that is not in the training rows has code -1, and 1 in its block's last column;
+        so has a missing one if no training row lacked the feature. A missing quantity is NaN for
+        trees and the centre for neural models.
 
         Raises:
             InputRejectedError: a feature is absent.
         """
+        self._require_features(frame)
+        codes = {category.name: category.code() for category in self.categories}
+        ordinal = frame.select(
+            codes[name].cast(pl.Float32).fill_null(UNSEEN_CODE).alias(name)
+            if name in codes
+            else pl.col(name).cast(pl.Float32).fill_null(float("nan"))
+            for name in self.features
+        ).to_numpy(order="c")
+        ordinal = np.ascontiguousarray(ordinal, dtype=np.float32)
+        np.clip(ordinal, -LARGEST_ORDINAL, LARGEST_ORDINAL, out=ordinal)  # keeps NaN
+        neural = np.zeros((frame.height, self.width), dtype=np.float32)
+        first = 0
+        for block in (
+            [quantity.standardise() for quantity in self.quantities],
+            [quantity.is_missing() for quantity in self._lacked],
+        ):
+            if block:
+                neural[:, first : first + len(block)] = frame.select(block).to_numpy()
+                first += len(block)
+        row = np.arange(frame.height)
+        for category in self.categories:
+            rest = len(category.values)
+            code = frame.select(codes[category.name].fill_null(rest)).to_series().to_numpy()
+            neural[row, first + code] = 1.0
+            first += rest + 1
+        return Encoded(ordinal, neural)
+
+    def _require_features(self, frame: pl.DataFrame) -> None:
         missing = [name for name in self.features if name not in frame.columns]
         if missing:
             message = (
@@ -148,25 +168,6 @@ class Encoder(BaseModel, frozen=True):
                 "trained for."
             )
             raise InputRejectedError(message)
-        codes = {category.name: _code(category) for category in self.categories}
-        ordinal = frame.select(
-            codes[name].cast(pl.Float32).fill_null(UNSEEN_CODE).alias(name)
-            if name in codes
-            else pl.col(name).cast(pl.Float32).fill_null(float("nan"))
-            for name in self.features
-        ).to_numpy(order="c")
-        neural = np.zeros((frame.height, self.width), dtype=np.float32)
-        if self.quantities:
-            scaled = frame.select(_standardise(quantity) for quantity in self.quantities)
-            neural[:, : len(self.quantities)] = scaled.to_numpy()
-        row = np.arange(frame.height)
-        first = len(self.quantities)
-        for category in self.categories:
-            unseen = len(category.values)
-            code = frame.select(codes[category.name].fill_null(unseen)).to_series().to_numpy()
-            neural[row, first + code] = 1.0
-            first += unseen + 1
-        return Encoded(np.ascontiguousarray(ordinal, dtype=np.float32), neural)
 
     def deviations(self, frame: pl.DataFrame) -> Matrix:
         """Return the distance of each quantity from its centre among normal connections.
@@ -174,35 +175,52 @@ class Encoder(BaseModel, frozen=True):
         (n_rows, n_quantities), in scales of the normal training rows, clipped as in the neural
         matrix; 0 where the value is missing.
         """
-        scaled = frame.select(_standardise(quantity) for quantity in self.quantities)
+        if not self.quantities:
+            return np.zeros((frame.height, 0), dtype=np.float32)
+        scaled = frame.select(quantity.standardise() for quantity in self.quantities)
         return scaled.to_numpy(order="c")
 
     def count_unseen(self, frame: pl.DataFrame) -> dict[str, pl.DataFrame]:
-        """Count the categories of a frame that are not in the training rows.
+        """Count the values of a frame that are not in the training rows.
 
-        For each categorical feature: one row per unseen category, ``value`` and ``rows``.
+        For each categorical feature whose categories are all known: one row per unseen category,
+        ``value`` and ``rows``. For each quantity that no training row lacked and that is missing
+        here: one row.
+
+        Raises:
+            InputRejectedError: a feature is absent.
         """
-        return {
-            category.name: frame.select(value=category.name)
+        self._require_features(frame)
+        unseen = {
+            category.name: frame.select(value=category.present())
             .filter(pl.col("value").is_in(category.values).not_())
             .group_by("value")
             .agg(rows=pl.len().cast(pl.Int64))
             for category in self.categories
+            if not category.is_cut
         }
+        for quantity in self.quantities:
+            rows = 0 if quantity.has_missing else frame[quantity.name].null_count()
+            if rows:
+                unseen[quantity.name] = pl.DataFrame({"value": [MISSING], "rows": [rows]})
+        return unseen
 
     def decode(self, neural: Matrix) -> Floats:
         """Return neural rows, (n_rows, width), such as reconstructions, in natural units.
 
         (n_rows, n_features) in the form of ``Encoded.ordinal``: quantities within the range of the
-        training rows, categories as the code with the largest value in their block.
+        training rows, or NaN where they are rather missing; categories as the code with the largest
+        value in their block.
         """
         position = {name: index for index, name in enumerate(self.features)}
         decoded = np.empty((len(neural), len(self.features)))
         for index, quantity in enumerate(self.quantities):
-            logs = neural[:, index].astype(np.float64) * quantity.scale + quantity.center
-            natural = np.sign(logs) * np.expm1(np.abs(logs))
-            decoded[:, position[quantity.name]] = natural.clip(quantity.minimum, quantity.maximum)
+            natural = quantity.restore(neural[:, index].astype(np.float64))
+            decoded[:, position[quantity.name]] = natural
         first = len(self.quantities)
+        for quantity in self._lacked:
+            decoded[neural[:, first] > IS_MISSING, position[quantity.name]] = np.nan
+            first += 1
         for category in self.categories:
             block = neural[:, first : first + len(category.values) + 1]
             code = block.argmax(axis=1).astype(np.float64)
@@ -211,22 +229,24 @@ class Encoder(BaseModel, frozen=True):
             first += len(category.values) + 1
         return decoded
 
-    def find_typical(self, normal: pl.DataFrame) -> dict[str, Value]:
-        """Return the median of each quantity and the commonest value of each category."""
-        typical: dict[str, Value] = {}
+    def find_typical(self, normal: pl.DataFrame) -> dict[str, Value | None]:
+        """Return the median of each quantity and the commonest value of each category.
+
+        None where most of these rows lack the quantity, or no row has the category.
+        """
+        typical: dict[str, Value | None] = {}
         for name in self.features:
-            known = normal[name].drop_nulls()
             if name in self._names:
+                known = normal.select(self._names[name].present()).to_series().drop_nulls()
                 commonest = known.value_counts(sort=True, name="rows").sort(
                     ["rows", name], descending=[True, False]
                 )
-                typical[name] = commonest[name][0] if commonest.height else UNSEEN
+                typical[name] = commonest[name][0] if commonest.height else None
             else:
-                median = known.cast(pl.Float64).drop_nans().median()
-                typical[name] = float(median) if isinstance(median, float) else 0.0
+                typical[name] = _find_median(normal[name].cast(pl.Float64))
         return typical
 
-    def make_frame(self, values: Mapping[str, Value]) -> pl.DataFrame:
+    def make_frame(self, values: Mapping[str, Value | None]) -> pl.DataFrame:
         """Return a frame of one row from a value for each feature."""
         return pl.DataFrame(
             {name: [values[name]] for name in self.features},
@@ -235,73 +255,31 @@ class Encoder(BaseModel, frozen=True):
             },
         )
 
-    def name_values(self, ordinal: Sequence[float]) -> dict[str, Value]:
+    def name_values(self, ordinal: Sequence[float]) -> dict[str, Value | None]:
         """Return one row in the form of ``Encoded.ordinal`` with the names of its categories."""
         return {
-            name: value
-            if name not in self._names
-            else (UNSEEN if value < 0 else self._names[name][int(value)])
+            name: value if name not in self._names else self.render(name, value)
             for name, value in zip(self.features, ordinal, strict=True)
         }
 
     def render(self, feature: str, value: float) -> str:
         """Return a decoded value as text: a category's name, or a short number."""
-        names = self._names.get(feature)
-        if names is None:
+        category = self._names.get(feature)
+        if category is None:
             return render_value(value)
-        return UNSEEN if value < 0 else names[int(value)]
+        return category.rest if value < 0 else category.values[int(value)]
 
     @cached_property
-    def _names(self) -> Mapping[str, tuple[str, ...]]:
-        return {category.name: category.values for category in self.categories}
+    def _names(self) -> Mapping[str, Category]:
+        return {category.name: category for category in self.categories}
 
 
-def render_value(value: Value | None) -> str:
-    """Return an observed or expected value as text.
-
-    Whole numbers are written in full with thousands separators, others with three significant
-    digits.
-    """
-    if value is None:
-        return "(missing)"
-    if isinstance(value, str):
-        return value
-    if not np.isfinite(value):
-        return str(value)
-    if value == round(value) or abs(value) >= THOUSANDS_FROM:
-        return f"{round(value):,}"
-    return f"{value:.3g}"
-
-
-def _learn_quantity(every: pl.Series, normal: pl.Series) -> Quantity:
-    logs = normal.to_frame().select(_log(normal.name)).to_series().drop_nulls().drop_nans()
-    deviation = logs.std(ddof=0)
-    scale = float(deviation) if isinstance(deviation, float) else 0.0
-    known = every.cast(pl.Float64).drop_nulls().drop_nans()
-    low, high = known.min(), known.max()
-    return Quantity(
-        name=every.name,
-        center=float(logs.mean() or 0.0),  # type: ignore[arg-type]  # a Float64 series
-        # A constant column has a rounding residue, which is no scale: 1e-9 in log units is below
-        # any difference between two float32 values of the data.
-        scale=scale if scale > 1e-9 else 1.0,  # noqa: PLR2004  # explained above
-        minimum=0.0 if low is None else float(low),  # type: ignore[arg-type]  # a Float64 series
-        maximum=0.0 if high is None else float(high),  # type: ignore[arg-type]  # likewise
-    )
-
-
-def _log(name: str) -> pl.Expr:
-    """Compress a quantity on both sides of zero; counts and sizes become ``log1p``."""
-    value = pl.col(name).cast(pl.Float64)
-    return value.sign() * value.abs().log1p()
-
-
-def _standardise(quantity: Quantity) -> pl.Expr:
-    scaled = ((_log(quantity.name) - quantity.center) / quantity.scale).clip(-CLIP, CLIP)
-    return scaled.fill_nan(0.0).fill_null(0.0).cast(pl.Float32).alias(quantity.name)
-
-
-def _code(category: Category) -> pl.Expr:
-    """Return the position of each value among the categories; null where it is not one of them."""
-    known = pl.col(category.name).cast(pl.Enum(list(category.values)), strict=False)
-    return known.to_physical().cast(pl.Int64)
+def _find_median(values: pl.Series) -> float | None:
+    """Return the median of Float64 values; None where most are missing."""
+    known = values.drop_nulls().drop_nans()
+    if 2 * len(known) < len(values) or known.is_empty():
+        return None
+    median = known.median()
+    if isinstance(median, float) and np.isfinite(median):
+        return median
+    return known.quantile(0.5, "lower")  # the sum of the two in the middle is no float64

@@ -195,18 +195,25 @@ def _grow(inputs: Matrix, is_attack: Mask, seed: int, threads: int) -> Floats:
 def _eliminate(inputs: Matrix, is_attack: Mask, count: int, seed: int, threads: int) -> Positions:
     """Return the columns left when the least important are removed round by round, in order.
 
+    A single column stays.
+
     Source: Guyon et al. 2002, section 4, with a random forest's importances as the ranking.
     """
     from sklearn.ensemble import RandomForestClassifier
     from sklearn.feature_selection import RFE
 
+    if inputs.shape[1] == 1:
+        return np.zeros(1, dtype=np.intp)
     forest = RandomForestClassifier(FOREST_TREES, random_state=seed, n_jobs=threads)
     chosen = RFE(forest, n_features_to_select=count, step=RFE_STEP).fit(inputs, is_attack)
     return np.flatnonzero(chosen.support_)
 
 
 def _drop_correlated(inputs: Matrix) -> Positions:
-    """Return the columns that vary and do not strongly correlate with an earlier kept one."""
+    """Return the columns that vary and do not strongly correlate with an earlier kept one.
+
+    Where no column varies, the first stays.
+    """
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     values = inputs.astype(np.float64)
@@ -218,7 +225,7 @@ def _drop_correlated(inputs: Matrix) -> Positions:
     for column in np.flatnonzero(spread > 0):
         if not (correlation[column, kept] > MAX_CORRELATION).any():
             kept.append(int(column))
-    return np.array(kept, dtype=np.intp)
+    return np.array(kept or [0], dtype=np.intp)
 
 
 def _fit_components(inputs: Matrix, count: int) -> ColumnProjection:
@@ -229,11 +236,12 @@ def _fit_components(inputs: Matrix, count: int) -> ColumnProjection:
     from sklearn.decomposition import PCA
     from threadpoolctl import threadpool_limits
 
-    with threadpool_limits(1):
+    with threadpool_limits(1), np.errstate(invalid="ignore"):  # the shares of no variance are NaN
         pca = PCA(count, svd_solver="full").fit(inputs.astype(np.float64))
     kernel = pca.components_.T
     graph = join_layers([(kernel, -(pca.mean_ @ kernel), False)])
-    return ColumnProjection("pca", graph, tuple(pca.explained_variance_ratio_.tolist()))
+    shares = np.nan_to_num(pca.explained_variance_ratio_)
+    return ColumnProjection("pca", graph, tuple(shares.tolist()))
 
 
 def _fit_codes(inputs: Matrix, count: int, seed: int, threads: int) -> ColumnProjection:

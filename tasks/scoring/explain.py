@@ -17,7 +17,8 @@ from storage.bulk import SLICE_ROWS
 from tasks.detectors.family import FAMILY_SCHEMA
 from tasks.detectors.member import MEMBER_NAMES
 from tasks.detectors.model import Model, load_model
-from tasks.features.encoding import Encoder, render_value
+from tasks.features.encoding import Encoder
+from tasks.features.values import render_value
 from tasks.validation.summary import PartFile
 
 REASONS_FILE = "reasons.parquet"

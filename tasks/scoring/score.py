@@ -132,7 +132,7 @@ def score_batch(
     names: list[str] = []
     rows = flagged = 0
     labelled = LabelledCounts()
-    unseen = {category.name: _Unseen() for category in model.encoder.categories}
+    unseen = {name: _Unseen() for name in model.features}
     for index, part in enumerate(parts):
         present = pl.read_parquet_schema(folder / part.path)
         wanted = [name for name in ("row_number", *model.features) if name in present]

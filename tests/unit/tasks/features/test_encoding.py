@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from expectations.contract import Column
 from expectations.errors import InputRejectedError
 from tasks.detectors.base import sum_groups
-from tasks.features.encoding import CLIP, Encoder, render_value
+from tasks.features.encoding import Encoder
+from tasks.features.parameters import CLIP
+from tasks.features.values import render_value
 
 COLUMNS = (
     Column(name="bytes", kind="count", meaning="Sent."),
