@@ -26,6 +26,9 @@ from storage.schema import model_version
 
 FIRST_MODEL: Final = "the first model of its contract"
 
+FINGERPRINT: Final = "feature_fingerprint"
+"""The key in ``ModelVersion.training`` of the ``Contract.feature_fingerprint`` at the fit."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ModelVersion:
@@ -66,7 +69,8 @@ def register_model(  # noqa: PLR0913 - the facts of a version, each named at the
     """Store a fitted model, make the first one of a contract champion, and return the version.
 
     Registering the same content again returns the existing version; if its files in the store are
-    missing or altered, they are replaced.
+    missing or altered, or it was fitted when the contract's features had another fingerprint, its
+    files and the record of its training are replaced.
 
     The store's folder ``models`` is created if it does not exist. ``folder`` has the model's files,
     which stay unchanged; a manifest among them is ignored. ``content_hash`` is SHA-256 of the
@@ -84,7 +88,11 @@ def register_model(  # noqa: PLR0913 - the facts of a version, each named at the
         if known is not None and known.content_hash != content_hash:
             message = f"Cannot register model {version}: another model already has this name."
             raise ModelRefusedError(message)
-        if known is not None and find_model_fault(models / version, known.manifest_hash) is None:
+        if (
+            known is not None
+            and known.training.get(FINGERPRINT) == training.get(FINGERPRINT)
+            and find_model_fault(models / version, known.manifest_hash) is None
+        ):
             return known
         facts = {
             "contract": contract,
@@ -100,7 +108,7 @@ def register_model(  # noqa: PLR0913 - the facts of a version, each named at the
             .values(model_version_id=version, **facts)
             .on_conflict_do_update(
                 index_elements=[model_version.c.model_version_id],
-                set_={"manifest_hash": facts["manifest_hash"]},
+                set_={name: facts[name] for name in ("manifest_hash", "training")},
             )
         )
         if not list_champions(connection, contract):

@@ -9,15 +9,21 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from expectations.contract import Contract
 from expectations.errors import ModelRefusedError
+from storage.model_store import FINGERPRINT
 from tasks.detectors.member import MemberCard, MemberName
 from tasks.detectors.thresholds import OPERATING_POINTS, OperatingPointName, Thresholds
 from tasks.features.encoding import Encoder
 from tasks.features.values import Value
+from tasks.wording import some_of
 
 CARD_FILE = "model.json"
 ENCODER_FILE = "encoder.json"
 TAILS_FILE = "tails.json"
+
+TRAINING_FILE = "training.json"
+"""What the fit was given; the model's hash leaves it out."""
 
 FORMAT = 3
 """Version of the model folder's format. A change that an older version of Noctule would misread
@@ -66,6 +72,47 @@ def read_card(folder: Path) -> ModelCard:
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise unreadable_model(folder, error) from error
     raise unreadable_model(folder, f"format {stored}; this version of Noctule reads {FORMAT}")
+
+
+def require_contract(folder: Path, contract: Contract) -> None:
+    """Refuse to score connections of a contract with a model that reads other numbers.
+
+    An earlier version of Noctule stored no fingerprint with a model: there the names of the
+    features decide, and which of them are categories.
+
+    Raises:
+        ModelRefusedError: the model is of another contract, or the contract's features have changed
+            since; or the model cannot be read.
+    """
+    card = read_card(folder)
+    if card.contract != contract.name:
+        message = (
+            f"Cannot score connections of contract {contract.name} with model {folder.name}: it was"
+            f" trained on contract {card.contract}. Name a model of {contract.name}: `noctule"
+            " models` lists them. Nothing was stored."
+        )
+        raise ModelRefusedError(message)
+    try:
+        path = folder / TRAINING_FILE
+        stored = json.loads(path.read_bytes()).get(FINGERPRINT) if path.exists() else None
+        encoder = Encoder.model_validate_json((folder / ENCODER_FILE).read_bytes())
+    except (OSError, ValueError) as error:
+        raise unreadable_model(folder, error) from error
+    named = {category.name for category in encoder.categories}
+    fitted = {name: name in named for name in encoder.features}
+    declared = {column.name: column.is_categorical for column in contract.features}
+    if stored == contract.feature_fingerprint or (stored is None and fitted == declared):
+        return
+    changed = sorted(
+        name for name in fitted.keys() | declared if fitted.get(name) != declared.get(name)
+    )
+    what = some_of(changed) if changed else "the unit, kind or missing values of some of them"
+    message = (
+        f"Cannot score with model {folder.name}: the features of contract {contract.name} have"
+        f" changed since it was trained ({what}). Train again: noctule train FILE; or put the"
+        " contract's page back as it was. Nothing was stored."
+    )
+    raise ModelRefusedError(message)
 
 
 def complete_first_format(folder: Path, card: ModelCard, encoder: Encoder) -> ModelCard:

@@ -169,7 +169,9 @@ def decide(
             contract=champion.contract,
             content_hash=one.fitted.fit.content_hash,
             rows_trained=one.fitted.fit.rows,
-            training=describe_training(options[one.recipe], found.sources),
+            training=describe_training(
+                options[one.recipe], get_contract(champion.contract), found.sources
+            ),
             metrics=one.fitted.fit.metrics.model_dump(mode="json"),
             registered_at=now,
             registered_by=WHO,

@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field
 from expectations.registry import get_contract
 from storage.bulk import SLICE_ROWS
 from tasks.detectors.model import load_model
+from tasks.detectors.model_card import require_contract
 from tasks.detectors.thresholds import OperatingPointName, flag
 from tasks.evaluation.labels import LabelledCounts, count_labelled
 from tasks.evaluation.operating_points import describe_rate_deviation
@@ -119,11 +120,13 @@ def score_batch(
         progress: called with the share of rows done, in [0, 1], after each part.
 
     Raises:
-        ModelRefusedError: the model folder cannot be read.
+        ModelRefusedError: the model folder cannot be read, or the contract's features have changed
+            since the fit.
         InputRejectedError: a part lacks a feature.
     """
     model = load_model(model_folder, threads=options.threads)
     contract = get_contract(model.card.contract)
+    require_contract(model_folder, contract)
     threshold, target = options.threshold, options.target_flag_rate
     if threshold is None:
         threshold = model.card.thresholds.value(options.operating_point)

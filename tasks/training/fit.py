@@ -13,10 +13,11 @@ import polars as pl
 from pydantic import BaseModel
 
 from expectations.contract import Contract
+from storage.model_store import FINGERPRINT
 from tasks.detectors.autoencoder import Autoencoder, save_network
 from tasks.detectors.base import write_json
 from tasks.detectors.model import Model, hash_model
-from tasks.detectors.model_card import ModelCard, read_card
+from tasks.detectors.model_card import TRAINING_FILE, ModelCard, read_card
 from tasks.detectors.thresholds import Thresholds
 from tasks.drift.measure import build_reference
 from tasks.features.row_keys import RowKeys
@@ -32,7 +33,6 @@ from tasks.training.steps import StepTimer
 from tasks.training.training_metrics import TrainingMetrics
 
 METRICS_FILE = "metrics.json"
-TRAINING_FILE = "training.json"
 REFERENCE_FOLDER = "reference"
 
 
@@ -122,9 +122,12 @@ def fit_model(
     table.write(out)
     RowKeys.of(rows.features).save(out)
     write_json(out / METRICS_FILE, metrics.model_dump(mode="json"))
-    write_json(
-        out / TRAINING_FILE, {"options": options.model_dump(mode="json"), "autoencoder": history}
-    )
+    training = {
+        "options": options.model_dump(mode="json"),
+        "autoencoder": history,
+        FINGERPRINT: contract.feature_fingerprint,
+    }
+    write_json(out / TRAINING_FILE, training)
     anomaly_score = calibration.score(out_of_fold[0])
     reference = rows.features.with_columns(pl.Series("anomaly_score", anomaly_score))
     build_reference(reference, contract, out / REFERENCE_FOLDER, options.seed)

@@ -14,9 +14,10 @@ from pathlib import Path
 from pydantic import BaseModel
 from sqlalchemy import Engine
 
+from expectations.contract import Contract
 from expectations.registry import get_contract
 from storage.lake import room_on_disk
-from storage.model_store import champion, register_model
+from storage.model_store import FINGERPRINT, champion, register_model
 from tasks.intake.label_words import LabelReading
 from tasks.task import task
 from tasks.training.fit import FitSummary, fit_model
@@ -66,13 +67,14 @@ def train_model(  # noqa: PLR0913 - the last four only go into the report, each 
         TrainingDataError: labels that are not clear, one class, or too few rows.
         ServiceUnavailableError: the disk is full, or the database cannot be reached.
     """
+    contract = get_contract(contract_name)
     models.mkdir(parents=True, exist_ok=True)
     with (
         room_on_disk(models),
         tempfile.TemporaryDirectory(prefix=".fit-", dir=models) as work_folder,
     ):
         folder = Path(work_folder)
-        fit = fit_model(parts, get_contract(contract_name), folder, options, _tell)
+        fit = fit_model(parts, contract, folder, options, _tell)
         registered = register_model(
             engine,
             models,
@@ -80,7 +82,7 @@ def train_model(  # noqa: PLR0913 - the last four only go into the report, each 
             contract=contract_name,
             content_hash=fit.content_hash,
             rows_trained=fit.rows,
-            training=describe_training(options, sources, labels or {}),
+            training=describe_training(options, contract, sources, labels or {}),
             metrics=fit.metrics.model_dump(mode="json"),
             registered_at=now,
             registered_by="noctule train",
@@ -96,9 +98,10 @@ def train_model(  # noqa: PLR0913 - the last four only go into the report, each 
 
 def describe_training(
     options: TrainingOptions,
+    contract: Contract,
     sources: Mapping[str, str],
     labels: Mapping[str, LabelReading] | None = None,
-) -> dict[str, dict[str, object]]:
+) -> dict[str, object]:
     """Return what a model depends on, as JSON that is kept with it.
 
     ``sources`` maps the SHA-256 of each file's content to its name; ``labels`` to how its labels
@@ -107,6 +110,7 @@ def describe_training(
     read = {key: reading.model_dump(mode="json") for key, reading in (labels or {}).items()}
     return {
         "options": options.model_dump(mode="json"),
+        FINGERPRINT: contract.feature_fingerprint,
         "sources": dict(sources),
         **({"labels": read} if read else {}),
         "libraries": {name: version(name) for name in LIBRARIES},

@@ -31,7 +31,11 @@ RECORD = {"duration": 3, "protocol_type": "tcp", "serror_rate": 0.25}
 
 
 def register(
-    engine: Engine, folder: Path, content: str = "a", contract: str = "nsl_kdd"
+    engine: Engine,
+    folder: Path,
+    content: str = "a",
+    contract: str = "nsl_kdd",
+    **training: object,
 ) -> ModelVersion:
     """Register a model whose content hash is one repeated digit."""
     made = folder / f"fitted-{content}"
@@ -45,7 +49,7 @@ def register(
         contract=contract,
         content_hash=content * 64,
         rows_trained=4,
-        training={"seed": 42},
+        training={"seed": 42, **training},
         metrics={"roc_auc": 0.99},
         registered_at=NOW,
         registered_by="trainer",

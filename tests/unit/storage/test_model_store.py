@@ -64,6 +64,17 @@ class TestRegistering:
         assert len(example.read(schema.model_version)) == 1
         assert len(example.read(schema.promotion)) == 1
 
+    def test_registering_again_with_other_features_replaces_what_the_model_says_of_them(
+        self, example: SimpleNamespace
+    ) -> None:
+        (example.folder / "fitted-a" / "training.json").write_text("other features")
+        registered = example.register("a", feature_fingerprint="f" * 64)
+        assert registered.version == FIRST
+        assert registered.training["feature_fingerprint"] == "f" * 64
+        folder = load_verified(example.engine, example.models, FIRST)
+        assert (folder / "training.json").read_text() == "other features"
+        assert len(example.read(schema.promotion)) == 1
+
     def test_what_a_killed_training_left_is_removed_and_nothing_else(
         self, example: SimpleNamespace
     ) -> None:

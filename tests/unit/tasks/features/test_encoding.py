@@ -12,7 +12,7 @@ from expectations.contract import Column
 from expectations.errors import InputRejectedError
 from tasks.detectors.base import sum_groups
 from tasks.features.encoding import Encoder
-from tasks.features.parameters import CLIP
+from tasks.features.parameters import CLIP, MOST_CATEGORIES
 from tasks.features.values import render_value
 
 COLUMNS = (
@@ -126,6 +126,109 @@ def test_a_missing_value_of_a_nullable_feature_is_encoded(encoder: Encoder) -> N
     assert encoded.ordinal[0, 1] == -1
 
 
+LACKING = pl.DataFrame(
+    {
+        "bytes": [0, None, 5_000, None],
+        "service": ["http", None, "http", "ftp"],
+        "rate": [0.5, 0.5, float("nan"), 1.0],
+    }
+)
+
+
+def test_missing_is_neither_zero_nor_the_centre_where_training_rows_lacked_it() -> None:
+    encoder = Encoder.fit(LACKING, COLUMNS, IS_NORMAL)
+    assert encoder.column_names == (
+        "bytes",
+        "rate",
+        "bytes=(missing)",
+        "rate=(missing)",
+        "service=(missing)",
+        "service=ftp",
+        "service=http",
+        "service=(unseen)",
+    )
+    encoded = encoder.encode(LACKING)
+    assert encoded.neural[:, 2].tolist() == [0, 1, 0, 1]
+    assert encoded.neural[:, 3].tolist() == [0, 0, 1, 0]
+    assert encoded.neural[1, [0, 4]].tolist() == [0, 1]
+    assert np.isnan(encoded.ordinal[[1, 3], 0]).all()
+    assert encoded.ordinal[:, 1].tolist() == [2, 0, 2, 1]
+    np.testing.assert_allclose(
+        encoder.decode(encoded.neural), encoded.ordinal, rtol=1e-4, atol=1e-4
+    )
+    assert [encoder.features[at] for at in encoder.sources[2:5]] == ["bytes", "rate", "service"]
+
+
+def test_the_typical_value_of_what_most_rows_lack_is_missing() -> None:
+    encoder = Encoder.fit(LACKING, COLUMNS, IS_NORMAL)
+    normal = pl.DataFrame(
+        {"bytes": [None, None, 4], "service": [None, None, "http"], "rate": [1.0, 1.0, None]}
+    )
+    typical = encoder.find_typical(normal)
+    assert typical == {"bytes": None, "service": "(missing)", "rate": 1.0}
+    encoded = encoder.encode(encoder.make_frame(typical))
+    assert [
+        encoder.render(name, value)
+        for name, value in zip(encoder.features, encoded.ordinal[0], strict=True)
+    ] == ["(missing)", "(missing)", "1"]
+
+
+def test_what_training_rows_never_lacked_is_counted_where_it_is_missing(encoder: Encoder) -> None:
+    counted = encoder.count_unseen(LACKING)
+    assert counted["bytes"].rows() == [("(missing)", 2)]
+    assert Encoder.fit(LACKING, COLUMNS, IS_NORMAL).count_unseen(LACKING)["service"].is_empty()
+
+
+def test_the_rarest_of_very_many_categories_share_a_column() -> None:
+    names = [f"host{number:06d}" for number in range(100_000)]
+    frame = pl.DataFrame(
+        {"bytes": [1] * 100_002, "service": [*names, "dns", "dns"], "rate": [0.0] * 100_002}
+    )
+    encoder = Encoder.fit(frame, COLUMNS, np.ones(frame.height, dtype=np.bool_))
+    assert encoder.width == 2 + MOST_CATEGORIES + 1
+    assert "service=dns" in encoder.column_names
+    assert encoder.column_names[-1] == "service=(other)"
+    assert encoder.encode(frame[99_999:]).neural[:, -1].tolist() == [1, 0, 0]
+    assert "service" not in encoder.count_unseen(frame)
+
+
+def test_numbers_beyond_float32_stay_finite_and_in_order() -> None:
+    huge = pl.DataFrame(
+        {
+            "bytes": [2**63 - 1, -(2**63), 0, 1],
+            "service": ["http"] * 4,
+            "rate": [1.7976931348623157e308, -1e308, 0.0, 4_294_967.295],
+        }
+    )
+    encoder = Encoder.fit(huge, COLUMNS, IS_NORMAL)
+    encoded = encoder.encode(huge)
+    assert np.isfinite(encoded.ordinal).all()
+    assert np.isfinite(encoded.neural).all()
+    assert np.argsort(encoded.ordinal[:, 2]).tolist() == [1, 2, 3, 0]
+    assert np.isfinite(encoder.decode(np.full_like(encoded.neural, 5))).all()
+    typical = encoder.find_typical(huge)
+    assert typical["rate"] is not None
+    assert np.isfinite(typical["rate"])
+
+
+def test_a_contract_may_have_no_number_or_no_name() -> None:
+    for columns in (COLUMNS[1:2], COLUMNS[::2]):
+        encoder = Encoder.fit(TRAINING, columns, IS_NORMAL)
+        encoded = encoder.encode(TRAINING)
+        assert encoded.neural.shape == (4, encoder.width)
+        assert encoder.deviations(TRAINING).shape == (4, len(encoder.quantities))
+        np.testing.assert_allclose(
+            encoder.decode(encoded.neural), encoded.ordinal, rtol=1e-4, atol=1e-4
+        )
+
+
+def test_an_encoder_of_complete_rows_has_the_bytes_of_earlier_versions(encoder: Encoder) -> None:
+    state = encoder.model_dump(mode="json", exclude_defaults=True)
+    assert set(state["quantities"][0]) == {"name", "center", "scale", "minimum", "maximum"}
+    assert set(state["categories"][0]) == {"name", "values"}
+    assert Encoder.model_validate(state) == encoder
+
+
 def test_the_state_survives_json_unchanged(encoder: Encoder) -> None:
     assert Encoder.model_validate_json(encoder.model_dump_json()) == encoder
 
@@ -179,6 +282,8 @@ def test_a_missing_feature_is_refused_by_name(encoder: Encoder) -> None:
         (1234.5, "1,234"),
         ("http", "http"),
         (None, "(missing)"),
+        (float("nan"), "(missing)"),
+        (1e308, "1e+308"),
     ],
 )
 def test_values_are_rendered_as_short_text(value: float | str | None, text: str) -> None:
