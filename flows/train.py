@@ -35,6 +35,7 @@ from tasks.evaluation.label_columns import (
 from tasks.features.names import SelectionName
 from tasks.reporting.models import publish_training_task
 from tasks.task import untagged
+from tasks.training.earlier_files import find_earlier_files
 from tasks.training.options import TrainingOptions
 from tasks.training.register import TrainingOutcome, train_model_task
 from tasks.training.rows import require_alike, require_clear
@@ -105,18 +106,20 @@ def train(
             require_accepted(job, TRAIN_ON, ingest_task, validate_task, TrainingDataError)
             for job in jobs
         ]
-        require_labels(accepted, get_contract(settings.contract))
+        contract = get_contract(settings.contract)
+        require_labels(accepted, contract)
+        earlier = find_earlier_files(settings.training_lake, contract, accepted)
         outcome = train_model_task(
             engine,
             settings.models,
-            [part for file in accepted for part in file.parts],
+            [*(part for file in accepted for part in file.parts), *earlier.parts],
             settings.contract,
             options,
             utc_now(),
-            sources={job.batch_id: job.source.name for job in jobs},
+            sources={job.batch_id: job.source.name for job in jobs} | earlier.sources,
             labels={job.batch_id: job.labels for job in jobs if job.labels is not None},
             rows_quarantined=sum(file.rows_quarantined for file in accepted),
-            advisories=list_notes(accepted, labels, found),
+            advisories=[*earlier.notes, *list_notes(accepted, labels, found)],
         )
         publish_training_task(outcome, return_state=True)  # a failure here does not fail it
         place = "champion" if outcome.is_champion else "a challenger"

@@ -216,6 +216,15 @@ def read_summary(done: Path, summary_type: type[S]) -> S:
     return summary_type.model_validate(receipt["summary"])
 
 
+def read_key(done: Path) -> Mapping[str, str]:
+    """Return what a stage's result depends on; it is empty if there is no readable receipt."""
+    try:
+        key = json.loads((done / RECEIPT).read_bytes())["key"]
+        return {str(name): str(value) for name, value in key.items()}
+    except UNREADABLE:
+        return {}
+
+
 def read_accepted(folder: Path, summary_type: type[S]) -> S:
     """Return the summary of validation, after checking every file with accepted rows.
 

@@ -274,19 +274,19 @@ def _find_unlabelled(
     likely = [name for name in suspects if _holds_labels(head.values[name], contract)]
     likely += [name for name in suspects if name not in likely and _is_called_label(name)]
     declared = label_columns(contract)
-    if is_unlabelled or (doing == TRAIN_ON and not declared):
+    present = {column.name for column in head.layout.columns}
+    empty = " and ".join(shown(name) for name in declared if name in present)
+    if is_unlabelled or (doing == TRAIN_ON and (empty or not declared)):
+        blank = f"its column {empty} is empty: every connection counts as normal"
         notes = (
             f"column {shown(name)} looks like a label ({_describe_head(head, name)}) and is not"
             " used: every connection counts as normal"
             for name in likely[:1]
         )
-        return LabelChoice(None, notes=tuple(notes))
-    present = {column.name for column in head.layout.columns}
-    empty = [shown(name) for name in declared if name in present]
+        return LabelChoice(None, notes=(f"{head.name}: {blank}",) if empty else tuple(notes))
     named = " or ".join(map(shown, declared))
     missing = f"Cannot {doing} {head.name}: " + (
-        f"its column {' and '.join(empty)} is empty, so it does not say which of its connections"
-        " are attacks."
+        f"its column {empty} is empty, so it does not say which of its connections are attacks."
         if empty
         else f"it has no column {named} that says which of its connections are attacks."
         if declared

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from expectations.contract import Contract
 from expectations.errors import InputRejectedError
+from storage.text import storable
 from tasks.intake.content import SourceChangedError
 from tasks.intake.labelling import LabelReader, LabelTally
 from tasks.intake.lines import LINE_BYTES
@@ -33,6 +34,8 @@ class IngestSummary(BaseModel, frozen=True):
 
     content_sha256: str
     """SHA-256 of the content that was read; the batch id."""
+    file_name: str = ""
+    """The file's name; empty in what earlier versions wrote."""
     format: str
     """The form of the file in words: ``CSV with header, gzip``."""
     rows_read: int
@@ -144,6 +147,7 @@ def ingest_file(
     present = tuple(name for name in contract.by_name if name in names)
     return IngestSummary(
         content_sha256=found,
+        file_name=storable(source.name),
         format=reading.form,
         rows_read=rows_read,
         rows_known=reading.rows_known,

@@ -17,6 +17,7 @@ from expectations.errors import TrainingDataError
 from tasks.arrays import Mask
 from tasks.evaluation.labels import (
     CORRECT_LABELS,
+    WORDS_SHOWN,
     attack_name,
     find_unclear_labels,
     has_labels,
@@ -209,7 +210,16 @@ def _check(rows: TrainingRows, contract: Contract) -> None:
         message = (
             f"Cannot train: expected at least {MIN_DISTINCT} different {label} connections of "
             f"contract {contract.name!r}, got {distinct} ({total} of {rows.count} rows are "
-            f"{label}; {contract.normal_label!r} is normal, anything else an attack{unlabelled})."
-            f" Add more{only_normal}."
+            f"{label}; {_describe_words(contract)}{unlabelled}), and no earlier training file of"
+            f" it has enough. Name a file that has them besides{only_normal}."
         )
         raise TrainingDataError(message)
+
+
+def _describe_words(contract: Contract) -> str:
+    """Return in words which labels mean normal and which an attack."""
+    normal = contract.labels.normal if contract.labels else ()
+    attacks = contract.labels.attacks if contract.labels else ()
+    means_normal = " or ".join(map(repr, normal[:WORDS_SHOWN])) or "nothing"
+    means_attack = " or ".join(map(repr, attacks[:WORDS_SHOWN])) or "anything else"
+    return f"{means_normal} is normal, {means_attack} an attack"

@@ -3,6 +3,7 @@
 import gzip
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -349,3 +350,22 @@ def test_a_message_repeats_little_of_a_file(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as refused:
         choose(file, LabelReading(column="Q" * 300))
     assert str(refused.value).count("Q") < 200
+
+
+def test_a_source_without_labels_and_an_empty_label_column_are_trained_on_as_they_are(
+    tmp_path: Path,
+) -> None:
+    file = write(tmp_path / "a.csv", label=["normal", "smurf"])
+    bare = replace(NSL_KDD, labels=None, columns=NSL_KDD.features)
+    (found,) = choose_labels([file], bare, PLAIN, "train on")
+    assert found.reading is None
+    assert "column 'label' looks like a label" in found.notes[0]
+    (found,) = choose_labels([file], bare, LabelReading(column="label"), "train on")
+    assert found.reading == LabelReading(column="label")
+    with pytest.raises(TrainingDataError, match="'nsl_kdd' declares no column that says which"):
+        choose_labels([file], bare, PLAIN, "evaluate")
+    with pytest.raises(UsageError, match=r"Name the column .* with --label"):
+        choose_labels([file], bare, LabelReading(normal=("normal",)), "train on")
+    blank = choose(write(tmp_path / "blank.csv", **{"class": [None, None]}))
+    assert blank.reading is None
+    assert "its column 'class' is empty: every connection counts as normal" in blank.notes[0]
