@@ -304,12 +304,14 @@ def _share(ways: Sequence[frozenset[str]], folded: "frozenset[str] | Mapping[str
 
 
 def _ways(contract: Contract) -> list[frozenset[str]]:
-    """Return, for each name by which a contract recognises a file, how it may be written."""
+    """Return, for each name by which a contract recognises a file, how it may be written.
+
+    A name of ``match`` stands for itself: other names of its column may be common words, such as
+    ``duration``, that many sources have.
+    """
     if not contract.match:
         return [_names_of(column) for column in contract.features]
-    meant = {name: _names_of(column) for column in contract.columns for name in _names_of(column)}
-    names = map(fold, contract.match)
-    return [meant.get(name, frozenset({name})) for name in names]
+    return [frozenset({fold(name)}) for name in contract.match]
 
 
 def _names_of(column: Column) -> frozenset[str]:
