@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.options import quiet_settings
+from flows.cli.options import AsJson, quiet_settings
 
 contract_commands = typer.Typer(
     no_args_is_help=True,
@@ -22,6 +22,29 @@ SampleFile = Annotated[
     Path,
     typer.Argument(help="Delimited text, JSON lines or Parquet; plain, gzip or zstandard."),
 ]
+
+
+@contract_commands.command()
+def check(
+    file: SampleFile,
+    *,
+    contract: Annotated[
+        str | None,
+        typer.Option(
+            "--contract", "-c", help="Name of the contract.", show_default="the one it fits"
+        ),
+    ] = None,
+    rows: Annotated[
+        int | None, typer.Option(min=1, help="Check only so many first rows.", show_default="all")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show how a file fits a contract; nothing is stored, and no server or database is used."""
+    settings = quiet_settings()
+    from flows.cli.contract_check import run_check
+
+    if not run_check(settings, file, contract, rows, as_json=as_json):
+        raise typer.Exit(3)
 
 
 @contract_commands.command()
