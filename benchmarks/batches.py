@@ -59,7 +59,7 @@ class MadeBatch:
 def claimed(engine: Engine, folder: Path, night: MadeBatch) -> Iterator[Claim]:
     """Record the delivery of a made batch, claim the batch and yield the claim."""
     arrived = Delivery(
-        batch_id=night.batch_id,
+        content_sha256=night.batch_id,
         contract=NSL_KDD.name,
         batch_date=night.day,
         source=Path(f"/inbox/night-{night.day}.csv"),

@@ -56,6 +56,9 @@ class BatchRecord:
     """The batch that it replays; None if it is not a replay."""
     field_names: list[str] | None
     """The names of the fields of a line, in order; None if they are not known."""
+    contract_fingerprint: str | None
+    """Of the contract's declaration when the batch was finished; of all that were tried, if none
+    was recognised. None until then, and if an earlier version of Noctule finished it."""
 
     @property
     def is_finished(self) -> bool:
@@ -78,6 +81,8 @@ class BatchResult:
     """How many of them the database keeps at most; None for all."""
     field_names: tuple[str, ...] = ()
     """The names of the fields of a line, in order."""
+    contract_fingerprint: str | None = None
+    """Of the contract's declaration."""
     corrections: Path | None = None
     """Only for a replay of quarantined rows. Grain: one row. ``row_number``, and
     ``corrected_row_number``, which is its number in the replayed batch."""
@@ -98,6 +103,8 @@ class BatchRejection:
     known rows."""
     field_names: tuple[str, ...] = ()
     """The names of the fields of a line, as far as the file could be read."""
+    contract_fingerprint: str | None = None
+    """Of the contract's declaration; of all that were tried, if none was recognised."""
     validation: tuple[ExpectationResult, ...] = ()
     events: tuple[OutboxEvent, ...] = ()
     started_at: datetime
@@ -203,6 +210,7 @@ def _finish(
             **result.rows.model_dump(),
             known_batch_id=None if known is None else known.batch_id,
             field_names=list(result.field_names) or sa.null(),
+            contract_fingerprint=result.contract_fingerprint,
             started_at=result.started_at,
             finished_at=result.finished_at,
             **values,

@@ -11,6 +11,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy import Engine
 
+from storage.batch_ids import name_batch, stored_content
 from storage.batches import RECEIVED, BatchRecord, find_record
 from storage.database import insert_or_update, read, write
 from storage.growth import has_new_prefix, record_prefixes, record_replays_of_file
@@ -25,7 +26,7 @@ class NewPrefixError(Exception):
 class Delivery:
     """A file that arrived."""
 
-    batch_id: str
+    content_sha256: str
     """SHA-256 of its decompressed bytes, hexadecimal."""
     contract: str
     batch_date: date
@@ -45,13 +46,18 @@ class Delivery:
     considered: frozenset[int] | None = None
     """The sizes in bytes of all contents compared as prefixes; None if none were compared."""
 
+    @property
+    def batch_id(self) -> str:
+        """The batch that it holds: its content under its contract."""
+        return name_batch(self.contract, self.content_sha256)
+
 
 def record_delivery(engine: Engine, arrived: Delivery) -> BatchRecord:
     """Record that a file arrived and which batch it holds; return the batch as it is now.
 
     An unchanged file is one delivery, however often it is recorded. The same content under another
     name or with another modification time is another delivery of the same batch. A later delivery
-    may correct the date or the contract of a batch until the batch is finished.
+    may correct the date of a batch until the batch is finished.
 
     Raises:
         NewPrefixError: a possible prefix of this content was recorded meanwhile.
@@ -64,6 +70,7 @@ def record_delivery(engine: Engine, arrived: Delivery) -> BatchRecord:
         made = insert_or_update(connection, batch).values(
             batch_id=arrived.batch_id,
             contract=arrived.contract,
+            content_sha256=stored_content(arrived.batch_id, arrived.content_sha256),
             batch_date=arrived.batch_date,
             file_name=arrived.source.name,
             size_bytes=arrived.content_bytes,
@@ -73,10 +80,7 @@ def record_delivery(engine: Engine, arrived: Delivery) -> BatchRecord:
         connection.execute(
             made.on_conflict_do_update(
                 index_elements=[batch.c.batch_id],
-                set_={
-                    "contract": made.excluded.contract,
-                    "batch_date": made.excluded.batch_date,
-                },
+                set_={"batch_date": made.excluded.batch_date},
                 where=batch.c.status == RECEIVED,
             )
         )

@@ -15,6 +15,7 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine
 
+from storage.batch_ids import name_batch
 from storage.database import insert_or_update, read, serialise
 from storage.schema import batch, batch_prefix
 
@@ -94,9 +95,16 @@ def record_prefixes(connection: Connection, batch_id: str, prefixes: tuple[str, 
 
 def record_replays_of_file(connection: Connection, batch_id: str) -> None:
     """Record which replays have the content of a batch, in the transaction that records it."""
+    own = connection.execute(
+        sa.select(
+            batch.c.contract, sa.func.coalesce(batch.c.content_sha256, batch.c.batch_id)
+        ).where(batch.c.batch_id == batch_id)
+    ).one()
     found = connection.scalars(
         sa.select(batch.c.batch_id).where(
-            batch.c.content_sha256 == batch_id, batch.c.replayed_batch_id != batch_id
+            batch.c.contract == own[0],
+            batch.c.content_sha256 == own[1],
+            batch.c.replayed_batch_id != batch_id,
         )
     )
     _relate(connection, [(replay, batch_id) for replay in found])
@@ -105,13 +113,16 @@ def record_replays_of_file(connection: Connection, batch_id: str) -> None:
 def record_file_of_replay(connection: Connection, batch_id: str) -> None:
     """Record which batch has the content that a replay reads, if there is one."""
     row = connection.execute(
-        sa.select(batch.c.content_sha256, batch.c.replayed_batch_id).where(
+        sa.select(batch.c.contract, batch.c.content_sha256, batch.c.replayed_batch_id).where(
             batch.c.batch_id == batch_id
         )
     ).one()
-    if row.content_sha256 is None or row.content_sha256 == row.replayed_batch_id:
+    if row.content_sha256 is None:
         return
-    known = sa.select(batch.c.batch_id).where(batch.c.batch_id == row.content_sha256)
+    of_file = name_batch(row.contract, row.content_sha256)
+    if of_file == row.replayed_batch_id:
+        return
+    known = sa.select(batch.c.batch_id).where(batch.c.batch_id == of_file)
     _relate(connection, [(batch_id, file) for file in connection.scalars(known)])
 
 

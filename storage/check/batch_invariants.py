@@ -102,6 +102,13 @@ REPLAY_INVARIANTS: Final = (
         " WHERE b.replayed_batch_id IS NOT NULL AND (r.batch_id IS NULL OR r.status = 'received')",
     ),
     Invariant(
+        "contract of a replay",
+        "its contract is {0}, but it replays batch {1} of contract {2}",
+        "SELECT b.batch_id, b.contract, r.batch_id, r.contract FROM batch AS b"
+        " INNER JOIN batch AS r ON b.replayed_batch_id = r.batch_id"
+        " WHERE b.contract <> r.contract AND r.contract <> 'unrecognised'",
+    ),
+    Invariant(
         "replayed once",
         "it was rejected, and {0} replays have scored its rows",
         "SELECT b.batch_id, count(*) FROM batch AS b"

@@ -1,4 +1,4 @@
-"""Checks of the tables: runs the query of every invariant and follows the history of champions.
+"""Checks of the tables: the query of every invariant, the ids of batches, and past champions.
 
 Belongs here: running those queries, and recognising a damaged SQLite file. Does not belong here:
 the invariants themselves (``invariants`` and its neighbours) or files (``files``).
@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
+from storage.batch_ids import name_batch
 from storage.check.batch_invariants import BATCH_INVARIANTS, REPLAY_INVARIANTS
 from storage.check.invariants import (
     BY_HAND,
@@ -23,7 +24,7 @@ from storage.check.invariants import (
 )
 from storage.check.scoring_invariants import SCORING_INVARIANTS
 from storage.database import available
-from storage.schema import model_version, promotion
+from storage.schema import batch, model_version, promotion
 
 FORBIDDEN_VALUE: Final = "CHECK constraint failed"
 """The start of SQLite's messages about a value, as opposed to the file."""
@@ -77,6 +78,7 @@ def check_rows(connection: Connection) -> Iterator[Problem]:
         yield from found
         if is_damaged(found):
             return  # reading a table could fail or miss rows
+    yield from _check_ids(connection)
     for invariant in INVARIANTS:
         if invariant.dialect in {None, dialect}:
             yield from _find_violations(connection, invariant)
@@ -125,6 +127,21 @@ def _is_damage(error: DBAPIError) -> bool:
     # The low byte is the primary error code.
     code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
     return code == sqlite3.SQLITE_CORRUPT or str(error.orig).startswith(UNDECODABLE)
+
+
+def _check_ids(connection: Connection) -> Iterator[Problem]:
+    """Check that the id of every file's batch is that of its content under its contract."""
+    columns = (batch.c.batch_id, batch.c.contract, batch.c.content_sha256)
+    query = sa.select(*columns).where(batch.c.replayed_batch_id.is_(None))
+    for batch_id, contract, content_sha256 in connection.execute(query.order_by(batch.c.batch_id)):
+        content = batch_id if content_sha256 is None else content_sha256
+        if name_batch(contract, content) != batch_id:
+            yield Problem(
+                severity="error",
+                subject=f"batch {batch_id}",
+                problem=f"its id is not that of content {content} under contract {contract}",
+                advice=BY_HAND,
+            )
 
 
 def _check_history(connection: Connection) -> Iterator[Problem]:

@@ -23,16 +23,15 @@ from sqlalchemy import (
 
 from storage.column_types import PlainText, RecordJson, RowCount, SurrogateKey, UtcTime, metadata
 
-# One row per content of a file, for all its names and arrivals; and one row per replay,
-# which processes rows of a finished batch again. claim_token is the fencing token: each claim of an
-# unfinished batch takes the next number, and only the holder of the newest may commit.
+# One row per content of a file under a contract, for all its names and arrivals; and one row per
+# replay, which processes rows of a finished batch again. claim_token is the fencing token: each
+# claim of an unfinished batch takes the next number, and only the holder of the newest may commit.
 batch = Table(
     "batch",
     metadata,
-    # SHA-256 of the decompressed bytes, in hexadecimal; tasks.intake.replay computes that of a
-    # replay.
+    # See storage.batch_ids; tasks.intake.replay computes that of a replay.
     Column("batch_id", Text, primary_key=True),
-    Column("contract", Text, nullable=False),
+    Column("contract", Text, nullable=False),  # or "unrecognised"
     Column("batch_date", Date, nullable=False),
     Column("file_name", PlainText, nullable=False),  # the name under which it first arrived
     Column("size_bytes", RowCount, nullable=False),  # of the decompressed bytes
@@ -52,8 +51,8 @@ batch = Table(
     Column("known_batch_id", ForeignKey("batch.batch_id")),
     # If this is a replay: the batch whose rows it processes again.
     Column("replayed_batch_id", ForeignKey("batch.batch_id")),
-    # If this is a replay of a whole file: the SHA-256 of its decompressed bytes. Null otherwise: a
-    # batch from a file has it as batch_id, and a replay of some rows has no file.
+    # The SHA-256 of the file's decompressed bytes, in hexadecimal. Null if it is the batch_id, as
+    # for contract nsl_kdd, and for a replay of some rows, which has no file.
     Column("content_sha256", Text),
     # The names of the fields of a line, in order, as a JSON array. A replay needs them to parse
     # quarantined lines. Null if the file could not be read that far.
@@ -61,6 +60,9 @@ batch = Table(
     # How many quarantined rows are kept in quarantined_row at most; null in batches stored before
     # this limit existed.
     Column("quarantine_limit", RowCount),
+    # Hash of the contract's declaration when the batch was finished; if no contract was recognised,
+    # of all declarations that were tried. Null in batches stored before there were others.
+    Column("contract_fingerprint", Text),
     CheckConstraint("length(batch_id) = 64", name="batch_id"),
     CheckConstraint("status IN ('received', 'scored', 'rejected')", name="status"),
     CheckConstraint("(status = 'rejected') = (rejection IS NOT NULL)", name="rejection"),
@@ -87,7 +89,7 @@ Index(
     batch.c.content_sha256,
     sqlite_where=batch.c.content_sha256.is_not(None),
     postgresql_where=batch.c.content_sha256.is_not(None),
-    info={"serves": "the replays of a file that is now delivered itself"},
+    info={"serves": "the batches of one content: replays of a file that is delivered itself"},
 )
 Index(
     None,

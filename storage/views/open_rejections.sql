@@ -19,9 +19,9 @@ WITH place AS (
     FROM delivery
 ),
 
--- The last delivery under each path that was scored: grouped, so that neither database looks
+-- The last delivery under each path that settles an earlier one: grouped, so that neither database looks
 -- through them for each rejected file.
-scored AS (
+settled AS (
     SELECT
         b.contract,
         p.plain_path,
@@ -30,6 +30,16 @@ scored AS (
     INNER JOIN batch AS b ON p.batch_id = b.batch_id
     WHERE b.status = 'scored'
     GROUP BY b.contract, p.plain_path
+    -- A file that no contract had is settled, or rejected anew, once a contract has it.
+    UNION ALL
+    SELECT
+        'unrecognised' AS contract,
+        p.plain_path,
+        max(p.delivery_id) AS delivery_id
+    FROM place AS p
+    INNER JOIN batch AS b ON p.batch_id = b.batch_id
+    WHERE b.status <> 'received' AND b.contract <> 'unrecognised'
+    GROUP BY p.plain_path
 )
 
 SELECT
@@ -42,7 +52,7 @@ SELECT
     d.arrived_at
 FROM batch AS b
 INNER JOIN place AS d ON b.batch_id = d.batch_id
-LEFT JOIN scored AS s ON b.contract = s.contract AND d.plain_path = s.plain_path
+LEFT JOIN settled AS s ON b.contract = s.contract AND d.plain_path = s.plain_path
 WHERE b.status = 'rejected'
 -- Not delivered anew, and scored, since.
 AND (s.delivery_id IS NULL OR s.delivery_id < d.delivery_id)

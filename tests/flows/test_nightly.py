@@ -372,7 +372,7 @@ def test_a_batch_that_another_run_holds_is_left_to_it(
     record_delivery(
         engine_of_home,
         Delivery(
-            batch_id=batch_id,
+            content_sha256=batch_id,
             contract="nsl_kdd",
             batch_date=now.date(),
             source=file,

@@ -75,7 +75,7 @@ class ExampleBatch:
     def delivery(self, inbox: Path, arrived_at: datetime, beginnings: tuple[str, ...]) -> Delivery:
         """Return a delivery of the batch."""
         return Delivery(
-            batch_id=self.batch_id,
+            content_sha256=self.batch_id,
             contract=CONTRACT,
             batch_date=date(2026, 11, 20),
             source=inbox / f"{self.name}.csv",

@@ -197,6 +197,24 @@ RULE_BREAKS = (
         invariant="contract of the model",
         statements=(change(schema.batch, {"batch_id": LIMITED}, contract="zeek"),),
         problem=f"its contract is zeek, but {MODEL}, a model of nsl_kdd, scored it",
+        also=(
+            (
+                f"batch {LIMITED}",
+                f"its id is not that of content {LIMITED} under contract zeek",
+            ),
+        ),
+    ),
+    Break(
+        invariant="contract of a replay",
+        statements=(change(schema.batch, {"batch_id": REPLAY}, contract="zeek"),),
+        subject=f"batch {REPLAY}",
+        problem=f"its contract is zeek, but it replays batch {SCORED} of contract nsl_kdd",
+        also=(
+            (
+                f"batch {REPLAY}",
+                f"its contract is zeek, but {MODEL}, a model of nsl_kdd, scored it",
+            ),
+        ),
     ),
     Break(
         invariant="champion",

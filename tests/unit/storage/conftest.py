@@ -59,7 +59,7 @@ def register(
 def deliver(engine: Engine, batch_id: str = BATCH_ID, **changes: object) -> Delivery:
     """Record the delivery of a file."""
     facts = {
-        "batch_id": batch_id,
+        "content_sha256": batch_id,
         "contract": "nsl_kdd",
         "batch_date": date(2026, 11, 20),
         "source": Path("/inbox/night.csv"),

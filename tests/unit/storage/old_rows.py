@@ -11,6 +11,8 @@ Row = dict[str, Any]
 
 SCORED, REJECTED, RECEIVED, PLAIN = "a1" * 32, "b2" * 32, "c3" * 32, "d4" * 32
 REPLAY, LONGER, LABELLED = "e5" * 32, "f6" * 32, "17" * 32
+ARGUS = "9b38f69e55f3f1f54b0e414768981504536d3d0d363347964eb335797fb5ee52"
+"""Of content 8888... under contract argus."""
 REJECTED_DELIVERY = 3
 CHAMPION, CHALLENGER = f"nsl_kdd-{'a' * 12}", f"nsl_kdd-{'b' * 12}"
 NIGHT = date(2026, 10, 30)
@@ -326,6 +328,15 @@ ADDED: dict[str, dict[str, list[Row]]] = {
                 "dismissed_at": LATER,
             }
         ],
+    },
+    "0006": {
+        "batch": [
+            batch_row(
+                ARGUS, "scored", 0, 0, 0, 0, 0, contract="argus", content_sha256="8" * 64,
+                contract_fingerprint="9" * 64,
+            )
+        ],
+        "delivery": [delivery_row(8, ARGUS)],
     },
 }  # fmt: skip
 """The rows that are inserted at each revision, in addition to those of earlier ones. A revision

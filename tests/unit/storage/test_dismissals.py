@@ -146,6 +146,24 @@ def test_a_file_delivered_anew_that_is_rejected_too_leaves_both_open(
     assert open_files(rejected) == []
 
 
+@pytest.mark.parametrize("is_scored", [True, False])
+def test_a_file_that_no_contract_had_is_settled_once_a_contract_has_it(
+    example: SimpleNamespace, *, is_scored: bool
+) -> None:
+    unread = example.deliver(OTHER, contract="unrecognised", modified_at=LATER)
+    reject(example, unread.batch_id)
+    assert open_files(example) == ["night.csv"], "a file scored before it settles nothing"
+    read = example.deliver(OTHER, contract="zeek", modified_at=LATER)
+    assert open_files(example) == ["night.csv"], "it is not decided yet"
+    if is_scored:
+        example.register("b", contract="zeek")
+        example.commit(read.batch_id, model_version="zeek-bbbbbbbbbbbb", events=())
+    else:
+        reject(example, read.batch_id)
+    still_open = open_rejection_rows(example.engine)
+    assert [row["contract"] for row in still_open] == ([] if is_scored else ["zeek"])
+
+
 def test_a_scored_replay_settles_it(rejected: SimpleNamespace) -> None:
     target = find_target(rejected.engine, BATCH_ID)
     assert target is not None

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from storage import schema
+from storage.batch_ids import name_batch
 from storage.batches import BatchRejection, reject_batch
 from storage.check.invariants import BY_HAND
 from storage.check.tables import EXAMPLES, INVARIANTS, check_rows, check_tables
@@ -257,3 +258,18 @@ def test_promotions_and_rollbacks_in_their_order_are_sound(example: SimpleNamesp
         promote(example.engine, example.models, f"nsl_kdd-{'b' * 12}", **who)
         rollback(example.engine, example.models, "nsl_kdd", **who)
     assert list(check_tables(example.engine)) == []
+
+
+# The ids of batches
+
+
+def test_the_id_of_a_batch_is_that_of_its_content_under_its_contract(filled: Engine) -> None:
+    deliver(filled, "5" * 64, contract="zeek", content_bytes=180)
+    with lawless(filled) as connection:
+        assert list(check_rows(connection)) == []
+        of_zeek = schema.batch.c.contract == "zeek"
+        connection.execute(sa.update(schema.batch).where(of_zeek).values(content_sha256="6" * 64))
+        (found,) = check_rows(connection)
+    assert found.subject == f"batch {name_batch('zeek', '5' * 64)}"
+    assert found.problem == f"its id is not that of content {'6' * 64} under contract zeek"
+    assert (found.severity, found.advice) == ("error", BY_HAND)

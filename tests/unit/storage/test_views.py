@@ -136,8 +136,8 @@ def test_a_contracts_view_has_its_features_typed(example: SimpleNamespace) -> No
 
 def test_a_contracts_view_shows_no_other_contract(example: SimpleNamespace) -> None:
     example.register("b", contract="zeek_conn")
-    example.deliver("cd" * 32, contract="zeek_conn")
-    example.commit("cd" * 32, model_version="zeek_conn-bbbbbbbbbbbb")
+    arrived = example.deliver("cd" * 32, contract="zeek_conn")
+    example.commit(arrived.batch_id, model_version="zeek_conn-bbbbbbbbbbbb")
     assert read_view(example.engine, "SELECT * FROM flagged_nsl_kdd") == []
     assert len(read_view(example.engine, "SELECT * FROM flagged_connections")) == 1
 
