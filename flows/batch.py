@@ -25,8 +25,8 @@ from storage.cost import measured
 from storage.lake import batch_folder, discard_attempts, read_costs
 from storage.model_store import champion, load_verified
 from storage.nights import read_usual_rate
-from storage.queries import open_rejection_rows
-from storage.text import storable
+from storage.queries import is_rejection_open
+from tasks.detectors.model_card import require_contract
 from tasks.drift.stage import drift_task
 from tasks.intake.ingest import IngestSummary
 from tasks.intake.receive import Arrival, receive_task
@@ -48,21 +48,30 @@ from tasks.store import (
     store_scored_task,
 )
 from tasks.task import untagged
-from tasks.validation.accept import KnownFile, Refusal, accept, ingest_task, validate_task
+from tasks.validation.accept import (
+    KnownFile,
+    Refusal,
+    accept,
+    ingest_task,
+    refuse_unrecognised_task,
+    validate_task,
+)
 
 
 @flow("batch", "{source.name} {batch_date}")
-def score_file(source: Path, batch_date: date) -> State[FileOutcome]:
+def score_file(source: Path, batch_date: date, contract: str | None = None) -> State[FileOutcome]:
     """Validate, score, explain and store one file of connections.
 
     Args:
         source: the file, in any folder.
         batch_date: the night it belongs to, UTC.
+        contract: the contract it is read under; if None, that of the settings, else the one that
+            is recognised.
 
     Returns:
         Failed with the reason where the batch is rejected, else completed.
     """
-    settings, started_at = load_settings(), utc_now()
+    settings, started_at = load_settings(contract), utc_now()
     with untagged(), open_database(settings) as engine:
         arrival = receive_task(
             engine, source, settings.contract, batch_date, started_at, settings.max_file_bytes
@@ -78,16 +87,19 @@ def finish_batch(
     record = arrival.record
     folder = batch_folder(settings.lake, record.contract, record.batch_id)
     with claim(engine, folder, record.batch_id) as held:
-        if held is None or held.is_finished:
+        if held is None or is_settled(engine, arrival, held):
             return end_unchanged(engine, arrival, is_busy=held is None)
         require_room(settings, arrival.content_bytes)
         discard_attempts(folder)
+        if arrival.refusal is not None:
+            refused = refuse_unrecognised_task(arrival, settings.max_file_bytes)
+            return finish_rejected(engine, held, folder, arrival, refused, started_at)
         if arrival.is_selection:
             arrival = take_rows_task(engine, folder, arrival, settings.max_line_bytes)
         job = plan_batch(settings, engine, arrival, held)
         accepted = accept(job, arrival.damage, ingest_task, validate_task)
         if isinstance(accepted, Refusal):
-            return finish_rejected(engine, held, job, arrival, accepted, started_at)
+            return finish_rejected(engine, held, folder, arrival, accepted, started_at)
         if isinstance(accepted, KnownFile):
             return finish_known(engine, held, job, arrival, accepted.ingested, started_at)
         validated = accepted.validated
@@ -106,21 +118,23 @@ def finish_batch(
 
 
 def plan_batch(settings: Settings, engine: Engine, arrival: Arrival, held: Claim) -> BatchJob:
-    """Return the job of a batch, with the model that is champion now.
+    """Return the job of a batch, with the model that is champion of its contract now.
 
     Raises:
-        UsageError: no model was trained yet.
+        UsageError: no model of its contract was trained yet.
         ModelRefusedError: the champion's files are not those that were registered.
     """
-    model = champion(engine, settings.contract)
+    contract = arrival.record.contract
+    model = champion(engine, contract)
     changes: dict[str, object] = {
         "known_bytes": 0 if held.known is None else held.known.size_bytes,
         "content_sha256": arrival.content_sha256,
     }
     if arrival.is_selection:
         changes["max_quarantine_ratio"] = 1.0  # each of them was quarantined before
-    file = plan_file(settings, arrival.source, held.batch_id).model_copy(update=changes)
+    file = plan_file(settings, contract, arrival.source, held.batch_id).model_copy(update=changes)
     folder = load_verified(engine, settings.models, model.version)
+    require_contract(folder, file.declared)  # before anything is parsed
     nights = look_back(settings, engine, model.version, folder, arrival.record.batch_date)
     return plan_scoring(settings, file, model.version, folder, nights)
 
@@ -128,34 +142,40 @@ def plan_batch(settings: Settings, engine: Engine, arrival: Arrival, held: Claim
 def end_unchanged(engine: Engine, arrival: Arrival, *, is_busy: bool) -> State[FileOutcome]:
     """End the flow if there is nothing to do: the content is known, or another run works on it."""
     known = find_batch(engine, arrival.record.batch_id)  # another run may have finished it by now
-    is_open = is_rejection_open(engine, arrival)
+    is_open = is_open_here(engine, arrival)
     outcome = make_unchanged_outcome(known, arrival, is_busy=is_busy, is_open=is_open)
     end = Failed if outcome.exit_code else Completed
     return end(message=outcome.message, data=outcome)
 
 
-def is_rejection_open(engine: Engine, arrival: Arrival) -> bool:
+def is_settled(engine: Engine, arrival: Arrival, held: Claim) -> bool:
+    """Return whether a batch is finished; a file without a contract is refused anew while open.
+
+    So its reason names the contracts that there are now.
+    """
+    return held.is_finished and (arrival.refusal is None or not is_open_here(engine, arrival))
+
+
+def is_open_here(engine: Engine, arrival: Arrival) -> bool:
     """Return whether the rejection of a file is still open; a replay's always is."""
     if arrival.replays is not None:
         return True
-    source = storable(str(arrival.source.absolute()))
-    rows = open_rejection_rows(engine, batches=[arrival.record.batch_id])
-    return any(row["source_path"] == source for row in rows)
+    return is_rejection_open(engine, arrival.record.batch_id, arrival.source.absolute())
 
 
 def finish_rejected(
     engine: Engine,
     held: Claim,
-    job: BatchJob,
+    folder: Path,
     arrival: Arrival,
     refused: Refusal,
     started_at: datetime,
 ) -> State[FileOutcome]:
     """Store that the batch is rejected, show it, and fail with the reason."""
     with measured() as storing:
-        store_rejected_task(engine, held, job, arrival, refused, started_at, utc_now())
-    costs = {**read_costs(job.folder, started_at), "store": storing}
-    outcome = show(engine, make_rejected_outcome(job, arrival, refused, costs))
+        store_rejected_task(engine, held, arrival, refused, started_at, utc_now())
+    costs = {**read_costs(folder, started_at), "store": storing}
+    outcome = show(engine, make_rejected_outcome(folder, arrival, refused, costs))
     return Failed(message=f"rejected: {refused.reason}", data=outcome)
 
 

@@ -34,7 +34,7 @@ def list_deployments(settings: Settings) -> list[RunnerDeployment]:
                 if setting is None
                 else plan_schedule(setting, getattr(settings, setting), settings.time_zone)
             ),
-            tags=["noctule", settings.contract],
+            tags=["noctule"],
             entrypoint_type=EntrypointType.MODULE_PATH,
         )
         for flow, setting in (

@@ -18,11 +18,11 @@ from sqlalchemy import Engine
 from expectations.errors import NoctuleError, ServiceUnavailableError
 from flows.batch import score_file
 from flows.clock import utc_now
+from flows.contracts import require_champion
 from flows.endings import flow
 from flows.places import open_database, open_folder
 from flows.run_records import outcome_of, record_run
 from flows.settings import load_settings
-from storage.model_store import champion
 from storage.queries import open_rejection_rows
 from storage.text import storable
 from tasks.intake.receive import NewFile, find_files_task
@@ -39,32 +39,45 @@ def name_night() -> str:
 
 
 @flow("nightly", name_night)
-def nightly(files: list[Path] | None = None, batch_date: date | None = None) -> State[NightOutcome]:
+def nightly(
+    files: list[Path] | None = None, batch_date: date | None = None, contract: str | None = None
+) -> State[NightOutcome]:
     """Score every file that has arrived. A bad file does not stop the others.
 
     Args:
         files: files or folders; the inbox if None.
         batch_date: the night they belong to; if None, the date in a file's name, else the day it
             arrived.
+        contract: the contract that all files are read under; if None, that of the settings, else
+            each file is recognised.
 
     Returns:
         Failed, with the reasons, if a file was rejected or could not be processed, or if an earlier
         rejection is still open.
     """
-    settings = load_settings()
+    settings = load_settings(contract)
     with (
         untagged(),
         open_database(settings) as engine,
         record_run(engine, "nightly") as run,
     ):
-        champion(engine, settings.contract)  # raises before any file is touched
+        require_champion(settings, engine)  # raises before any file is touched
         places = files or [open_folder(settings, "inbox")]
         found = find_files_task(
-            engine, places, batch_date, settings.settle_s, utc_now(), settings.inbox_pattern
+            engine,
+            places,
+            batch_date,
+            settings.settle_s,
+            utc_now(),
+            settings.inbox_pattern,
+            settings.contract,
         )
-        with tags("noctule", settings.contract):  # the runs of its files
+        with tags("noctule"):  # the runs of its files
             outcomes = [
-                read_outcome(file, score_file(file.path, file.batch_date, return_state=True))
+                read_outcome(
+                    file,
+                    score_file(file.path, file.batch_date, settings.contract, return_state=True),
+                )
                 for file in found.new
             ]
         night = NightOutcome(
@@ -77,7 +90,7 @@ def nightly(files: list[Path] | None = None, batch_date: date | None = None) -> 
             ),
         )
         # A failure here does not fail the night.
-        publish_night_task(engine, settings.contract, night, return_state=True)
+        publish_night_task(engine, night, return_state=True)
         publish_events_task(engine, utc_now(), return_state=True)  # any left by an earlier run
         end = Failed if night.exit_code else Completed
         return run.end(end(message=night.message, data=night))
@@ -85,11 +98,11 @@ def nightly(files: list[Path] | None = None, batch_date: date | None = None) -> 
 
 def find_open(
     engine: Engine,
-    contract: str,
+    contract: str | None,
     outcomes: Sequence[FileOutcome],
     places: Collection[Path] | None,
 ) -> tuple[OpenRejection, ...]:
-    """Return the open rejections of earlier runs.
+    """Return the open rejections of earlier runs: of one contract, or of all where it is None.
 
     The files of ``outcomes``, this run's, are left out. Where ``places`` is not None, only the
     rejections of these files are returned.

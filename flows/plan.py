@@ -11,6 +11,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from flows.settings import Settings
+from storage.batch_ids import name_batch, stored_content
 from storage.lake import batch_folder
 from storage.nights import EarlierNight, read_earlier_nights
 from tasks.detectors.model_card import read_card
@@ -22,27 +23,45 @@ from tasks.scoring.stage import BatchJob
 
 def plan_file(
     settings: Settings,
+    contract: str,
     source: Path,
     batch_id: str,
     lake: Path | None = None,
     labels: LabelReading | None = None,
+    content_sha256: str | None = None,
 ) -> FileJob:
     """Return the job of reading and checking a file.
 
     The batch's folder is in the nights' lake if ``lake`` is None. The contract's own label columns
-    and words are used if ``labels`` is None.
+    and words are used if ``labels`` is None. ``content_sha256`` is needed where the batch id is
+    another hash.
     """
     return FileJob(
         source=source,
         batch_id=batch_id,
-        contract=settings.contract,
-        folder=batch_folder(lake or settings.lake, settings.contract, batch_id),
+        content_sha256=content_sha256,
+        contract=contract,
+        folder=batch_folder(lake or settings.lake, contract, batch_id),
         chunk_rows=settings.chunk_rows,
         max_quarantine_ratio=settings.max_quarantine_ratio,
         max_line_bytes=settings.max_line_bytes,
         max_file_bytes=settings.max_file_bytes,
         labels=labels,
     )
+
+
+def plan_content(
+    settings: Settings,
+    contract: str,
+    source: Path,
+    content_sha256: str,
+    lake: Path,
+    labels: LabelReading | None = None,
+) -> FileJob:
+    """Return the job of reading a file of a content, which needs not to have been received."""
+    batch_id = name_batch(contract, content_sha256)
+    stored = stored_content(batch_id, content_sha256)
+    return plan_file(settings, contract, source, batch_id, lake, labels, stored)
 
 
 def plan_scoring(
@@ -90,12 +109,13 @@ def look_back(
     """
     if settings.alert_budget is None:
         return []
+    card = read_card(model_folder)
     return read_earlier_nights(
         engine,
-        settings.contract,
+        card.contract,
         model_version,
         before=before,
         nights=settings.budget_nights,
         exceeded_by=settings.alert_budget,
-        above=read_card(model_folder).thresholds.default,
+        above=card.thresholds.default,
     )

@@ -11,9 +11,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from prefect.client.schemas.objects import State
-from prefect.states import Completed
+from prefect.runtime import flow_run
+from prefect.states import Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 from sqlalchemy import Engine
 
@@ -25,16 +27,23 @@ from expectations.errors import (
 )
 from expectations.registry import get_contract
 from flows.clock import utc_now
+from flows.contracts import NO_MODEL
 from flows.endings import flow
 from flows.places import open_database
 from flows.plan import look_back
-from flows.run_records import record_run
+from flows.run_records import outcome_of, record_run
 from flows.settings import Settings, load_settings
-from flows.training_files import list_labelled
+from flows.training_files import ListedFiles, list_labelled
 from flows.training_lake import hold_training_lake, plan_files
 from storage.lake import room_on_disk
-from storage.model_store import ModelVersion, champion, load_verified
-from tasks.detectors.model_card import read_card
+from storage.model_store import (
+    ModelVersion,
+    champion,
+    list_champion_contracts,
+    load_verified,
+)
+from storage.nights import list_labelled_batches
+from tasks.detectors.model_card import read_card, require_contract
 from tasks.evaluation.file_head import read_file_head
 from tasks.evaluation.label_columns import (
     ask_labels,
@@ -48,6 +57,7 @@ from tasks.reporting.models import publish_retraining_task
 from tasks.retraining.challengers import FittedChallenger, ServedPoint, fit_challenger_task
 from tasks.retraining.decide import (
     Challenger,
+    RetrainedContracts,
     RetrainOutcome,
     decide_task,
     evaluate_challengers_task,
@@ -65,47 +75,109 @@ RETRAIN_ON = "retrain on"
 
 
 def name_retraining() -> str:
-    """Return the name of a run, with its day."""
-    return f"retraining of {utc_now().date()}"
+    """Return the name of a run: its contract, if it is of one, and its day."""
+    contract: str | None = flow_run.parameters.get("contract")
+    return f"retraining of {f'{contract}, ' if contract else ''}{utc_now().date()}"
 
 
 @flow("retrain", name_retraining)
-def retrain(label: str | None = None, normal: list[str] | None = None) -> State[RetrainOutcome]:
+def retrain(
+    label: str | None = None, normal: list[str] | None = None, contract: str | None = None
+) -> State[RetrainOutcome | RetrainedContracts]:
     """Fit the challengers, compare each with the champion, and promote one that is better.
 
     Args:
         label: the column that tells attacks from normal connections in files of the training
             folder, if the contract has no such column.
         normal: values of the label column that mean normal, besides the contract's own.
+        contract: the contract whose champion is compared; if None, that of the settings, else every
+            contract that has a champion and labelled connections, one after another.
 
     Returns:
-        Completed with every decision and its figures.
+        Completed with every decision and its figures; of several contracts, failed if one did.
     """
-    settings = load_settings()
+    settings = load_settings(contract)
     asked = ask_labels(label, normal)
     with (
         untagged(),
         open_database(settings) as engine,
         record_run(engine, "retrain") as run,
-        hold_work_folder(settings) as folder,
     ):
-        live = champion(engine, settings.contract)
+        listed = list_labelled(settings, None)
+        contracts = choose_contracts(settings, engine, listed)
+        if len(contracts) == 1:
+            outcome = retrain_contract(settings, engine, contracts[0], listed, asked)
+            return run.end(Completed(message=outcome.message, data=outcome))
+        all_of_them = collect_outcomes(
+            {one: retrain(label, normal, one, return_state=True) for one in contracts}
+        )
+        end = Failed if all_of_them.exit_code else Completed
+        return run.end(end(message=all_of_them.message, data=all_of_them))
+
+
+def choose_contracts(settings: Settings, engine: Engine, listed: ListedFiles) -> list[str]:
+    """Return the contracts to retrain: that of the settings, the only one, or all with labels.
+
+    Raises:
+        UsageError: there is no champion.
+        TrainingDataError: several contracts have a champion, and none has labelled connections.
+    """
+    champions = list_champion_contracts(engine)
+    if settings.contract is not None:
+        return [settings.contract]
+    if not champions:
+        raise UsageError(NO_MODEL)
+    if len(champions) == 1:
+        return champions
+    found = [
+        one for one in champions if one in listed.by_contract or list_labelled_batches(engine, one)
+    ]
+    if not found:
+        message = (
+            f"Cannot retrain: no contract with a champion ({', '.join(champions)}) has labelled"
+            " connections. Run labelled files, or put some into the training folder"
+        )
+        raise TrainingDataError(message)
+    return found
+
+
+def collect_outcomes(states: Mapping[str, State[Any]]) -> RetrainedContracts:
+    """Return the outcomes of retraining several contracts; one that failed has its reason."""
+    outcomes, failures, codes = {}, {}, []
+    for contract, state in states.items():
+        result = outcome_of(state)
+        if isinstance(result, RetrainOutcome):
+            outcomes[contract] = result
+            continue
+        is_ours = isinstance(result, NoctuleError)
+        failures[contract] = str(result) if is_ours else f"{state.name}: {result}"
+        codes.append(result.exit_code if isinstance(result, NoctuleError) else 1)
+    return RetrainedContracts(outcomes=outcomes, failures=failures, exit_code=min(codes, default=0))
+
+
+def retrain_contract(
+    settings: Settings, engine: Engine, contract: str, listed: ListedFiles, asked: LabelReading
+) -> RetrainOutcome:
+    """Retrain one contract, and show the result."""
+    with hold_work_folder(settings) as folder:
+        live = champion(engine, contract)
         live_folder = load_verified(engine, settings.models, live.version)
-        found = find_rows(settings, engine, live, asked)
+        require_contract(live_folder, get_contract(contract))
+        found = find_rows(settings, engine, live, listed, asked)
         own, recipes = list_recipes(settings, live)
         compared = evaluate_challengers_task(
-            fit_all(settings, recipes, found, folder),
+            fit_all(settings, contract, recipes, found, folder),
             own,
             live_folder,
             found,
-            settings.contract,
+            contract,
             served_point(settings, engine, live, live_folder),
             GateOptions(margin=settings.promotion_margin, seed=settings.seed),
         )
         outcome = decide_task(engine, settings.models, live, compared, found, recipes, utc_now())
         # A failure here does not fail the retraining.
-        publish_retraining_task(engine, settings.contract, outcome, return_state=True)
-        return run.end(Completed(message=outcome.message, data=outcome))
+        publish_retraining_task(engine, contract, outcome, return_state=True)
+        return outcome
 
 
 @contextmanager
@@ -125,14 +197,18 @@ def hold_work_folder(settings: Settings) -> Iterator[Path]:
 
 
 def find_rows(
-    settings: Settings, engine: Engine, live: ModelVersion, asked: LabelReading
+    settings: Settings,
+    engine: Engine,
+    live: ModelVersion,
+    listed: ListedFiles,
+    asked: LabelReading,
 ) -> RetrainingRows:
     """Read the training folder into the lake, and find all rows to fit on and to compare on."""
-    files, refused = accept_files(settings, asked)
+    files, refused = accept_files(settings, live.contract, listed, asked)
     return find_rows_task(
         engine,
         [settings.training_lake, settings.lake],
-        settings.contract,
+        live.contract,
         live.version,
         files,
         test_nights=settings.judged_nights,
@@ -141,19 +217,20 @@ def find_rows(
     )
 
 
-def accept_files(settings: Settings, asked: LabelReading) -> tuple[dict[str, str], list[str]]:
-    """Read the training folder's files into the lake; a refused file does not stop the retraining.
+def accept_files(
+    settings: Settings, name: str, listed: ListedFiles, asked: LabelReading
+) -> tuple[dict[str, str], list[str]]:
+    """Read a contract's files into the lake; a refused file does not stop the retraining.
 
     Returns:
-        SHA-256 -> name of the accepted files, and the reasons why the others were refused.
+        Batch id -> name of the accepted files, and the reasons why the others were refused.
 
     Raises:
-        UsageError: there is no training folder, or no file in it has the given label column.
+        UsageError: no file of the contract in the training folder has the given label column.
     """
-    contract = get_contract(settings.contract)
-    found = list_labelled(settings, None)
-    heads, files, refused = [], {}, list(found.notes)
-    for source in found.files:
+    contract = get_contract(name)
+    heads, files, refused = [], {}, [*listed.notes, *listed.refused]
+    for source in listed.by_contract.get(name, ()):
         try:
             heads.append(read_file_head(source, contract, settings.max_file_bytes))
         except InputRejectedError as error:
@@ -163,7 +240,7 @@ def accept_files(settings: Settings, asked: LabelReading) -> tuple[dict[str, str
     for head in heads:
         try:
             labels = find_labels(head, contract, asked, RETRAIN_ON)
-            for job in plan_files(settings, [head.source], [labels]):
+            for job in plan_files(settings, name, [head.source], [labels]):
                 accepted = require_accepted(
                     job, RETRAIN_ON, ingest_task, validate_task, TrainingDataError
                 )
@@ -215,6 +292,7 @@ def served_point(
 
 def fit_all(
     settings: Settings,
+    contract: str,
     recipes: Mapping[str, TrainingOptions],
     found: RetrainingRows,
     folder: Path,
@@ -233,7 +311,7 @@ def fit_all(
             asked = {
                 "recipe": name,
                 "parts": list(found.fit_parts),
-                "contract": settings.contract,
+                "contract": contract,
             }
             futures[name] = runner.submit(
                 fit_challenger_task, {**asked, "options": options, "out": out, "line": line}

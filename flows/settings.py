@@ -47,9 +47,12 @@ class Settings(BaseSettings):
     patterns such as ``night-*.csv,*.parquet``, separated by commas. Upper and lower case do not
     matter. Empty: every name except those of companions such as ``night.csv.md5``."""
     training: Path | None = None
-    """Folder of labelled files for training and retraining. Unset: ``training/`` in the home."""
-    contract: str = "nsl_kdd"
-    """The contract that files are read under."""
+    """Folder of labelled files for training and retraining, of all contracts. Unset: ``training/``
+    in the home."""
+    contracts: Path | None = None
+    """Folder of your own contracts, one TOML page for each. Unset: only those of Noctule."""
+    contract: str | None = None
+    """The contract that every file is read under. Unset: each file is recognised by its names."""
     operating_point: Literal["default", "low_alert"] = "default"
     """Which of the champion's thresholds flags connections."""
     low_alert_rate: float | None = Field(default=None, gt=0, lt=1)
@@ -109,8 +112,9 @@ class Settings(BaseSettings):
     retrain_jobs: int = Field(default=2, ge=1)
     """Challengers that a retraining fits at once, each on ``threads`` cores; never more than the
     machine has cores for. A guess at spare memory: two at a million rows take 8 GB."""
-    shadow: str | None = None
-    """A model version that scores every night beside the champion. Its flags do not count."""
+    shadow: Annotated[tuple[str, ...], NoDecode] = ()
+    """Model versions that score every night beside the champion, separated by commas, at most one
+    of each contract. Their flags do not count."""
     nightly_cron: Cron = "30 4 * * *"
     """When ``noctule serve`` runs the nightly flow. No zone changes its clock at 04:30."""
     training_cron: Cron = "0 6 * * 0"
@@ -118,7 +122,7 @@ class Settings(BaseSettings):
     time_zone: str = "UTC"
     """IANA name of the time zone of both schedules."""
 
-    @field_validator("home", "inbox", "training", mode="before")
+    @field_validator("home", "inbox", "training", "contracts", mode="before")
     @classmethod
     def _require_place(cls, given: object) -> object:
         """Refuse an empty path, which would mean the current folder."""
@@ -133,11 +137,26 @@ class Settings(BaseSettings):
 
     @field_validator("shadow", mode="before")
     @classmethod
-    def _read_shadow(cls, given: object) -> object:
-        """Read an empty version as none."""
-        return (given.strip() or None) if isinstance(given, str) else given
+    def _read_shadows(cls, given: object) -> object:
+        """Read versions separated by commas, and refuse two of one contract."""
+        versions = _between_commas(given)
+        if versions is None:
+            return given
+        of_contract: dict[str, str] = {}
+        for version in versions:
+            contract = contract_of(version)
+            if not contract:
+                msg = f"{version!r} is no model version. `noctule models` lists them"
+                raise ValueError(msg)
+            if of_contract.setdefault(contract, version) != version:
+                msg = (
+                    f"{of_contract[contract]} and {version} are two versions of {contract};"
+                    " expected at most one of each contract"
+                )
+                raise ValueError(msg)
+        return versions
 
-    @field_validator("home", "inbox", "training")
+    @field_validator("home", "inbox", "training", "contracts")
     @classmethod
     def _make_absolute(cls, path: Path | None) -> Path | None:
         """Make paths absolute: a deployment may run in another folder."""
@@ -188,12 +207,12 @@ class Settings(BaseSettings):
 
     @field_validator("contract")
     @classmethod
-    def _require_contract(cls, name: str) -> str:
+    def _require_contract(cls, name: str | None) -> str | None:
         """Refuse an unknown contract."""
         from expectations.registry import get_contract
 
         try:
-            return get_contract(name).name
+            return None if name is None else get_contract(name).name
         except UsageError as error:
             raise ValueError(str(error)) from None
 
@@ -223,6 +242,10 @@ class Settings(BaseSettings):
             )
             raise ValueError(msg)
         return self
+
+    def shadow_of(self, contract: str) -> str | None:
+        """Return the model version that scores beside the champion of a contract; None if none."""
+        return next((one for one in self.shadow if contract_of(one) == contract), None)
 
     @property
     def lake(self) -> Path:
@@ -256,6 +279,7 @@ class Settings(BaseSettings):
             "HOME": self.home,
             "INBOX": self.inbox,
             "TRAINING": self.training,
+            "CONTRACTS": self.contracts,
             "DATABASE_URL": self.database_address,
         }
         return {f"{PREFIX}{name}": str(place) for name, place in found.items() if place is not None}
@@ -264,6 +288,11 @@ class Settings(BaseSettings):
     def database_address(self) -> str | None:
         """The database's address with its password, only for ``storage.database``."""
         return self.database_url.get_secret_value() if self.database_url is not None else None
+
+
+def contract_of(version: str) -> str:
+    """Return the contract of a model version, which its name begins with."""
+    return version.rpartition("-")[0]
 
 
 def _between_commas(given: object) -> tuple[str, ...] | None:
@@ -299,12 +328,19 @@ def _place(loc: tuple[int | str, ...]) -> str:
     return f"{PREFIX}{'.'.join(str(part) for part in loc).upper()}: " if loc else ""
 
 
-def load_settings() -> Settings:
+def load_settings(contract: str | None = None) -> Settings:
     """Read the settings from the environment.
+
+    The folder of contracts becomes absolute there too: ``expectations.registry`` reads the variable
+    itself. ``contract``, of an option or of a flow's parameter, counts before its variable.
 
     Raises:
         UsageError: a value cannot be used, or a ``NOCTULE_*`` variable is not a setting.
     """
+    if contract is not None:
+        from expectations.registry import get_contract
+
+        get_contract(contract)  # its error does not name the variable
     known = sorted(name.upper() for name in Settings.model_fields)
     for name in sorted(os.environ):
         setting = name.upper().removeprefix(PREFIX)
@@ -315,7 +351,7 @@ def load_settings() -> Settings:
             msg = f"Cannot use the environment variable {name}: it is not a setting; {advice}"
             raise UsageError(msg)
     try:
-        return Settings()
+        settings = Settings() if contract is None else Settings(contract=contract)
     except ValidationError as error:
         problems = "; ".join(
             f"{_place(detail['loc'])}{detail['msg'].removeprefix('Value error, ')}"
@@ -323,3 +359,6 @@ def load_settings() -> Settings:
         )
         msg = f"Cannot use the settings: {problems}"
         raise UsageError(msg) from None
+    if settings.contracts is not None:
+        os.environ[f"{PREFIX}CONTRACTS"] = str(settings.contracts)
+    return settings

@@ -1,4 +1,4 @@
-"""The shadow of a night: a challenger that scores beside the champion, and never fails a night.
+"""The shadows of a night: challengers that score beside the champions, and never fail a night.
 
 Belongs here: which challenger scores, and the note about a failure. Does not belong here: scoring
 or the comparison (``tasks.scoring.stage``, ``tasks.scoring.shadow``), or how it is stored
@@ -27,16 +27,15 @@ FAILURES = (
 
 
 def find_trouble(settings: Settings, engine: Engine) -> str | None:
-    """Return why the challenger of the settings cannot score; None if it can, or if there is none.
+    """Return why a challenger of the settings cannot score; None if all can, or if there is none.
 
     The night begins anyway, and the outcome of each file has a note.
     """
-    if settings.shadow is None:
-        return None
-    try:
-        load_verified(engine, settings.models, settings.shadow)
-    except FAILURES as error:
-        return f"no shadow will score (NOCTULE_SHADOW): {say_briefly(error)}"
+    for version in settings.shadow:
+        try:
+            load_verified(engine, settings.models, version)
+        except FAILURES as error:
+            return f"no shadow will score (NOCTULE_SHADOW): {say_briefly(error)}"
     return None
 
 
@@ -48,14 +47,14 @@ def run_shadow(
     stages: StageSummaries,
     night: date,
 ) -> str | None:
-    """Let the challenger of the settings score a stored batch, and store its scores too.
+    """Let the settings' challenger of its contract score a stored batch, and store its scores too.
 
     A failure becomes a note, and does not fail the night.
 
     Returns:
         A note for readers of the night; None where there is nothing to note, or no challenger.
     """
-    version = settings.shadow
+    version = settings.shadow_of(job.contract)
     if version is None or version == job.model_version:  # the champion needs no shadow of itself
         return None
     started_at = utc_now()

@@ -53,7 +53,7 @@ def name_training() -> str:
 
 
 @flow("train", name_training)
-def train(
+def train(  # noqa: PLR0913, PLR0917 - Prefect passes parameters by name
     files: list[Path] | None = None,
     selection: SelectionName = "none",
     top_k: int | None = None,
@@ -62,6 +62,7 @@ def train(
     label: str | None = None,
     normal: list[str] | None = None,
     unlabelled: bool = False,  # noqa: FBT001, FBT002 - Prefect passes parameters by name
+    contract: str | None = None,
 ) -> State[TrainingOutcome]:
     """Fit, evaluate and register a model.
 
@@ -75,6 +76,8 @@ def train(
             column.
         normal: values of the label column that mean normal, besides the contract's own.
         unlabelled: whether every connection of files without labels counts as normal.
+        contract: the contract of the files; if None, that of the settings, else the one that is
+            recognised.
 
     Returns:
         Completed with the version.
@@ -83,7 +86,7 @@ def train(
         UsageError: there is no file to train on, or the options contradict each other.
         InputRejectedError: a file cannot be trained on.
     """
-    settings = load_settings()
+    settings = load_settings(contract)
     asked = ask_labels(label, normal, is_unlabelled=unlabelled)
     options = TrainingOptions(
         seed=settings.seed,
@@ -100,20 +103,20 @@ def train(
         hold_training_lake(settings, "train"),
     ):
         found = require_files(list_labelled(settings, files), files or [settings.training_folder])
-        labels = choose_training_labels(settings, found.files, asked, is_unlabelled=unlabelled)
-        jobs = plan_files(settings, found.files, labels)
+        labels = choose_training_labels(settings, found, asked, is_unlabelled=unlabelled)
+        jobs = plan_files(settings, found.contract, found.files, labels)
         accepted = [
             require_accepted(job, TRAIN_ON, ingest_task, validate_task, TrainingDataError)
             for job in jobs
         ]
-        contract = get_contract(settings.contract)
-        require_labels(accepted, contract)
-        earlier = find_earlier_files(settings.training_lake, contract, accepted)
+        declared = get_contract(found.contract)
+        require_labels(accepted, declared)
+        earlier = find_earlier_files(settings.training_lake, declared, accepted)
         outcome = train_model_task(
             engine,
             settings.models,
             [*(part for file in accepted for part in file.parts), *earlier.parts],
-            settings.contract,
+            found.contract,
             options,
             utc_now(),
             sources={job.batch_id: job.source.name for job in jobs} | earlier.sources,

@@ -4,20 +4,22 @@ Belongs here: every check that is possible before a flow begins. Does not belong
 files (``flows.training_lake``). Nothing heavy is imported.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from expectations.errors import UsageError
+from expectations.errors import InputRejectedError, UsageError
 from expectations.registry import get_contract
 from flows.clock import utc_now
 from flows.places import open_folder
 from flows.settings import Settings
+from storage.batch_ids import UNRECOGNISED
 from storage.text import printable
 from tasks.evaluation.label_columns import TRAIN_ON, LabelChoice, choose_labels
 from tasks.intake.inbox import SkippedPath, pending_files
 from tasks.intake.label_words import LabelReading
-from tasks.wording import plural
+from tasks.intake.receive import find_contract
+from tasks.wording import plural, some_of
 
 SKIPPED_SHOWN = 5
 """Most left-out files that a message names. A guess."""
@@ -26,10 +28,12 @@ NAME_CHARACTERS = 40
 
 
 @dataclass(frozen=True)
-class TrainingFiles:
-    """The files to train on, and those that were left out."""
+class ListedFiles:
+    """The labelled files that were found, and those that were left out."""
 
-    files: tuple[Path, ...]
+    by_contract: Mapping[str, tuple[Path, ...]]
+    refused: tuple[str, ...]
+    """Why no contract was recognised for the other files, a sentence for each."""
     skipped: tuple[SkippedPath, ...]
     """Other files in the folders, each with the reason why it was left out."""
 
@@ -44,35 +48,77 @@ class TrainingFiles:
         return (f"left out: {', '.join(named[:SKIPPED_SHOWN])}{rest}",) if named else ()
 
 
-def list_labelled(settings: Settings, files: list[Path] | None) -> TrainingFiles:
-    """List the files to train on: files that are named, and complete files in folders.
+@dataclass(frozen=True)
+class TrainingFiles:
+    """The files of one contract to train on."""
 
-    Without ``files``, the training folder is read.
+    contract: str
+    files: tuple[Path, ...]
+    notes: tuple[str, ...]
+    """What was left out."""
+
+
+def list_labelled(settings: Settings, files: list[Path] | None) -> ListedFiles:
+    """List labelled files by contract: files that are named, and complete files in folders.
+
+    Without ``files``, the training folder is read. If the settings say a contract, named files have
+    it, and so have files of folders that no other contract claims.
 
     Raises:
         UsageError: a folder cannot be read.
     """
     places = files or [open_folder(settings, "training")]
-    listed: list[Path] = []
+    listed: dict[str, tuple[Path, ...]] = {}
+    refused: list[str] = []
     skipped: list[SkippedPath] = []
-    for place in places:
-        if place.is_dir():
-            contents = pending_files(place, utc_now(), settings.settle_s)
-            listed += [file.path for file in contents.pending]
-            skipped += contents.skipped
+
+    def add(file: Path, *, is_named: bool) -> None:
+        said = settings.contract
+        try:
+            found = find_contract(file, said if is_named else None)
+        except InputRejectedError as error:
+            refused.append(str(error))
+            return
+        if found.refusal is not None and said is None:
+            refused.append(found.refusal)
+        elif said is None or found.name in {said, UNRECOGNISED}:
+            name = said or found.name
+            listed[name] = (*listed.get(name, ()), file)
         else:
-            listed.append(place)
-    return TrainingFiles(tuple(listed), tuple(skipped))
+            skipped.append(SkippedPath(file, f"a file of contract {found.name}"))
+
+    for place in places:
+        if not place.is_dir():
+            add(place, is_named=True)
+            continue
+        contents = pending_files(place, utc_now(), settings.settle_s)
+        skipped += contents.skipped
+        for file in contents.pending:
+            add(file.path, is_named=False)
+    return ListedFiles(listed, tuple(refused), tuple(skipped))
 
 
-def require_files(found: TrainingFiles, places: Sequence[Path]) -> TrainingFiles:
-    """Return the files; raise an error if there is none.
+def require_files(found: ListedFiles, places: Sequence[Path]) -> TrainingFiles:
+    """Return the files, which must be of one contract.
 
     Raises:
-        UsageError: there is no file, or no complete file.
+        InputRejectedError: no contract is recognised for one of them.
+        UsageError: there is no file, no complete file, or there are files of several contracts.
     """
-    if found.files:
-        return found
+    if found.refused:
+        raise InputRejectedError(found.refused[0])
+    if len(found.by_contract) > 1:
+        named = "; ".join(
+            f"{contract}: {some_of([file.name for file in files], NAME_CHARACTERS)}"
+            for contract, files in found.by_contract.items()
+        )
+        message = (
+            f"Cannot train: the files are of several contracts ({named}). A model is of one"
+            " contract: name only its files, or say --contract NAME"
+        )
+        raise UsageError(message)
+    for contract, files in found.by_contract.items():
+        return TrainingFiles(contract, files, found.notes)
     where = ", ".join(map(str, places))
     message = (
         f"Cannot train: no file in {where} can be used now; {found.notes[0]}. Wait until a file"
@@ -85,7 +131,7 @@ def require_files(found: TrainingFiles, places: Sequence[Path]) -> TrainingFiles
 
 
 def choose_training_labels(
-    settings: Settings, sources: Sequence[Path], asked: LabelReading, *, is_unlabelled: bool
+    settings: Settings, found: TrainingFiles, asked: LabelReading, *, is_unlabelled: bool
 ) -> list[LabelChoice]:
     """Return how the labels of each file are read, from the beginning of each file.
 
@@ -94,8 +140,8 @@ def choose_training_labels(
         UsageError: no file has the given label column.
     """
     return choose_labels(
-        sources,
-        get_contract(settings.contract),
+        found.files,
+        get_contract(found.contract),
         asked,
         TRAIN_ON,
         is_unlabelled=is_unlabelled,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from expectations.errors import UsageError
 from flows.places import require_room
-from flows.plan import plan_file
+from flows.plan import plan_content
 from flows.settings import Settings
 from storage.claims import lock_folder
 from storage.lake import discard_attempts
@@ -43,9 +43,9 @@ def hold_training_lake(settings: Settings, doing: str) -> Iterator[None]:
 
 
 def plan_files(
-    settings: Settings, sources: Sequence[Path], labels: Sequence[LabelChoice]
+    settings: Settings, contract: str, sources: Sequence[Path], labels: Sequence[LabelChoice]
 ) -> list[FileJob]:
-    """Return a job for each file; the same content under two names is read once.
+    """Return a job for each file of a contract; the same content under two names is read once.
 
     ``labels`` has how the labels of each are read, in the same order.
 
@@ -56,7 +56,9 @@ def plan_files(
     contents = [hash_content(source, limit_bytes=settings.max_file_bytes) for source in sources]
     require_room(settings, sum(content.size_bytes for content in contents))
     jobs = [
-        plan_file(settings, source, content.sha256, settings.training_lake, found.reading)
+        plan_content(
+            settings, contract, source, content.sha256, settings.training_lake, found.reading
+        )
         for source, content, found in zip(sources, contents, labels, strict=True)
     ]
     return list({job.batch_id: job for job in jobs}.values())

@@ -22,7 +22,7 @@ from expectations.errors import ModelRefusedError, UsageError
 from storage.database import insert_or_update, read, serialise, write
 from storage.model_files import VERSION_HEX, find_model_fault, place_model
 from storage.promotions import append_change, list_champions, require_reason
-from storage.schema import model_version
+from storage.schema import model_version, promotion
 
 FIRST_MODEL: Final = "the first model of its contract"
 
@@ -174,6 +174,14 @@ def champion(engine: Engine, contract: str) -> ModelVersion:
         )
         raise UsageError(message)
     return found
+
+
+def list_champion_contracts(engine: Engine) -> list[str]:
+    """Return the contracts that have a champion, sorted by name."""
+    query = sa.select(promotion.c.contract).distinct().order_by(promotion.c.contract)
+    with read(engine) as connection:
+        names = connection.scalars(query).all()
+        return [name for name in names if list_champions(connection, name)]
 
 
 def promote(

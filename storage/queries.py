@@ -9,6 +9,7 @@ databases.
 
 from collections.abc import Collection
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,6 +19,7 @@ from expectations.errors import UsageError
 from storage import schema
 from storage.database import read
 from storage.schema import model_version, validation_result
+from storage.text import storable
 from storage.views.columns import VIEW_TABLES
 
 Row = dict[str, Any]
@@ -79,6 +81,14 @@ def open_rejection_rows(
     query = query.order_by(view.c.batch_date.desc(), view.c.arrived_at.desc(), view.c.source_path)
     with read(engine) as connection:
         return _rows(connection, query)
+
+
+def is_rejection_open(engine: Engine, batch_id: str, source: Path) -> bool:
+    """Return whether the rejection of a file, by its absolute path, is still open."""
+    path = storable(str(source))
+    return any(
+        row["source_path"] == path for row in open_rejection_rows(engine, batches=[batch_id])
+    )
 
 
 def quarantine_rows(

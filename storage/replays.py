@@ -31,6 +31,8 @@ class ReplayTarget:
     """A finished batch that can be replayed, and how much of it is open."""
 
     batch_id: str
+    content: str
+    """SHA-256 of the decompressed bytes of its file; of a replay of some rows, the batch id."""
     contract: str
     batch_date: date
     file_name: str
@@ -108,6 +110,7 @@ def _target(connection: Connection, facts: sa.RowMapping) -> ReplayTarget:
     names = facts["field_names"]
     return ReplayTarget(
         batch_id=batch_id,
+        content=facts["content_sha256"] or batch_id,
         contract=facts["contract"],
         batch_date=facts["batch_date"],
         file_name=facts["file_name"],
@@ -166,10 +169,10 @@ def record_replay(
 ) -> None:
     """Record a replay as an unfinished batch; an existing record stays unchanged.
 
-    ``batch_id`` is the id of the replay, which belongs to the night of its ``target``, the batch
-    that it replays. ``content_sha256`` and ``content_bytes`` (decompressed) are those of the file
-    that is read; the hash is None if only some rows are replayed. ``prefixes`` are ids of the
-    batches whose content is a prefix of that file.
+    ``batch_id`` is the id of the replay, which has the contract and the night of its ``target``,
+    the batch that it replays. ``content_sha256`` and ``content_bytes`` (decompressed) are those of
+    the file that is read; the hash is None if only some rows are replayed. ``prefixes`` are ids of
+    the batches whose content is a prefix of that file.
     """
     with write(engine) as connection:
         connection.execute(

@@ -101,6 +101,7 @@ def store_scored(
             quarantine=tuple(folder / name for name in quarantines if name is not None),
             quarantine_limit=job.max_quarantined_rows,
             field_names=stages.ingested.field_names,
+            contract_fingerprint=arrival.contract_fingerprint,
             corrections=arrival.corrections,
             validation=stages.validated.results,
             events=_events(
@@ -138,7 +139,6 @@ def store_shadow(
 def store_rejected(
     engine: Engine,
     held: Claim,
-    job: BatchJob,
     arrival: Arrival,
     refused: Refusal,
     started_at: datetime,
@@ -157,11 +157,12 @@ def store_rejected(
             reason=refused.reason,
             rows=refused.rows,
             field_names=refused.field_names,
+            contract_fingerprint=arrival.contract_fingerprint,
             validation=refused.results,
             events=_events(
                 arrival,
                 "rejected",
-                job.batch_id,
+                held.batch_id,
                 reason=refused.reason,
                 rows_rejected=refused.rows.rows_rejected,
             ),
@@ -193,6 +194,7 @@ def store_known(
             scoring=None,
             quarantine=(),
             field_names=ingested.field_names,
+            contract_fingerprint=arrival.contract_fingerprint,
             validation=(),
             events=_events(arrival, "known", held.batch_id, rows_known=ingested.rows_known),
             started_at=started_at,
@@ -205,6 +207,7 @@ def _events(arrival: Arrival, outcome: str, key: str, **facts: object) -> tuple[
     """Return the one event of a batch: its payload names the batch, and gives some facts."""
     payload = {
         "batch_id": arrival.record.batch_id,
+        "contract": arrival.record.contract,
         "file_name": arrival.name,
         "replayed_batch_id": arrival.record.replayed_batch_id,
         **facts,

@@ -22,6 +22,7 @@ from flows.cli.options import (
     AsJson,
     Batch,
     BatchId,
+    ContractName,
     Limit,
     Night,
     date_of,
@@ -145,10 +146,11 @@ def run(
     ] = None,
     *,
     night: Night = None,
+    contract: ContractName = None,
     as_json: AsJson = False,
 ) -> None:
     """Run the nightly flow: validate, score, explain, measure drift, store."""
-    settings = settings_of_flows()
+    settings = settings_of_flows(contract=contract)
     from flows.cli.flow_runs import run_night
 
     _end_with_night(run_night(settings, files, date_of(night)), settings, as_json=as_json)
@@ -165,10 +167,11 @@ def replay(
         ),
     ] = None,
     *,
+    contract: ContractName = None,
     as_json: AsJson = False,
 ) -> None:
     """Process the quarantined rows of a batch, or a rejected batch, again."""
-    settings = settings_of_flows()
+    settings = settings_of_flows(contract=contract)
     from flows.cli.flow_runs import run_replay
 
     _end_with_night(run_replay(settings, batch, corrected), settings, as_json=as_json)

@@ -9,6 +9,7 @@ import os
 
 from flows.cli.printing import print_json, say
 from flows.clock import utc_now
+from flows.contracts import choose_champion
 from flows.places import open_database
 from flows.settings import Settings
 from storage import queries
@@ -30,7 +31,7 @@ def roll_back(settings: Settings, reason: str) -> str:
         version = rollback(
             engine,
             settings.models,
-            settings.contract,
+            choose_champion(settings, engine).contract,
             who=_user(),
             reason=reason,
             now=utc_now(),

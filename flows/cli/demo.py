@@ -29,6 +29,8 @@ NIGHT_ROWS = 25_000
 NIGHTS: tuple[Scenario, ...] = ("ordinary", "drift", "bad_rows")
 LABELLED = re.compile(r"labelled-\d{4}-\d\d-\d\d-ordinary\.csv")
 """The name of the file that the demo trains on: it shows that a model is the demo's."""
+CONTRACT = "nsl_kdd"
+"""What the simulator writes."""
 SHOWN = 5
 """Flagged connections that are shown for each night."""
 
@@ -42,6 +44,7 @@ def run_demo(settings: Settings) -> None:
     Raises:
         UsageError: the home has a model that the demo did not train.
     """
+    settings = settings.model_copy(update={"contract": CONTRACT})
     today = utc_now().date()
     folder = settings.home / "demo"
     _refuse_real_home(settings)

@@ -7,14 +7,14 @@ here: the figures (``tasks.evaluation.evaluate``). Nothing is stored, and no flo
 import tempfile
 from pathlib import Path
 
-from flows.cli.labelled_file import accept_labelled, plan_labelled
+from flows.cli.labelled_file import accept_labelled, plan_labelled, require_contract_of
 from flows.cli.progress import shown_progress
 from flows.places import open_database
 from flows.plan import plan_scoring
 from flows.settings import Settings
 from storage.model_store import champion, load_verified
 from storage.queries import training_sources
-from tasks.detectors.model_card import read_card
+from tasks.detectors.model_card import read_card, require_contract
 from tasks.evaluation.evaluate import Evaluation, evaluate_batch
 from tasks.intake.label_words import LabelReading
 from tasks.scoring.stage import score
@@ -25,17 +25,20 @@ def run_evaluation(
 ) -> Evaluation:
     """Score a labelled file, and compare the scores with its labels. Nothing is stored.
 
-    The champion scores if ``model_version`` is None.
+    The champion of the file's contract scores if ``model_version`` is None.
 
     Raises:
         InputRejectedError: the file is refused, or has no labels.
-        ModelRefusedError: the model is unknown or altered.
+        ModelRefusedError: the model is unknown, altered, or of another contract.
         UsageError: the file has no such label column.
     """
+    contract = require_contract_of(settings, file)
+    settings = settings.model_copy(update={"contract": contract.name})
     with open_database(settings) as engine:
-        version = model_version or champion(engine, settings.contract).version
+        version = model_version or champion(engine, contract.name).version
         model_folder = load_verified(engine, settings.models, version)
         trained_on = training_sources(engine, version)
+    require_contract(model_folder, contract)
     with (
         shown_progress(f"reading {file.name}"),
         tempfile.TemporaryDirectory(prefix="noctule-evaluate-") as folder,

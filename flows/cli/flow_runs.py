@@ -16,6 +16,7 @@ from expectations.errors import NoctuleError
 from flows.cli.options import require_names
 from flows.cli.printing import say
 from flows.cli.progress import shown_progress
+from flows.contracts import require_champion
 from flows.nightly import nightly
 from flows.places import open_database
 from flows.prefect_api import prefect_api
@@ -25,12 +26,11 @@ from flows.run_records import outcome_of
 from flows.settings import Settings
 from flows.shadow import find_trouble
 from flows.train import train
-from storage.model_store import champion
 from tasks.detectors.names import ClassifierName, OneClassName
 from tasks.features.names import SelectionName
 from tasks.intake.label_words import LabelReading
 from tasks.reporting.outcomes import FileOutcome, NightOutcome
-from tasks.retraining.decide import RetrainOutcome
+from tasks.retraining.decide import RetrainedContracts, RetrainOutcome
 from tasks.training.register import TrainingOutcome
 
 R = TypeVar("R")
@@ -46,11 +46,11 @@ def run_night(settings: Settings, files: list[Path] | None, night: date | None) 
     """
     require_names(files or [])
     with open_database(settings) as engine:  # fails before a server is started
-        champion(engine, settings.contract)
+        require_champion(settings, engine)
         trouble = find_trouble(settings, engine)
     if trouble is not None:
         say(f"noctule: {trouble}", is_error=True)
-    return _run(settings, nightly, NightOutcome, files or None, night)
+    return _run(settings, nightly, NightOutcome, files or None, night, settings.contract)
 
 
 def run_replay(settings: Settings, batch: str, corrected: Path | None) -> NightOutcome:
@@ -64,9 +64,9 @@ def run_replay(settings: Settings, batch: str, corrected: Path | None) -> NightO
     """
     require_names([corrected] if corrected is not None else [])
     with open_database(settings) as engine:  # fails before a server is started
-        champion(engine, settings.contract)
-        choose_target(settings, engine, batch)
-    return NightOutcome(files=(_run(settings, replay_batch, FileOutcome, batch, corrected),))
+        choose_target(settings, engine, batch, corrected)
+    outcome = _run(settings, replay_batch, FileOutcome, batch, corrected, settings.contract)
+    return NightOutcome(files=(outcome,))
 
 
 def run_training(
@@ -102,24 +102,29 @@ def run_training(
         label=labels.column,
         normal=list(labels.normal),
         unlabelled=is_unlabelled,
+        contract=settings.contract,
     )
 
 
-def run_retraining(settings: Settings, asked: LabelReading) -> RetrainOutcome:
-    """Run the retraining flow once and return its outcome.
+def run_retraining(settings: Settings, asked: LabelReading) -> RetrainOutcome | RetrainedContracts:
+    """Run the retraining flow once and return its outcome; of each contract, if there are several.
 
     Raises:
         NoctuleError: it could not begin, or nothing could be fitted on: the champion is unchanged.
     """
     with open_database(settings) as engine:  # fails before a server is started
-        champion(engine, settings.contract)
-    return _run(settings, retrain, RetrainOutcome, asked.column, list(asked.normal))
+        require_champion(settings, engine)
+    kinds: tuple[type[RetrainOutcome | RetrainedContracts], ...] = (
+        RetrainOutcome,
+        RetrainedContracts,
+    )
+    return _run(settings, retrain, kinds, asked.column, list(asked.normal), settings.contract)
 
 
 def _run(
     settings: Settings,
     flow: Callable[..., State[R]],
-    kind: type[R],
+    kind: type[R] | tuple[type[R], ...],
     *arguments: object,
     **options: object,
 ) -> R:
@@ -127,7 +132,7 @@ def _run(
     with (
         shown_progress("starting Prefect"),
         prefect_api(settings.home),
-        tags("noctule", settings.contract),
+        tags("noctule"),
     ):
         state: State[Any] = flow(*arguments, **options, return_state=True)
         outcome = outcome_of(state)

@@ -6,14 +6,17 @@ train on (``flows.train``), or what a command does with the rows.
 
 from pathlib import Path
 
+from expectations.contract import Contract
+from expectations.errors import InputRejectedError
 from expectations.registry import get_contract
-from flows.plan import plan_file
+from flows.plan import plan_content
 from flows.settings import Settings
 from storage.text import printable
 from tasks.evaluation.label_columns import choose_labels, require_normal
 from tasks.intake.content import hash_content
 from tasks.intake.ingest import IngestSummary
 from tasks.intake.label_words import LabelReading
+from tasks.intake.receive import find_contract
 from tasks.intake.stage import FileJob
 from tasks.validation.accept import AcceptedFile, Refusal, ingest, require_accepted
 
@@ -23,17 +26,30 @@ def plan_labelled(
 ) -> FileJob:
     """Return the job that reads a labelled file into an empty folder, by its first rows.
 
-    ``doing`` is the command, for messages: ``evaluate`` or ``study``.
+    Its contract is that of the settings, or else the one that is recognised. ``doing`` is the
+    command, for messages: ``evaluate`` or ``study``.
 
     Raises:
         InputRejectedError: the file cannot be read, or has no clear labels in its first rows.
         UsageError: the file has no such label column.
     """
     limit_bytes = settings.max_file_bytes
-    contract = get_contract(settings.contract)
+    contract = require_contract_of(settings, file)
     (labels,) = choose_labels([file], contract, asked, doing, limit_bytes=limit_bytes)
     content = hash_content(file, limit_bytes=limit_bytes)
-    return plan_file(settings, file, content.sha256, folder, labels.reading)
+    return plan_content(settings, contract.name, file, content.sha256, folder, labels.reading)
+
+
+def require_contract_of(settings: Settings, file: Path) -> Contract:
+    """Return the contract of the settings, or else the one that is recognised for a file.
+
+    Raises:
+        InputRejectedError: the file cannot be read, or no contract is recognised.
+    """
+    found = find_contract(file, settings.contract)
+    if found.refusal is not None:
+        raise InputRejectedError(found.refusal)
+    return get_contract(found.name)
 
 
 def accept_labelled(job: FileJob, doing: str) -> AcceptedFile:

@@ -13,7 +13,10 @@ import typer
 
 from flows.cli.options import (
     AsJson,
+    ChosenContract,
+    ContractName,
     Limit,
+    OfContract,
     Reason,
     quiet_settings,
     require_names,
@@ -69,6 +72,7 @@ def train(  # noqa: PLR0913 - each is an option of the command
     ] = "autoencoder",
     label: Label = None,
     normal: Normal = None,
+    contract: ContractName = None,
     unlabelled: Annotated[
         bool,
         typer.Option(
@@ -88,13 +92,13 @@ def train(  # noqa: PLR0913 - each is an option of the command
         )
         raise UsageError(message)
     asked = _ask_labels(label, normal, is_unlabelled=unlabelled)
-    settings = quiet_settings()
+    settings = quiet_settings(contract=contract)
     from flows.training_files import choose_training_labels, list_labelled, require_files
 
     require_names(files)
     found = require_files(list_labelled(settings, files), files)  # fails before slow work begins
-    choose_training_labels(settings, found.files, asked, is_unlabelled=unlabelled)
-    settings_of_flows()
+    choose_training_labels(settings, found, asked, is_unlabelled=unlabelled)
+    settings_of_flows(contract=contract)
     from flows.cli.flow_runs import run_training
     from flows.cli.outcomes import show_training
 
@@ -115,10 +119,16 @@ def train(  # noqa: PLR0913 - each is an option of the command
 
 
 @model_commands.command()
-def retrain(*, label: Label = None, normal: Normal = None, as_json: AsJson = False) -> None:
+def retrain(
+    *,
+    label: Label = None,
+    normal: Normal = None,
+    contract: OfContract = None,
+    as_json: AsJson = False,
+) -> None:
     """Fit challengers on labelled batches, and promote one that is certainly better."""
     asked = _ask_labels(label, normal)
-    settings = settings_of_flows()
+    settings = settings_of_flows(contract=contract)
     from flows.cli.flow_runs import run_retraining
     from flows.cli.outcomes import show_retraining
 
@@ -127,6 +137,8 @@ def retrain(*, label: Label = None, normal: Normal = None, as_json: AsJson = Fal
         print_json({**outcome.model_dump(mode="json"), "message": outcome.message})
     else:
         show_retraining(outcome)
+    if outcome.exit_code:
+        raise typer.Exit(outcome.exit_code)
 
 
 @model_commands.command()
@@ -136,11 +148,12 @@ def evaluate(
     model: Model = None,
     label: Label = None,
     normal: Normal = None,
+    contract: ContractName = None,
     as_json: AsJson = False,
 ) -> None:
     """Score a labelled file, and show how good the scores are. Nothing is stored."""
     asked = _ask_labels(label, normal)
-    settings = settings_of_flows()
+    settings = settings_of_flows(contract=contract)
     from flows.cli.evaluate import run_evaluation
     from flows.cli.evaluations import show_evaluation
 
@@ -156,10 +169,11 @@ def thresholds(
     *,
     model: Model = None,
     nights: Annotated[int, typer.Option(min=1, help="Number of latest nights to count.")] = 14,
+    contract: ChosenContract = None,
     as_json: AsJson = False,
 ) -> None:
     """Show how many alerts per night each operating point and rate would give."""
-    settings = settings_of_flows()
+    settings = settings_of_flows(contract=contract)
     from flows.cli.threshold_preview import show_thresholds
 
     show_thresholds(settings, model, nights, as_json=as_json)
@@ -179,11 +193,12 @@ def study(
     ] = None,
     label: Label = None,
     normal: Normal = None,
+    contract: ContractName = None,
     as_json: AsJson = False,
 ) -> None:
     """Compare all selections and detectors on a labelled file; write a page and its data."""
     asked = _ask_labels(label, normal)
-    settings = settings_of_flows()
+    settings = settings_of_flows(contract=contract)
     from flows.cli.study import run_study
     from flows.cli.study_tables import show_study
 
@@ -195,11 +210,11 @@ def study(
 
 
 @model_commands.command()
-def models(*, limit: Limit = 20, as_json: AsJson = False) -> None:
+def models(*, contract: OfContract = None, limit: Limit = 20, as_json: AsJson = False) -> None:
     """Show model versions, and when each was champion."""
     from flows.cli.views import show_models
 
-    show_models(quiet_settings(), limit, as_json=as_json)
+    show_models(quiet_settings(contract=contract), limit, as_json=as_json)
 
 
 @model_commands.command()
@@ -214,11 +229,11 @@ def promote(
 
 
 @model_commands.command()
-def rollback(reason: Reason) -> None:
+def rollback(reason: Reason, *, contract: ChosenContract = None) -> None:
     """Make the previous champion champion again."""
     from flows.cli.decisions import roll_back
 
-    say(roll_back(quiet_settings(), reason))
+    say(roll_back(quiet_settings(contract=contract), reason))
 
 
 def _ask_labels(

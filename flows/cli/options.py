@@ -29,13 +29,28 @@ Night = Annotated[
     datetime | None,
     typer.Option("--date", "-d", formats=["%Y-%m-%d"], help="The night (UTC), YYYY-MM-DD."),
 ]
+ContractName = Annotated[
+    str | None,
+    typer.Option(
+        "--contract", "-c", metavar="NAME", help="Contract of the files.", show_default="by file"
+    ),
+]
+ChosenContract = Annotated[
+    str | None,
+    typer.Option("--contract", "-c", metavar="NAME", help="Contract. Default: the only one."),
+]
+OfContract = Annotated[
+    str | None,
+    typer.Option("--contract", "-c", metavar="NAME", help="Only this contract. Default: all."),
+]
 Reason = Annotated[str, typer.Option("--reason", help="The reason; kept in model_history.")]
 
 
-def quiet_settings(console_level: str = "CRITICAL") -> "Settings":
+def quiet_settings(console_level: str = "CRITICAL", contract: str | None = None) -> "Settings":
     """Read the settings, and silence the libraries that a command is about to import.
 
     Prefect and others read environment variables when they are imported: call this first.
+    ``contract`` is that of the option, which counts before the variable.
 
     The terminal shows records of Prefect's log from ``console_level`` up.
     """
@@ -43,7 +58,7 @@ def quiet_settings(console_level: str = "CRITICAL") -> "Settings":
     from flows.settings import load_settings
 
     quiet_libraries(console_level)
-    settings = load_settings()
+    settings = load_settings(contract)
     give_home(settings.home)
     return settings
 
@@ -59,9 +74,9 @@ def give_home(home: Path) -> None:
         os.environ["HOME"] = str(home)
 
 
-def settings_of_flows(console_level: str = "CRITICAL") -> "Settings":
+def settings_of_flows(console_level: str = "CRITICAL", contract: str | None = None) -> "Settings":
     """Read the settings for a command that imports Prefect, and import Prefect with its own."""
-    settings = quiet_settings(console_level)
+    settings = quiet_settings(console_level, contract)
     from flows.prefect_api import load_prefect
 
     load_prefect()

@@ -9,11 +9,11 @@ from typing import Any
 
 from flows.cli.evaluations import show_evaluation, show_families, show_points
 from flows.cli.printing import say
-from flows.cli.tables import ratio_text, show_rows
+from flows.cli.tables import ratio_text, show_heading, show_rows
 from flows.settings import Settings
 from storage.database import name_database
 from tasks.reporting.outcomes import NightOutcome
-from tasks.retraining.decide import RetrainOutcome
+from tasks.retraining.decide import RetrainedContracts, RetrainOutcome
 from tasks.retraining.gate import GateResult
 from tasks.training.register import TrainingOutcome
 from tasks.training.threshold_choice import NOVEL_SHARE
@@ -26,6 +26,8 @@ def show_night(night: NightOutcome, settings: Settings) -> None:
     known = ["rows_known"] if any(outcome.rows_known for outcome in night.files) else []
     columns = ["file_name", "batch_date", "status", "rows_read", "rows_scored", "rows_quarantined",
                "rows_rejected", *known, "rows_flagged", "message"]  # fmt: skip
+    if len({outcome.contract for outcome in night.files}) > 1:
+        columns.insert(2, "contract")
     rows = [outcome.model_dump() for outcome in night.files]
     show_rows(rows, columns, empty=f"Nothing to do: {night.summary}.")
     for one in night.open_rejections:
@@ -98,8 +100,15 @@ def _pair(recall: float, rate: float) -> str:
     return f"{ratio_text(recall)} at {ratio_text(rate)}"
 
 
-def show_retraining(outcome: RetrainOutcome) -> None:
+def show_retraining(outcome: RetrainOutcome | RetrainedContracts) -> None:
     """Print the decision on each challenger, with the figures that it follows from."""
+    if isinstance(outcome, RetrainedContracts):
+        for contract, of_contract in outcome.outcomes.items():
+            show_heading(f"Contract {contract}")
+            show_retraining(of_contract)
+        for contract, why in outcome.failures.items():
+            say(f"{contract} was not retrained: {why}", is_error=True)
+        return
     say(outcome.message)
     say(
         f"fitted on {plural(outcome.rows_fit, 'connection')};"

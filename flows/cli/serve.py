@@ -17,12 +17,12 @@ from expectations.errors import NoctuleError, UsageError
 from flows.cli.printing import say
 from flows.cli.runner import StoppableRunner, run_until_stopped
 from flows.clock import utc_now
+from flows.contracts import require_champion
 from flows.deployments import list_deployments
 from flows.leftovers import HEARTBEAT_S, close_dead_runs, ensure_crash_automation, skip_missed_runs
 from flows.places import open_database
 from flows.prefect_api import configured_prefect_api
 from flows.settings import Settings
-from storage.model_store import champion
 from tasks.wording import plural
 
 
@@ -73,7 +73,7 @@ def warn_without_champion(settings: Settings) -> None:
     """If there is no champion, print that no night can be scored yet, and what to do."""
     try:
         with open_database(settings) as engine:
-            champion(engine, settings.contract)
+            require_champion(settings, engine)
     except NoctuleError as error:
         words = (
             f"noctule serve: {error}. Or put labelled files into {settings.training_folder} and run"

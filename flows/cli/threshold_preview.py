@@ -18,11 +18,12 @@ from expectations.errors import UsageError
 from expectations.registry import get_contract
 from flows.cli.printing import print_json, say
 from flows.cli.tables import show_rows
+from flows.contracts import choose_champion
 from flows.places import open_database
 from flows.plan import look_back
 from flows.settings import Settings
 from storage.lake import batch_folder, read_accepted, read_summary
-from storage.model_store import champion, load_verified
+from storage.model_store import load_verified
 from storage.nights import ScoredBatch, count_above
 from storage.queries import training_sources
 from tasks.detectors.model_card import ModelCard, read_card
@@ -126,7 +127,7 @@ def show_thresholds(
 def preview_thresholds(settings: Settings, model_version: str | None, nights: int) -> Preview:
     """Return what each setting would have flagged; arguments as of ``show_thresholds``."""
     with open_database(settings) as engine:
-        version = model_version or champion(engine, settings.contract).version
+        version = model_version or choose_champion(settings, engine).version
         folder = load_verified(engine, settings.models, version)
         card = read_card(folder)
         dates = sorted({one.night for one in count_above(engine, version, [], nights=nights)})

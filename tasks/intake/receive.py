@@ -1,8 +1,8 @@
-"""Receiving: a file becomes a delivery of a batch, which is known by its content.
+"""Receiving: a file becomes a delivery of a batch, which is its content under one contract.
 
-Belongs here: which files a run works on, which content a file has, and recording its arrival.
-Does not belong here: what is in an inbox (``tasks.intake.inbox``) or in a file
-(``tasks.intake.ingest``).
+Belongs here: which files a run works on, which content and contract a file has, and recording its
+arrival. Does not belong here: what is in an inbox (``tasks.intake.inbox``) or in a file
+(``tasks.intake.ingest``), and how a contract is recognised (``tasks.intake.recognise``).
 """
 
 import hashlib
@@ -14,9 +14,15 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
+from expectations.contract import Contract
+from expectations.errors import InputRejectedError
+from expectations.registry import broken_pages, get_contract, load_contracts
+from storage.batch_ids import UNRECOGNISED, name_batch, stored_content
 from storage.batches import BatchRecord
 from storage.deliveries import Delivery, NewPrefixError, find_delivery, record_delivery
 from storage.growth import SHORTEST_PREFIX_BYTES, PossiblePrefix, find_possible_prefixes
+from storage.lake import hash_text
+from storage.queries import is_rejection_open
 from storage.replays import ReplayTarget
 from storage.text import storable
 from tasks.intake.content import (
@@ -28,6 +34,7 @@ from tasks.intake.content import (
     hash_content,
 )
 from tasks.intake.inbox import SkippedPath, batch_date, pending_files
+from tasks.intake.recognise import recognise_contract
 from tasks.task import task
 
 COMPRESSED_SUFFIXES = frozenset({".gz", ".zst", ".zstd"})
@@ -58,9 +65,22 @@ class NightFiles:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Content:
-    """The content of a file."""
+class Recognised:
+    """The contract of a file."""
 
+    name: str
+    """``unrecognised`` if no contract, or more than one, claims the file."""
+    fingerprint: str
+    """Of its declaration; if it is not recognised, of all that were tried."""
+    refusal: str | None = None
+    """Why it was not recognised; None if it was."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Content:
+    """The content of a file under a contract."""
+
+    contract: Recognised
     sha256: str
     """SHA-256 of the decompressed content; of the raw bytes if the content cannot be read."""
     size_bytes: int
@@ -75,6 +95,11 @@ class Content:
     """Size of the file itself."""
     modified_at: datetime
 
+    @property
+    def batch_id(self) -> str:
+        """The batch that it is."""
+        return name_batch(self.contract.name, self.sha256)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Arrival:
@@ -87,14 +112,18 @@ class Arrival:
     name: str
     """The file name that messages and pages show."""
     damage: str | None
-    """Why the content cannot be read; None if it can. The batch id is then the hash of the raw
-    bytes."""
+    """Why the content cannot be read; None if it can. The batch id is then made of the hash of the
+    raw bytes."""
+    refusal: str | None = None
+    """Why no contract was recognised; None if one was."""
+    contract_fingerprint: str
+    """Of the contract's declaration; if none was recognised, of all that were tried."""
     received_at: datetime
     content_bytes: int = 0
     """Size of the decompressed content."""
     content_sha256: str | None = None
-    """SHA-256 of the file that is read, where that is not the batch id: for a replay. None for a
-    replay whose file is not written yet."""
+    """SHA-256 of the file that is read, where that is not the batch id. None for a replay whose
+    file is not written yet."""
     replays: ReplayTarget | None = None
     """The batch whose rows a replay processes again; None if it is no replay."""
     corrected: Path | None = None
@@ -102,6 +131,11 @@ class Arrival:
     corrections: Path | None = None
     """For a replay of quarantined rows, the Parquet file that says which row of ``source`` is which
     quarantined row."""
+
+    @property
+    def content(self) -> str:
+        """SHA-256 of the content that was received."""
+        return self.content_sha256 or self.record.batch_id
 
     @property
     def is_selection(self) -> bool:
@@ -126,16 +160,20 @@ def find_files(
     settle_s: float,
     now: datetime,
     patterns: Sequence[str] = (),
+    contract: str | None = None,
 ) -> NightFiles:
     """Find the files to work on: given files always, and files of given folders if they are new.
 
-    Files of a folder that are finished in the database, and have not changed since, are left out.
-    See ``pending_files`` for other files that are left for next time. Each file tells its night,
-    unless one is given.
+    Files of a folder that are finished in the database, and have not changed since, are left out. A
+    file that was rejected because no contract was recognised is taken again once other contracts
+    are to be tried; ``contract`` is the one that files are said to have, None for any. See
+    ``pending_files`` for other files that are left for next time. Each file tells its night, unless
+    one is given.
 
     Raises:
         UsageError: a folder cannot be listed.
     """
+    to_try = fingerprint_contracts(list_contracts(contract))
     new: list[NewFile] = []
     skipped: list[SkippedPath] = []
     finished: list[Path] = []
@@ -146,8 +184,9 @@ def find_files(
         contents = pending_files(place, now, settle_s, patterns)
         skipped += contents.skipped
         for file in contents.pending:
-            known = find_delivery(engine, file.path.absolute(), file.size_bytes, file.modified_at)
-            if known is None or not known.is_finished:
+            path = file.path.absolute()
+            known = find_delivery(engine, path, file.size_bytes, file.modified_at)
+            if known is None or not known.is_finished or _is_to_retry(engine, known, path, to_try):
                 date_of_file = batch_date(file.path.name, file.modified_at, night)
                 new.append(NewFile(path=file.path, batch_date=date_of_file))
             else:
@@ -155,28 +194,41 @@ def find_files(
     return NightFiles(new=tuple(new), skipped=tuple(skipped), finished=tuple(finished))
 
 
+def _is_to_retry(engine: Engine, known: BatchRecord, path: Path, to_try: str) -> bool:
+    """Return whether a file is open, had no contract, and there are others to try now."""
+    return (
+        known.contract == UNRECOGNISED
+        and known.contract_fingerprint != to_try
+        and is_rejection_open(engine, known.batch_id, path)
+    )
+
+
 def receive_file(
     engine: Engine,
     source: Path,
-    contract: str,
+    contract: str | None,
     night: date,
     now: datetime,
     limit_bytes: int = CONTENT_BYTES,
 ) -> Arrival:
     """Record that a file arrived; return its batch.
 
+    ``contract`` is what the file is said to have; None to recognise it.
+
     Returns:
-        The batch; it is already finished if the same content came before.
+        The batch; it is already finished if the same content came before. If no contract was
+        recognised, its contract is ``unrecognised``, and ``refusal`` says why.
 
     Raises:
+        UsageError: there is no such contract.
         InputRejectedError: it is no regular file, cannot be read, or changed while it was read.
         ServiceUnavailableError: the database cannot be reached.
     """
     while True:  # one more turn for each shorter content that came meanwhile
         content = identify(engine, source, contract, limit_bytes)
         arrived = Delivery(
-            batch_id=content.sha256,
-            contract=contract,
+            content_sha256=content.sha256,
+            contract=content.contract.name,
             batch_date=night,
             source=source.absolute(),
             size_bytes=content.file_bytes,
@@ -196,19 +248,26 @@ def receive_file(
         source=source,
         name=source.name,
         damage=content.damage,
+        refusal=content.contract.refusal,
+        contract_fingerprint=content.contract.fingerprint,
         received_at=now,
         content_bytes=content.size_bytes,
+        content_sha256=stored_content(content.batch_id, content.sha256),
     )
 
 
-def identify(engine: Engine, source: Path, contract: str, limit_bytes: int) -> Content:
+def identify(engine: Engine, source: Path, contract: str | None, limit_bytes: int) -> Content:
     """Return the content of a file, and the batches whose content it begins with.
 
+    ``contract`` is what the file is said to have; None to recognise it.
+
     Raises:
+        UsageError: there is no such contract.
         InputRejectedError: it is no regular file, cannot be read, or changed while it was read.
     """
     before = _examine(source)
-    candidates = find_possible_prefixes(engine, contract)
+    found = find_contract(source, contract)
+    candidates = find_possible_prefixes(engine, found.name)
     damage = None
     try:
         content = hash_content(source, candidates, limit_bytes)
@@ -223,6 +282,7 @@ def identify(engine: Engine, source: Path, contract: str, limit_bytes: int) -> C
         # Another file's size and time recorded for this content would leave that file out for ever.
         raise SourceChangedError.of(source)
     return Content(
+        contract=found,
         sha256=content.sha256,
         size_bytes=content.size_bytes,
         damage=damage,
@@ -231,6 +291,41 @@ def identify(engine: Engine, source: Path, contract: str, limit_bytes: int) -> C
         file_bytes=status.st_size,
         modified_at=datetime.fromtimestamp(status.st_mtime, UTC),
     )
+
+
+def list_contracts(said: str | None) -> Mapping[str, Contract]:
+    """Return the contracts that a file may have: the one that it is said to have, or all.
+
+    Raises:
+        UsageError: there is no such contract.
+    """
+    return load_contracts() if said is None else {said: get_contract(said)}
+
+
+def fingerprint_contracts(contracts: Mapping[str, Contract]) -> str:
+    """Return one hash of several declarations."""
+    return hash_text(*(f"{name} {one.fingerprint}" for name, one in sorted(contracts.items())))
+
+
+def find_contract(source: Path, said: str | None) -> Recognised:
+    """Return the contract of a file: the one that it is said to have, or the one that claims it.
+
+    Raises:
+        UsageError: there is no such contract.
+        SourceUnavailableError: the file cannot be read now.
+        SourceChangedError: the file changed while it was read.
+    """
+    contracts = list_contracts(said)
+    if said is not None:
+        return Recognised(name=said, fingerprint=contracts[said].fingerprint)
+    try:
+        contract = recognise_contract(source, contracts, broken_pages())
+    except (SourceUnavailableError, SourceChangedError):
+        raise
+    except InputRejectedError as error:
+        tried = fingerprint_contracts(contracts)
+        return Recognised(name=UNRECOGNISED, fingerprint=tried, refusal=str(error))
+    return Recognised(name=contract.name, fingerprint=contract.fingerprint)
 
 
 def _prefixes(

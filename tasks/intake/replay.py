@@ -72,8 +72,8 @@ def plan_replay(
     if target.is_rejected:
         if source is None or (corrected is None and not source.exists()):
             raise _gone(target, source)
-        found = identify(engine, source, target.contract, limits.max_file_bytes)
-        if corrected is None and target.batch_id not in {found.sha256, hash_raw(source).sha256}:
+        found = identify(engine, source, contract.name, limits.max_file_bytes)
+        if corrected is None and target.content not in {found.sha256, hash_raw(source).sha256}:
             raise _gone(target, source)
         if corrected is not None:
             _require_all_rows(corrected, contract, target)
@@ -99,6 +99,7 @@ def plan_replay(
         source=source or Path(name),
         name=name,
         damage=None if found is None else found.damage,
+        contract_fingerprint=contract.fingerprint,
         received_at=now,
         content_bytes=size_bytes,
         content_sha256=content,

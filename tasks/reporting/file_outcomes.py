@@ -5,6 +5,7 @@ class (``tasks.reporting.outcomes``), or how an outcome is shown (``tasks.report
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from expectations.errors import InputRejectedError
 from storage.batches import BatchRecord
@@ -46,22 +47,24 @@ def make_unchanged_outcome(
         message=message,
         exit_code=InputRejectedError.exit_code if was_rejected and is_open else 0,
         batch_id=known.batch_id,
+        contract=known.contract,
     )
 
 
 def make_rejected_outcome(
-    job: BatchJob, arrival: Arrival, refused: Refusal, costs: Mapping[str, Cost]
+    folder: Path, arrival: Arrival, refused: Refusal, costs: Mapping[str, Cost]
 ) -> FileOutcome:
-    """Return the outcome of a rejected file."""
+    """Return the outcome of a rejected file; its batch has a folder in the lake."""
     return FileOutcome(
         file_name=arrival.name,
         batch_date=arrival.record.batch_date,
         status="rejected",
         message=refused.reason,
         exit_code=InputRejectedError.exit_code,
-        batch_id=job.batch_id,
+        batch_id=arrival.record.batch_id,
+        contract=arrival.record.contract,
         **refused.rows.model_dump(),
-        reports=() if refused.report is None else (job.folder / refused.report,),
+        reports=() if refused.report is None else (folder / refused.report,),
         costs=costs,
     )
 
@@ -76,6 +79,7 @@ def make_known_outcome(
         status="scored",
         message=f"nothing new: all of its {plural(ingested.rows_read, 'row')} were known",
         batch_id=job.batch_id,
+        contract=arrival.record.contract,
         rows_read=ingested.rows_read,
         rows_known=ingested.rows_known,
         rows_flagged=0,
@@ -104,6 +108,7 @@ def make_scored_outcome(
         status="scored",
         message=f"scored {connections}, flagged {scored.rows_flagged:,}",
         batch_id=job.batch_id,
+        contract=arrival.record.contract,
         **stages.rows.model_dump(),
         rows_flagged=scored.rows_flagged,
         model_version=job.model_version,

@@ -31,9 +31,11 @@ def publish_retraining(engine: Engine, contract: str, outcome: RetrainOutcome) -
     from prefect.artifacts import create_markdown_artifact
 
     create_markdown_artifact(
-        render_retraining(outcome), key="retraining", description=escape(outcome.message)
+        render_retraining(outcome),
+        key=f"retraining-{contract.replace('_', '-')}",
+        description=escape(outcome.message),
     )
-    publish_champions(engine, contract)
+    publish_champions(engine)
 
 
 def render_training(outcome: TrainingOutcome) -> str:

@@ -46,22 +46,22 @@ def publish_batch(engine: Engine, outcome: FileOutcome) -> None:
             )
 
 
-def publish_night(engine: Engine, contract: str, night: NightOutcome) -> None:
+def publish_night(engine: Engine, night: NightOutcome) -> None:
     """Create the artifacts of a whole night: its summary, and all champions."""
     from prefect.artifacts import create_markdown_artifact
 
     create_markdown_artifact(render_night(night), key="night", description=night.summary)
-    publish_champions(engine, contract)
+    publish_champions(engine)
 
 
-def publish_champions(engine: Engine, contract: str) -> None:
+def publish_champions(engine: Engine) -> None:
     """Create the artifact of all champions: no flow reports a promotion or rollback by hand."""
     from prefect.artifacts import create_table_artifact
 
     create_table_artifact(
         [
             {column: table_cell(row[column]) for column in HISTORY}
-            for row in history_rows(engine, contract=contract, limit=LATEST_CHANGES)
+            for row in history_rows(engine, limit=LATEST_CHANGES)
         ],
         key="champions",
         description="the latest changes of champion, the newest first",

@@ -34,6 +34,8 @@ class FileOutcome(RowCounts, frozen=True):
     message: OutsideText
     exit_code: int = 0
     batch_id: str | None = None
+    contract: str | None = None
+    """None if the run ended before the file's contract was known."""
     rows_flagged: int | None = None
     """None where this run scored nothing."""
     model_version: str | None = None

@@ -84,6 +84,11 @@ class RetrainOutcome(BaseModel, frozen=True):
     """What could not be used, one sentence each."""
 
     @property
+    def exit_code(self) -> int:
+        """Always 0: a decision is no failure."""
+        return 0
+
+    @property
     def message(self) -> str:
         """The result in one line."""
         if self.champion_now != self.champion_before:
@@ -91,6 +96,23 @@ class RetrainOutcome(BaseModel, frozen=True):
         failed = sum(one.decision == "failed" for one in self.decisions)
         more = f", {plural(failed, 'fit')} failed" if failed else ""
         return f"{self.champion_before} stays champion: no challenger was certainly better{more}"
+
+
+class RetrainedContracts(BaseModel, frozen=True):
+    """The results of retraining several contracts."""
+
+    outcomes: dict[str, RetrainOutcome]
+    failures: dict[str, OutsideText]
+    """Contract -> why its retraining failed: its champion is unchanged."""
+    exit_code: int
+    """0 if none failed."""
+
+    @property
+    def message(self) -> str:
+        """The results in one line."""
+        said = [f"{name}: {one.message}" for name, one in self.outcomes.items()]
+        failed = [f"{name} failed: {why}" for name, why in self.failures.items()]
+        return "; ".join([*said, *failed])
 
 
 def evaluate_challengers(

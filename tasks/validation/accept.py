@@ -8,10 +8,11 @@ must be like (``tasks.validation.validate``).
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from pydantic import BaseModel
 
+from expectations.contract import Contract
 from expectations.errors import InputRejectedError
 from expectations.suites import ExpectationResult
 from storage.row_counts import RowCounts
@@ -24,6 +25,7 @@ from tasks.intake.content import (
     hash_content,
 )
 from tasks.intake.ingest import IngestSummary, ingest_file
+from tasks.intake.receive import Arrival
 from tasks.intake.source import IngestOptions
 from tasks.intake.sources import open_source
 from tasks.intake.stage import FileJob, once
@@ -45,6 +47,9 @@ class Refusal(BaseModel, frozen=True):
     report: str | None = None
     """The validation page, relative to the batch's folder; None where ingest refused the file."""
 
+
+NO_CONTRACT: Final = Contract(name="unrecognised", title="none", source="none", columns=())
+"""What counts the lines of a file of which nothing is known."""
 
 Ingest: TypeAlias = Callable[[FileJob, str | None], IngestSummary | Refusal]
 Validate: TypeAlias = Callable[[FileJob, IngestSummary], ValidationSummary | Refusal]
@@ -115,16 +120,34 @@ def ingest(job: FileJob, damage: str | None) -> IngestSummary | Refusal:
     except InputRejectedError as error:
         rows_read = open_source(job.source, job.declared).count_rows()
         refusal = Refusal(reason=str(error), rows=RowCounts.of_rejected(rows_read))
-        if not _is_as_received(job):
+        if not _holds(job.source, job.content, job.max_file_bytes):
             # The error is about other content than was received: the batch must stay open.
             raise SourceChangedError.of(job.source) from error
         return refusal
 
 
-def _is_as_received(job: FileJob) -> bool:
-    """Return whether the source still holds the content that identifies the batch."""
+def refuse_unrecognised(arrival: Arrival, limit_bytes: int) -> Refusal:
+    """Return the refusal of a file for which no contract was recognised, with its rows counted.
+
+    A header, which nobody knows, counts as a row.
+
+    Raises:
+        SourceUnavailableError: the file is gone, or cannot be read now.
+        SourceChangedError: the file no longer holds the content that was received.
+    """
+    if arrival.damage is not None:
+        return Refusal(reason=arrival.damage, rows=RowCounts())
+    assert arrival.refusal is not None, "it has a contract"  # noqa: S101 - our own mistake
+    rows_read = open_source(arrival.source, NO_CONTRACT).count_rows()
+    if not _holds(arrival.source, arrival.content, limit_bytes):
+        raise SourceChangedError.of(arrival.source)
+    return Refusal(reason=arrival.refusal, rows=RowCounts.of_rejected(rows_read))
+
+
+def _holds(source: Path, content: str, limit_bytes: int) -> bool:
+    """Return whether a source still holds the content that was received."""
     try:
-        return hash_content(job.source, limit_bytes=job.max_file_bytes).sha256 == job.content
+        return hash_content(source, limit_bytes=limit_bytes).sha256 == content
     except DamagedContentError:
         return False  # receive could read it
 
@@ -237,3 +260,4 @@ def validate_key(job: FileJob) -> dict[str, str]:
 # Each is idempotent: a second try finds the receipt, or does the work again in a new folder.
 ingest_task = task(ingest, name="ingest")
 validate_task = task(validate, name="validate", retries=1)
+refuse_unrecognised_task = task(refuse_unrecognised, name="refuse")

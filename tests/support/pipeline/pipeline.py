@@ -46,6 +46,7 @@ NIGHT: Final = date(2026, 11, 20)
 NOW: Final = datetime(2026, 11, 21, 4, 30, tzinfo=UTC)
 DATABASE_FILES: Final = 100
 """Files after which the database is emptied: each delivery is compared with every stored batch."""
+CONTRACT: Final = "nsl_kdd"
 EXPLAINED: Final = 3
 DRIFT_FILE: Final = "statistics.parquet"
 
@@ -90,7 +91,7 @@ class Pipeline:
         self.engine: Engine
         self._inbox = folder / "inbox"
         self._inbox.mkdir()
-        self._settings = Settings(home=folder / "home", explain_top=EXPLAINED)
+        self._settings = Settings(home=folder / "home", contract=CONTRACT, explain_top=EXPLAINED)
         template = Settings(home=folder / "template")
         self._template = template.home
         self._made = 0
@@ -103,7 +104,7 @@ class Pipeline:
             engine,
             template.models,
             fitted,
-            contract=template.contract,
+            contract=CONTRACT,
             content_hash="a" * 64,
             rows_trained=1,
             training={},
@@ -212,7 +213,7 @@ class Pipeline:
 
         accepted = accept(job, arrival.damage, ingest_told, validate_told)
         if isinstance(accepted, Refusal):
-            store_rejected(self.engine, held, job, arrival, accepted, NOW, NOW)
+            store_rejected(self.engine, held, arrival, accepted, NOW, NOW)
             return
         if isinstance(accepted, KnownFile):
             store_known(self.engine, held, arrival, accepted.ingested, NOW, NOW)

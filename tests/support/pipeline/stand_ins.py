@@ -20,6 +20,7 @@ import pandas as pd
 import polars as pl
 from numpy.typing import NDArray
 
+import flows.batch
 import storage.lake
 import tasks.scoring.explain
 import tasks.scoring.score
@@ -159,6 +160,8 @@ def stand_in_models() -> Iterator[None]:
     model = HashingModel()
     with (
         mock.patch.object(storage.lake, "json", _PLAIN_JSON),
+        mock.patch.object(flows.batch, "require_contract"),  # it reads the model's files
+        mock.patch.object(tasks.scoring.score, "require_contract"),
         mock.patch.object(tasks.scoring.score, "load_model", return_value=model),
         mock.patch.object(tasks.scoring.explain, "load_model", return_value=model),
     ):

@@ -89,7 +89,9 @@ def test_places_that_are_not_set_stay_below_the_home(
     assert load_settings().places == {"NOCTULE_HOME": str(tmp_path / ".noctule")}
 
 
-@pytest.mark.parametrize("name", ["NOCTULE_HOME", "NOCTULE_INBOX", "NOCTULE_TRAINING"])
+@pytest.mark.parametrize(
+    "name", ["NOCTULE_HOME", "NOCTULE_INBOX", "NOCTULE_TRAINING", "NOCTULE_CONTRACTS"]
+)
 @pytest.mark.parametrize("nothing", ["", " "])
 def test_an_empty_path_is_refused_and_not_the_folder_one_is_in(
     monkeypatch: pytest.MonkeyPatch, name: str, nothing: str
@@ -193,6 +195,8 @@ def test_settings_do_not_change() -> None:
         ({"CHALLENGERS": "lightgbm+pca"}, "'pca' is no one-class detector; known are autoencoder"),
         ({"CHALLENGERS": "a+b+c+d"}, "'a+b+c+d' is no recipe"),
         ({"CHALLENGERS": "voting+pca_error+best"}, "'best' is no selection; known are none"),
+        ({"SHADOW": "nsl_kdd-a,nsl_kdd-b"}, "nsl_kdd-a and nsl_kdd-b are two versions of nsl_kdd"),
+        ({"SHADOW": "best"}, "NOCTULE_SHADOW: 'best' is no model version. `noctule models` lists"),
         ({"INBOX_PATTERN": ""}, "NOCTULE_INBOX_PATTERN: it holds no pattern; expected names such"),
         ({"INBOX_PATTERN": " , "}, "NOCTULE_INBOX_PATTERN: it holds no pattern"),
         ({"INBOX_PATTERN": "*.{csv,gz}"}, "no name in the inbox matches '*.{csv'; expected a"),
@@ -226,13 +230,43 @@ def test_patterns_of_names_are_read_between_commas_each_once(
 
 
 @pytest.mark.parametrize(
-    ("given", "version"), [("", None), (" ", None), (" nsl_kdd-b ", "nsl_kdd-b")]
+    ("given", "versions"),
+    [
+        ("", ()),
+        (" ", ()),
+        (" nsl_kdd-b ", ("nsl_kdd-b",)),
+        ("nsl_kdd-b, argus-a,nsl_kdd-b", ("nsl_kdd-b", "argus-a")),
+    ],
 )
-def test_an_empty_shadow_is_none(
-    monkeypatch: pytest.MonkeyPatch, given: str, version: str | None
+def test_shadows_are_read_between_commas(
+    monkeypatch: pytest.MonkeyPatch, given: str, versions: tuple[str, ...]
 ) -> None:
     monkeypatch.setenv("NOCTULE_SHADOW", given)
-    assert load_settings().shadow == version
+    settings = load_settings()
+    assert settings.shadow == versions
+    assert settings.shadow_of("zeek") is None
+    assert settings.shadow_of("argus") == ("argus-a" if "argus-a" in versions else None)
+
+
+def test_the_contract_of_an_option_counts_before_the_variable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert load_settings().contract is None
+    assert load_settings("nsl_kdd").contract == "nsl_kdd"
+    with pytest.raises(UsageError, match=r"^There is no contract named 'netflow'\."):
+        load_settings("netflow")
+
+
+def test_the_folder_of_contracts_is_absolute_in_the_variable_too(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pages").mkdir()
+    monkeypatch.setenv("NOCTULE_CONTRACTS", "pages")
+    settings = load_settings()
+    assert settings.contracts == tmp_path / "pages"
+    assert os.environ["NOCTULE_CONTRACTS"] == str(tmp_path / "pages")
+    assert settings.places["NOCTULE_CONTRACTS"] == str(tmp_path / "pages")
 
 
 def test_a_folder_that_is_gone_under_the_command_is_named_as_the_reason(

@@ -2,8 +2,10 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine
@@ -95,11 +97,11 @@ def test_a_folder_s_file_is_passed_over_once_its_batch_is_finished(
     source.write_text("x\n")
     receive_file(engine, source, "nsl_kdd", NIGHT, NOW)
     if is_finished:
-        known: Callable[..., object] = find_delivery
+        known: Callable[..., Any] = find_delivery
         monkeypatch.setattr(
             receive,
             "find_delivery",
-            lambda *where: type("Known", (), {"is_finished": known(*where) is not None})(),
+            lambda *where: replace(known(*where), status="scored"),
         )
     found = find_files(engine, [tmp_path], None, settle_s=0, now=datetime.now(UTC))
     assert [file.path for file in found.new if file.path == source] == (

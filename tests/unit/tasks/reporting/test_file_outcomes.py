@@ -30,6 +30,7 @@ def record(status: str, *, rejection: str | None = None) -> BatchRecord:
         rows_known=None,
         replayed_batch_id=None,
         field_names=None,
+        contract_fingerprint=None,
     )
 
 
@@ -39,6 +40,7 @@ def arrive(name: str, of: BatchRecord) -> Arrival:
         source=Path(name),
         name=name,
         damage=None,
+        contract_fingerprint="0" * 64,
         received_at=datetime(2026, 3, 1, 4, tzinfo=UTC),
     )
 

@@ -137,7 +137,7 @@ def test_no_name_and_no_reason_renders_as_markup() -> None:
         assert not BARE_ADDRESS.search(page)
         assert all(line.isprintable() for line in page.splitlines())
     rows = [line for line in night.splitlines() if line.startswith("| ")]
-    assert [len(re.findall(r"(?<!\\)\|", row)) for row in rows] == [8, 8, 8]
+    assert [len(re.findall(r"(?<!\\)\|", row)) for row in rows] == [9, 9, 9]
 
 
 def test_a_file_name_that_is_not_utf8_shows_as_it_is_stored() -> None:
