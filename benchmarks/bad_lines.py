@@ -25,11 +25,11 @@ from benchmarks.data import SEED, resample
 from expectations.nsl_kdd import NSL_KDD
 from storage.cost import Cost, measured
 from tasks.intake.content import hash_content, read_content
-from tasks.intake.csv_blocks import parse_lines
 from tasks.intake.ingest import ingest_file
-from tasks.intake.layout import read_head, recognise_layout
-from tasks.intake.lines import cut_blocks
-from tasks.intake.numbered_lines import number_lines
+from tasks.intake.lines import cut_blocks, read_head
+from tasks.intake.numbered_lines import START, number_lines
+from tasks.intake.text_blocks import parse_lines
+from tasks.intake.text_layout import recognise_layout
 from tasks.simulation.corruption import CORRUPTIONS
 
 TIMES = 15
@@ -119,11 +119,11 @@ def parse(source: Path) -> tuple[int, int]:
     """Cut a file into blocks and parse them; return the number of its rows, and of bad ones."""
     head, pieces = read_head(read_content(source))
     layout = recognise_layout(head, NSL_KDD, source)
-    line, good, bad = 1, 0, 0
+    place, good, bad = START, 0, 0
     for block in cut_blocks(pieces):
-        numbered = number_lines(block, layout, line, good + bad + 1)
+        numbered = number_lines(block, layout, place)
         rows = parse_lines(numbered, layout)
-        line = numbered.next_line
+        place = numbered.next
         good, bad = good + rows.parsed.height, bad + rows.unparsed.height
     return good, bad
 

@@ -27,6 +27,8 @@ def show_evaluation(evaluation: Evaluation, title: str = "") -> None:
         if value is not None
     ]
     say("; ".join([plural(evaluation.rows, "labelled row"), *ranking]))
+    if compared := _compare_simply(evaluation):
+        say("; ".join(compared))
     for rows, why in (
         (evaluation.rows_unlabelled, "without a label"),
         (evaluation.rows_quarantined, "quarantined"),
@@ -54,6 +56,18 @@ def show_evaluation(evaluation: Evaluation, title: str = "") -> None:
     if best.families:
         show_recalls(best.families, ["family", "taught", "rows"])
         show_recalls(best.attacks, ["attack", "family", "taught", "rows"])
+
+
+def _compare_simply(evaluation: Evaluation) -> list[str]:
+    """Return what the figures should be compared with: the best single feature, and the copies."""
+    best, share = evaluation.best_feature, evaluation.duplicate_share
+    without = "" if evaluation.without_seen is None else f" on {evaluation.cleanest.rows:,} rows"
+    compared = []
+    if best is not None:
+        compared.append(f"best single feature {best.feature}: ROC AUC {best.roc_auc:.5f}{without}")
+    if share is not None:
+        compared.append(f"copies of an earlier row: {share:.2%}")
+    return compared
 
 
 def show_points(points: Mapping[str, FlagMetrics], title: str = "") -> None:

@@ -6,9 +6,11 @@ the model's card (``tasks.detectors.thresholds``).
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+import numpy as np
 import polars as pl
 from pydantic import BaseModel
 
@@ -33,9 +35,14 @@ from tasks.evaluation.metrics import (
     compute_flag_metrics,
     roc_auc,
 )
-from tasks.features.row_keys import RowKeys, read_row_keys
+from tasks.evaluation.single_feature import FOLDS, FeatureAuc, find_best_feature
+from tasks.features.row_keys import RowKeys, hash_rows, read_row_keys
 from tasks.intake.label_words import ATTACK, IS_ATTACK
+from tasks.ratios import ratio
 from tasks.validation.summary import PartFile
+
+KEY = "_key"
+"""The column with the key of each row's features; equal rows have equal keys."""
 
 EVERY_FAMILY = "all"
 """The family name of totals over all families."""
@@ -82,6 +89,13 @@ class ScoreMetrics(BaseModel, frozen=True):
 class Evaluation(ScoreMetrics, frozen=True):
     """The object ``noctule evaluate --json`` prints."""
 
+    best_feature: FeatureAuc | None = None
+    """The feature with the highest ROC AUC by itself, on the rows of ``cleanest``; None if all
+    rows are of one class."""
+    rows_duplicated: int = 0
+    """Rows with the features of an earlier row."""
+    duplicate_share: float | None = None
+    """Their share of the rows; None where there is no row."""
     rows_seen_in_training: int = 0
     """Rows with the features of a training row: copies that make the metrics too good."""
     without_seen: ScoreMetrics | None = None
@@ -128,7 +142,7 @@ def evaluate_batch(
             [
                 _read_labels(folder / part.path, contract),
                 pl.read_parquet(folder / name, columns=["anomaly_score", "classifier_score"]),
-                _find_seen(folder / part.path, contract, seen),
+                _find_keys(folder / part.path, contract, seen),
             ],
             how="horizontal",
         )
@@ -138,12 +152,32 @@ def evaluate_batch(
         message = f"Cannot evaluate: {unclear} {CORRECT_LABELS}"
         raise InputRejectedError(message)
     labelled = every.drop_nulls(IS_ATTACK)
-    return evaluate_scores(
+    evaluation = evaluate_scores(
         labelled,
         card or read_card(model_folder),
         contract,
         rows_unlabelled=every.height - labelled.height,
     )
+    is_kept = every[IS_ATTACK].is_not_null()
+    if evaluation.without_seen is not None:
+        is_kept &= ~every["is_seen"]
+    kept = every.filter(is_kept)
+    best = find_best_feature(
+        _StoredFeatures([folder / part.path for part in parts], is_kept),
+        contract.features,
+        kept[IS_ATTACK].to_numpy(),
+        (kept[KEY].to_numpy() % FOLDS).astype(np.intp),
+    )
+    return compare_simply(evaluation, best, labelled.height - labelled[KEY].n_unique())
+
+
+def compare_simply(
+    evaluation: Evaluation, best: FeatureAuc | None, rows_duplicated: int
+) -> Evaluation:
+    """Add to an evaluation what its figures should be compared with."""
+    share = ratio(rows_duplicated, evaluation.rows)
+    added = {"best_feature": best, "rows_duplicated": rows_duplicated, "duplicate_share": share}
+    return evaluation.model_copy(update=added)
 
 
 def evaluate_scores(
@@ -285,9 +319,25 @@ def _read_labels(part: Path, contract: Contract) -> pl.DataFrame:
     )
 
 
-def _find_seen(part: Path, contract: Contract, seen: RowKeys | None) -> pl.DataFrame:
-    """Return whether the model was fitted on an equal row; no column where its keys are unknown."""
-    if seen is None:
-        return pl.DataFrame()
-    features = pl.read_parquet(part, columns=list(contract.feature_names))
-    return pl.DataFrame({"is_seen": seen.match(features)})
+def _find_keys(part: Path, contract: Contract, seen: RowKeys | None) -> pl.DataFrame:
+    """Return each row's key, and whether the model was fitted on an equal row.
+
+    There is no column ``is_seen`` where the model's keys are not known.
+    """
+    names = contract.feature_names if seen is None else seen.features
+    keys = hash_rows(pl.read_parquet(part, columns=list(names)).select(names))
+    found = pl.DataFrame({KEY: keys})
+    return found if seen is None else found.with_columns(seen.match_keys(keys))
+
+
+@dataclass(frozen=True)
+class _StoredFeatures:
+    """The features of some rows of a batch, each read when it is asked for."""
+
+    parts: Sequence[Path]
+    is_kept: pl.Series
+    """Boolean (n_rows,), the rows of all parts that count."""
+
+    def __getitem__(self, name: str) -> pl.Series:
+        """Return the values of a feature."""
+        return pl.read_parquet(list(self.parts), columns=[name])[name].filter(self.is_kept)

@@ -38,7 +38,10 @@ class RowKeys:
 
     def match(self, frame: pl.DataFrame) -> pl.Series:
         """Return which connections have a stored key, Boolean (n_rows,)."""
-        found = hash_rows(frame.select(self.features))
+        return self.match_keys(hash_rows(frame.select(self.features)))
+
+    def match_keys(self, found: npt.NDArray[np.uint64]) -> pl.Series:
+        """Return which keys of connections are stored, Boolean (n_rows,)."""
         return pl.Series("is_seen", np.isin(found, self.keys))
 
     def save(self, folder: Path) -> None:

@@ -2,7 +2,7 @@
 
 Belongs here: what needs no knowledge of the file's form. Does not belong here: its
 lines (``tasks.intake.lines``), what they mean (``tasks.intake.layout``,
-``tasks.intake.csv_blocks``) or what Parquet holds (``tasks.intake.parquet_records``).
+``tasks.intake.text_blocks``) or what Parquet holds (``tasks.intake.parquet_records``).
 
 Nothing here holds a whole file in memory. The first bytes say how a file is compressed, not its
 name: a ``.csv`` may be gzip, and a ``.gz`` may be plain text.

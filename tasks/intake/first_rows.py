@@ -13,7 +13,7 @@ import polars as pl
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
-from tasks.intake.header import split_fields
+from tasks.intake.fields import split_fields
 from tasks.intake.layout import Layout
 from tasks.intake.parquet_files import read_footer
 

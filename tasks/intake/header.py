@@ -1,8 +1,8 @@
 """Headers: which line of a text names its columns, and which declared column each name means.
 
-Belongs here: splitting one line, telling names from values, matching names with a contract. Does
-not belong here: what the columns of a file are, with a header or without (see
-``tasks.intake.layout``).
+Belongs here: telling names from values, matching names with a contract, and the separator of the
+first lines. Does not belong here: cutting a line (``tasks.intake.fields``), or what the columns of
+a file are, with a header or without (``tasks.intake.layout``).
 """
 
 import re
@@ -12,13 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from expectations.contract import Contract
+from expectations.contract import Column, Contract, Form
+from tasks.intake.fields import BLANK_RUNS, NAMED, cut_line, decode_line, split_fields, split_names
 from tasks.intake.lines import BYTE_ORDER_MARK
 from tasks.wording import some_of
-
-_QUOTED = r'"[^"]*+(?:""[^"]*+)*+"'
-_FIELD = re.compile(rf',({_QUOTED}|[^",]*+)')
-_LINE = re.compile(rf'(?:,(?:{_QUOTED}|[^",]*+))++')
 
 _UNCOUNTED = re.compile(r"[\s'\"`.#_-]+")
 _UNCOUNTED_CATEGORIES = frozenset({"Cf", "Pc", "Pd", "Pf", "Pi"})
@@ -38,29 +35,16 @@ VOTING_LINES = 100
 not decide alone. A guess."""
 
 FEW_WORDS = 4
-"""Fewest words in the header of an unknown table. A guess: prose has fewer commas, and tables of
-connections have more columns."""
-
-OTHER_SEPARATORS = {
-    ";": "semicolons",
-    "\t": "tabs",
-    "|": "vertical bars",
-    " ": "blanks",
-    ":": "colons",
-    "^": "carets",
-    "~": "tildes",
-    "\x01": "control characters",
-    "\x1f": "control characters",
-}
-"""Other separators of tables. Noctule does not read such a table; its message names the
-separator."""
+"""Fewest words in the header of an unknown table. A guess: prose has fewer separators, and tables
+of connections have more columns."""
 
 _COMMENT = re.compile(r'\s*(?:#|%|//|--|"?sep=)', re.IGNORECASE)
 """The start of a line that may stand above a header: a comment, or Excel's line ``sep=``."""
 
 FEW_NUMBERS = 10
-"""Fewest different numbers that mark a line as numbers of columns. A guess: so many numbers of one
-connection always include equal ones."""
+"""Fewest different numbers, none above the number of columns, that mark a line as their numbers in
+any order. A guess: so many such numbers of one connection include equal ones. Fewer numbers mark it
+only if they count the fields."""
 
 ALIKE = 0.8
 """Least similarity, of 1, to suggest a name for a missing one. A guess: one letter of five
@@ -85,41 +69,12 @@ class Header:
     """The first line above it that is neither blank nor a comment."""
 
 
-def split_fields(line: str) -> list[str] | None:
-    """Split one CSV line by RFC 4180, where a field never contains a line end.
+@dataclass(frozen=True)
+class Order:
+    """The columns of a file whose header does not name them."""
 
-    Returns:
-        The fields without their quotes; None if a quote is not closed, or stands inside a field
-        that is not quoted as a whole.
-    """
-    if '"' not in line:
-        return line.split(",")
-    prefixed = f",{line}"
-    if not _LINE.fullmatch(prefixed):
-        return None
-    return [
-        field[1:-1].replace('""', '"') if field.startswith('"') else field
-        for field in _FIELD.findall(prefixed)
-    ]
-
-
-def split_names(line: str, separator: str = ",") -> list[str]:
-    """Return the fields of a line as column names.
-
-    Quotes that break RFC 4180, or that enclose the whole line, are left out.
-    """
-    fields = split_fields(line) if separator == "," else None
-    if fields is None or len(fields) == 1:
-        fields = line.replace('"', "").split(separator)
-    return [name.strip() for name in fields]
-
-
-def join_names(names: Sequence[str]) -> str:
-    """Return names as a header that ``split_names`` reads; a line end in one becomes a blank."""
-    plain = (" ".join(name.splitlines()) for name in names)
-    return ",".join(
-        '"{}"'.format(name.replace('"', '""')) if {",", '"'} & set(name) else name for name in plain
-    )
+    names: tuple[str, ...]
+    separator: str
 
 
 def fold(name: str) -> str:
@@ -133,20 +88,38 @@ def fold(name: str) -> str:
     return _UNCOUNTED.sub("", text).casefold()
 
 
+def name_in_files(column: Column) -> str:
+    """Return the name that a column has in files, for a message that asks for it."""
+    return column.sources[0] if column.sources else column.name
+
+
 def find_columns(names: Sequence[str], contract: Contract) -> Mapping[str, list[int]]:
     """Find the declared columns among names.
 
     Returns:
-        Declared name -> the places, from 0, of the names that are equal to it after ``fold``.
-        Columns that no name fits are absent.
+        Declared name -> the places, from 0, of the names that are equal, after ``fold``, to the
+        first of the column's names that any name of the file is equal to: its sources in their
+        order, then its own name. Columns that no name fits are absent.
     """
-    declared = {fold(column.name): column.name for column in contract.columns}
-    found: dict[str, list[int]] = {}
+    known = {
+        fold(source): (column.name, rank)
+        for column in contract.columns
+        for rank, source in reversed(list(enumerate(column.sources)))
+    }
+    for column in contract.columns:
+        known.setdefault(fold(column.name), (column.name, len(column.sources)))
+    found: dict[str, tuple[int, list[int]]] = {}
     for place, name in enumerate(names):
-        meant = declared.get(fold(name))
-        if meant is not None:
-            found.setdefault(meant, []).append(place)
-    return found
+        if (key := known.get(fold(name))) is None:
+            continue
+        meant, rank = key
+        best, places = found.get(meant, (rank, []))
+        if rank < best:
+            best, places = rank, []
+        if rank == best:
+            places.append(place)
+        found[meant] = best, places
+    return {meant: places for meant, (_, places) in found.items()}
 
 
 def call_as_declared(names: Sequence[str], contract: Contract) -> tuple[str, ...]:
@@ -167,38 +140,56 @@ def is_wordy(fields: Sequence[str], contract: Contract, least: int) -> bool:
     """Return whether a line holds words where connections have numbers.
 
     Args:
-        fields: of the line. If a headerless layout has as many, only the fields of its numeric
-            columns count.
+        fields: of the line. If one of the contract's orders has as many, only the fields of its
+            columns of numbers count.
         contract: of the source.
         least: fewest words, if all fields count.
     """
-    layout = next((names for names in contract.headerless if len(names) == len(fields)), None)
+    order = next((names for names in contract.form.orders if len(names) == len(fields)), None)
     cells = fields
-    if layout is not None:
-        pairs = zip(fields, layout, strict=True)
-        cells = [cell for cell, name in pairs if not contract.by_name[name].is_categorical]
+    if order is not None:
+        places = find_columns(order, contract)
+        numeric = {
+            place
+            for name, at in places.items()
+            if contract.by_name[name].dtype.is_numeric()
+            for place in at
+        }
+        cells = [cell for place, cell in enumerate(fields) if place in numeric]
         least = 1
     numbers = sum(map(is_number, cells))
-    words = sum(not is_number(cell) and not _NOTHING.fullmatch(_bare(cell)) for cell in cells)
+    words = sum(not is_number(cell) and not is_nothing(cell) for cell in cells)
     return words >= least and words > numbers
 
 
 def counts_columns(fields: Sequence[str], contract: Contract) -> bool:
     """Return whether a line numbers columns, as pandas does for columns without names.
 
-    Its numbers are whole and all different, in any order; a connection has the same number in many
-    columns. Some columns, such as the label, may have names.
+    Its numbers are whole, all different and in any order; a connection has the same number in many
+    columns. Some columns, such as the label, may have names. A line of few fields must have the
+    numbers from 0 or 1 on in their order.
     """
     numbers = [_bare(field).removesuffix(".0") for field in fields if is_number(field)]
-    is_whole = all(number.isascii() and number.isdigit() for number in numbers)
-    all_of_them = len(contract.features)
-    least = min(all_of_them, max(FEW_NUMBERS, all_of_them / 2))
-    return is_whole and len(set(numbers)) == len(numbers) >= least
+    if not all(number.isascii() and number.isdigit() for number in numbers):
+        return False
+    if len(numbers) >= max(FEW_NUMBERS, len(contract.features) / 2):
+        most = max(len(fields), len(contract.features))
+        return len(set(numbers)) == len(numbers) and all(
+            len(number) <= len(str(most)) and int(number) <= most for number in numbers
+        )
+    counted = [[str(first + at) for at in range(len(fields))] for first in (0, 1)]
+    least = max(FEW_WORDS, len(contract.features) / 2)
+    return len(fields) >= least and numbers in counted
 
 
 def is_number(cell: str) -> bool:
     """Return whether a cell is written as a number."""
     return _NUMBER.fullmatch(_bare(cell)) is not None
+
+
+def is_nothing(cell: str) -> bool:
+    """Return whether a cell is empty, or a usual mark for a missing value."""
+    return _NOTHING.fullmatch(_bare(cell)) is not None
 
 
 def _bare(cell: str) -> str:
@@ -210,7 +201,9 @@ def show_unknown(names: Sequence[str], missing: Sequence[str], contract: Contrac
     """Return a file's undeclared names in words, and which missing names they resemble."""
     known = {place for places in find_columns(names, contract).values() for place in places}
     unknown = [name for place, name in enumerate(names) if name and place not in known]
-    by_fold = {fold(name): name for name in missing}
+    by_fold = {
+        fold(one): name for name in missing for one in (name, *contract.by_name[name].sources)
+    }
     alike = [
         f"{some_of([name], HALF_MESSAGE // SUGGESTED)}: did you mean {by_fold[like]}?"
         for name in unknown[:COMPARED]
@@ -226,36 +219,56 @@ def find_header(head: bytes, contract: Contract) -> Header | None:
     names; if it has words where connections have numbers, and more of them than a piece of a
     damaged line; or if it numbers the columns, as pandas does.
     It stands before the first connection. Comments may stand above it; if most lines have as many
-    fields as a headerless layout, so may any line with another number of fields.
+    fields as one of the contract's orders, so may any line with another number of fields.
 
     Args:
         head: the first whole lines of the text, as ``read_head`` gives them.
         contract: of the source that the file should come from.
     """
-    filled = filled_lines(head)
-    layout = vote([line for _, line in filled], contract)
-    least = FEW_WORDS if layout is None else (len(contract.features) + 1) // 2
+    form = contract.form
+    filled = filled_lines(head, form)
+    order = vote([line for _, line in filled], contract)
+    least = FEW_WORDS if order is None else (len(contract.features) + 1) // 2
     below = None
     for number, line in filled:
-        is_comment = _COMMENT.match(line) is not None
-        commas = line.count(",")
-        others = [one for one in OTHER_SEPARATORS if not is_comment and line.count(one) > commas]
-        for separator in (",", *others):
-            names = split_names(line, separator)
-            if layout is None:
-                may_be = not is_comment and _is_text(line)
-            else:
-                may_be = not is_comment or len(names) == len(layout)
+        is_comment = _is_comment(line, form)
+        may_be = not is_comment
+        if order is None:
+            may_be &= _is_text(line)
+        for separator in _possible_separators(line, form, is_comment=is_comment):
+            names = split_names(line, separator, has_quotes=form.has_quotes)
+            is_meant = may_be or (order is not None and len(names) == len(order.names))
             if names_columns(names, contract) or (
-                may_be and (is_wordy(names, contract, least) or counts_columns(names, contract))
+                is_meant and (is_wordy(names, contract, least) or counts_columns(names, contract))
             ):
                 return Header(number, tuple(names), separator, below)
         if is_comment:
             continue
-        if layout is None or count_fields(line) == len(layout):
+        if order is None or count_fields(line, order.separator, form) == len(order.names):
             return None
         below = below or line
     return None
+
+
+def _is_comment(line: str, form: Form) -> bool:
+    """Return whether a line is a comment, by the contract or by its usual beginning."""
+    is_declared = form.comment is not None and line.startswith(form.comment)
+    return is_declared or _COMMENT.match(line) is not None
+
+
+def _possible_separators(line: str, form: Form, *, is_comment: bool) -> list[str]:
+    """Return the separators that a header may have: the contract's, then those of other tables.
+
+    Those that occur more often come first. Others count only where they occur more often than any
+    of the contract's, and not in a comment.
+    """
+    times = {one: len(cut_line(line, one)) for one in form.separators}
+    declared = sorted(times, key=lambda one: -times[one])
+    if is_comment:
+        return declared
+    covered = {*times, *((" ", "\t") if BLANK_RUNS in times else ())}
+    most = max(times.values())
+    return [*declared, *(one for one in NAMED if one not in covered and line.count(one) >= most)]
 
 
 def _is_text(line: str) -> bool:
@@ -263,20 +276,51 @@ def _is_text(line: str) -> bool:
     return "\0" not in line and 8 * line.count("\ufffd") <= len(line)
 
 
-def filled_lines(head: bytes) -> list[tuple[int, str]]:
-    """Return the first lines that are not blank, and their numbers."""
-    text = head.removeprefix(BYTE_ORDER_MARK).decode(errors="replace")
-    lines = enumerate((line.removesuffix("\r") for line in text.split("\n")), start=1)
-    return [(number, line) for number, line in lines if line][:VOTING_LINES]
+def filled_lines(head: bytes, form: Form) -> list[tuple[int, str]]:
+    """Return the first lines that are not blank, and their numbers.
+
+    Declared comments are among them, and do not count to their number.
+    """
+    found = []
+    left = VOTING_LINES
+    for number, raw in enumerate(head.removeprefix(BYTE_ORDER_MARK).split(b"\n"), start=1):
+        line = raw.removesuffix(b"\r")
+        if not line:
+            continue
+        found.append((number, _decode(line, form)))
+        left -= not (form.comment is not None and line.startswith(form.comment.encode()))
+        if not left:
+            break
+    return found
 
 
-def vote(lines: Sequence[str], contract: Contract) -> tuple[str, ...] | None:
-    """Return the headerless layout that fits the field counts of most lines; None if none does."""
-    known = {len(layout): layout for layout in contract.headerless}
-    widths = Counter(map(count_fields, lines))
-    return next((known[width] for width, _ in widths.most_common() if width in known), None)
+def _decode(line: bytes, form: Form) -> str:
+    """Return a line as text, with a mark in place of what cannot be decoded."""
+    try:
+        return decode_line(line, form)
+    except UnicodeDecodeError:
+        return line.decode(errors="replace")
 
 
-def count_fields(line: str) -> int:
-    """Return the number of fields of a line; 0 if it is not CSV."""
-    return len(split_fields(line) or ())
+def vote(lines: Sequence[str], contract: Contract) -> Order | None:
+    """Return the one of the contract's orders that fits most lines; None if none does."""
+    form = contract.form
+    known = {len(order): order for order in form.orders}
+    widths = Counter(
+        (separator, count_fields(line, separator, form))
+        for separator in form.separators
+        for line in lines
+    )
+    return next(
+        (
+            Order(known[width], separator)
+            for (separator, width), _ in widths.most_common()
+            if width in known
+        ),
+        None,
+    )
+
+
+def count_fields(line: str, separator: str, form: Form) -> int:
+    """Return the number of fields of a line; 0 if its quotes break RFC 4180."""
+    return len(split_fields(line, separator, has_quotes=form.has_quotes) or ())

@@ -1,8 +1,8 @@
-"""The lines of a text: cut into blocks, kept to a length, counted, passed over and picked out.
+"""The lines of a text: cut into blocks, kept to a length, and picked out.
 
 Belongs here: what is true of lines before their fields are known. Does not belong here: where the
-text comes from (``tasks.intake.content``) or what a line means (``tasks.intake.layout``,
-``tasks.intake.csv_blocks``).
+text comes from (``tasks.intake.content``), which lines are rows (``tasks.intake.numbered_lines``)
+or what a line means (``tasks.intake.layout``, ``tasks.intake.text_blocks``).
 
 Nothing here holds a whole text, nor a whole line that has no end.
 """
@@ -10,22 +10,25 @@ Nothing here holds a whole text, nor a whole line that has no end.
 import re
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
 
 BLOCK_BYTES = 8 << 20
 """Bytes of text parsed at a time: 8 MiB, as measured for the design."""
+HEAD_BYTES = 64 << 10
+"""How much of a file is read to find its layout. A guess: dozens of rows of any table."""
 LINE_BYTES = 1 << 16
-"""Longest line that is read whole. A guess: a line of NSL-KDD has 150 bytes, and no cell of a
-connection comes near this limit. A longer line is cut, so that a file without line ends takes no
-more memory than any other."""
+"""Longest line that is read whole. A guess: a hundred columns of numbers take 1,000 bytes. A longer
+line is cut, so that a file without line ends takes no more memory than any other."""
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 ALIKE_LINES = 3
 """First lines that are compared. A guess: pieces of one damaged line differ more."""
+
+_SEPARATORS = b",\t;|"
+"""Usual separators, which are counted in those lines."""
 
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 _LONE_RETURN = re.compile(rb"\r(?!\n)")
@@ -35,7 +38,7 @@ def ends_in_returns(start: bytes) -> bool:
     """Return whether lines of a text end in carriage returns, as those of classic Mac OS do.
 
     They do if the first line does, and if either more of the first lines end in a carriage return
-    than in a line feed, or the first three lines have the same number of commas. So one stray
+    than in a line feed, or the first three lines have the same number of separators. So one stray
     carriage return in the first line is not enough, and a text whose later lines end in line feeds
     may begin with carriage returns.
 
@@ -47,8 +50,11 @@ def ends_in_returns(start: bytes) -> bool:
         return False
     if len(_LONE_RETURN.findall(start)) > start.count(b"\n"):
         return True
-    commas = {line.count(b",") for line in _LINE_END.split(start, ALIKE_LINES)[:ALIKE_LINES]}
-    return len(commas) == 1 and commas != {0}
+    counts = {
+        tuple(line.count(one) for one in _SEPARATORS)
+        for line in _LINE_END.split(start, ALIKE_LINES)[:ALIKE_LINES]
+    }
+    return len(counts) == 1 and any(*counts)
 
 
 def end_by_feeds(pieces: Iterator[bytes]) -> Iterator[bytes]:
@@ -68,6 +74,30 @@ def end_by_feeds(pieces: Iterator[bytes]) -> Iterator[bytes]:
             yield whole.replace(b"\r", b"\n")
     if waiting:
         yield b"\n"
+
+
+def read_head(pieces: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
+    """Return the start of a text, and the whole text again.
+
+    Line ends that are only carriage returns become line feeds in both.
+
+    Returns:
+        The whole lines among the first 64 KiB (all of it when the content ends there; without a
+        line end when the first line alone is longer), and the content again from its beginning.
+    """
+    first: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        first.append(piece)
+        size += len(piece)
+        if size > HEAD_BYTES:
+            break
+    start = b"".join(first)
+    beginning = start[: HEAD_BYTES + 1]
+    if ends_in_returns(beginning if size <= HEAD_BYTES else beginning.removesuffix(b"\r")):
+        return read_head(end_by_feeds(chain(first, pieces)))
+    end = start.rfind(b"\n", 0, HEAD_BYTES) + 1 or HEAD_BYTES
+    return start if size <= HEAD_BYTES else start[:end], chain(first, pieces)
 
 
 def cut_blocks(
@@ -156,73 +186,6 @@ def _split_lines(piece: bytes) -> Iterator[bytes]:
         end = piece.find(b"\n", start) + 1 or len(piece)
         yield piece[start:end]
         start = end
-
-
-@dataclass(frozen=True)
-class PassedLines:
-    """The lines at the beginning that were counted and not parsed."""
-
-    lines: int
-    rows: int
-    """Lines below the header that are not blank."""
-    rest: Iterator[bytes]
-    """The content after them."""
-
-
-class _Beginning:
-    """The first bytes of a text, and the rest of the piece in which they end."""
-
-    def __init__(self, pieces: Iterator[bytes], size_bytes: int) -> None:
-        self._pieces = pieces
-        self._left = size_bytes
-        self.is_open = False
-        """Whether the first bytes end within a line."""
-        self.leftover = b""
-
-    def read(self) -> Iterator[bytes]:
-        """Yield the first bytes in pieces."""
-        while self._left and (piece := next(self._pieces, b"")):
-            taken, self.leftover = piece[: self._left], piece[self._left :]
-            self._left -= len(taken)
-            self.is_open = not taken.endswith(b"\n")
-            yield taken
-
-
-def pass_lines(
-    pieces: Iterator[bytes], size_bytes: int, header_line: int, line_bytes: int = LINE_BYTES
-) -> PassedLines:
-    """Read past the first bytes of a text, and count the lines that end within them.
-
-    A last line that goes on behind them belongs to the rest: when only the first bytes were there,
-    it was cut short.
-
-    Args:
-        pieces: the content from its beginning.
-        size_bytes: how much of it to read past.
-        header_line: physical line number of the header; 0 if there is none.
-        line_bytes: as of ``cut_blocks``.
-    """
-    beginning = _Beginning(pieces, size_bytes)
-    lines = rows = 0
-    last, is_row = b"", np.zeros(1, bool)
-    for block in cut_blocks(beginning.read(), line_bytes=line_bytes):
-        content = np.frombuffer(block.replace(b"\r\n", b"\n"), np.uint8)
-        ends = np.flatnonzero(content == ord("\n"))
-        is_data = np.arange(lines + 1, lines + 1 + len(ends)) > header_line
-        is_row = (np.diff(ends, prepend=-1) > 1) & is_data
-        rows += int(np.count_nonzero(is_row))
-        lines += len(ends)
-        last = block[block.rfind(b"\n", 0, -1) + 1 : -1]
-    after = beginning.leftover or next(pieces, b"")
-    if after == b"\r":
-        after += next(pieces, b"")
-    if beginning.is_open:
-        if after.startswith((b"\n", b"\r\n")):
-            after = after[after.index(b"\n") + 1 :]
-        elif after and lines:
-            lines, rows = lines - 1, rows - int(is_row[-1])
-            after = last + after
-    return PassedLines(lines, rows, chain([after] if after else [], pieces))
 
 
 def find_lines(

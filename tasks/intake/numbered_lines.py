@@ -1,15 +1,20 @@
-"""The lines of one block: where each begins and ends, and which line and row of the file it is.
+"""The lines of a text with their numbers: which are rows, and which rows of the file they are.
 
-Belongs here: finding and counting bytes line by line with numpy, and the numbering. Does not belong
-here: how a text is cut into blocks (``lines``), and what a line means (``csv_blocks``).
+Belongs here: finding and counting bytes line by line with numpy, the numbering, and what is no row
+by its beginning alone: blank lines, comments, trailers. Does not belong here: how a text is cut
+into blocks (``lines``), and what a row means (``text_blocks``).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
+from expectations.contract import Form
 from tasks.intake.layout import Layout
+from tasks.intake.lines import LINE_BYTES, cut_blocks
 
 FEW = 5_000
 """Most bytes that are searched one by one. Measured on a block: .4 ms for a hundred of them; numpy
@@ -53,6 +58,28 @@ class TextLines:
         """Return the line of each position."""
         return np.searchsorted(self.ends, positions)
 
+    def begin_with(self, beginning: bytes) -> NDArray[np.bool_]:
+        """Return which lines begin with some bytes, none of which is a line feed."""
+        is_so = np.ones(len(self.starts), bool)
+        for offset, byte in enumerate(beginning):
+            is_so &= self.content[np.minimum(self.starts + offset, self.ends)] == byte
+        return is_so
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where in a text a line begins."""
+
+    line: int = 1
+    """Its physical number."""
+    row: int = 1
+    """The number of the row that it is, or that comes next."""
+    trailing: int = 0
+    """How many lines from it on belong to a trailer that began above it."""
+
+
+START = Place()
+
 
 @dataclass(frozen=True)
 class NumberedLines:
@@ -62,35 +89,152 @@ class NumberedLines:
     line_numbers: NDArray[np.int64]
     """(n_lines,), from 1: physical."""
     is_row: NDArray[np.bool_]
-    """(n_lines,): whether it is below the header and not blank."""
+    """(n_lines,): whether it is below the header, and neither blank, comment nor trailer."""
     row_numbers: NDArray[np.int64]
     """(n_lines,): for a line that is no row, the number of the last row before it."""
     blank_lines: int
-
-    @property
-    def next_line(self) -> int:
-        """The number of the line that follows."""
-        return int(self.line_numbers[-1]) + 1
-
-    @property
-    def next_row(self) -> int:
-        """The number of the row that follows."""
-        return int(self.row_numbers[-1]) + 1
+    """Empty lines below the header."""
+    last: Place
+    """Where the last line of the block begins."""
+    next: Place
+    """Where the line after the block begins."""
 
 
-def number_lines(block: bytes, layout: Layout, first_line: int, first_row: int) -> NumberedLines:
+def number_lines(block: bytes, layout: Layout, place: Place = START) -> NumberedLines:
     """Find the lines of a block, at least one, that end in LF or CRLF; number them and the rows.
 
-    The first line is physical line ``first_line``; the first row below the header is ``first_row``.
+    ``place`` is where the block begins.
     """
+    return _number(block, layout.form, layout.header_line, place)
+
+
+def _number(block: bytes, form: Form, header_line: int, place: Place) -> NumberedLines:
     lines = TextLines(block.replace(b"\r\n", b"\n") if b"\r" in block else block)
-    line_numbers = np.arange(first_line, first_line + len(lines.ends))
-    is_data = line_numbers > layout.header_line
+    count = len(lines.ends)
+    line_numbers = np.arange(place.line, place.line + count)
+    is_data = line_numbers > header_line
     is_row = (lines.ends > lines.starts) & is_data
+    blank_lines = int(np.count_nonzero(is_data & ~is_row))
+    if form.comment is not None:
+        is_row &= ~lines.begin_with(form.comment.encode())
+    trailing = (0, 0)
+    if form.trailer is not None:
+        is_first = lines.begin_with(form.trailer.encode()) & is_data
+        left = _count_trailing(is_first, form.trailer_lines, place.trailing)
+        is_row &= ~(is_first | (left[:-1] > 0))
+        trailing = (int(left[-2]), int(left[-1]))
+    row_numbers = place.row - 1 + np.cumsum(is_row)
+    last_row, row = int(row_numbers[-1]), int(row_numbers[-1]) + 1
     return NumberedLines(
         lines=lines,
         line_numbers=line_numbers,
         is_row=is_row,
-        row_numbers=first_row - 1 + np.cumsum(is_row),
-        blank_lines=int(np.count_nonzero(is_data & ~is_row)),
+        row_numbers=row_numbers,
+        blank_lines=blank_lines,
+        last=Place(place.line + count - 1, last_row if is_row[-1] else row, trailing[0]),
+        next=Place(place.line + count, row, trailing[1]),
     )
+
+
+def _count_trailing(is_first: NDArray[np.bool_], size: int, before: int) -> NDArray[np.int64]:
+    """Return how many lines of a trailer that began above it each line has before it.
+
+    A trailer is ``size`` lines from each line that begins as its first does, so a line hides at
+    most as many rows.
+
+    Args:
+        is_first: (n_lines,): which lines begin so.
+        size: lines of a trailer.
+        before: the answer for the first line.
+
+    Returns:
+        (n_lines + 1,): the last is that of the line after these.
+    """
+    places = np.arange(len(is_first) + 1)
+    began = np.concatenate([[before - size], np.where(is_first, places[:-1], -size)])
+    return np.maximum(0, np.maximum.accumulate(began) + size - places)
+
+
+@dataclass(frozen=True)
+class PassedLines:
+    """The lines at the beginning that were counted and not parsed."""
+
+    next: Place
+    """Where the content after them begins."""
+    rest: Iterator[bytes]
+    """The content after them."""
+
+    @property
+    def rows(self) -> int:
+        """How many rows were passed."""
+        return self.next.row - 1
+
+
+class _Beginning:
+    """The first bytes of a text, and the rest of the piece in which they end."""
+
+    def __init__(self, pieces: Iterator[bytes], size_bytes: int) -> None:
+        self._pieces = pieces
+        self._left = size_bytes
+        self.is_open = False
+        """Whether the first bytes end within a line."""
+        self.leftover = b""
+
+    def read(self) -> Iterator[bytes]:
+        """Yield the first bytes in pieces."""
+        while self._left and (piece := next(self._pieces, b"")):
+            taken, self.leftover = piece[: self._left], piece[self._left :]
+            self._left -= len(taken)
+            self.is_open = not taken.endswith(b"\n")
+            yield taken
+
+
+def pass_lines(
+    pieces: Iterator[bytes],
+    size_bytes: int,
+    form: Form,
+    header_line: int,
+    line_bytes: int = LINE_BYTES,
+) -> PassedLines:
+    """Read past the first bytes of a text, and count the lines that end within them.
+
+    A last line that goes on behind them belongs to the rest: when only the first bytes were there,
+    it was cut short.
+
+    Args:
+        pieces: the content from its beginning.
+        size_bytes: how much of it to read past.
+        form: of the text.
+        header_line: physical line number of the header; 0 if there is none.
+        line_bytes: as of ``cut_blocks``.
+    """
+    beginning = _Beginning(pieces, size_bytes)
+    place = last = START
+    line = b""
+    for block in cut_blocks(beginning.read(), line_bytes=line_bytes):
+        numbered = _number(block, form, header_line, place)
+        place, last = numbered.next, numbered.last
+        line = block[block.rfind(b"\n", 0, -1) + 1 : -1]
+    after = beginning.leftover or next(pieces, b"")
+    if after == b"\r":
+        after += next(pieces, b"")
+    if beginning.is_open:
+        if after.startswith((b"\n", b"\r\n")):
+            after = after[after.index(b"\n") + 1 :]
+        elif after and place != START:
+            place = last
+            after = line + after
+    return PassedLines(place, chain([after] if after else [], pieces))
+
+
+def list_rows(
+    pieces: Iterator[bytes], form: Form, header_line: int, line_bytes: int = LINE_BYTES
+) -> Iterator[bytes]:
+    """Yield every row of a text as its line's bytes, without the line end."""
+    place = START
+    for block in cut_blocks(pieces, line_bytes=line_bytes):
+        numbered = _number(block, form, header_line, place)
+        place = numbered.next
+        lines = numbered.lines
+        for row in np.flatnonzero(numbered.is_row):
+            yield lines.text[lines.starts[row] : lines.ends[row]]

@@ -18,9 +18,10 @@ import polars as pl
 
 from expectations.contract import Contract
 from expectations.errors import InputRejectedError
-from tasks.intake.cells import cast_cells, find_bad_cells
-from tasks.intake.layout import HEAD_BYTES, Layout, arrange_columns
-from tasks.intake.lines import LINE_BYTES, describe_long_line
+from tasks.intake.cells import cast_cells
+from tasks.intake.faults import find_bad_cells
+from tasks.intake.layout import Layout, arrange_columns
+from tasks.intake.lines import HEAD_BYTES, LINE_BYTES, describe_long_line
 from tasks.intake.parquet_files import Field, check_pages, read_encodings, read_footer, refusing
 from tasks.intake.parts import ParsedRows
 from tasks.intake.quarantine import HELD_BYTES, QUARANTINE_SCHEMA
@@ -92,8 +93,8 @@ def parse_records(
             return
         cells, is_long = _leave_out_long(_write_lists(cells), line_bytes)
         cells = _write_labels(cells, layout)
-        values = cast_cells(cells, layout.columns, str(source))
-        reasons = find_bad_cells(cells, values, layout.columns)
+        values = cast_cells(cells, layout.columns, layout.form, str(source))
+        reasons = find_bad_cells(cells, values, layout)
         reasons |= {row: [describe_long_line(line_bytes)] for row in is_long.arg_true()}
         numbers = pl.int_range(first + 1, first + 1 + cells.height, dtype=pl.Int64, eager=True)
         parsed = pl.DataFrame({"row_number": numbers, "line_number": numbers}).hstack(values)

@@ -1,8 +1,8 @@
 """Parsed rows, and the Parquet parts that they are written to.
 
 Belongs here: the rows of one stretch of a file, and the writing of parts within bounded memory.
-Does not belong here: parsing (``csv_blocks``, ``parquet_records``) and the file of quarantined rows
-(``quarantine``).
+Does not belong here: parsing (``text_blocks``, ``parquet_records``) and the file of quarantined
+rows (``quarantine``).
 """
 
 from dataclasses import dataclass

@@ -17,10 +17,12 @@ from typing import Final
 from expectations.contract import Column, Contract
 from expectations.errors import InputRejectedError
 from tasks.intake.content import is_parquet, read_content
-from tasks.intake.header import OTHER_SEPARATORS, fold, is_number, split_names
+from tasks.intake.fields import NAMED, split_names
+from tasks.intake.header import fold, is_number
 from tasks.intake.json_records import FirstRecords, looks_json, read_first
-from tasks.intake.layout import read_head, require_lines
+from tasks.intake.lines import read_head
 from tasks.intake.parquet_files import read_footer
+from tasks.intake.text_layout import require_lines
 from tasks.wording import plural, some_of
 
 HEADER_LINES: Final = 20
@@ -155,8 +157,7 @@ class Beginning:
         key = (place, separator)
         if key not in self._split:
             line = self.lines[place]
-            blanks = separator == "blanks"
-            self._split[key] = line.split() if blanks else split_names(line, separator)
+            self._split[key] = split_names(line, separator)
         return self._split[key]
 
     def fold_line(self, place: int, separator: str) -> Mapping[str, int]:
@@ -174,7 +175,7 @@ class Beginning:
             names = self._records.names(None) if self._records is not None else self._names or ()
             return f"Its {self.form} has the names {some_of(names, 2 * SHOWN_NAMES)}."
         line = self.lines[0]
-        separators = [one for one in (",", *OTHER_SEPARATORS) if one not in " :"]
+        separators = [one for one in (",", *NAMED) if one not in " :"]
         separator = max(separators, key=line.count)
         fields = self.split(0, separator if separator in line else "blanks")
         return (
@@ -304,12 +305,14 @@ def _share(ways: Sequence[frozenset[str]], folded: "frozenset[str] | Mapping[str
 
 
 def _ways(contract: Contract) -> list[frozenset[str]]:
-    """Return, for each name by which a contract recognises a file, how it may be written."""
+    """Return, for each name by which a contract recognises a file, how it may be written.
+
+    A name of ``match`` stands for itself: other names of its column may be common words, such as
+    ``duration``, that many sources have.
+    """
     if not contract.match:
         return [_names_of(column) for column in contract.features]
-    meant = {name: _names_of(column) for column in contract.columns for name in _names_of(column)}
-    names = map(fold, contract.match)
-    return [meant.get(name, frozenset({name})) for name in names]
+    return [frozenset({fold(name)}) for name in contract.match]
 
 
 def _names_of(column: Column) -> frozenset[str]:

@@ -28,7 +28,7 @@ from storage.lake import hash_text, run_stage
 from storage.replays import ReplayTarget, read_open_rows, record_replay
 from tasks.fingerprint import code_fingerprint
 from tasks.intake.content import SourceChangedError, hash_content
-from tasks.intake.header import join_names
+from tasks.intake.fields import join_names
 from tasks.intake.receive import Arrival, hash_raw, identify
 from tasks.intake.source import Source
 from tasks.intake.sources import open_source

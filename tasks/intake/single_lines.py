@@ -1,7 +1,7 @@
-"""CSV lines read one by one: those that the fast reader must not be given.
+"""Lines read one by one: those that the fast reader must not be given.
 
 Belongs here: splitting one line into fields, and why a line is no record. Does not belong here:
-which lines are read so (``csv_blocks``), and what a cell means (``cells``).
+which lines are read so (``text_blocks``), and what a cell means (``cells``).
 """
 
 from collections.abc import Sequence
@@ -10,8 +10,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from tasks.intake.cells import cast_cells, find_bad_cells
-from tasks.intake.header import fold, is_number, split_fields
+from tasks.intake.cells import cast_cells
+from tasks.intake.faults import find_bad_cells
+from tasks.intake.fields import decode_line, split_fields
+from tasks.intake.header import fold, is_number
 from tasks.intake.layout import Layout
 from tasks.intake.lines import describe_long_line
 
@@ -45,8 +47,8 @@ def read_one_by_one(
             for position, column in zip(layout.positions, layout.columns, strict=True)
         ]
     )
-    values = cast_cells(cells, layout.columns, "the file")
-    bad = find_bad_cells(cells, values, layout.columns)
+    values = cast_cells(cells, layout.columns, layout.form, "the file")
+    bad = find_bad_cells(cells, values, layout)
     is_good = np.ones(len(rows), bool)
     is_good[list(bad)] = False
     reasons |= {at[row]: words for row, words in bad.items()}
@@ -62,13 +64,14 @@ def _read_line(line: bytes, layout: Layout, line_bytes: int) -> tuple[list[str],
         faults.append(f"byte {line.index(0) + 1} is NUL")
     if b"\r" in line:
         faults.append(f"byte {line.index(13) + 1} is a carriage return inside the line")
+    text = ""
     try:
-        text = line.decode()
+        text = decode_line(line, layout.form)
     except UnicodeDecodeError as error:
         faults.append(f"byte {error.start + 1} (0x{line[error.start]:02x}) is not UTF-8")
     if faults:
         return [], faults
-    fields = split_fields(text)
+    fields = split_fields(text, layout.separator, has_quotes=layout.form.has_quotes)
     if fields is None:
         return [], ["a quote is not closed, or stands inside an unquoted field"]
     if len(fields) != layout.width:
@@ -90,6 +93,9 @@ def _find_header_again(fields: Sequence[str], layout: Layout) -> str | None:
     named = sum(place is not None for place in expected)
     if not named or 2 * named < min(layout.width, len(layout.columns)):
         return None
-    if any(place is not None and place != found for found, place in enumerate(expected)):
+    if any(
+        place is not None and place != found and fold(fields[found]) != fold(layout.names[found])
+        for found, place in enumerate(expected)
+    ):
         return OTHER_HEADER
     return HEADER_AGAIN if layout.header_line else "a header, not a connection"

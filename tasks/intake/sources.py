@@ -2,7 +2,7 @@
 
 Belongs here: the one interface to both, and in which order a file is opened, hashed, cut and
 parsed. Does not belong here: bytes and compression (``content``), lines (``lines``), fields
-(``layout``), the parsing of a block (``csv_blocks``, ``parquet_records``).
+(``layout``), the parsing of a block (``text_blocks``, ``parquet_records``).
 """
 
 import hashlib
@@ -10,7 +10,6 @@ import sys
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import chain, islice
 from pathlib import Path
 
 from expectations.contract import Contract
@@ -22,22 +21,18 @@ from tasks.intake.content import (
     is_parquet,
     read_content,
 )
-from tasks.intake.csv_blocks import parse_lines
 from tasks.intake.first_rows import FirstRows, read_first_lines, read_first_records
 from tasks.intake.header import find_header
 from tasks.intake.labelling import arrange_label
-from tasks.intake.layout import Layout, read_head, recognise_layout
-from tasks.intake.lines import (
-    PassedLines,
-    cut_blocks,
-    find_lines,
-    pass_lines,
-)
-from tasks.intake.numbered_lines import number_lines
+from tasks.intake.layout import Layout
+from tasks.intake.lines import cut_blocks, find_lines, read_head
+from tasks.intake.numbered_lines import PassedLines, list_rows, number_lines, pass_lines
 from tasks.intake.parquet_files import read_footer
 from tasks.intake.parquet_records import parse_records, read_layout, read_rendered
 from tasks.intake.parts import ParsedRows
 from tasks.intake.source import IngestOptions, Reading, Source, pass_through
+from tasks.intake.text_blocks import parse_lines
+from tasks.intake.text_layout import recognise_layout
 
 PARSERS = 2
 """Blocks parsed at once, each by a thread: one for each core of the smallest machine that Noctule
@@ -119,19 +114,17 @@ class TextSource(Source):
         form = f"CSV {'with' if layout.header_line else 'without'} header"
         if compression := compression_of(self.path):
             form += f", {compression}"
-        passed = pass_lines(pieces, options.known_bytes, layout.header_line, options.line_bytes)
+        passed = pass_lines(
+            pieces, options.known_bytes, layout.form, layout.header_line, options.line_bytes
+        )
         rows = _parse_text(passed, layout, options)
         return Reading(form, layout, passed.rows, rows, digest.hexdigest)
 
     def read_rows(self, row_numbers: Collection[int], line_bytes: int) -> Iterator[bytes]:
-        """Yield some lines below the header that are not blank, by ascending row number from 1."""
+        """Yield the lines of some rows, by ascending row number from 1."""
         pieces, header_line = self._open()
-        lines = chain.from_iterable(
-            block.removesuffix(b"\n").split(b"\n")
-            for block in cut_blocks(pieces, line_bytes=line_bytes)
-        )
-        plain = (line.removesuffix(b"\r") for line in islice(lines, header_line, None))
-        for number, line in enumerate(filter(None, plain), start=1):
+        rows = list_rows(pieces, self._contract.form, header_line, line_bytes)
+        for number, line in enumerate(rows, start=1):
             if number in row_numbers:
                 yield line
 
@@ -143,7 +136,7 @@ class TextSource(Source):
 
     def _count_rows(self) -> int:
         pieces, header_line = self._open()
-        return pass_lines(pieces, sys.maxsize, header_line).rows
+        return pass_lines(pieces, sys.maxsize, self._contract.form, header_line).rows
 
     def _find_raw(
         self, line_numbers: Collection[int], line_bytes: int
@@ -167,15 +160,15 @@ def _parse_text(
     ``PARSERS`` blocks are parsed at once. Up to as many parsed blocks wait in memory, beside the
     block that is yielded.
     """
-    line, row = passed.lines + 1, passed.rows + 1
+    place = passed.next
     blocks = cut_blocks(
-        passed.rest, options.block_bytes, options.line_bytes, is_beginning=not passed.lines
+        passed.rest, options.block_bytes, options.line_bytes, is_beginning=place.line == 1
     )
     parsing: deque[Future[ParsedRows]] = deque()
     with ThreadPoolExecutor(PARSERS) as pool:
         for block in blocks:
-            numbered = number_lines(block, layout, line, row)
-            line, row = numbered.next_line, numbered.next_row
+            numbered = number_lines(block, layout, place)
+            place = numbered.next
             parsing.append(pool.submit(parse_lines, numbered, layout, options.line_bytes))
             if len(parsing) > PARSERS:
                 yield parsing.popleft().result()

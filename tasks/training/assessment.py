@@ -16,8 +16,9 @@ from expectations.contract import Contract
 from tasks.arrays import Floats, Mask
 from tasks.detectors.model_card import ModelCard
 from tasks.detectors.thresholds import P50_LOG_ODDS, OperatingPointName, flag
-from tasks.evaluation.evaluate import Evaluation, evaluate_flags
+from tasks.evaluation.evaluate import Evaluation, compare_simply, evaluate_flags
 from tasks.evaluation.metrics import FlagMetrics, compute_count_metrics, roc_auc
+from tasks.evaluation.single_feature import find_best_feature
 from tasks.intake.label_words import ATTACK, IS_ATTACK
 from tasks.training.attack_groups import AttackGroups
 from tasks.training.calibration import HeldOutScores, calibrate, score_group
@@ -25,7 +26,7 @@ from tasks.training.families import FamilyMetrics
 from tasks.training.held_out import HeldOutGroupScores
 from tasks.training.held_out_table import CHOSEN_POINTS, HELD_OUT_SCHEMA, HeldOutTable
 from tasks.training.options import TrainingOptions
-from tasks.training.rows import TrainingRows, assign_blocks
+from tasks.training.rows import TrainingRows, assign_blocks, assign_folds
 from tasks.training.threshold_choice import NOVEL_SHARE
 from tasks.training.training_metrics import HeldOutGroupMetrics, TrainingMetrics
 
@@ -80,7 +81,7 @@ def assess_fit(
         }
         for one, groups in zip(scores, groupings, strict=True)
     )
-    known, flags = _assess_known(rows, contract, scores[0], served, block)
+    known, flags = _assess_known(rows, contract, scores[0], served, block, options)
     metrics = TrainingMetrics(
         known=known,
         unknown_made_from=groupings[0].made_from,
@@ -132,6 +133,7 @@ def _assess_known(
     held_out: HeldOutScores,
     served: ModelCard,
     block: npt.NDArray[np.intp],
+    options: TrainingOptions,
 ) -> tuple[Evaluation, Mapping[OperatingPointName, Mask]]:
     """Flag each block's rows by what the other blocks choose, and evaluate all of them together.
 
@@ -165,7 +167,9 @@ def _assess_known(
         contract,
         rows_unlabelled=rows.rows_unlabelled,
     )
-    return evaluation, flags
+    fold = assign_folds(rows, options.folds, options.seed)
+    best = find_best_feature(rows.features, rows.columns, rows.is_attack, fold)
+    return compare_simply(evaluation, best, rows.count_duplicates()), flags
 
 
 def _assess_group(

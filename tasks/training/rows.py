@@ -24,8 +24,8 @@ from tasks.evaluation.labels import (
     holds_labels,
     is_attack,
 )
-from tasks.intake.cells import round_to_resolution
 from tasks.intake.label_words import ATTACK, IS_ATTACK
+from tasks.intake.numerals import round_to_resolution
 
 MIN_DISTINCT = 50
 """Fewest different connections of each class that a model is fitted on. A guess: with fewer, the

@@ -348,7 +348,8 @@ def test_an_evaluation_is_the_object_that_the_design_promises_and_stores_nothing
     assert told["rows"] + told["rows_unlabelled"] + told["rows_quarantined"] == 1_000
     assert set(told) == {
         "rows", "roc_auc", "average_precision", "operating_points", "recall_by_attack",
-        "recall_by_family", "attacks", "families", "calibration", "rows_seen_in_training",
+        "recall_by_family", "attacks", "families", "calibration", "best_feature", "rows_duplicated",
+        "duplicate_share", "rows_seen_in_training",
         "without_seen", "rows_unlabelled", "rows_quarantined", "advisories",
     }  # fmt: skip
     assert 0.9 < told["roc_auc"] <= 1

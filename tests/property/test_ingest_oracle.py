@@ -18,13 +18,13 @@ from hypothesis import strategies as st
 
 from expectations.contract import Column, Contract, Labels
 from tasks.intake.content import hash_content
-from tasks.intake.csv_blocks import parse_lines
 from tasks.intake.ingest import ingest_file
 from tasks.intake.layout import Layout
 from tasks.intake.lines import cut_blocks
-from tasks.intake.numbered_lines import number_lines
+from tasks.intake.numbered_lines import START, number_lines
 from tasks.intake.source import IngestOptions
 from tasks.intake.sources import open_source
+from tasks.intake.text_blocks import parse_lines
 
 SMALL = Contract(
     name="small",
@@ -292,10 +292,10 @@ def test_every_line_has_the_fate_plain_python_gives_it_wherever_blocks_are_cut(
 ) -> None:
     content, layout = file
     pieces = (content[at : at + piece_bytes] for at in range(0, len(content), piece_bytes))
-    line = row = 1
+    place = START
     found = Fate()
     for block in cut_blocks(pieces, block_bytes):
-        numbered = number_lines(block, layout, line, row)
+        numbered = number_lines(block, layout, place)
         rows = parse_lines(numbered, layout)
         assert rows.parsed.schema == {
             "row_number": pl.Int64,
@@ -306,7 +306,7 @@ def test_every_line_has_the_fate_plain_python_gives_it_wherever_blocks_are_cut(
         found.rows += fate.rows
         found.unparsed += fate.unparsed
         found.blank_lines += fate.blank_lines
-        line, row = numbered.next_line, numbered.next_row
+        place = numbered.next
         assert rows.parsed.height + rows.unparsed.height == np.count_nonzero(numbered.is_row)
     assert found == fate_of(content, layout)
 

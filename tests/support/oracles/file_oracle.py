@@ -24,8 +24,7 @@ import zstandard
 
 from expectations.contract import Column
 from expectations.nsl_kdd import NSL_KDD
-from tasks.intake.layout import HEAD_BYTES
-from tasks.intake.lines import LINE_BYTES
+from tasks.intake.lines import HEAD_BYTES, LINE_BYTES
 from tests.support.oracles.header_oracle import (
     DECLARED,
     FEATURES,

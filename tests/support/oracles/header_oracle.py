@@ -132,7 +132,10 @@ def _is_counted(names: Sequence[str]) -> bool:
     bare = [name.strip(" \t'\"").lower() for name in names]
     times = Counter(name for name in bare if _is_number(name))
     return times.total() * 2 >= len(FEATURES) and all(
-        re.fullmatch(r"[0-9]+(\.0)?", name) and count == 1 for name, count in times.items()
+        re.fullmatch(r"[0-9]+(\.0)?", name)
+        and count == 1
+        and float(name) <= max(len(names), len(FEATURES))
+        for name, count in times.items()
     )
 
 

@@ -7,10 +7,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from expectations.contract import Column
+from expectations.contract import Column, Form
 from expectations.errors import InputRejectedError
 from expectations.nsl_kdd import NSL_KDD
-from tasks.intake.cells import cast_cells, find_bad_cells, round_to_resolution
+from tasks.intake.cells import cast_cells
+from tasks.intake.faults import find_bad_cells
+from tasks.intake.layout import Layout
+from tasks.intake.numerals import round_to_resolution
 
 COUNT = Column(name="cell", kind="count", meaning="", resolution=1)
 FLAG = Column(name="cell", kind="count", meaning="", values=(0, 1))
@@ -24,14 +27,14 @@ RANK = Column(name="cell", kind="count", meaning="", role="ignored")
 
 def read(column: Column, *cells: object, dtype: object = None) -> list:
     held = pl.Series(column.name, cells, dtype=dtype).to_frame()
-    return cast_cells(held, [column], "night.parquet")[column.name].to_list()
+    return cast_cells(held, [column], Form(), "night.parquet")[column.name].to_list()
 
 
 def reason(column: Column, cell: object, dtype: object = pl.String) -> str:
     held = pl.Series(column.name, [cell], dtype=dtype).to_frame()
-    values = cast_cells(held, [column], "night.parquet")
+    values = cast_cells(held, [column], Form(), "night.parquet")
     assert values[column.name].to_list() == [None]
-    [words] = find_bad_cells(held, values, [column])[0]
+    [words] = find_bad_cells(held, values, Layout((column,), (0,), (column.name,), (), 0))[0]
     return words.removeprefix(f"{column.name}: ")
 
 
@@ -174,7 +177,7 @@ def test_what_has_no_such_digits_stays_as_it_is() -> None:
 def test_a_rate_of_another_type_is_the_rate(dtype: object) -> None:
     rates = [step / 100 for step in range(101)]
     held = pl.Series("cell", rates).round(2).cast(dtype).to_frame()
-    assert cast_cells(held, [RATE], "night.parquet")["cell"].to_list() == rates
+    assert cast_cells(held, [RATE], Form(), "night.parquet")["cell"].to_list() == rates
 
 
 def test_every_number_of_the_contract_declares_its_resolution() -> None:

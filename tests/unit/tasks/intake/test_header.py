@@ -3,15 +3,14 @@
 import pytest
 
 from expectations.nsl_kdd import NSL_KDD
+from tasks.intake.fields import join_names, split_names
 from tasks.intake.header import (
     counts_columns,
     find_columns,
     fold,
     is_number,
     is_wordy,
-    join_names,
     show_unknown,
-    split_names,
 )
 
 NAMES = NSL_KDD.feature_names

@@ -18,7 +18,6 @@ from expectations.errors import InputRejectedError
 from expectations.nsl_kdd import NSL_KDD
 from storage.cost import measured
 from tasks.intake.content import hash_content
-from tasks.intake.csv_blocks import parse_lines
 from tasks.intake.ingest import (
     IngestSummary,
     ingest_file,
@@ -28,6 +27,7 @@ from tasks.intake.numbered_lines import number_lines
 from tasks.intake.quarantine import QUARANTINE_SCHEMA
 from tasks.intake.source import IngestOptions
 from tasks.intake.sources import open_source
+from tasks.intake.text_blocks import parse_lines
 from tasks.simulation.simulate import simulate_night
 
 FEATURES = ("duration", "service", "error_rate")
@@ -363,7 +363,7 @@ def test_a_file_of_bad_lines_only_has_no_part(ingest: Ingest) -> None:
 def test_a_quoted_nothing_in_a_file_of_one_column_is_a_row_but_a_blank_line_is_not() -> None:
     service = SMALL.by_name["service"]
     layout = Layout(columns=(service,), positions=(0,), names=("service",), extra=(), header_line=0)
-    numbered = number_lines(b'"ftp"\n""\n\n"http"\n', layout, first_line=1, first_row=1)
+    numbered = number_lines(b'"ftp"\n""\n\n"http"\n', layout)
     rows = parse_lines(numbered, layout)
     assert rows.parsed.rows() == [(1, 1, "ftp"), (3, 4, "http")]
     assert rows.unparsed.rows() == [(2, 2, "ingest", ["service: empty"], b'""')]
@@ -392,7 +392,7 @@ def test_a_quoted_nothing_in_a_file_of_one_column_is_a_row_but_a_blank_line_is_n
         (b"duration service\n1 http\n", "separated by blanks: deliver it with commas"),
         (b"1=http=0.5\n", "Check the separator"),
         (b"a\0\1\2\nb\n", "It holds NUL bytes, .* another format"),
-        (b"1,2\n3,4\n", "4 or 5 comma-separated fields without a header"),
+        (b"1,2\n3,4\n", "4 or 5 fields separated by commas without a header"),
         (b"x" * 70_000, "its first line is longer than 65536 bytes"),
         (gzip.compress(b"PAR1" + bytes(99), mtime=0), "compressed Parquet"),
         (b"PAR1" + bytes(99), "begins as Parquet but cannot be read"),

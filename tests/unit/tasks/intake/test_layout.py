@@ -7,11 +7,13 @@ import pytest
 
 from expectations.errors import InputRejectedError
 from expectations.nsl_kdd import NSL_KDD
-from tasks.intake.csv_blocks import parse_lines
 from tasks.intake.header import find_header
-from tasks.intake.layout import Layout, read_head, recognise_layout
+from tasks.intake.layout import Layout
+from tasks.intake.lines import read_head
 from tasks.intake.numbered_lines import number_lines
 from tasks.intake.parts import ParsedRows
+from tasks.intake.text_blocks import parse_lines
+from tasks.intake.text_layout import recognise_layout
 
 NAMES = list(NSL_KDD.feature_names)
 SWAPPED = [*NAMES[:4], "dst_bytes", "src_bytes", *NAMES[6:]]
@@ -31,7 +33,7 @@ def header_of(*lines: str) -> int:
 
 
 def parse(layout: Layout, *lines: str) -> ParsedRows:
-    return parse_lines(number_lines("\n".join(lines).encode() + b"\n", layout, 1, 1), layout)
+    return parse_lines(number_lines("\n".join(lines).encode() + b"\n", layout), layout)
 
 
 def names_of(layout: Layout) -> tuple[str, ...]:

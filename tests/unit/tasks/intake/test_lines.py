@@ -4,14 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from expectations.contract import Form
 from tasks.intake.lines import (
     cut_blocks,
     cut_long_lines,
     end_by_feeds,
     ends_in_returns,
     find_lines,
-    pass_lines,
 )
+from tasks.intake.numbered_lines import pass_lines
 
 TEXTS = st.lists(
     st.sampled_from([b"a", b"bb", b"\n", b"\r\n", b"\r", b"\n\n", b"\xef\xbb\xbf", b"ccccc"])
@@ -75,13 +76,14 @@ def test_lines_that_are_passed_and_those_after_them_are_all_lines_once(
 ) -> None:
     text = text.replace(b"\xef\xbb\xbf", b"")
     size = min(size, len(text))
-    passed = pass_lines(iter(in_pieces(text, cuts)), size, header_line)
+    passed = pass_lines(iter(in_pieces(text, cuts)), size, Form(), header_line)
     rest = b"".join(passed.rest)
     beginning = text[: len(text) - len(rest)]
     assert text.endswith(rest)
-    assert passed.lines == beginning.count(b"\n") + (bool(beginning) and beginning[-1:] != b"\n")
+    lines = beginning.count(b"\n") + (bool(beginning) and beginning[-1:] != b"\n")
+    assert passed.next.line == lines + 1
     assert passed.rows == len(rows_of(beginning, header_line))
-    together = rows_of(beginning, header_line) + rows_of(rest, max(0, header_line - passed.lines))
+    together = rows_of(beginning, header_line) + rows_of(rest, max(0, header_line - lines))
     assert together == rows_of(text, header_line)
     assert len(beginning) <= size + 2, "a line end just behind belongs to its line"
     assert rest == b"" or beginning[-1:] in {b"", b"\n"}, "what is left begins with a line"
@@ -118,7 +120,7 @@ def test_a_half_last_line_is_left_to_be_read_whole(
     known: bytes, new: bytes, rows: int, rest: bytes
 ) -> None:
     header = int(b"h" in known)
-    passed = pass_lines(iter([known + new]), len(known), header)
+    passed = pass_lines(iter([known + new]), len(known), Form(), header)
     assert (passed.rows, b"".join(passed.rest)) == (rows, rest)
 
 

@@ -1,11 +1,12 @@
-"""Parse blocks of CSV lines into typed frames, with every line accounted for.
+"""Parse blocks of lines into typed frames, with every line accounted for.
 
 Belongs here: the parsing of one block of whole lines. Does not belong here: where blocks come from
 (``sources``), which field is which column (``layout``), lines read one by one (``single_lines``).
 
 The fast reader gets only lines that it cannot misread: they have the right number of separators,
-and no quote, NUL, stray carriage return or broken UTF-8. So it can neither join two lines nor hide
-a ragged one. Every other line, and every line in which it finds no value for a needed cell, is read
+and no quote, NUL, stray carriage return or broken UTF-8. For it, runs of blanks become one
+separator, and lines in another encoding become UTF-8. So it can neither join two lines nor hide a
+ragged one. Every other line, and every line in which it finds no value for a needed cell, is read
 one by one, and parsed or quarantined with its reasons. The result depends only on the bytes of a
 line, so it does not matter where the blocks are cut.
 """
@@ -21,26 +22,23 @@ from expectations.errors import InputRejectedError
 from tasks.intake.cells import (
     BLANK_BEGINNINGS,
     cast_cells,
-    is_blank,
+    find_empty,
+    is_plain,
     may_be_empty,
-    round_to_resolution,
+    may_be_unread,
 )
 from tasks.intake.layout import Layout
 from tasks.intake.lines import BYTE_ORDER_MARK, LINE_BYTES
-from tasks.intake.numbered_lines import FEW, NumberedLines, TextLines
+from tasks.intake.numbered_lines import NumberedLines, TextLines
+from tasks.intake.numerals import drop_non_finite, round_to_resolution, scale_numbers
 from tasks.intake.parts import ParsedRows
 from tasks.intake.quarantine import QUARANTINE_SCHEMA
+from tasks.intake.simple_lines import find_suspects, separator_of, simplify
 from tasks.intake.single_lines import OTHER_HEADER, read_one_by_one
 
 if TYPE_CHECKING:
     from polars._typing import PolarsDataType
 
-_NON_ASCII = 0x80
-"""In UTF-8, this byte and all higher ones belong to characters of several bytes."""
-MIN_QUOTES_PER_LINE = 0.01
-"""Below this, which is a quoted field in every two hundredth line, lines with quotes are read one
-by one. Measured on blocks of 74,000 lines: removing any number of quotes costs .03 CPU s; one by
-one costs .035 with a quoted field in every hundredth line, and 1.4 with one in each line."""
 MOST_LACKING = 0.02
 """If a number is missing in more than this share of the lines, columns are read again. Measured on
 blocks of 52,000 lines: this takes .034 CPU s, about as long as 2,000 lines one by one."""
@@ -61,8 +59,8 @@ def parse_lines(
         InputRejectedError: a header within the file puts the columns in other places.
     """
     lines, is_row = numbered.lines, numbered.is_row
-    simple = _remove_plain_quotes(lines)
-    is_clean = is_row & ~_find_suspects(simple, layout.width)
+    simple = simplify(lines, layout)
+    is_clean = is_row & ~find_suspects(simple, layout)
     is_clean &= lines.ends - lines.starts <= line_bytes
     frame, is_whole = _read_clean(simple, is_clean, layout)
     read = np.flatnonzero(is_clean)
@@ -124,121 +122,92 @@ def _as_lists(texts: Sequence[Sequence[str]]) -> pl.Series:
     return flat.group_by("owner", maintain_order=True).agg("text")["text"]
 
 
-def _remove_plain_quotes(lines: TextLines) -> TextLines:
-    """Remove the quotes of lines whose every quote opens or closes a whole field of plain text.
-
-    Many files quote all their texts; read one by one, their lines cost twenty times as much. A
-    quote is plain if it opens just after a separator or closes just before one, and no separator or
-    other quote lies between the two. A line with any other quote keeps all its quotes.
-    """
-    quotes = lines.find(b'"')
-    if len(quotes) <= MIN_QUOTES_PER_LINE * len(lines.ends):
-        return lines
-    counts = lines.count(b'"')
-    line = np.repeat(np.arange(len(counts)), counts)
-    ordinal = np.arange(len(quotes)) - (np.cumsum(counts) - counts)[line]
-    is_opening = ordinal % 2 == 0
-    outside = np.where(is_opening, lines.content[quotes - 1], lines.content[quotes + 1])
-    is_comma = (lines.content == ord(",")).view(np.uint8)
-    commas_to_next = np.add.reduceat(is_comma, quotes, dtype=np.int32)
-    is_plain = (outside == ord(",")) | (outside == ord("\n"))
-    is_plain &= ~is_opening | (commas_to_next == 0)
-    is_plain_line = counts % 2 == 0
-    is_plain_line[line[~is_plain]] = False
-    is_kept = np.ones(len(lines.content), bool)
-    is_kept[quotes[is_plain_line[line]]] = False
-    return TextLines(lines.content[is_kept].tobytes())
-
-
-def _find_suspects(lines: TextLines, width: int) -> NDArray[np.bool_]:
-    """Mark the lines that the fast reader must not get; bool, (n_lines,)."""
-    is_suspect: NDArray[np.bool_] = lines.count(b",") != width - 1
-    for byte in (b'"', b"\0", b"\r"):
-        is_suspect[lines.at(lines.find(byte))] = True
-    if not lines.text.isascii():
-        is_suspect[_find_broken(lines)] = True
-    return is_suspect
-
-
-def _find_broken(lines: TextLines) -> list[int]:
-    """Return the lines that may not be UTF-8.
-
-    Up to ``FEW`` bytes above ASCII: the broken lines. With more: none where the block as a whole is
-    UTF-8, else every line with such a byte.
-    """
-    others = np.flatnonzero(lines.content >= _NON_ASCII)
-    if len(others) > FEW and _decode(lines.text) is not None:
-        return []
-    found: list[int] = np.unique(lines.at(others)).tolist()
-    if len(others) > FEW:
-        return found
-    return [
-        one for one in found if _decode(lines.text[lines.starts[one] : lines.ends[one]]) is None
-    ]
-
-
-def _decode(text: bytes) -> str | None:
-    """Return decoded UTF-8; None if it is not UTF-8."""
-    try:
-        return text.decode()
-    except UnicodeDecodeError:
-        return None
-
-
 def _read_clean(
     lines: TextLines, is_clean: NDArray[np.bool_], layout: Layout
 ) -> tuple[pl.DataFrame, NDArray[np.bool_]]:
     """Read the clean lines with the fast reader.
 
     It reads numbers as most files write them. Columns without a value in many lines are read again
-    as text, and cast as any text is; so are names that blanks may surround.
+    as text, and cast as any text is. So are columns of other kinds, and names that blanks may
+    surround.
 
     Returns:
         The layout's columns, typed, (n_clean,); and bool, (n_clean,): whether every cell that needs
         a value has one, and every cell that may be empty has one or is empty, as far as known.
     """
     rows = int(np.count_nonzero(is_clean))
-    types = {column.name: column.dtype for column in layout.columns}
     if rows == 0:
-        return pl.DataFrame(schema=types), np.ones(0, bool)
-    text = lines.text
-    if rows < len(is_clean):
-        edges = np.flatnonzero(np.diff(is_clean, prepend=False, append=False)).reshape(-1, 2)
-        view = memoryview(text)
-        text = b"".join(
-            view[lines.starts[first] : lines.ends[last - 1] + 1] for first, last in edges
-        )
+        schema = {column.name: column.dtype for column in layout.columns}
+        return pl.DataFrame(schema=schema), np.ones(0, bool)
+    text = _take(lines, is_clean)
     is_guarded = text.startswith(_MISTAKEN_STARTS)
     if is_guarded:
-        text = b"0" + b"," * (layout.width - 1) + b"\n" + text
+        text = b"0" + separator_of(layout) * (layout.width - 1) + b"\n" + text
+    numeric = [one for one in layout.columns if is_plain(one) and not one.is_categorical]
+    types: dict[str, PolarsDataType] = {column.name: pl.String() for column in layout.columns}
+    types |= {column.name: column.dtype for column in numeric}
     values = _read_columns(text, layout, types)
-    again = [
-        column
-        for column in layout.columns
-        if not column.is_categorical and values[column.name].null_count()
-    ]
+    again = [column for column in numeric if values[column.name].null_count()]
     lacks = [pl.col(column.name).is_null() for column in again]
     if again and values.select(pl.any_horizontal(lacks).sum()).item() <= MOST_LACKING * rows:
         again = []
-    if any(byte in text for byte in BLANK_BEGINNINGS):
-        again += [column for column in layout.columns if column.is_categorical]
+    has_blanks = any(byte in text for byte in BLANK_BEGINNINGS if byte != separator_of(layout))
+    texts = [
+        column
+        for column in layout.columns
+        if not is_plain(column) or (column.is_categorical and has_blanks)
+    ]
     cells = _read_columns(text, layout, {column.name: pl.String() for column in again})
-    values = round_to_resolution(
-        values.with_columns(cast_cells(cells, again, "the file")), layout.columns
+    cells = pl.DataFrame([*(values[column.name] for column in texts), *cells])
+    plain = [column for column in numeric if column not in again]
+    values = scale_numbers(values, plain).with_columns(
+        cast_cells(cells, [*texts, *again], layout.form, "the file")
     )
-    is_whole = np.ones(values.height, bool)
-    for column in layout.columns:
-        is_fine = values[column.name].is_not_null()
-        if is_fine.all():
-            continue
-        if may_be_empty(column) and column.is_categorical:
-            continue
-        if may_be_empty(column) and column in again:
-            is_fine |= is_blank(cells[column.name])
-        is_whole &= is_fine.to_numpy()
+    is_whole = _find_whole(values, cells, layout)
+    values = round_to_resolution(drop_non_finite(values, plain, layout.form), layout.columns)
     values, is_whole = values.slice(int(is_guarded)), is_whole[int(is_guarded) :]
     assert values.height == rows, f"{values.height} rows read of {rows} lines"  # noqa: S101 - our mistake
     return values, is_whole
+
+
+def _take(lines: TextLines, is_taken: NDArray[np.bool_]) -> bytes:
+    """Return the text of some lines."""
+    if is_taken.all():
+        return lines.text
+    edges = np.flatnonzero(np.diff(is_taken, prepend=False, append=False)).reshape(-1, 2)
+    view = memoryview(lines.text)
+    return b"".join(view[lines.starts[first] : lines.ends[last - 1] + 1] for first, last in edges)
+
+
+def _find_whole(values: pl.DataFrame, cells: pl.DataFrame, layout: Layout) -> NDArray[np.bool_]:
+    """Mark the rows in which every cell is known to be right.
+
+    A number that may be empty and was not read as text may be empty, or no number.
+
+    Args:
+        values: all columns, typed and scaled.
+        cells: the columns that were read as text.
+        layout: of the file.
+    """
+    is_whole = np.ones(values.height, bool)
+    for column in layout.columns:
+        is_cast = column.name in cells.columns
+        is_any_right = may_be_empty(column) and column.is_categorical
+        if is_any_right or (is_cast and may_be_unread(column)):
+            continue
+        is_fine = values[column.name].is_not_null()
+        if (
+            not may_be_empty(column)
+            and column.dtype.is_float()
+            and layout.form.non_finite == "null"
+        ):
+            is_fine &= values[column.name].is_finite().fill_null(value=False)
+        if is_fine.all():
+            continue
+        if may_be_empty(column) and is_cast:
+            is_fine |= find_empty(cells[column.name], column, layout.form)
+        is_whole &= is_fine.to_numpy()
+    return is_whole
 
 
 def _read_columns(
@@ -255,9 +224,11 @@ def _read_columns(
         return pl.DataFrame()
     return pl.read_csv(
         text,
+        separator=separator_of(layout).decode(),
         has_header=False,
         schema={field: types[names[field]] if field in names else pl.String for field in fields},
         columns=list(names),
         quote_char=None,
+        null_values=list(layout.form.nulls) or None,
         ignore_errors=True,
     ).rename(names)
