@@ -3,6 +3,7 @@
 Belongs here: which summary fills which field. Does not belong here: SQL (see ``storage``).
 """
 
+import logging
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -13,6 +14,7 @@ from sqlalchemy import Engine
 from expectations.errors import ServiceUnavailableError
 from storage.batches import BatchRejection, BatchResult, commit_batch, reject_batch
 from storage.claims import Claim, ClaimLostError, OvertakenError
+from storage.contract_views import make_contract_view
 from storage.outbox import OutboxEvent
 from storage.row_counts import RowCounts
 from storage.scorings import ScoringResult
@@ -27,6 +29,8 @@ from tasks.scoring.stage import BatchJob
 from tasks.task import task
 from tasks.validation.accept import Refusal
 from tasks.validation.summary import ValidationSummary
+
+logger = logging.getLogger("noctule.stages")
 
 RETRY_DELAYS_S = (2, 8, 20)
 """Waits before a commit is tried again, in seconds. A guess: together as long as the restart
@@ -70,6 +74,8 @@ def store_scored(
     finished_at: datetime,
 ) -> None:
     """Commit a scored batch: its rows and its counts, in one transaction.
+
+    Then the view of its contract is made, if it is not there yet or the contract has changed.
 
     Raises:
         ClaimLostError: another run has claimed the batch since.
@@ -117,6 +123,9 @@ def store_scored(
             finished_at=finished_at,
         ),
     )
+    no_view = make_contract_view(engine, job.declared)
+    if no_view is not None:
+        logger.warning("no view contract=%s", job.contract, extra={"words": no_view})
 
 
 def store_shadow(

@@ -9,6 +9,8 @@ from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator
 
+from expectations.errors import UsageError
+from expectations.registry import get_contract
 from storage.text import printable, storable
 
 OutsideText = Annotated[str, BeforeValidator(storable)]
@@ -31,10 +33,44 @@ HISTORY: Final = (
 )  # fmt: skip
 """Columns of a change of champion, in order."""
 
+MOST_IDENTIFIERS: Final = 6
+"""Most columns of a table that say who talked to whom. A guess: a time, and two addresses with
+their ports and something else."""
+
 DATA_CHARACTERS: Final = 200
 """Most characters of a file's data in one message: enough to recognise it."""
 TEXT_CHARACTERS: Final = 40
 """Most characters of one of several texts. A guess: longer than most column names."""
+
+
+def add_identifiers(
+    rows: Sequence[Mapping[str, Any]],
+) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
+    """Return flagged connections with who talked to whom, and when, as columns of their own.
+
+    Returns:
+        The rows, each with a value or None for every such column; and the names of these columns,
+        at most ``MOST_IDENTIFIERS``, in the order of their contracts. A contract without such
+        columns, or whose page is gone, adds none.
+    """
+    names = tuple(
+        dict.fromkeys(
+            name
+            for contract in dict.fromkeys(row["contract"] for row in rows)
+            for name in _identifiers_of(contract)
+        )
+    )[:MOST_IDENTIFIERS]
+    found = [{**row, **{name: row["record"].get(name) for name in names}} for row in rows]
+    return found, names
+
+
+def _identifiers_of(contract: str) -> tuple[str, ...]:
+    """Return the columns of a contract that say when, and between whom; an id says neither."""
+    try:
+        identifiers = get_contract(contract).identifiers
+    except UsageError:
+        return ()
+    return tuple(column.name for column in identifiers if column.kind != "id")
 
 
 def reason_text(reasons: Sequence[Mapping[str, Any]]) -> str:

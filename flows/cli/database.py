@@ -7,6 +7,7 @@ checks (``storage.check``), or revisions of the schema (``storage.revisions``).
 from collections import Counter
 from dataclasses import asdict
 
+from expectations.registry import CONTRACTS
 from flows.cli.printing import print_json, say
 from flows.cli.tables import show_rows
 from flows.places import connect_database
@@ -15,6 +16,7 @@ from storage.check.files import check_lake, check_models
 from storage.check.invariants import Problem
 from storage.check.tables import check_tables, is_damaged
 from storage.check.work import check_work
+from storage.contract_views import make_contract_view
 from storage.database import name_database
 from storage.revisions import require_schema, status, upgrade
 from tasks.wording import plural
@@ -61,10 +63,14 @@ def _summarise(counts: Counter[str]) -> str:
 
 
 def upgrade_database(settings: Settings) -> str:
-    """Upgrade the database to the schema of this version, and return the command's message."""
+    """Upgrade the database to the schema of this version, and make the views of all contracts.
+
+    Returns the command's message.
+    """
     with connect_database(settings, wait_s=0) as engine:
         done = upgrade(engine)
-    return f"{done.address} has schema {done.revision}"
+        missing = [make_contract_view(engine, contract) for contract in CONTRACTS.values()]
+    return "; ".join([f"{done.address} has schema {done.revision}", *filter(None, missing)])
 
 
 def show_status(settings: Settings, *, as_json: bool) -> None:

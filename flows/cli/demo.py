@@ -21,7 +21,7 @@ from flows.settings import Settings
 from storage import queries
 from storage.database import name_database
 from tasks.simulation.simulate import Scenario, simulate_night
-from tasks.wording import FLAGGED, reason_text
+from tasks.wording import FLAGGED, add_identifiers, reason_text
 
 TRAINING_ROWS = 40_000
 NIGHT_ROWS = 25_000
@@ -96,8 +96,9 @@ def _show_flagged(settings: Settings, batch_id: str | None, title: str) -> None:
     """Print the flagged connections of a batch with the highest scores, and their reasons."""
     with open_database(settings) as engine:
         rows = queries.flagged_rows(engine, batch=batch_id, limit=SHOWN)
-    shown = [{**row, "reasons": reason_text(row["reasons"])} for row in rows]
-    show_rows(shown, FLAGGED, empty=f"{title}: nothing is flagged", title=title)
+    found, identifiers = add_identifiers(rows)
+    shown = [{**row, "reasons": reason_text(row["reasons"])} for row in found]
+    show_rows(shown, (*identifiers, *FLAGGED), empty=f"{title}: nothing is flagged", title=title)
 
 
 def _say_where(settings: Settings) -> None:

@@ -16,7 +16,7 @@ from flows.cli.tables import show_rows
 from flows.places import open_database
 from flows.settings import Settings
 from storage import queries
-from tasks.wording import DRIFT, FLAGGED, HISTORY, plural, reason_text
+from tasks.wording import DRIFT, FLAGGED, HISTORY, add_identifiers, plural, reason_text
 
 Rows = list[dict[str, Any]]
 Form = Literal["table", "json", "csv"]
@@ -32,7 +32,7 @@ class PrintedView:
     source: TableClause
     """The view that is read: CSV has its columns."""
     shown: Sequence[str]
-    """The columns of a table."""
+    """The columns of a table; those that identify a connection come before these."""
     if_empty: str
     """The text for a table without rows; the batches that were looked at are added."""
     join: Callable[[Sequence[Any]], str] | None = None
@@ -107,11 +107,14 @@ def show_view(
         if more:
             say(more, is_error=True)
         return
+    identifiers: tuple[str, ...] = ()
+    if name == "flagged":
+        shown, identifiers = add_identifiers(shown)
     if view.join is not None:
         shown = [{**row, "reasons": view.join(row["reasons"])} for row in shown]
     if name == "batches":
         shown = [{**row, "status": _describe_status(row)} for row in shown]
-    show_rows(shown, view.shown, empty=empty)
+    show_rows(shown, (*identifiers, *view.shown), empty=empty)
     if more:
         say(more)
     if name == "shadow":

@@ -12,7 +12,7 @@ from storage.queries import drift_rows, flagged_rows, history_rows, validation_r
 from tasks.reporting.markdown import escape, render, shell_word, table_cell
 from tasks.reporting.outcomes import FileOutcome, NightOutcome
 from tasks.task import task
-from tasks.wording import DRIFT, FLAGGED, HISTORY, ID_DIGITS, VALIDATION
+from tasks.wording import DRIFT, FLAGGED, HISTORY, ID_DIGITS, VALIDATION, add_identifiers
 
 TOP_FLAGGED = 25
 """Flagged connections in the artifact, for a first look; SQL has them all."""
@@ -32,8 +32,9 @@ def publish_batch(engine: Engine, outcome: FileOutcome) -> None:
         description=describe_file(outcome, outcome.message),
     )
     batch_id = outcome.batch_id
+    flagged, identifiers = add_identifiers(flagged_rows(engine, batch=batch_id, limit=TOP_FLAGGED))
     tables = {
-        "flagged": ((*FLAGGED, "record"), flagged_rows(engine, batch=batch_id, limit=TOP_FLAGGED)),
+        "flagged": ((*identifiers, *FLAGGED, "record"), flagged),
         "validation": (VALIDATION, validation_rows(engine, batch_id)),
         "drift": (DRIFT, drift_rows(engine, batch=batch_id)),
     }

@@ -35,6 +35,10 @@ REASONS_SCHEMA = pl.Schema(
     }
 )
 
+TIME_FORMAT = "%Y-%m-%dT%H:%M:%S%.6fZ"
+LAST_YEAR = 9_999
+"""The last year of ISO 8601, and of PostgreSQL in this form."""
+
 STRONGEST = 2
 """Number of quantities that define a kind. Measured on ``Test_data.csv`` of NSL-KDD with a model of
 ``Train_data.csv``. Its 11,338 flagged rows have 180 different sets of categories; within 500
@@ -84,7 +88,7 @@ def explain_batch(
 
     ``parts`` are the accepted rows, and ``scores`` their scores, one file a part, in the same
     order; both are named relative to the batch's folder. ``out`` is named as the stage will be.
-    ``record`` is JSON text of the file's columns except labels and ignored ones.
+    ``record`` is JSON text of the file's columns except labels and ignored ones; see ``record_of``.
 
     Raises:
         ModelRefusedError: the model folder cannot be read.
@@ -167,7 +171,8 @@ def choose_rows(
 def find_kinds(rows: pl.DataFrame, encoder: Encoder) -> pl.DataFrame:
     """Return the kind of each connection, which costs far less than its reasons.
 
-    Connections are of one kind if they have the same categories, and if the same ``STRONGEST``
+    Connections are of one kind if they have the same categories, of which the rarest of a feature
+    with very many are one, and if the same ``STRONGEST``
     quantities are farthest from their centres among normal connections, each on the same side. A
     quantity nearer than ``FAR`` does not count. A row's kind does not depend on other rows.
 
@@ -185,12 +190,12 @@ def find_kinds(rows: pl.DataFrame, encoder: Encoder) -> pl.DataFrame:
         codes[:, place] = np.where(is_far, 2 * farthest + (away[row, farthest] > 0), -1)
         strength[row, farthest] = 0
     codes.sort(axis=1)
-    categories = {
-        f"category_{place}": rows[category.name]
+    categories = rows.select(
+        category.group().alias(f"category_{place}")
         for place, category in enumerate(encoder.categories)
-    }
+    )
     strongest = {f"strongest_{place}": codes[:, place] for place in range(STRONGEST)}
-    return pl.DataFrame({**categories, **strongest})
+    return pl.DataFrame({**categories.to_dict(), **strongest})
 
 
 def _rank(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
@@ -245,10 +250,20 @@ def explain_rows(rows: pl.DataFrame, model: Model, reasons: int) -> pl.DataFrame
 
 
 def record_of(rows: pl.DataFrame, contract: Contract) -> pl.Expr:
-    """Return the expression for a connection's JSON record: its features and identifiers."""
+    """Return the expression for a connection's JSON record: its identifiers, then its features.
+
+    A time is ISO 8601 text in UTC, which sorts as times do. It is null outside of the years that
+    this form has.
+    """
     kept = [
-        column.name
-        for column in contract.columns
-        if column.role in {"feature", "identifier"} and column.name in rows.columns
+        _write_time(column.name) if column.kind == "time" else pl.col(column.name)
+        for column in (*contract.identifiers, *contract.features)
+        if column.name in rows.columns
     ]
     return pl.struct(kept).struct.json_encode().alias("record")
+
+
+def _write_time(name: str) -> pl.Expr:
+    """Return the expression of a time as text."""
+    has_four_digits = pl.col(name).dt.year().is_between(1, LAST_YEAR)
+    return pl.when(has_four_digits).then(pl.col(name).dt.strftime(TIME_FORMAT))

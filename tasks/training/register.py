@@ -16,6 +16,7 @@ from sqlalchemy import Engine
 
 from expectations.contract import Contract
 from expectations.registry import get_contract
+from storage.contract_views import make_contract_view
 from storage.lake import room_on_disk
 from storage.model_store import FINGERPRINT, champion, register_model
 from tasks.intake.label_words import LabelReading
@@ -87,12 +88,13 @@ def train_model(  # noqa: PLR0913 - the last four only go into the report, each 
             registered_at=now,
             registered_by="noctule train",
         )
+    no_view = make_contract_view(engine, contract)
     return TrainingOutcome(
         model_version=registered.version,
         is_champion=champion(engine, contract_name).version == registered.version,
         fit=fit,
         rows_quarantined=rows_quarantined,
-        advisories=(*describe_rows(fit), *advisories),
+        advisories=(*describe_rows(fit), *advisories, *([no_view] if no_view else [])),
     )
 
 

@@ -147,7 +147,7 @@ def test_a_contract_whose_names_cannot_stand_in_its_view_is_refused(name: str) -
     columns = (Column(name=name, kind="count", meaning="a count"),)
     contract = Contract(name="c", title="C", source="none", columns=columns)
     with pytest.raises(ValueError, match="cannot be a name in its view"):
-        contract_view(contract)
+        contract_view(contract, "sqlite")
 
 
 def test_batch_summary_has_one_row_a_batch_whatever_became_of_it(example: SimpleNamespace) -> None:

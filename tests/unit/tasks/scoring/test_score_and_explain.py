@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from expectations.contract import Column, Contract
 from expectations.errors import InputRejectedError
 from expectations.nsl_kdd import NSL_KDD
 from tasks.detectors.model import Model
@@ -20,6 +21,7 @@ from tasks.scoring.explain import (
     explain_batch,
     explain_rows,
     find_kinds,
+    record_of,
 )
 from tasks.scoring.score import ScoreOptions, ScoreSummary, UnseenValues, score_batch
 from tasks.validation.summary import PartFile
@@ -322,3 +324,36 @@ def test_a_note_quotes_a_value_in_printable_form(scored: ScoreSummary) -> None:
 
 def test_a_batch_of_known_values_has_no_such_note(scored: ScoreSummary) -> None:
     assert scored.notes == ()
+
+
+def test_a_record_begins_with_who_and_when_and_has_no_label() -> None:
+    columns = (
+        Column(name="src_bytes", kind="count", meaning="Sent."),
+        Column(name="rate", kind="number", meaning="Rate.", nullable=True),
+        Column(name="label", kind="category", meaning="Label.", role="label"),
+        Column(name="started_at", kind="time", meaning="Start.", role="identifier"),
+        Column(name="dst_port", kind="port", meaning="Port.", role="identifier"),
+        Column(name="note", kind="category", meaning="Note.", role="ignored"),
+    )
+    contract = Contract(name="flows", title="Flows", source="none", columns=columns)
+    epoch_us = [1_499_415_720_000_005, 253_402_300_800_000_000, None]
+    rows = pl.DataFrame(
+        {
+            "row_number": [1, 2, 3],
+            "src_bytes": [2**63 - 1, 0, 0],
+            "rate": [1e308, float("nan"), None],
+            "label": ["x"] * 3,
+            "started_at": pl.Series(epoch_us, dtype=pl.Int64).cast(pl.Datetime("us", "UTC")),
+            "dst_port": [443, None, 1],
+            "note": ["y"] * 3,
+        }
+    )
+    records = rows.select(record_of(rows, contract)).to_series().to_list()
+    assert [list(json.loads(record)) for record in records] == [
+        ["started_at", "dst_port", "src_bytes", "rate"]
+    ] * 3
+    assert [tuple(json.loads(record).values()) for record in records] == [
+        ("2017-07-07T08:22:00.000005Z", 443, 2**63 - 1, 1e308),
+        (None, None, 0, None),
+        (None, 1, 0, None),
+    ]
