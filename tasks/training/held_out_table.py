@@ -33,7 +33,8 @@ HELD_OUT_SCHEMA = pl.Schema(
 )
 """Columns of the file. Grain: one training row. Their meanings are at the fields of
 ``HeldOutTable``; ``kind`` is its ``group``. Where a row has no ``novel_score``, the file has null
-in that column and in the ``novel_flagged`` columns."""
+in that column and in the ``novel_flagged`` columns. The file has no feature, so no name of a
+contract can be one of these."""
 
 
 @dataclass(frozen=True)
