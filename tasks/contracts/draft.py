@@ -17,6 +17,7 @@ from tasks.contracts.kinds import guess_column
 from tasks.contracts.known_names import CANONICAL, canonical_of, is_label, is_leak, is_row_number
 from tasks.contracts.label_guess import LabelGuess, guess_labels
 from tasks.contracts.sample import Sample
+from tasks.contracts.units import tell_units
 from tasks.intake.header import fold
 
 KINDS_OF: Final[Mapping[str, frozenset[Kind]]] = {
@@ -157,7 +158,7 @@ def _guess_all(sample: Sample, *, has_names: bool) -> list[ColumnGuess]:
             look = "a whole number behind an address: is it a port?"
             guess = replace(guess, kind="port", looks=(*guess.looks, look))
         guesses.append(guess)
-    return guesses
+    return tell_units(sample, guesses)
 
 
 def _find_misfits(guesses: Sequence[ColumnGuess]) -> list[ColumnGuess]:

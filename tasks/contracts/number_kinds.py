@@ -28,6 +28,8 @@ from tasks.contracts.times import find_epochs
 MOST_WHOLE: Final = 2.0**63
 """Whole numbers from here on do not fit in 64 bits."""
 MOST_PORT: Final = 65_535
+UNKNOWN_UNIT: Final = "its unit is not known: seconds are assumed; scale = 0.001 for milliseconds"
+"""What a person must look at where no name and no other column tells the unit."""
 MOST_PROTOCOL: Final = 255
 
 
@@ -68,7 +70,7 @@ def _as_interval(base: ColumnGuess, numbers: pl.Series) -> ColumnGuess:
     scale = known_names.seconds_of(base.name)
     looks = []
     if scale is None:
-        looks.append("its unit is not known: seconds are assumed; scale = 0.001 for milliseconds")
+        looks.append(UNKNOWN_UNIT)
     kind: Kind = "interval"
     negative = numbers < 0
     if not fits(~negative):

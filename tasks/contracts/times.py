@@ -55,6 +55,19 @@ def parse_times(texts: pl.Series, pattern: str) -> pl.Series:
     return texts.str.to_datetime(pattern, time_unit="us", strict=False)
 
 
+def read_seconds(texts: pl.Series, form: str) -> pl.Series:
+    """Return times of one form as seconds; null where a text has another. Zones are left out."""
+    for name, factor in _EPOCHS:
+        if form == name:
+            return texts.cast(pl.Float64, strict=False) / factor
+    if form == "iso":
+        plain = texts.str.replace("T", " ").str.replace(r"(Z|[+-]\d{2}:?\d{2})$", "")
+        found = _parse(plain, "%Y-%m-%d %H:%M:%S%.f")
+    else:
+        found = _parse(texts, form)
+    return found.dt.epoch("us").cast(pl.Float64) / 1e6
+
+
 def find_times(texts: pl.Series) -> TimeForm | None:
     """Return the form of a column of texts that are times; None if most of them are none."""
     first = texts.unique(maintain_order=True).head(TRIED_VALUES)

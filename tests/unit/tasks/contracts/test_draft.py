@@ -60,6 +60,24 @@ def test_a_file_of_ones_own_making_is_drafted_whole(tmp_path: Path) -> None:
     assert all(text.split("\n")[line - 1].startswith(LOOK) for line in count_looks(text))
 
 
+@pytest.mark.parametrize(("factor", "scale"), [(1, None), (1000, 0.001), (1_000_000, 0.000001)])
+def test_two_times_tell_the_unit_of_a_duration(
+    tmp_path: Path, factor: int, scale: float | None
+) -> None:
+    page, text = draft_text(
+        tmp_path,
+        "first,last,dur,bytes\n"
+        + rows_of(
+            lambda n: (
+                f"2024-05-01 10:00:00,2024-05-01 10:{n:02}:30,{(n * 60 + 30) * factor},{n * n}"
+            )
+        ),
+    )
+
+    assert page["columns"]["duration_s"].get("scale") == scale
+    assert "its unit is not known" not in text
+
+
 def test_no_bound_is_taken_from_the_sample(tmp_path: Path) -> None:
     page, _ = draft_text(tmp_path, FLOWS)
 
