@@ -116,9 +116,12 @@ _UNITS: Final = (
     (re.compile(r"(microseconds?|_us|usec|_µs)$"), 1e-6),
     (re.compile(r"(milliseconds?|millis|_ms|msec)$"), 1e-3),
     (re.compile(r"(minutes|_min)$"), 60.0),
+    (re.compile(r"(seconds|_s|_secs?)$"), 1.0),
 )
 _MICROSECONDS: Final = frozenset(map(fold, ("Flow Duration", "duration_us")))
 """Durations that their tool writes in microseconds: CICFlowMeter."""
+_SECONDS: Final = frozenset(map(fold, ("td", "flow.age")))
+"""Durations that nfdump and Suricata write in seconds."""
 _NANOSECONDS: Final = frozenset(map(fold, ("event.duration",)))
 """ECS's duration."""
 _DURATION: Final = re.compile(r"(duration|(^|[_ .])dur([_ .]|$)|elapsed|dauer)", re.IGNORECASE)
@@ -170,6 +173,8 @@ def seconds_of(name: str) -> float | None:
         return 1e-6
     if fold(name) in _NANOSECONDS:
         return 1e-9
+    if fold(name) in _SECONDS:
+        return 1.0
     return next((seconds for pattern, seconds in _UNITS if pattern.search(lowered)), None)
 
 

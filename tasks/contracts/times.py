@@ -17,12 +17,15 @@ _DATES: Final = (
 )  # fmt: skip
 _JOINTS: Final = (" ", "T", ":", "-", "")
 _CLOCKS: Final = (
-    "%H:%M:%S%.f%z", "%H:%M:%S%.fZ", "%H:%M:%S%.f", "%H:%M", "%I:%M:%S%.f %p", "%I:%M %p", "%H%M%S",
+    "%H:%M:%S%.f%z", "%H:%M:%S%.fZ", "%H:%M:%S%.f", "%H:%M", "%I:%M:%S%.f %p", "%I:%M %p",
 )  # fmt: skip
 """A fraction of a second may be missing where ``%.f`` stands."""
 _SWAPPED: Final = (("%d/%m", "%m/%d"), ("%d-%m", "%m-%d"))
 """Orders of day and month that the values may leave open."""
 
+_COMPACT: Final = "%Y%m%d%H%M%S"
+_CLOCK_OR_DIGITS: Final = r"^\w.*\d{1,2}:\d{2}|^(19|20)\d{12}$"
+"""What every time has in it, so that other columns cost no trials."""
 TRIED_VALUES: Final = 200
 """Values on which every pattern is tried first. A guess: those that fit are tried on all."""
 
@@ -71,9 +74,7 @@ def read_seconds(texts: pl.Series, form: str) -> pl.Series:
 def find_times(texts: pl.Series) -> TimeForm | None:
     """Return the form of a column of texts that are times; None if most of them are none."""
     first = texts.unique(maintain_order=True).head(TRIED_VALUES)
-    if not first.str.contains(r"^\w{1,4}[-/. ]?\w{1,3}[-/., ]?.*[:\d]").all():
-        return None
-    if not first.str.contains(r"\d{1,2}:?\d{2}").any():
+    if not first.str.contains(_CLOCK_OR_DIGITS).all():
         return None
     iso = _count(texts, "iso")
     if iso == len(texts):
@@ -114,7 +115,8 @@ def find_epochs(numbers: pl.Series) -> str | None:
 
 
 def _patterns() -> list[str]:
-    return [f"{date}{joint}{clock}" for date in _DATES for joint in _JOINTS for clock in _CLOCKS]
+    clocks = [f"{joint}{clock}" for joint in _JOINTS for clock in _CLOCKS]
+    return [_COMPACT, *(f"{date}{clock}" for date in _DATES for clock in clocks)]
 
 
 def _parse(texts: pl.Series, pattern: str) -> pl.Series:

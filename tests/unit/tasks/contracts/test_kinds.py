@@ -75,14 +75,14 @@ def test_a_time_whose_day_may_be_its_month_asks_a_person() -> None:
     ("name", "scale"),
     [
         ("FLOW_DURATION_MILLISECONDS", 1e-3), ("duration_us", 1e-6), ("Flow Duration", 1e-6),
-        ("event.duration", 1e-9), ("Dur", 1.0),
+        ("event.duration", 1e-9), ("Dur", 1.0), ("td", 1.0), ("duration_seconds", 1.0),
     ],
 )  # fmt: skip
 def test_the_unit_of_an_interval_is_that_of_its_name(name: str, scale: float) -> None:
     found = guess(name, "1", "250")
 
     assert found.scale == scale
-    assert bool(found.looks) == (scale == 1.0)
+    assert bool(found.looks) == (name == "Dur")
 
 
 def test_mostly_negative_lengths_of_time_are_numbers() -> None:
