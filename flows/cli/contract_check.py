@@ -11,7 +11,7 @@ from pathlib import Path
 
 from expectations.contract import Contract
 from expectations.errors import InputRejectedError
-from expectations.registry import CONTRACTS, get_contract
+from expectations.registry import broken_pages, get_contract, load_contracts
 from flows.cli.printing import print_json, say
 from flows.cli.progress import shown_progress
 from flows.cli.tables import show_rows
@@ -78,9 +78,9 @@ def run_check(
 def _recognise(file: Path, *, as_json: bool) -> Contract | None:
     """Return the contract that a file has; print what each lacks if it has none, or several."""
     try:
-        return recognise_contract(file, CONTRACTS)
+        return recognise_contract(file, load_contracts(), broken_pages())
     except InputRejectedError as error:
-        candidates = examine_contracts(file, CONTRACTS)  # raises if the file cannot be read
+        candidates = examine_contracts(file, load_contracts())  # raises if the file cannot be read
         if as_json:
             shown = [_describe_candidate(one) for one in candidates]
             print_json({"file": file.name, "fits": False, "contract": None,

@@ -12,7 +12,7 @@ from pathlib import Path
 import typer
 
 from expectations.errors import UsageError
-from expectations.registry import CONTRACTS
+from expectations.registry import load_contracts
 from flows.cli.printing import say
 from storage.text import printable
 from tasks.contracts.draft import draft_contract
@@ -81,7 +81,7 @@ def choose_name(file: Path, name: str | None) -> str:
             f" most {_NAME_CHARACTERS}, and begins with a letter."
         )
         raise UsageError(message)
-    if name in CONTRACTS:
+    if name in load_contracts():
         message = (
             f"Noctule has a contract named {name} already. Give this one another name: --name NAME."
         )

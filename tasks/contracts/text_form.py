@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import Final, Literal
 
+from expectations.contract import Form
 from tasks.contracts.values import looks_like_value
+from tasks.intake.fields import BLANK_RUNS, cut_line, decode_line, split_fields
+from tasks.intake.lines import BYTE_ORDER_MARK
 
 Encoding = Literal["utf-8", "latin-1", "cp1252"]
 
@@ -39,7 +42,8 @@ REPEATED_SHARE: Final = 0.3
 
 _COMMENTS: Final = ("#", "%", "//", "--")
 _EXCEL_LINE: Final = re.compile(r'"?sep=', re.IGNORECASE)
-_BLANKS: Final = re.compile(r"[ \t]+")
+_MARKS: Final = re.compile(rb"[\x80-\x9f]")
+"""Bytes that are letters and marks in cp1252, and control characters in latin-1."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,16 +68,7 @@ def split_line(line: str, separator: str, *, has_quotes: bool) -> list[str] | No
 
     ``separator`` is one that a page may name.
     """
-    if separator == "blanks":
-        return _BLANKS.split(line.strip(" \t"))
-    character = SEPARATORS.get(separator, separator)
-    if not has_quotes or '"' not in line:
-        return line.split(character)
-    other = re.escape(character)
-    fields = re.findall(rf'{other}("[^"]*+(?:""[^"]*+)*+"|[^"{other}]*+)', character + line)
-    if sum(map(len, fields)) + len(fields) != len(line) + 1:
-        return None
-    return [field[1:-1].replace('""', '"') if field.startswith('"') else field for field in fields]
+    return split_fields(line, SEPARATORS.get(separator, separator), has_quotes=has_quotes)
 
 
 def recognise_text(lines: Sequence[str]) -> TextForm | None:
@@ -138,16 +133,19 @@ def find_trailer(
 
 
 def decode(start: bytes) -> tuple[str, Encoding]:
-    """Return a text and its encoding; a last character may be cut."""
+    """Return a text and its encoding; a last character may be cut.
+
+    As when a contract is read, each line that is UTF-8 is read so.
+    """
     try:
         return start.decode("utf-8-sig"), "utf-8"
     except UnicodeDecodeError as error:
         if error.start >= len(start) - 3 and error.reason == "unexpected end of data":
             return start[: error.start].decode("utf-8-sig"), "utf-8"
-    try:
-        return start.decode("cp1252"), "cp1252"
-    except UnicodeDecodeError:
-        return start.decode("latin-1"), "latin-1"
+    encoding: Encoding = "cp1252" if _MARKS.search(start) else "latin-1"
+    form = Form(encoding=encoding)
+    lines = start.removeprefix(BYTE_ORDER_MARK).split(b"\n")
+    return "\n".join(decode_line(line, form) for line in lines), encoding
 
 
 def _find_comment(lines: Sequence[str]) -> str | None:
@@ -172,10 +170,10 @@ def _find_separator(rows: Sequence[str]) -> str:
         if score > best_score:
             best, best_score = word, score
     if not best_score[0] or not best_score[1]:
-        widths = [len(_BLANKS.split(line.strip())) for line in rows]
+        widths = [len(cut_line(line, BLANK_RUNS)) for line in rows]
         width, times = Counter(widths).most_common(1)[0]
         if width > max(1, best_score[2]) and times >= ALIKE_SHARE * len(rows):
-            return "blanks"
+            return BLANK_RUNS
     return best
 
 

@@ -15,15 +15,15 @@ from tests.support.sources import column, contract
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
 FLOWS = contract(
     "flows",
-    column("src_ip", "address"),
-    column("service", "category", nullable=True),
+    column("src_ip", "address", "SrcAddr"),
+    column("service", "category", "app", nullable=True),
     column("bytes", "count"),
     column("packets", "count"),
     column("flags", "count"),
     column("label", "category", role="label"),
     labels=Labels(column="label", normal=("ok",), ignored=("skip",)),
 )
-HEADER = "src_ip,Service,bytes,packets,flags,label,extra"
+HEADER = "SrcAddr,app,bytes,packets,flags,label,extra"
 
 
 def check(tmp_path: Path, lines: list[str], declared: Contract = FLOWS) -> FileCheck:
@@ -49,7 +49,7 @@ def test_columns_labels_and_quarantined_rows_are_reported(tmp_path: Path) -> Non
     columns = {one.name: one for one in found.columns}
     assert found.fits
     assert (found.rows_read, found.rows_quarantined) == (100, 3)
-    assert columns["service"].file_name == "Service"
+    assert columns["src_ip"].file_name == "SrcAddr"
     assert columns["service"].frequent == (("dns", 97),)
     assert (columns["bytes"].smallest, columns["packets"].largest) == (7, 6)
     assert found.undeclared == ("extra",)

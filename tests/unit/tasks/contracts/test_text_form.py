@@ -93,7 +93,8 @@ def test_closing_lines_of_words_are_a_trailer_and_a_cut_row_is_none() -> None:
         ("Größe".encode(), "Größe", "utf-8"),
         ("Größe".encode()[:3], "Gr", "utf-8"),
         (b"Web Attack \x96 XSS", "Web Attack \u2013 XSS", "cp1252"),
-        (b"\x81\x8d", "\x81\x8d", "latin-1"),
+        (b"Gr\xf6\xdfe", "Größe", "latin-1"),
+        ("ü\n".encode() + b"\x96", "ü\n\u2013", "cp1252"),
     ],
 )
 def test_the_encoding_is_told_from_the_bytes(raw: bytes, text: str, encoding: str) -> None:
