@@ -138,6 +138,14 @@ def decode_line(line: bytes, form: Form) -> str:
         return decode_other(line, form.encoding)
 
 
+def show_line(line: bytes, form: Form) -> str:
+    """Return a line as text, with a mark in place of what cannot be decoded."""
+    try:
+        return decode_line(line, form)
+    except UnicodeDecodeError:
+        return line.decode(errors="replace")
+
+
 def decode_other(text: bytes, encoding: str) -> str:
     """Return a text that is in latin-1 or cp1252."""
     latin = text.decode("latin-1")

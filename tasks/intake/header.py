@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from expectations.contract import Column, Contract, Form
-from tasks.intake.fields import BLANK_RUNS, NAMED, cut_line, decode_line, split_fields, split_names
+from storage.text import printable
+from tasks.intake.fields import BLANK_RUNS, NAMED, cut_line, show_line, split_fields, split_names
 from tasks.intake.lines import BYTE_ORDER_MARK
 from tasks.wording import some_of
 
@@ -53,6 +54,8 @@ COMPARED = 100
 """Names that are compared with missing ones. A guess; a pair takes some 30 us."""
 SUGGESTED = 3
 """Names that are suggested in one message. A guess."""
+NAME_CHARACTERS = 30
+"""Characters of a name of a file beside the declared one in a reason. A guess."""
 HALF_MESSAGE = 90
 """Characters of names in each of the two lists of a message."""
 
@@ -91,6 +94,19 @@ def fold(name: str) -> str:
 def name_in_files(column: Column) -> str:
     """Return the name that a column has in files, for a message that asks for it."""
     return column.sources[0] if column.sources else column.name
+
+
+def call_column(name: str, held: str) -> str:
+    """Return how a reason calls a column: with its name in the file where that differs."""
+    if fold(held) in {fold(name), ""}:
+        return name
+    return f"{name} ({printable(held, NAME_CHARACTERS)})"
+
+
+def call_columns(names: Sequence[str], contract: Contract) -> Mapping[str, str]:
+    """Return how reasons call the declared columns among a file's names, by declared name."""
+    places = find_columns(names, contract)
+    return {name: call_column(name, names[places[name][0]]) for name in places}
 
 
 def find_columns(names: Sequence[str], contract: Contract) -> Mapping[str, list[int]]:
@@ -287,19 +303,11 @@ def filled_lines(head: bytes, form: Form) -> list[tuple[int, str]]:
         line = raw.removesuffix(b"\r")
         if not line:
             continue
-        found.append((number, _decode(line, form)))
+        found.append((number, show_line(line, form)))
         left -= not (form.comment is not None and line.startswith(form.comment.encode()))
         if not left:
             break
     return found
-
-
-def _decode(line: bytes, form: Form) -> str:
-    """Return a line as text, with a mark in place of what cannot be decoded."""
-    try:
-        return decode_line(line, form)
-    except UnicodeDecodeError:
-        return line.decode(errors="replace")
 
 
 def vote(lines: Sequence[str], contract: Contract) -> Order | None:

@@ -16,6 +16,7 @@ from expectations.errors import InputRejectedError
 from storage.text import storable
 from tasks.intake.content import SourceChangedError
 from tasks.intake.labelling import LabelReader, LabelTally
+from tasks.intake.layout import add_absent
 from tasks.intake.lines import LINE_BYTES
 from tasks.intake.parts import PartWriter
 from tasks.intake.quarantine import QuarantineWriter
@@ -56,7 +57,7 @@ class IngestSummary(BaseModel, frozen=True):
     columns_present: tuple[str, ...]
     """The declared columns the file has, in the contract's order."""
     columns_absent: tuple[str, ...]
-    """The declared columns that the file lacks; never a feature."""
+    """The declared columns that the file lacks; all of them may be absent."""
     extra_columns: tuple[str, ...]
     """Columns the contract does not declare: ignored."""
     respelled_columns: tuple[tuple[str, str], ...] = ()
@@ -110,10 +111,11 @@ def ingest_file(
     """Parse a file into typed parts, and quarantine what cannot be parsed.
 
     Memory is bounded by ``options.chunk_rows`` and ``options.block_bytes``, not by the file, which
-    is CSV (plain, gzip or zstandard; with or without header) or Parquet. The empty folder ``out``
-    gets ``connections-00000.parquet`` ... (grain: one parsed row: row_number, line_number, then the
-    declared columns the file has) and, where needed, ``quarantine.parquet``. ``batch`` is the
-    SHA-256 of the content that is expected, from ``hash_content``.
+    is text (plain, gzip or zstandard; with or without header) or Parquet. The empty folder ``out``
+    gets ``connections-00000.parquet`` ... (grain: one parsed row: row_number, line_number, the
+    declared columns the file has, then the features it may lack and does, all null) and, where
+    needed, ``quarantine.parquet``. ``batch`` is the SHA-256 of the content that is expected, from
+    ``hash_content``.
 
     Raises:
         InputRejectedError: the file as a whole cannot be used, or is not the content expected.
@@ -126,7 +128,8 @@ def ingest_file(
     labels = LabelReader(options.labels, layout, contract) if options.labels else None
     blank_lines = 0
     for rows in _ahead(reading.rows):
-        parts.add(rows.parsed if labels is None else labels.read(rows.parsed))
+        parsed = add_absent(rows.parsed, layout)
+        parts.add(parsed if labels is None else labels.read(parsed))
         quarantine.add(rows.unparsed)
         blank_lines += rows.blank_lines
     written = parts.close()

@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+import polars as pl
+
 from expectations.contract import Column, Contract, Form
 from expectations.errors import InputRejectedError
-from storage.text import printable
-from tasks.intake.header import find_columns, fold, name_in_files, show_unknown
+from tasks.intake.fields import name_separator
+from tasks.intake.header import call_column, find_columns, fold, name_in_files, show_unknown
 from tasks.wording import some_of
 
-CALLED = 30
-"""Characters of a name of a file that stand beside the declared one in a reason. A guess."""
 ONE_NAME = (
     "Noctule cannot tell which one to read. Give each column its own name; or, if the first of them"
     ' is right, write repeated = "first" under [form] in the contract.'
@@ -58,11 +58,15 @@ class Layout:
     @cached_property
     def called(self) -> Mapping[str, str]:
         """How messages call each of ``columns``: with its name in the file where that differs."""
-        pairs = ((one.name, self.names[place]) for one, place in self._placed)
-        return {
-            name: name if fold(held) in {fold(name), ""} else f"{name} ({printable(held, CALLED)})"
-            for name, held in pairs
-        }
+        return {one.name: call_column(one.name, self.names[place]) for one, place in self._placed}
+
+    @property
+    def described(self) -> str:
+        """The form of the text in words: ``CSV with header``."""
+        header = "with header" if self.header_line else "without header"
+        if self.separator == ",":
+            return f"CSV {header}"
+        return f"text separated by {name_separator(self.separator)}, {header}"
 
     @cached_property
     def place_of(self) -> Mapping[str, int]:
@@ -153,4 +157,11 @@ def arrange_columns(
         separator=separator,
         form=contract.form,
         absent=tuple(lacking),
+    )
+
+
+def add_absent(rows: pl.DataFrame, layout: Layout) -> pl.DataFrame:
+    """Return rows with a column of nulls, behind the others, for each feature that a file lacks."""
+    return rows.with_columns(
+        pl.lit(None, dtype=column.dtype).alias(column.name) for column in layout.absent
     )

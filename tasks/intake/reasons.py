@@ -32,9 +32,14 @@ BYTES_ADVICE = ": it is what Python shows of bytes; write the name without b and
 
 
 def describe_failures(
-    contract: Contract, check: ColumnExpectation, rows: pl.DataFrame
+    contract: Contract,
+    check: ColumnExpectation,
+    rows: pl.DataFrame,
+    called: "Mapping[str, str] | None" = None,
 ) -> pl.DataFrame:
     """Return in words what is wrong with rows that failed a row expectation of a contract.
+
+    ``called`` says how columns are called, by their names, where that differs.
 
     Returns:
         Grain: one row, in the same order: ``observed`` String, the value or values found, and
@@ -50,6 +55,7 @@ def describe_failures(
         return observed.with_columns(
             pl.format("{}: {}", OBSERVED, pl.lit(rule.meaning)).alias(REASON)
         )
+    name = (called or {}).get(check.column, check.column)
     found = rows.select(
         pl.col(check.column).alias(VALUE), write_values(rows[check.column]).alias(OBSERVED)
     )
@@ -64,7 +70,7 @@ def describe_failures(
             is_bytes = pl.col(VALUE).str.contains(PYTHON_BYTES)
             advice = pl.when(is_bytes).then(pl.lit(BYTES_ADVICE)).otherwise(pl.lit(""))
             sentence = pl.concat_str(sentence, advice)
-    return found.select(OBSERVED, pl.format("{}: {}", pl.lit(check.column), sentence).alias(REASON))
+    return found.select(OBSERVED, pl.format("{}: {}", pl.lit(name), sentence).alias(REASON))
 
 
 def rules_by_name(contract: Contract) -> "Mapping[str, RowRule]":

@@ -85,7 +85,7 @@ class ParquetSource(Source):
 
 
 class TextSource(Source):
-    """A text of comma-separated lines, plain or compressed, with or without a header."""
+    """A text of separated fields, plain or compressed, with or without a header."""
 
     def read_layout(self) -> Layout:
         """Return which field is which declared column."""
@@ -111,7 +111,7 @@ class TextSource(Source):
         head, pieces = read_head(pass_through(content, digest))
         layout = recognise_layout(head, self._contract, self.path)
         layout = arrange_label(layout, self._contract, options.labels)
-        form = f"CSV {'with' if layout.header_line else 'without'} header"
+        form = layout.described
         if compression := compression_of(self.path):
             form += f", {compression}"
         passed = pass_lines(

@@ -13,6 +13,7 @@ import polars as pl
 
 from expectations.contract import Contract
 from expectations.suites import row_expectations
+from tasks.intake.header import call_columns
 from tasks.intake.reasons import OBSERVED, REASON, describe_failures, rules_by_name
 from tasks.validation.suite_runner import SuiteRunner
 
@@ -66,8 +67,17 @@ class RefusedRows:
 class RowChecker:
     """Runs the rows suite of a contract on every chunk of a batch."""
 
-    def __init__(self, contract: Contract, columns: Sequence[str]) -> None:
-        """Build the suite for the declared columns of a batch; imports Great Expectations."""
+    def __init__(
+        self, contract: Contract, columns: Sequence[str], names: Sequence[str] = ()
+    ) -> None:
+        """Build the suite for the declared columns of a batch; imports Great Expectations.
+
+        Args:
+            contract: of the batch.
+            columns: the declared columns that its file has.
+            names: all names of the file's fields, for reasons.
+        """
+        self._called = call_columns(names, contract)
         self._contract = contract
         self._columns = tuple(columns)
         self.checks = row_expectations(contract, columns)
@@ -128,7 +138,7 @@ class RowChecker:
 
     def _describe(self, ordinal: int, rows: pl.DataFrame) -> pl.DataFrame:
         """Return in words what is wrong with rows that failed an expectation."""
-        return describe_failures(self._contract, self.checks[ordinal], rows)
+        return describe_failures(self._contract, self.checks[ordinal], rows, self._called)
 
     def _prepare(self, frame: pl.DataFrame) -> "pd.DataFrame":
         """Return a chunk in the form that Great Expectations checks fastest.

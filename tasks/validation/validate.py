@@ -116,7 +116,7 @@ class _RowSplitter:
     def __init__(
         self, contract: Contract, ingest: "IngestSummary", source: Path, out: Path
     ) -> None:
-        self.checker = RowChecker(contract, ingest.columns_present)
+        self.checker = RowChecker(contract, ingest.columns_present, ingest.field_names)
         self.profile = BatchProfile(contract)
         self.parts: list[PartFile] = []
         self.rows_accepted = 0
