@@ -23,9 +23,12 @@ from tasks.contracts.quarantine_report import ReasonCount, count_reasons
 from tasks.contracts.suspicions import Suspicions
 from tasks.evaluation.labels import has_labels, is_attack
 from tasks.intake.content import SourceChangedError, SourceUnavailableError, hash_content
+from tasks.intake.fields import name_separator
 from tasks.intake.ingest import IngestSummary, ingest_file
 from tasks.intake.label_words import IS_ATTACK, LabelWords, Meaning, label_columns
+from tasks.intake.layout import Layout
 from tasks.intake.source import IngestOptions
+from tasks.intake.sources import open_source
 from tasks.validation.summary import ValidationSummary
 from tasks.validation.validate import ValidateOptions, validate_batch
 
@@ -96,19 +99,21 @@ def check_file(
     (folder / "validate").mkdir()
     try:
         content = hash_content(source, limit_bytes=options.content_bytes)
+        layout = open_source(source, contract, options.content_bytes).read_layout()
         ingested = ingest_file(source, contract, folder / "ingest", content.sha256, options)
     except (SourceUnavailableError, SourceChangedError):
         raise
     except InputRejectedError as error:
         return FileCheck(file=name, contract=contract.name, fits=False, refusal=str(error))
     validated = validate_batch(folder, ingested, contract, source, folder / "validate", limits)
-    return _describe(name, contract, folder, ingested, validated, now)
+    return _describe(name, contract, folder, layout, ingested, validated, now)
 
 
 def _describe(
     name: str,
     contract: Contract,
     folder: Path,
+    layout: Layout,
     ingested: IngestSummary,
     validated: ValidationSummary,
     now: datetime,
@@ -129,18 +134,19 @@ def _describe(
         suspicions.add(frame, now)
         if is_labelled:
             sample.append(frame.gather_every(step))
-    reports = report_columns(tallies, contract.columns, _file_names(ingested))
+    reports = report_columns(tallies, contract.columns, _file_names(layout))
     telling = find_telling(contract, pl.concat(sample)) if sample else ()
     quarantines = [folder / one for one in (ingested.quarantine, validated.quarantine) if one]
     present = [one for one in label_columns(contract) if one in ingested.columns_present]
     label = next(iter(present), None)
-    absent = [one.name for one in contract.features if one.name not in ingested.columns_present]
+    found = _file_names(layout)
+    absent = [one.name for one in contract.features if one.name not in found]
     return FileCheck(
         file=name,
         contract=contract.name,
         fits=not validated.is_rejected,
         refusal=validated.rejection,
-        form=ingested.format,
+        form=_describe_form(ingested.format, layout),
         rows_read=ingested.rows_read,
         rows_quarantined=ingested.rows_unparsed + validated.rows_quarantined,
         columns=reports,
@@ -160,10 +166,22 @@ def _describe(
     )
 
 
-def _file_names(ingested: IngestSummary) -> Mapping[str, str]:
+def _describe_form(form: str, layout: Layout) -> str:
+    """Return the form of a file in words; of a text with its separator, header and encoding."""
+    if form.startswith(("Parquet", "JSON")):
+        return form
+    words = [form, f"separated by {name_separator(layout.separator)}"]
+    if layout.header_line > 1:
+        words.append(f"header in line {layout.header_line}")
+    if layout.form.encoding != "utf-8":
+        words.append(f"lines that are not UTF-8 are {layout.form.encoding}")
+    return ", ".join(words)
+
+
+def _file_names(layout: Layout) -> Mapping[str, str]:
     """Return the name in the file of each declared column that the file has."""
-    respelled = {declared: found for found, declared in ingested.respelled_columns}
-    return {name: respelled.get(name, name) for name in ingested.columns_present}
+    pairs = zip(layout.columns, layout.positions, strict=True)
+    return {column.name: layout.names[place] for column, place in pairs}
 
 
 def _describe_labels(
