@@ -23,7 +23,7 @@ def show_study(studied: Studied) -> None:
         say(f"could not be fitted: {cell}: {why}")
     say(
         f"{plural(report.glance.rows, 'labelled row')}, {report.glance.duplicates:,} of them"
-        f" duplicates, {report.glance.conflicts:,} both normal and anomaly"
+        f" duplicates, {report.glance.conflicts:,} both normal and attack"
     )
     for advisory in report.advisories:
         say(f"reported: {advisory}")
@@ -89,7 +89,7 @@ def _show_reconstructions(report: StudyReport) -> None:
             "ROC AUC": "-" if one.roc_auc is None else f"{one.roc_auc:.4f}",
             "percentile": at.percentile,
             "accuracy": f"{at.test.accuracy:.2%}",
-            "recall": _percent(at.test.anomaly.recall),
+            "recall": _percent(at.test.attack.recall),
             "false positives": _percent(at.test.normal.recall, is_rest=True),
         }
         for one in report.reconstructions

@@ -17,7 +17,7 @@ from tasks.study.reconstruction import Reconstruction
 from tasks.study.results import ClassifierResult, Curve
 from tasks.study.study import StudyReport
 
-COLOURS = {"normal": "#3b6fb6", "anomaly": "#c4472b"}
+COLOURS = {"normal": "#3b6fb6", "attack": "#c4472b"}
 """The colours of the two classes; people who do not see red or green can distinguish them."""
 
 LINES = ("#3b6fb6", "#c4472b", "#3d8b5f", "#8a5aa8", "#b07d1a")
@@ -202,7 +202,7 @@ def _draw_history(one: Reconstruction) -> go.Figure:
 
 def _draw_errors(one: Reconstruction) -> go.Figure:
     centres = [(low + high) / 2 for low, high in pairwise(one.histogram.edges)]
-    counts = (one.histogram.normal, one.histogram.anomaly)
+    counts = (one.histogram.normal, one.histogram.attack)
     figure = _figure(
         (
             go.Bar(name=name, x=centres, y=of_class, marker_color=colour)

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from expectations.contract import Contract
 from tasks.arrays import Mask, Matrix
-from tasks.study.split import SEED
+from tasks.study.split import SEED, fill_missing
 
 MOST_OUTLIERS = 40
 """Outliers drawn on each side of a box. A guess: more would merge."""
@@ -73,7 +73,7 @@ class DataOverview(BaseModel, frozen=True):
     duplicates: int
     """Rows that have the features of an earlier row."""
     conflicts: int
-    """Rows whose features occur both as normal and as anomaly."""
+    """Rows whose features occur both as normal and as an attack."""
     boxes: dict[str, dict[str, Box]]
     """The boxes by quantity, then by class."""
     correlations: Correlations
@@ -104,21 +104,23 @@ def describe_data(
     ``other`` has the name and the columns of a file to compare columns with.
     """
     quantities = [column.name for column in contract.features if not column.is_categorical]
-    groups = features.with_columns(is_attack=pl.Series(is_attack)).group_by(contract.feature_names)
-    counted = groups.agg(rows=pl.len(), attacks=pl.col("is_attack").sum())
-    mixed = counted.filter((pl.col("attacks") > 0) & (pl.col("attacks") < pl.col("rows")))
+    labelled = features.with_columns(_is_attack=pl.Series(is_attack))
+    counted = labelled.group_by(contract.feature_names).agg(
+        _rows=pl.len(), _attacks=pl.col("_is_attack").sum()
+    )
+    mixed = counted.filter((pl.col("_attacks") > 0) & (pl.col("_attacks") < pl.col("_rows")))
     attacks = int(is_attack.sum())
     there = tuple(other[1]) if other else ()
     return DataOverview(
         rows=features.height,
-        classes={"normal": features.height - attacks, "anomaly": attacks},
+        classes={"normal": features.height - attacks, "attack": attacks},
         columns=tuple(_describe(features[name]) for name in contract.feature_names),
         duplicates=features.height - counted.height,
-        conflicts=int(mixed["rows"].sum()),
+        conflicts=int(mixed["_rows"].sum()),
         boxes={
             name: {
                 of_class: draw_box(features[name].to_numpy()[rows])
-                for of_class, rows in (("normal", ~is_attack), ("anomaly", is_attack))
+                for of_class, rows in (("normal", ~is_attack), ("attack", is_attack))
             }
             for name in quantities
         },
@@ -176,7 +178,8 @@ def _thin(values: np.ndarray) -> np.ndarray:
 
 def _correlate(quantities: pl.DataFrame) -> Correlations:
     values = quantities.to_numpy().astype(np.float64)
-    varies = np.nanstd(values, axis=0) > 0
+    values = fill_missing(values, values)
+    varies = values.std(axis=0) > 0
     matrix = np.corrcoef(values[:, varies], rowvar=False).round(2)
     names = [name for name, kept in zip(quantities.columns, varies, strict=True) if kept]
     return Correlations(

@@ -25,7 +25,7 @@ from tasks.study.results import (
     trace_precision,
     trace_roc,
 )
-from tasks.study.split import SEED, Split
+from tasks.study.split import SEED, Split, fill_missing
 
 PERCENTILES = (95, 98)
 """The thresholds of the second work: percentiles of the errors of normal training rows."""
@@ -60,7 +60,7 @@ class Histogram(BaseModel, frozen=True):
     edges: tuple[float, ...]
     """(n_bins + 1,), of log10 of the error."""
     normal: tuple[int, ...]
-    anomaly: tuple[int, ...]
+    attack: tuple[int, ...]
 
 
 class Reconstruction(BaseModel, frozen=True):
@@ -112,9 +112,10 @@ def _standardise(
 ) -> Matrix:
     """Return quantities standardised by the normal rows, then the one-hot columns."""
     names = [quantity.name for quantity in encoder.quantities]
-    known = normal.select(names).to_numpy().astype(np.float64)
+    usual = normal.select(names).to_numpy().astype(np.float64)
+    known = fill_missing(usual, usual)
     spread = known.std(axis=0)
-    values = rows.select(names).to_numpy().astype(np.float64)
+    values = fill_missing(rows.select(names).to_numpy().astype(np.float64), usual)
     scaled = (values - known.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
     return np.hstack([scaled.astype(np.float32), neural[:, len(names) :]])
 
@@ -161,5 +162,5 @@ def _make_histogram(truth: Mask, errors: Floats) -> Histogram:
     return Histogram(
         edges=tuple(edges.round(4).tolist()),
         normal=tuple(np.histogram(logs[~truth], edges)[0].tolist()),
-        anomaly=tuple(np.histogram(logs[truth], edges)[0].tolist()),
+        attack=tuple(np.histogram(logs[truth], edges)[0].tolist()),
     )

@@ -40,10 +40,10 @@ class ClassificationReport(BaseModel, frozen=True):
     """How well some flags agree with the labels."""
 
     accuracy: float
-    anomaly: ClassScores
+    attack: ClassScores
     normal: ClassScores
     confusion: tuple[tuple[int, int], tuple[int, int]]
-    """Rows by their label (normal, anomaly), then by their flag."""
+    """Rows by their label (normal, attack), then by their flag."""
 
     @property
     def false_positive_rate(self) -> float:
@@ -107,7 +107,7 @@ def report_flags(truth: Mask, flags: Mask) -> ClassificationReport:
     classes = [False, True]
     (tn, fp), (fn, tp) = confusion_matrix(truth, flags, labels=classes).tolist()
     scores = precision_recall_fscore_support(truth, flags, labels=classes, zero_division=np.nan)
-    normal, anomaly = (
+    normal, attack = (
         ClassScores(
             **{
                 name: None if np.isnan(value) else float(value)
@@ -119,7 +119,7 @@ def report_flags(truth: Mask, flags: Mask) -> ClassificationReport:
     )
     return ClassificationReport(
         accuracy=(tp + tn) / len(truth),
-        anomaly=anomaly,
+        attack=attack,
         normal=normal,
         confusion=((tn, fp), (fn, tp)),
     )

@@ -27,9 +27,10 @@ from tasks.study.results import (
     trace_precision,
     trace_roc,
 )
-from tasks.study.split import encode_rows, split_rows
+from tasks.study.split import MOST_VALUES, encode_rows, split_rows
 from tasks.study.study import StudyReport, StudySource, study_rows
 from tasks.training.rows import TrainingRows, read_training_rows
+from tests.support.sources import column, contract
 
 NAME = "night</script><b>.csv"
 
@@ -105,7 +106,7 @@ def test_a_split_is_stratified_and_takes_every_row_once(rows: TrainingRows) -> N
 def cell(selection: str, classifier: str, accuracy: float, auc: float = 0.9) -> ClassifierResult:
     none = ClassScores(precision=None, recall=None, f1=None, rows=0)
     reported = ClassificationReport(
-        accuracy=accuracy, anomaly=none, normal=none, confusion=((0, 0), (0, 0))
+        accuracy=accuracy, attack=none, normal=none, confusion=((0, 0), (0, 0))
     )
     curve = Curve(x=(0.0, 1.0), y=(0.0, 1.0))
     return ClassifierResult.model_validate(
@@ -161,10 +162,10 @@ def test_flags_are_reported_by_class() -> None:
     reported = report_flags(truth, np.array([True, True, False, True, False]))
     assert reported.confusion == ((1, 1), (1, 2))
     assert reported.accuracy == 0.6
-    assert reported.anomaly == ClassScores(precision=2 / 3, recall=2 / 3, f1=2 / 3, rows=3)
+    assert reported.attack == ClassScores(precision=2 / 3, recall=2 / 3, f1=2 / 3, rows=3)
     assert reported.normal == ClassScores(precision=0.5, recall=0.5, f1=0.5, rows=2)
     nothing = report_flags(truth, np.zeros(5, dtype=np.bool_))
-    assert nothing.anomaly.precision is None
+    assert nothing.attack.precision is None
 
 
 def test_every_cell_is_evaluated_once_and_finalists_five_times_more(
@@ -173,8 +174,8 @@ def test_every_cell_is_evaluated_once_and_finalists_five_times_more(
     cells = report.comparison.cells
     assert len(cells) == 9
     assert report.comparison.failed == {}
-    assert all(one.train.anomaly.rows + one.train.normal.rows == 288 for one in cells)
-    assert all(one.test.anomaly.rows + one.test.normal.rows == 72 for one in cells)
+    assert all(one.train.attack.rows + one.train.normal.rows == 288 for one in cells)
+    assert all(one.test.attack.rows + one.test.normal.rows == 72 for one in cells)
     again = {(one.selection, one.classifier): one for one in report.comparison.repeated}
     own = {one for one in NOTEBOOK_CELLS if one[1] == "random_forest" and one[0] != "autoencoder"}
     assert own <= set(again)
@@ -196,7 +197,7 @@ def test_three_unsupervised_methods_and_both_autoencoders_are_reported(report: S
         assert [at.percentile for at in one.thresholds] == [95, 98]
         assert one.thresholds[0].threshold < one.thresholds[1].threshold
         assert len(one.history) >= 1
-        assert sum(one.histogram.normal) + sum(one.histogram.anomaly) == 72
+        assert sum(one.histogram.normal) + sum(one.histogram.attack) == 72
     described, default = report.reconstructions
     assert [name for name, *_ in described.layers].count("dropout_0") == 1
     assert all("dropout" not in name for name, *_ in default.layers)
@@ -212,6 +213,29 @@ def test_curves_run_from_corner_to_corner() -> None:
     assert precision.y == (1.0, 1.0, 0.66667, 0.5)
 
 
+def test_missing_values_and_many_texts_are_split_too() -> None:
+    count = 2 * MOST_VALUES
+    features = pl.DataFrame(
+        {
+            "is_attack": [None, *map(float, range(count - 1))],
+            "empty": pl.Series([None] * count, dtype=pl.Float64),
+            "rows": [None, *(f"name {number:04}" for number in range(count - 1))],
+        }
+    )
+    odd = contract(
+        "odd", column("is_attack", "number"), column("empty", "number"), column("rows", "category")
+    )
+    encoded, names = encode_rows(features, odd.features)
+    assert len(names) == 2 + MOST_VALUES - 1
+    is_attack = np.arange(count) % 2 == 0
+    split = split_rows(encoded, names, is_attack, 1)
+    assert np.isfinite(split.train).all()
+    assert np.isfinite(split.test).all()
+    assert describe_data(features, is_attack, odd, names).classes == {
+        "normal": MOST_VALUES, "attack": MOST_VALUES,
+    }  # fmt: skip
+
+
 # The overview of the data
 
 
@@ -225,7 +249,7 @@ def test_the_data_is_described_and_compared() -> None:
     found = describe_data(
         features, np.array([True, False, False]), NSL_KDD, ["a", "b"], ("o.csv", ["b", "c"])
     )
-    assert found.classes == {"normal": 2, "anomaly": 1}
+    assert found.classes == {"normal": 2, "attack": 1}
     assert (found.duplicates, found.conflicts) == (1, 2)
     assert (found.only_here, found.only_there) == (("a",), ("c",))
     by_name = {column.name: column for column in found.columns}
