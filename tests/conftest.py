@@ -57,6 +57,15 @@ RETRY_S = 0.3
 
 
 @pytest.fixture
+def data_folder(pytestconfig: pytest.Config) -> Path:
+    """Return the folder of real files beside the project, or skip the test."""
+    folder = pytestconfig.rootpath.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"needs real files, which are not in {folder}")
+    return folder
+
+
+@pytest.fixture
 def nsl_kdd_folder(pytestconfig: pytest.Config) -> Path:
     """Return the folder of the NSL-KDD files beside the project, or skip the test."""
     folder = pytestconfig.rootpath.parent / "shared" / "data" / "nsl-kdd"

@@ -15,6 +15,7 @@ from tasks.intake.cells import (
     find_empty,
     may_be_empty,
     may_be_unread,
+    write_texts,
 )
 from tasks.intake.layout import Layout
 from tasks.intake.numerals import INT64_LIMIT, TRUTH, read_decimal
@@ -49,7 +50,10 @@ def find_bad_cells(
             at_fault &= ~empty
         if not at_fault.any():
             continue
-        shown = cells[column.name].cast(pl.String, strict=False).fill_null("")
+        shown = cells[column.name]
+        if isinstance(shown.dtype, pl.List):
+            shown = write_texts(shown)
+        shown = shown.cast(pl.String, strict=False).fill_null("")
         called = layout.called[column.name]
         for row in at_fault.arg_true():
             words = _describe_empty(shown[row]) if empty[row] else _describe(column, shown[row])

@@ -6,6 +6,7 @@ values say (``tasks.evaluation``).
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -14,7 +15,7 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from tasks.intake.fields import show_line, split_fields
 from tasks.intake.layout import Layout
-from tasks.intake.numbered_lines import list_rows
+from tasks.intake.numbered_lines import list_rows, number_block
 from tasks.intake.parquet_files import read_footer
 
 FIRST_BYTES = 8 << 20
@@ -53,9 +54,10 @@ def read_first_lines(
     """
     text, is_whole = _read_beginning(pieces)
     form = layout.form
+    number = partial(number_block, form=form, header_line=layout.header_line)
     fields = (
         split_fields(show_line(line, form), layout.separator, has_quotes=form.has_quotes)
-        for line in list_rows(iter([text]), form, layout.header_line)
+        for line in list_rows(iter([text]), number)
     )
     nothing = {"", *form.nulls}
     rows = [

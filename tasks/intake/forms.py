@@ -11,7 +11,10 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-READ: Final = "Noctule reads UTF-8 CSV, plain or compressed by gzip or zstandard, and Parquet."
+READ: Final = (
+    "Noctule reads tables of text such as CSV, and JSON lines, plain or compressed by gzip or"
+    " zstandard, and Parquet."
+)
 
 START_BYTES: Final = 64 << 10
 """How much of a content is examined. A guess: an ARFF file begins with pages of comments."""
@@ -23,6 +26,7 @@ _EXPORT = "Deliver its table as CSV or Parquet."
 _RECORDS = "Deliver CSV or Parquet, a connection in each row."
 _RECORD = "Make connections from it, and deliver them as CSV or Parquet."
 _AGAIN = "Deliver the table itself, as CSV or Parquet."
+_LINES = "Deliver one object on each line, as `jq -c` writes them."
 
 
 @dataclass(frozen=True)
@@ -89,10 +93,10 @@ _TEXT: Final = tuple(
     (re.compile(pattern.encode(), re.IGNORECASE), form)
     for pattern, form in (
         (_COMMENTS + r"@(?:relation|attribute|data)\b", Form("ARFF", _RECORDS)),
-        (r'\{\s*"(?:ts|_path|uid)"\s*:', Form("a Zeek log", _RECORDS)),
         (r"#(?:separator|set_separator|fields|path)[ \t]", Form("a Zeek log", _RECORDS)),
-        (r'[\[\x1e]?\s*+\{\s*+(?:"|\}|\Z)', Form("JSON", _RECORDS)),
-        (r'\[\s*+(?:\[|"|-?\d|\])', Form("JSON", _RECORDS)),
+        (r'\[\s*+(?:\{\s*+(?:"|\}|\Z)|\[|"|-?\d|\])', Form("a JSON array", _LINES)),
+        (r"\x1e\s*+\{", Form("a sequence of JSON texts (RFC 7464)", _LINES)),
+        (r'\{[ \t]*(?:[\r\n]\s*+"|\Z)', Form("JSON over several lines", _LINES)),
         (r"\[?\s*+\{\s*+u?'\w+'\s*:", Form("dictionaries of Python", _RECORDS)),
         (r"(?:<!--[^>]*-->\s*)?<(?:!doctype html|html|head|body)\b", Form("HTML", _AGAIN)),
         (r"<\?xml\b|<[a-z_][\w:.-]*+(?:\s[^<>]*)?>\s*+<[a-z_]", Form("XML", _RECORDS)),

@@ -57,7 +57,9 @@ class IngestSummary(BaseModel, frozen=True):
     columns_present: tuple[str, ...]
     """The declared columns the file has, in the contract's order."""
     columns_absent: tuple[str, ...]
-    """The declared columns that the file lacks; all of them may be absent."""
+    """The declared columns that the file lacks; a feature only if it is optional."""
+    features_absent: tuple[str, ...] = ()
+    """Those of them that are features: null in every row."""
     extra_columns: tuple[str, ...]
     """Columns the contract does not declare: ignored."""
     respelled_columns: tuple[tuple[str, str], ...] = ()
@@ -83,6 +85,8 @@ class IngestSummary(BaseModel, frozen=True):
         if self.respelled_columns:
             read = [f"{name!r} as {declared}" for name, declared in self.respelled_columns]
             notes.append(f"column names are spelled differently and were matched: {some_of(read)}")
+        if self.features_absent:
+            notes.append(f"no values, as the file lacks them: {some_of(self.features_absent)}")
         if self.extra_columns:
             names = some_of(self.extra_columns)
             notes.append(f"ignored columns the contract does not declare: {names}")
@@ -111,11 +115,11 @@ def ingest_file(
     """Parse a file into typed parts, and quarantine what cannot be parsed.
 
     Memory is bounded by ``options.chunk_rows`` and ``options.block_bytes``, not by the file, which
-    is text (plain, gzip or zstandard; with or without header) or Parquet. The empty folder ``out``
-    gets ``connections-00000.parquet`` ... (grain: one parsed row: row_number, line_number, the
-    declared columns the file has, then the features it may lack and does, all null) and, where
-    needed, ``quarantine.parquet``. ``batch`` is the SHA-256 of the content that is expected, from
-    ``hash_content``.
+    is a text of fields or of JSON lines (plain, gzip or zstandard) or Parquet. The empty folder
+    ``out`` gets ``connections-00000.parquet`` ... (grain: one parsed row: row_number, line_number,
+    then the declared columns the file has, and nulls for the optional features it lacks) and,
+    where needed, ``quarantine.parquet``. ``batch`` is the SHA-256 of the content that is expected,
+    from ``hash_content``.
 
     Raises:
         InputRejectedError: the file as a whole cannot be used, or is not the content expected.
@@ -144,6 +148,9 @@ def ingest_file(
     rows_read = reading.rows_known + parts.rows + quarantine.rows
     if rows_read == 0:
         held = "a header but no row" if layout.header_line else "no row"
+        if contract.form.kind == "json" and contract.form.records:
+            wanted = (f"{name} is {value}" for name, value in contract.form.records.items())
+            held = f"no row whose {' and '.join(wanted)}"
         msg = f"Cannot use {source}: it has {held}. Expected at least one connection."
         raise InputRejectedError(msg)
     names = {column.name for column in layout.columns}
@@ -163,6 +170,7 @@ def ingest_file(
         line_bytes=options.line_bytes,
         columns_present=present,
         columns_absent=tuple(name for name in contract.by_name if name not in present),
+        features_absent=tuple(column.name for column in layout.absent),
         extra_columns=layout.extra,
         respelled_columns=layout.respelled,
         has_label=contract.label in present,

@@ -5,7 +5,7 @@ by its beginning alone: blank lines, comments, trailers. Does not belong here: h
 into blocks (``lines``), and what a row means (``text_blocks``).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 
@@ -105,10 +105,11 @@ def number_lines(block: bytes, layout: Layout, place: Place = START) -> Numbered
 
     ``place`` is where the block begins.
     """
-    return _number(block, layout.form, layout.header_line, place)
+    return number_block(block, place, layout.form, layout.header_line)
 
 
-def _number(block: bytes, form: Form, header_line: int, place: Place) -> NumberedLines:
+def number_block(block: bytes, place: Place, form: Form, header_line: int = 0) -> NumberedLines:
+    """Find and number the lines of a block of a text whose header is line ``header_line``."""
     lines = TextLines(block.replace(b"\r\n", b"\n") if b"\r" in block else block)
     count = len(lines.ends)
     line_numbers = np.arange(place.line, place.line + count)
@@ -192,8 +193,7 @@ class _Beginning:
 def pass_lines(
     pieces: Iterator[bytes],
     size_bytes: int,
-    form: Form,
-    header_line: int,
+    number: Callable[[bytes, Place], NumberedLines],
     line_bytes: int = LINE_BYTES,
 ) -> PassedLines:
     """Read past the first bytes of a text, and count the lines that end within them.
@@ -204,15 +204,14 @@ def pass_lines(
     Args:
         pieces: the content from its beginning.
         size_bytes: how much of it to read past.
-        form: of the text.
-        header_line: physical line number of the header; 0 if there is none.
+        number: numbers a block that begins at a place, as ``number_block`` does.
         line_bytes: as of ``cut_blocks``.
     """
     beginning = _Beginning(pieces, size_bytes)
     place = last = START
     line = b""
     for block in cut_blocks(beginning.read(), line_bytes=line_bytes):
-        numbered = _number(block, form, header_line, place)
+        numbered = number(block, place)
         place, last = numbered.next, numbered.last
         line = block[block.rfind(b"\n", 0, -1) + 1 : -1]
     after = beginning.leftover or next(pieces, b"")
@@ -228,12 +227,14 @@ def pass_lines(
 
 
 def list_rows(
-    pieces: Iterator[bytes], form: Form, header_line: int, line_bytes: int = LINE_BYTES
+    pieces: Iterator[bytes],
+    number: Callable[[bytes, Place], NumberedLines],
+    line_bytes: int = LINE_BYTES,
 ) -> Iterator[bytes]:
     """Yield every row of a text as its line's bytes, without the line end."""
     place = START
     for block in cut_blocks(pieces, line_bytes=line_bytes):
-        numbered = _number(block, form, header_line, place)
+        numbered = number(block, place)
         place = numbered.next
         lines = numbered.lines
         for row in np.flatnonzero(numbered.is_row):

@@ -8,11 +8,13 @@ parsed. Does not belong here: bytes and compression (``content``), lines (``line
 import hashlib
 import sys
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from expectations.contract import Contract
+from expectations.errors import InputRejectedError
 from tasks.intake.content import (
     CONTENT_BYTES,
     PIECE_BYTES,
@@ -23,12 +25,23 @@ from tasks.intake.content import (
 )
 from tasks.intake.first_rows import FirstRows, read_first_lines, read_first_records
 from tasks.intake.header import find_header
+from tasks.intake.json_records import looks_json
+from tasks.intake.json_source import JsonSource
 from tasks.intake.labelling import arrange_label
 from tasks.intake.layout import Layout
 from tasks.intake.lines import cut_blocks, find_lines, read_head
-from tasks.intake.numbered_lines import PassedLines, list_rows, number_lines, pass_lines
+from tasks.intake.numbered_lines import (
+    NumberedLines,
+    PassedLines,
+    Place,
+    list_rows,
+    number_block,
+    number_lines,
+    pass_lines,
+)
 from tasks.intake.parquet_files import read_footer
-from tasks.intake.parquet_records import parse_records, read_layout, read_rendered
+from tasks.intake.parquet_lines import read_rendered
+from tasks.intake.parquet_records import parse_records, read_layout
 from tasks.intake.parts import ParsedRows
 from tasks.intake.source import IngestOptions, Reading, Source, pass_through
 from tasks.intake.text_blocks import parse_lines
@@ -70,8 +83,7 @@ class ParquetSource(Source):
 
     def read_rows(self, row_numbers: Collection[int], line_bytes: int) -> Iterator[bytes]:
         """Yield some records as lines of CSV, by ascending row number from 1."""
-        places = self.read_layout().positions
-        yield from read_rendered(self.path, row_numbers, line_bytes, places).values()
+        yield from read_rendered(self.path, row_numbers, line_bytes, self.read_layout()).values()
 
     def _count_rows(self) -> int:
         return read_footer(self.path).records
@@ -79,8 +91,7 @@ class ParquetSource(Source):
     def _find_raw(
         self, line_numbers: Collection[int], line_bytes: int
     ) -> tuple[dict[int, bytes], str]:
-        places = self.read_layout().positions
-        found = read_rendered(self.path, line_numbers, line_bytes, places)
+        found = read_rendered(self.path, line_numbers, line_bytes, self.read_layout())
         return found, hash_content(self.path).sha256
 
 
@@ -90,53 +101,59 @@ class TextSource(Source):
     def read_layout(self) -> Layout:
         """Return which field is which declared column."""
         head, _ = read_head(read_content(self.path))
-        return recognise_layout(head, self._contract, self.path)
+        return self._recognise(head)
 
     def read_names(self) -> tuple[str, ...] | None:
         """Return the names in the header; None where there is no header."""
         head, _ = read_head(read_content(self.path))
-        if find_header(head, self._contract) is None:
-            return None
-        return recognise_layout(head, self._contract, self.path).names
+        return None if find_header(head, self._contract) is None else self._recognise(head).names
 
     def read_first(self, places: Mapping[str, int]) -> FirstRows:
         """Return some columns of the first lines, as text."""
         head, pieces = read_head(read_content(self.path))
-        return read_first_lines(pieces, recognise_layout(head, self._contract, self.path), places)
+        return read_first_lines(pieces, self._recognise(head), places)
 
     def read(self, options: IngestOptions) -> Reading:
         """Begin to parse the text."""
         digest = hashlib.sha256()
         content = read_content(self.path, min(PIECE_BYTES, options.block_bytes))
         head, pieces = read_head(pass_through(content, digest))
-        layout = recognise_layout(head, self._contract, self.path)
-        layout = arrange_label(layout, self._contract, options.labels)
+        layout = arrange_label(self._recognise(head), self._contract, options.labels)
         form = layout.described
         if compression := compression_of(self.path):
             form += f", {compression}"
-        passed = pass_lines(
-            pieces, options.known_bytes, layout.form, layout.header_line, options.line_bytes
-        )
+        number = partial(number_block, form=layout.form, header_line=layout.header_line)
+        passed = pass_lines(pieces, options.known_bytes, number, options.line_bytes)
         rows = _parse_text(passed, layout, options)
         return Reading(form, layout, passed.rows, rows, digest.hexdigest)
 
     def read_rows(self, row_numbers: Collection[int], line_bytes: int) -> Iterator[bytes]:
         """Yield the lines of some rows, by ascending row number from 1."""
-        pieces, header_line = self._open()
-        rows = list_rows(pieces, self._contract.form, header_line, line_bytes)
-        for number, line in enumerate(rows, start=1):
+        for number, line in enumerate(list_rows(*self._open(), line_bytes), start=1):
             if number in row_numbers:
                 yield line
 
-    def _open(self) -> tuple[Iterator[bytes], int]:
-        """Return the content, and the line number of the header; 0 where there is none."""
+    def _recognise(self, head: bytes) -> Layout:
+        """Return the layout of a text that begins so, or refuse JSON."""
+        if looks_json(head):
+            message = (
+                f"Cannot read {self.path} as {self._contract.name}: it holds JSON lines, and this"
+                " contract reads lines of fields. Name the contract that it has (--contract NAME),"
+                f" or write one for it: noctule contracts draft {self.path.name}"
+            )
+            raise InputRejectedError(message)
+        return recognise_layout(head, self._contract, self.path)
+
+    def _open(self) -> tuple[Iterator[bytes], Callable[[bytes, Place], NumberedLines]]:
+        """Return the content, and what numbers its lines, for ``list_rows``."""
         head, pieces = read_head(read_content(self.path))
         header = find_header(head, self._contract)
-        return pieces, 0 if header is None else header.line_number
+        header_line = 0 if header is None else header.line_number
+        return pieces, partial(number_block, form=self._contract.form, header_line=header_line)
 
     def _count_rows(self) -> int:
-        pieces, header_line = self._open()
-        return pass_lines(pieces, sys.maxsize, self._contract.form, header_line).rows
+        pieces, number = self._open()
+        return pass_lines(pieces, sys.maxsize, number).rows
 
     def _find_raw(
         self, line_numbers: Collection[int], line_bytes: int
@@ -147,8 +164,10 @@ class TextSource(Source):
 
 
 def open_source(path: Path, contract: Contract, limit_bytes: int = CONTENT_BYTES) -> Source:
-    """Return the source for a file, chosen by its first bytes; text where it cannot be opened."""
-    kind = ParquetSource if is_parquet(path) else TextSource
+    """Return the source for a file: of Parquet by its first bytes, else as its contract says."""
+    if is_parquet(path):
+        return ParquetSource(path, contract, limit_bytes)
+    kind = JsonSource if contract.form.kind == "json" else TextSource
     return kind(path, contract, limit_bytes)
 
 

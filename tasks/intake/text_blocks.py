@@ -11,7 +11,7 @@ one by one, and parsed or quarantined with its reasons. The result depends only 
 line, so it does not matter where the blocks are cut.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,7 +32,7 @@ from tasks.intake.lines import BYTE_ORDER_MARK, LINE_BYTES
 from tasks.intake.numbered_lines import NumberedLines, TextLines
 from tasks.intake.numerals import drop_non_finite, round_to_resolution, scale_numbers
 from tasks.intake.parts import ParsedRows
-from tasks.intake.quarantine import QUARANTINE_SCHEMA
+from tasks.intake.quarantine import list_unparsed
 from tasks.intake.simple_lines import find_suspects, separator_of, simplify
 from tasks.intake.single_lines import OTHER_HEADER, read_one_by_one
 
@@ -92,34 +92,17 @@ def parse_lines(
     }
     parsed = pl.DataFrame(numbers, schema=dict.fromkeys(numbers, pl.Int64)).hstack(frame)
     bad = left[list(reasons)]
-    unparsed = pl.DataFrame(
-        {
-            "row_number": numbered.row_numbers[bad],
-            "line_number": numbered.line_numbers[bad],
-            "stage": ["ingest"] * len(bad),
-            "reasons": _as_lists(list(reasons.values())),
-            "raw": [raw[index] for index in reasons],
-        },
-        schema=QUARANTINE_SCHEMA,
+    unparsed = list_unparsed(
+        numbered.row_numbers[bad],
+        numbered.line_numbers[bad],
+        list(reasons.values()),
+        [raw[index] for index in reasons],
     )
     return ParsedRows(
         parsed=parsed if is_sorted else parsed.sort("row_number"),
         unparsed=unparsed,
         blank_lines=numbered.blank_lines,
     )
-
-
-def _as_lists(texts: Sequence[Sequence[str]]) -> pl.Series:
-    """Return a column of lists of texts, none of them empty.
-
-    polars makes a series from each list, in 14 us; from all texts at once it makes one series.
-    """
-    owners = np.repeat(np.arange(len(texts)), [len(some) for some in texts])
-    flat = pl.DataFrame(
-        {"owner": owners, "text": [text for some in texts for text in some]},
-        schema={"owner": pl.Int64, "text": pl.String},
-    )
-    return flat.group_by("owner", maintain_order=True).agg("text")["text"]
 
 
 def _read_clean(

@@ -47,7 +47,7 @@ _UNREAD: Final = (
 )  # fmt: skip
 _UNREAD_INSIDE: Final = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PAR1")
 """First bytes of forms that are read if they are not compressed again."""
-_UNREAD_TEXTS: Final = (b"@relation", b"<?xml", b"<html", b"<!doctype html", b"#separator", b'{"')
+_UNREAD_TEXTS: Final = (b"@relation", b"<?xml", b"<html", b"<!doctype html", b"#separator")
 _ZSTD: Final = (b"\x28\xb5\x2f\xfd", *(bytes([first]) + b"\x2a\x4d\x18" for first in range(80, 96)))
 _NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 _NOT_FINITE: Final = re.compile(r"[+-]?(inf(inity)?|nan)", re.IGNORECASE)

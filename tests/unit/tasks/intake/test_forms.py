@@ -53,7 +53,6 @@ def a_database() -> bytes:
     return database.serialize()
 
 
-JSON_LINES = f"{json.dumps(RECORD)}\n{json.dumps(RECORD)}\n".encode()
 ARFF = b"@relation 'night'\n@attribute 'duration' real\n@data\n" + b"1,http,0.5\n" * 99
 FORMS = {
     "zip": (zipped("night.csv"), "a zip archive", "Unpack it"),
@@ -97,12 +96,11 @@ FORMS = {
     "ARFF below comments": (b"% made by hand\n%\n\n  @RELATION x\n", "ARFF", "Deliver CSV"),
     "ARFF of another age": (ARFF.replace(b"\n", b"\r"), "ARFF", "Deliver CSV"),
     "ARFF with a mark": (b"\xef\xbb\xbf" + ARFF, "ARFF", "Deliver CSV"),
-    "JSON lines": (JSON_LINES, "JSON", "Deliver CSV"),
-    "JSON lines in gzip": (gzip.compress(JSON_LINES), "JSON", "Deliver CSV"),
-    "a JSON array": (json.dumps([RECORD], indent=2).encode(), "JSON", "Deliver CSV"),
-    "a JSON array of arrays": (json.dumps([[1, "http"]]).encode(), "JSON", "Deliver CSV"),
-    "JSON by column": (json.dumps({"duration": {"0": 1}}).encode(), "JSON", "Deliver CSV"),
-    "Zeek's JSON": (b'{"ts":1754598458.7,"uid":"CSxZf7"}\n', "a Zeek log", "Deliver CSV"),
+    "a JSON array": (json.dumps([RECORD], indent=2).encode(), "a JSON array", "one object on each"),
+    "a JSON array in gzip": (gzip.compress(b'[{"a": 1}]'), "a JSON array", "one object on each"),
+    "a JSON array of arrays": (json.dumps([[1, "http"]]).encode(), "a JSON array", "one object"),
+    "JSON by indented lines": (json.dumps(RECORD, indent=2).encode(), "over several", "one object"),
+    "JSON sequence": (b'\x1e{"a": 1}\n\x1e{"a": 2}\n', "RFC 7464", "one object on each line"),
     "Zeek": (b"#separator \\x09\n#set_separator\t,\n#path\tconn\n", "a Zeek log", "Deliver CSV"),
     "Zeek without a separator": (b"#fields\tts\tuid\n1\tC\n", "a Zeek log", "Deliver CSV"),
     "Python": (f"{RECORD!r}\n".encode(), "dictionaries of Python", "Deliver CSV"),
@@ -153,6 +151,9 @@ def test_a_form_that_is_not_read_is_named_with_what_to_do(tmp_path: Path, name: 
         b"-- exported by hand\nduration,service\n",
         b"% exported by hand\nduration,service\n",
         b"{{7*7}},http,0.5\n",
+        b'{"duration": 1, "service": "http"}\n' * 2,
+        b'{"duration": {"0": 1}}',
+        b'{"ts":1754598458.7,"uid":"CSxZf7"}\n',
         b"<script>alert(1)</script>,http,0.5\n",
         b"[duration],[service]\n",
         b"set id,drop table size,insert into\n",
@@ -166,7 +167,7 @@ def test_a_form_that_is_not_read_is_named_with_what_to_do(tmp_path: Path, name: 
         b" " * 70_000 + CSV,
         b"%" * 70_000,
     ],
-    ids=range(18),
+    ids=range(21),
 )
 def test_text_whose_first_line_is_odd_stays_text(tmp_path: Path, start: bytes) -> None:
     assert read(tmp_path, start) == start

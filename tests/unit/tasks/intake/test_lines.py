@@ -1,3 +1,5 @@
+from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 
 import pytest
@@ -12,7 +14,7 @@ from tasks.intake.lines import (
     ends_in_returns,
     find_lines,
 )
-from tasks.intake.numbered_lines import pass_lines
+from tasks.intake.numbered_lines import NumberedLines, Place, number_block, pass_lines
 
 TEXTS = st.lists(
     st.sampled_from([b"a", b"bb", b"\n", b"\r\n", b"\r", b"\n\n", b"\xef\xbb\xbf", b"ccccc"])
@@ -23,6 +25,11 @@ def in_pieces(text: bytes, cuts: set[int]) -> list[bytes]:
     """Cut a text at some of its places."""
     places = sorted({0, len(text), *(cut for cut in cuts if cut < len(text))})
     return [text[first:last] for first, last in pairwise(places)]
+
+
+def number_from(header_line: int) -> Callable[[bytes, Place], NumberedLines]:
+    """Return what numbers the lines of a text with a header."""
+    return partial(number_block, form=Form(), header_line=header_line)
 
 
 def rows_of(text: bytes, header_line: int = 0) -> list[bytes]:
@@ -76,7 +83,7 @@ def test_lines_that_are_passed_and_those_after_them_are_all_lines_once(
 ) -> None:
     text = text.replace(b"\xef\xbb\xbf", b"")
     size = min(size, len(text))
-    passed = pass_lines(iter(in_pieces(text, cuts)), size, Form(), header_line)
+    passed = pass_lines(iter(in_pieces(text, cuts)), size, number_from(header_line))
     rest = b"".join(passed.rest)
     beginning = text[: len(text) - len(rest)]
     assert text.endswith(rest)
@@ -120,7 +127,7 @@ def test_a_half_last_line_is_left_to_be_read_whole(
     known: bytes, new: bytes, rows: int, rest: bytes
 ) -> None:
     header = int(b"h" in known)
-    passed = pass_lines(iter([known + new]), len(known), Form(), header)
+    passed = pass_lines(iter([known + new]), len(known), number_from(header))
     assert (passed.rows, b"".join(passed.rest)) == (rows, rest)
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -11,7 +12,8 @@ from expectations.errors import InputRejectedError
 from storage.cost import measured
 from tasks.intake.first_rows import read_first_records
 from tasks.intake.parquet_files import read_footer
-from tasks.intake.parquet_records import parse_records, read_layout, read_rendered
+from tasks.intake.parquet_lines import read_rendered
+from tasks.intake.parquet_records import parse_records, read_layout
 from tests.support.sources import column, contract
 
 LIMIT = 1_000_000_000
@@ -43,7 +45,7 @@ def test_fields_of_structs_have_dotted_names(tmp_path: Path) -> None:
     ]
     assert unparsed.unparsed["reasons"].to_list() == [["flow_bytes_toserver: empty"]]
     assert unparsed.unparsed["raw"].to_list() == [b"c,,,dns,"]
-    assert read_rendered(path, [2], places=layout.positions) == {2: b"b,30,,,"}
+    assert read_rendered(path, [2], layout=layout) == {2: b"b,30,,,"}
 
 
 def test_first_records_have_the_fields_of_structs(tmp_path: Path) -> None:
@@ -78,3 +80,14 @@ def test_lists_that_would_fill_the_memory_are_refused(tmp_path: Path) -> None:
     with measured() as cost, pytest.raises(InputRejectedError, match="lists of its column"):
         list(parse_records(path, read_layout(path, sets, LIMIT), 10))
     assert cost.own_peak_mb < 200
+
+
+def test_a_set_is_the_names_of_a_list(tmp_path: Path) -> None:
+    path = tmp_path / "night.parquet"
+    sets = contract("sets", column("services", "set"), column("n", "count"))
+    frame = pl.DataFrame({"services": [["smb", "krb"], ["dns"], [], None], "n": [1, 2, 3, None]})
+    frame.write_parquet(path)
+    layout = read_layout(path, sets, LIMIT)
+    (parsed, unparsed) = parse_records(path, layout, 10)
+    assert parsed.parsed["services"].to_list() == ["krb,smb", "dns"]
+    assert unparsed.unparsed["raw"].to_list() == [b",3", b","]

@@ -18,10 +18,10 @@ from expectations.errors import InputRejectedError
 from storage.cost import measured
 from tasks.intake.content import hash_content
 from tasks.intake.parquet_files import read_footer
+from tasks.intake.parquet_lines import read_rendered
 from tasks.intake.parquet_records import (
     parse_records,
     read_layout,
-    read_rendered,
 )
 from tasks.intake.parts import ParsedRows
 
