@@ -22,7 +22,7 @@ from rich.table import Table
 
 from benchmarks.bench import Bench, check_bound, console, ratios, spread
 from benchmarks.data import SEED, resample
-from expectations.nsl_kdd import NSL_KDD
+from expectations.registry import get_contract
 from storage.cost import Cost, measured
 from tasks.intake.content import hash_content, read_content
 from tasks.intake.ingest import ingest_file
@@ -31,6 +31,8 @@ from tasks.intake.numbered_lines import START, number_lines
 from tasks.intake.text_blocks import parse_lines
 from tasks.intake.text_layout import recognise_layout
 from tasks.simulation.corruption import CORRUPTIONS
+
+NSL_KDD = get_contract("nsl_kdd")
 
 TIMES = 15
 """Runs of each side: the wall time of ``read_csv`` varies by a third with the free memory."""

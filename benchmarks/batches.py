@@ -19,7 +19,7 @@ from sqlalchemy import Engine
 
 from benchmarks.data import SEED, TRAIN
 from benchmarks.databases import MODEL, NOW
-from expectations.nsl_kdd import NSL_KDD
+from expectations.registry import get_contract
 from storage.batches import BatchResult
 from storage.bulk import SLICE_ROWS
 from storage.claims import Claim, claim
@@ -28,6 +28,8 @@ from storage.row_counts import RowCounts
 from storage.scorings import ScoringResult
 from tasks.intake.source import IngestOptions
 from tasks.scoring.explain import REASONS_FILE, REASONS_SCHEMA, ExplainOptions, record_of
+
+NSL_KDD = get_contract("nsl_kdd")
 
 FIRST_NIGHT = date(2026, 11, 1)
 RAW_SCORES = {"classifier_score": (-6.0, 3.0), "one_class_score": (0.002, 0.002)}

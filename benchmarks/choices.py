@@ -18,13 +18,15 @@ from sklearn.metrics import roc_auc_score
 
 import tasks.features.parameters
 from benchmarks.data import TRAIN
-from expectations.nsl_kdd import NSL_KDD
+from expectations.registry import get_contract
 from tasks.arrays import Mask
 from tasks.detectors.autoencoder import AutoencoderOptions
 from tasks.detectors.gradient_boosting import LightGBMOptions
 from tasks.training.members import fit_encoder, fit_supervised, fit_unsupervised
 from tasks.training.options import TrainingOptions
 from tasks.training.rows import TrainingRows, assign_folds, read_training_rows
+
+NSL_KDD = get_contract("nsl_kdd")
 
 SEEDS = (42, 43, 44)
 """Each seed decides the folds and the start of every fit."""

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import polars as pl
 
-from expectations.nsl_kdd import NSL_KDD
+from expectations.registry import get_contract
 from tasks.detectors.model import load_model
+
+NSL_KDD = get_contract("nsl_kdd")
 
 SLICE_ROWS = 10_000
 """Rows handed to SQLite at a time."""

@@ -11,9 +11,11 @@ import polars as pl
 
 from benchmarks.bench import Bench, check_bound, console, spread
 from benchmarks.data import WHOLE
-from expectations.nsl_kdd import NSL_KDD
+from expectations.registry import get_contract
 from tasks.scoring.score import ScoreOptions, score_batch
 from tasks.validation.summary import PartFile
+
+NSL_KDD = get_contract("nsl_kdd")
 
 MAX_FIT_S = 360.0
 """Bound on two cores, with all held-out fits: by fold, by family and by attack."""

@@ -14,6 +14,8 @@ import polars as pl
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
+from expectations.rules import compile_rule, find_columns
+
 if TYPE_CHECKING:
     from polars._typing import PolarsDataType
 
@@ -126,13 +128,22 @@ class RowRule:
 
     name: str
     """Snake case, unique in the contract; also the name of the derived column that is checked."""
-    columns: tuple[str, ...]
-    """The columns that it reads."""
     meaning: str
     """The condition in the words of an analyst."""
-    holds: pl.Expr
-    """A boolean expression over ``columns``, true if the rule holds."""
+    holds: str
+    """The condition as SQL, in the language of ``expectations.rules``. Unknown, because a value is
+    null, counts as kept."""
     severity: Severity = "required"
+
+    @cached_property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that it reads."""
+        return find_columns(self.holds)
+
+    @cached_property
+    def expression(self) -> pl.Expr:
+        """The condition as a boolean expression of polars."""
+        return compile_rule(self.holds)
 
 
 @dataclass(frozen=True, kw_only=True, config=_CONFIG)
@@ -284,14 +295,7 @@ class Contract:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of the whole declaration; if it changes, files are validated again."""
-        declared = {one.name: getattr(self, one.name) for one in fields(self)}
-        declared["row_rules"] = [
-            # The text of an expression truncates long lists, and its repr has a memory address;
-            # the serialised form is complete and the same in every process.
-            {one.name: getattr(rule, one.name) for one in fields(rule) if one.name != "holds"}
-            | {"holds": rule.holds.meta.serialize(format="json")}
-            for rule in self.row_rules
-        ]
+        declared = [(one.name, getattr(self, one.name)) for one in fields(self)]
         return hashlib.sha256(repr(declared).encode()).hexdigest()
 
     @cached_property

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from expectations.contract import Contract
-from expectations.registry import CONTRACTS
-from expectations.suites import describe_range
+from expectations.registry import own_contracts
+from expectations.suites import batch_bounds, describe_range
 
 DEFAULT_PATH = Path("docs/data-dictionary.md")
 """From the root of the repository."""
@@ -28,12 +28,14 @@ def render_dictionary(contracts: Iterable[Contract]) -> str:
         keep_trailing_newline=True,
     )
     template = environment.get_template("dictionary.md.j2")
-    return template.render(contracts=contracts, describe_range=describe_range)
+    return template.render(
+        contracts=contracts, batch_bounds=batch_bounds, describe_range=describe_range
+    )
 
 
 def write_dictionary(path: Path) -> None:
     """Write the page of all contracts to a file."""
-    path.write_text(render_dictionary(CONTRACTS.values()), encoding="utf-8")
+    path.write_text(render_dictionary(own_contracts().values()), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ The exit codes: 0 done, 1 a bug in Noctule (an error of any other class), 2 usag
 installation, 3 input rejected, 4 a service is unavailable.
 """
 
+from pathlib import Path
 from typing import ClassVar
 
 
@@ -20,6 +21,17 @@ class UsageError(NoctuleError):
     """A command, an option or a setting cannot be used as given, or not yet."""
 
     exit_code = 2
+
+
+class PageError(UsageError):
+    """The page of a contract cannot be read as one."""
+
+    def __init__(self, path: Path, line: int | None, key: str, problem: str) -> None:
+        """Name the file, the line and the key (empty for none) in front of the problem."""
+        place = [str(path), *([f"line {line}"] if line else ()), *([key] if key else ())]
+        super().__init__(f"{', '.join(place)}: {problem}.")
+        self.path = path
+        """The file of the page."""
 
 
 class ModelRefusedError(UsageError):

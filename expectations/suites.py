@@ -12,7 +12,7 @@ import dataclasses
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import polars as pl
 from pydantic import BaseModel
@@ -71,6 +71,59 @@ class ExpectationResult(BaseModel, frozen=True):
     expected: str
 
 
+GENERAL_BOUNDS: Final = (
+    BatchBound(
+        name="rows_accepted",
+        minimum=1,
+        severity="required",
+        meaning="Rows left to score; without any, there is nothing to do.",
+    ),
+    BatchBound(
+        name="quarantine_ratio",
+        maximum=0.5,
+        severity="required",
+        meaning="Share of the rows read that ingest and validation quarantine. The bound is a "
+        "setting. The default is a guess: above half, the file more likely has another format "
+        "than poor quality.",
+    ),
+    BatchBound(
+        name="rows_read",
+        minimum=100,
+        meaning="Rows in the file. A guess: of fewer, one row is more than the 1 % that the other "
+        "bounds are about.",
+    ),
+    BatchBound(
+        name="unparsed_ratio",
+        maximum=0.01,
+        meaning="Share of the rows read that could not be parsed. A guess: sensors write no such "
+        "rows, so one in a hundred tells of damage.",
+    ),
+    BatchBound(
+        name="null_ratio.highest",
+        maximum=0.01,
+        meaning="Share of null and NaN in the feature that has most, of those that must have a "
+        "value. A guess: these rows are quarantined, and one in a hundred tells of a sensor that "
+        "lost a field.",
+    ),
+)
+"""Bounds of every contract. A page can have another bound of the same statistic."""
+
+CONSTANT_SHARE: Final = 0.5
+"""Largest share of the features that may have a single value in a batch, if the page says nothing.
+A guess: flags that are nearly always 0 are constant in a quiet night, bytes and packets are not."""
+
+
+def batch_bounds(contract: Contract) -> tuple[BatchBound, ...]:
+    """Return the bounds of a batch: the general ones, or the page's in their place, then others."""
+    constant = BatchBound(
+        name="constant_features",
+        maximum=int(CONSTANT_SHARE * len(contract.features)),
+        meaning="Features with a single value: at most half of them.",
+    )
+    general = {bound.name: bound for bound in (*GENERAL_BOUNDS, constant)}
+    return tuple({**general, **{bound.name: bound for bound in contract.profile}}.values())
+
+
 def row_expectations(contract: Contract, columns: Iterable[str]) -> tuple[ColumnExpectation, ...]:
     """Return the expectations of every row.
 
@@ -127,7 +180,7 @@ def batch_expectations(
         dataclasses.replace(bound, maximum=max_quarantine_ratio)
         if bound.name == "quarantine_ratio"
         else bound
-        for bound in contract.profile
+        for bound in batch_bounds(contract)
     )
     return (*types, *map(_bound_expectation, bounds))
 

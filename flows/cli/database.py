@@ -7,7 +7,7 @@ checks (``storage.check``), or revisions of the schema (``storage.revisions``).
 from collections import Counter
 from dataclasses import asdict
 
-from expectations.registry import CONTRACTS
+from expectations.registry import load_contracts
 from flows.cli.printing import print_json, say
 from flows.cli.tables import show_rows
 from flows.places import connect_database
@@ -69,7 +69,7 @@ def upgrade_database(settings: Settings) -> str:
     """
     with connect_database(settings, wait_s=0) as engine:
         done = upgrade(engine)
-        missing = [make_contract_view(engine, contract) for contract in CONTRACTS.values()]
+        missing = [make_contract_view(engine, contract) for contract in load_contracts().values()]
     return "; ".join([f"{done.address} has schema {done.revision}", *filter(None, missing)])
 
 

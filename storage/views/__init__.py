@@ -26,7 +26,7 @@ from sqlalchemy.exc import DBAPIError
 
 from expectations.contract import Column, Contract
 from expectations.errors import UsageError
-from expectations.registry import CONTRACTS
+from expectations.registry import own_contracts
 from storage.views.columns import VIEW_COLUMNS, ViewColumn
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def views(dialect: str) -> tuple[View, ...]:
     """Render our own views for ``sqlite`` or ``postgresql``, in the order of their creation."""
     return (
         *(_static_view(name, columns, dialect) for name, columns in VIEW_COLUMNS.items()),
-        *(contract_view(contract, dialect) for contract in CONTRACTS.values()),
+        *(contract_view(contract, dialect) for contract in own_contracts().values()),
     )
 
 

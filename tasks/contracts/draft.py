@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from expectations.contract import IDENTIFIER_KINDS, Kind
+from expectations.names import fold
 from tasks.contracts.column_guess import ColumnGuess
 from tasks.contracts.kinds import guess_column
 from tasks.contracts.known_names import CANONICAL, canonical_of, is_label, is_leak, is_row_number
 from tasks.contracts.label_guess import LabelGuess, guess_labels
 from tasks.contracts.sample import Sample
 from tasks.contracts.units import tell_units
-from tasks.intake.header import fold
 
 KINDS_OF: Final[Mapping[str, frozenset[Kind]]] = {
     "started_at": frozenset({"time"}),

@@ -9,11 +9,11 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+from expectations.names import fold
 from storage.text import printable
 from tasks.contracts.draft import Draft, DraftColumn
 from tasks.contracts.known_names import CANONICAL
 from tasks.contracts.label_guess import LabelGuess
-from tasks.intake.header import fold
 from tasks.wording import plural, some_of
 
 LOOK: Final = "# LOOK: "

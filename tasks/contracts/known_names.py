@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from tasks.intake.header import fold
+from expectations.names import fold
 
 CANONICAL: Final[Mapping[str, tuple[str, ...]]] = {
     "started_at": (

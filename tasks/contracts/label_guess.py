@@ -11,10 +11,10 @@ from typing import Final
 
 import polars as pl
 
+from expectations.names import fold
 from tasks.contracts.column_guess import ColumnGuess
 from tasks.contracts.known_names import is_label
 from tasks.contracts.sample import Sample
-from tasks.intake.header import fold
 from tasks.intake.label_words import NORMAL_WORDS, fold_value
 
 MOST_VALUES: Final = 100

@@ -12,9 +12,9 @@ from pathlib import Path
 import polars as pl
 
 from expectations.contract import Contract
+from expectations.names import fold
 from storage.text import printable
 from tasks.intake.content import CONTENT_BYTES
-from tasks.intake.header import fold
 from tasks.intake.layout import Layout
 from tasks.intake.sources import open_source
 

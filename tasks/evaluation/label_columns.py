@@ -15,11 +15,11 @@ import polars as pl
 
 from expectations.contract import Contract
 from expectations.errors import TrainingDataError, UsageError
+from expectations.names import fold
 from storage.text import printable
 from tasks.evaluation.file_head import FileHead, read_file_head
 from tasks.evaluation.labels import CORRECT_LABELS, find_unclear, has_labels, is_empty
 from tasks.intake.content import CONTENT_BYTES
-from tasks.intake.header import fold
 from tasks.intake.label_words import (
     NORMAL_WORDS,
     LabelReading,

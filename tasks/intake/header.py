@@ -6,21 +6,17 @@ a file are, with a header or without (``tasks.intake.layout``).
 """
 
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
 from expectations.contract import Column, Contract, Form
+from expectations.names import fold
 from storage.text import printable
 from tasks.intake.fields import BLANK_RUNS, NAMED, cut_line, show_line, split_fields, split_names
 from tasks.intake.lines import BYTE_ORDER_MARK
 from tasks.wording import some_of
-
-_UNCOUNTED = re.compile(r"[\s'\"`.#_-]+")
-_UNCOUNTED_CATEGORIES = frozenset({"Cf", "Pc", "Pd", "Pf", "Pi"})
-"""Categories of Unicode: marks without width, underscores, dashes, opening and closing quotes."""
 
 _NUMBER = re.compile(
     r"[+-]?(?:\d[\d,_]*+(?:\.\d*+)?|\.\d++)(?:e[+-]?\d++)?%?|[+-]?(?:nan|inf(?:inity)?)|0x[0-9a-f]+"
@@ -78,17 +74,6 @@ class Order:
 
     names: tuple[str, ...]
     separator: str
-
-
-def fold(name: str) -> str:
-    """Return a name without case, blanks, dashes, underscores, dots and quotes, for comparison."""
-    text = name
-    if not name.isascii():
-        known = unicodedata.normalize("NFKC", name)
-        text = "".join(
-            one for one in known if unicodedata.category(one) not in _UNCOUNTED_CATEGORIES
-        )
-    return _UNCOUNTED.sub("", text).casefold()
 
 
 def name_in_files(column: Column) -> str:

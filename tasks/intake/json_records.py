@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Final
 
-from tasks.intake.header import fold
+from expectations.names import fold
 from tasks.intake.lines import BYTE_ORDER_MARK
 
 MOST_DEPTH: Final = 8

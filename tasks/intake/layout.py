@@ -14,8 +14,9 @@ import polars as pl
 
 from expectations.contract import Column, Contract, Form
 from expectations.errors import InputRejectedError
+from expectations.names import fold
 from tasks.intake.fields import name_separator
-from tasks.intake.header import call_column, find_columns, fold, name_in_files, show_unknown
+from tasks.intake.header import call_column, find_columns, name_in_files, show_unknown
 from tasks.wording import some_of
 
 ONE_NAME = (

@@ -173,7 +173,7 @@ def find_files(
     Raises:
         UsageError: a folder cannot be listed.
     """
-    to_try = fingerprint_contracts(list_contracts(contract))
+    to_try = fingerprint_contracts(list_candidates(contract))
     new: list[NewFile] = []
     skipped: list[SkippedPath] = []
     finished: list[Path] = []
@@ -293,7 +293,7 @@ def identify(engine: Engine, source: Path, contract: str | None, limit_bytes: in
     )
 
 
-def list_contracts(said: str | None) -> Mapping[str, Contract]:
+def list_candidates(said: str | None) -> Mapping[str, Contract]:
     """Return the contracts that a file may have: the one that it is said to have, or all.
 
     Raises:
@@ -315,11 +315,11 @@ def find_contract(source: Path, said: str | None) -> Recognised:
         SourceUnavailableError: the file cannot be read now.
         SourceChangedError: the file changed while it was read.
     """
-    contracts = list_contracts(said)
+    contracts = list_candidates(said)
     if said is not None:
         return Recognised(name=said, fingerprint=contracts[said].fingerprint)
     try:
-        contract = recognise_contract(source, contracts, broken_pages())
+        contract = recognise_contract(source, contracts, [one.path.name for one in broken_pages()])
     except (SourceUnavailableError, SourceChangedError):
         raise
     except InputRejectedError as error:

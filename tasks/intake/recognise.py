@@ -16,9 +16,10 @@ from typing import Final
 
 from expectations.contract import Column, Contract
 from expectations.errors import InputRejectedError
+from expectations.names import fold
 from tasks.intake.content import is_parquet, read_content
 from tasks.intake.fields import NAMED, split_names
-from tasks.intake.header import fold, is_number
+from tasks.intake.header import is_number
 from tasks.intake.json_records import FirstRecords, looks_json, read_first
 from tasks.intake.lines import read_head
 from tasks.intake.parquet_files import read_footer

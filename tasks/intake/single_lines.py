@@ -10,10 +10,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from expectations.names import fold
 from tasks.intake.cells import cast_cells
 from tasks.intake.faults import find_bad_cells
 from tasks.intake.fields import decode_line, split_fields
-from tasks.intake.header import fold, is_number
+from tasks.intake.header import is_number
 from tasks.intake.layout import Layout
 from tasks.intake.lines import describe_long_line
 

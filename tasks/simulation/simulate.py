@@ -22,7 +22,7 @@ import zstandard
 from pydantic import BaseModel
 
 from expectations.errors import UsageError
-from expectations.nsl_kdd import NSL_KDD
+from expectations.registry import get_contract
 from storage.lake import write_atomically
 from tasks.simulation.attacks import draw_sizes, simulate_attacks
 from tasks.simulation.benign import apply_outages, simulate_benign_anomalies
@@ -37,6 +37,9 @@ Scenario = Literal["ordinary", "drift", "bad_rows"]
 
 Ending = Literal[".csv", ".csv.gz", ".csv.zst", ".parquet"]
 """The endings of file names that can be written."""
+
+CONTRACT = get_contract("nsl_kdd")
+"""The contract of the files that are written."""
 
 FEWEST_ROWS = 1_000
 """With fewer rows, attacks are single connections and the site has hardly any hosts."""
@@ -96,7 +99,7 @@ def simulate_night(
     connections = simulate_connections(rows=rows, seed=seed, night=night, scenario=scenario)
     frame = describe_connections(connections)
     if not labelled:
-        frame = frame.select(NSL_KDD.feature_names)
+        frame = frame.select(CONTRACT.feature_names)
     is_normal = connections["attack"] == "normal"
     attack_rows = connections.filter(~is_normal)["attack"].value_counts().sort("attack")
     rng = np.random.default_rng([seed, night.toordinal(), 1])
@@ -183,7 +186,7 @@ def describe_connections(connections: pl.DataFrame) -> pl.DataFrame:
             land=(endpoints_agree & (pl.col("protocol_type") != "icmp")).cast(pl.Int64),
             **{"class": label},
         )
-        .select(*NSL_KDD.feature_names, "class", "attack")
+        .select(*CONTRACT.feature_names, "class", "attack")
     )
 
 

@@ -11,6 +11,7 @@ from typing import Final
 import polars as pl
 
 from expectations.contract import Contract
+from expectations.suites import batch_bounds
 from tasks.ratios import ratio
 
 Value = float | str | None
@@ -30,7 +31,8 @@ class BatchProfile:
 
     - ``rows_read``, ``rows_accepted``: counts;
     - ``quarantine_ratio``, ``unparsed_ratio``: shares of the rows read;
-    - ``null_ratio.highest``: the share of parsed rows with null or NaN, of the worst feature;
+    - ``null_ratio.highest``: the share of parsed rows with null or NaN, of the worst feature that
+      must have a value;
     - ``constant_features``: the number of features with a single value;
     - ``distinct.<column>``: the number of values, counted up to 10,000;
     - ``share.<column>.<value>``, ``zero_ratio.<column>``, ``unseen_ratio.<column>``: the share of
@@ -43,7 +45,7 @@ class BatchProfile:
     def __init__(self, contract: Contract) -> None:
         """Prepare for the statistics that the contract's profile names."""
         self._contract = contract
-        self._names = [bound.name for bound in contract.profile]
+        self._names = [bound.name for bound in batch_bounds(contract)]
         self._partial: dict[str, float] = {}
         self._distinct: dict[str, set[str]] = {
             name.partition(".")[2]: set() for name in self._names if name.startswith("distinct.")
@@ -74,8 +76,12 @@ class BatchProfile:
             "quarantine_ratio": ratio(rows_read - rows_accepted, rows_read),
             "unparsed_ratio": ratio(rows_unparsed, rows_read),
             "null_ratio.highest": max(
-                (ratio(self._sum("nulls", name), self._parsed) or 0.0)
-                for name in self._contract.feature_names
+                (
+                    ratio(self._sum("nulls", one.name), self._parsed) or 0.0
+                    for one in self._contract.features
+                    if not one.nullable
+                ),
+                default=0.0,
             ),
             "constant_features": sum(
                 self._partial.get(f"minimum.{name}") == self._partial.get(f"maximum.{name}")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from expectations.contract import Contract
+from expectations.suites import batch_bounds
 from storage.text import readable
 from tasks.pages.templates import open_template
 
@@ -89,7 +90,7 @@ def _meanings(contract: Contract) -> dict[str, str]:
     Row rules are left out: their expectation is their meaning.
     """
     return {column.name: column.meaning for column in contract.columns} | {
-        bound.name: bound.meaning for bound in contract.profile
+        bound.name: bound.meaning for bound in batch_bounds(contract)
     }
 
 

@@ -149,7 +149,7 @@ class RowChecker:
         reports that.
         """
         rules = frame.with_columns(pl.col(pl.Float64).fill_nan(None)).select(
-            rule.holds.fill_null(value=True).alias(name) for name, rule in self._rules.items()
+            rule.expression.fill_null(value=True).alias(name) for name, rule in self._rules.items()
         )
         columns = frame.select(self._columns).with_columns(pl.col(pl.String).cast(pl.Categorical))
         # One block for each column is a view of polars' memory: .07 CPU s a million rows, not .5.

@@ -5,9 +5,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from expectations.nsl_kdd import NSL_KDD
+from expectations.suites import batch_bounds
 from tasks.validation.batch_profile import BatchProfile
 from tasks.validation.row_checks import RowChecker
+from tests.support.sources import NSL_KDD
 
 pytestmark = pytest.mark.real_data
 
@@ -54,7 +55,7 @@ def test_a_real_file_is_within_every_bound_of_a_batch(nsl_kdd_folder: Path, file
     found = profile.statistics(rows_read=rows, rows_unparsed=0, rows_accepted=rows)
     outside = {
         bound.name: found[bound.name]
-        for bound in NSL_KDD.profile
+        for bound in batch_bounds(NSL_KDD)
         if not (
             (bound.minimum is None or found[bound.name] >= bound.minimum)
             and (bound.maximum is None or found[bound.name] <= bound.maximum)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from expectations.nsl_kdd import NSL_KDD
+from tests.support.sources import NSL_KDD
 
 if TYPE_CHECKING:
     from tests.flows.conftest import Ended

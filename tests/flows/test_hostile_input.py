@@ -28,12 +28,12 @@ import sqlalchemy as sa
 import zstandard
 from sqlalchemy import Engine
 
-from expectations.nsl_kdd import NSL_KDD
 from storage.database import connect
 from storage.queries import batch_rows, flagged_rows
 from storage.schema import delivery, metadata, prediction, quarantined_row, scoring
 from tasks.intake import receive
 from tasks.intake.content import ContentHash, hash_content
+from tests.support.sources import NSL_KDD
 
 if TYPE_CHECKING:
     from tests.flows.conftest import Ended

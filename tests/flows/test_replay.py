@@ -11,13 +11,13 @@ import pytest
 import sqlalchemy as sa
 
 from expectations.contract import Contract
-from expectations.nsl_kdd import NSL_KDD
 from storage.database import connect
 from storage.queries import batch_rows, flagged_rows, quarantine_rows
 from storage.schema import batch, correction
 from tasks.intake.source import Source
 from tasks.intake.sources import open_source
 from tasks.simulation.simulate import simulate_night
+from tests.support.sources import NSL_KDD
 
 if TYPE_CHECKING:
     from tests.flows.conftest import Ended, Kept
@@ -212,7 +212,8 @@ def test_rows_are_read_again_as_they_came_once_the_contract_admits_them(
         for column in NSL_KDD.columns
     )
     admitting = replace(NSL_KDD, columns=columns, row_rules=())
-    monkeypatch.setattr("expectations.registry.CONTRACTS", {"nsl_kdd": admitting})
+    monkeypatch.setattr("expectations.registry._read_ours", {"nsl_kdd": admitting}.__getitem__)
+    monkeypatch.setattr("expectations.registry._our_names", lambda: ("nsl_kdd",))
     done = outcome("replay", came["batch_id"])
     assert (done["rows_read"], done["rows_scored"], done["rows_quarantined"]) == (3, 1, 2)
     assert quarantined(home, came["batch_id"])[0] == (2, done["batch_id"])

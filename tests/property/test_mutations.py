@@ -13,12 +13,12 @@ import polars as pl
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
-from expectations.nsl_kdd import NSL_KDD
 from tests.support.damaged_files.cases import DAMAGE_KINDS, Case, OtherFile, cases
 from tests.support.damaged_files.originals import Original, read_real, simulate_originals
 from tests.support.oracles.file_oracle import expect_frame, expect_text
 from tests.support.pipeline.file_requirements import process_case
 from tests.support.pipeline.pipeline import Pipeline, open_pipeline
+from tests.support.sources import NSL_KDD
 
 KIND_FILES = 4
 FILES = 30

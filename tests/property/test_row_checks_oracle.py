@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from expectations.nsl_kdd import NSL_KDD
 from tasks.validation.row_checks import RowChecker, Tally
 from tests.support.oracles.row_oracle import RULES, failed_checks
+from tests.support.sources import NSL_KDD
 
 COLUMNS = ("protocol_type", "service", "flag", "dst_bytes", "su_attempted", "serror_rate",
            "rerror_rate", "class")  # fmt: skip

@@ -1,6 +1,11 @@
-"""Small contracts, written in a line: a source of few columns for a test."""
+"""Contracts for tests: that of NSL-KDD, and small ones, written in a line."""
+
+from typing import Final
 
 from expectations.contract import IDENTIFIER_KINDS, Column, Contract, Form, Kind, Labels
+from expectations.registry import get_contract
+
+NSL_KDD: Final = get_contract("nsl_kdd")
 
 
 def column(name: str, kind: Kind, source: str = "", **more: object) -> Column:

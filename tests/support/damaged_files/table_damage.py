@@ -11,10 +11,10 @@ from typing import Any, Final
 import polars as pl
 from hypothesis import strategies as st
 
-from expectations.nsl_kdd import NSL_KDD
 from tests.support.damaged_files.hostile_values import HOSTILE_CELLS, HOSTILE_NAMES
 from tests.support.damaged_files.originals import Original, Slice, slices
 from tests.support.damaged_files.text_damage import draw_kinds
+from tests.support.sources import NSL_KDD
 
 Damage = Callable[[st.DrawFn, pl.DataFrame], pl.DataFrame]
 

@@ -23,7 +23,6 @@ import polars as pl
 import zstandard
 
 from expectations.contract import Column
-from expectations.nsl_kdd import NSL_KDD
 from tasks.intake.lines import HEAD_BYTES, LINE_BYTES
 from tests.support.oracles.header_oracle import (
     DECLARED,
@@ -38,6 +37,7 @@ from tests.support.oracles.header_oracle import (
     plain,
 )
 from tests.support.oracles.row_oracle import failed_required
+from tests.support.sources import NSL_KDD
 
 MAX_REFUSED_RATIO: Final = 0.5
 """The share of bad rows above which a batch is rejected: the default of the settings."""

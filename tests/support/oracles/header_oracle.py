@@ -13,9 +13,9 @@ from typing import Final
 
 import polars as pl
 
-from expectations.nsl_kdd import NSL_KDD
 from tasks.intake.header import VOTING_LINES
 from tasks.intake.lines import LINE_BYTES
+from tests.support.sources import NSL_KDD
 
 MARK: Final = b"\xef\xbb\xbf"
 FEATURES: Final = NSL_KDD.feature_names

@@ -12,21 +12,18 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
-from expectations.nsl_kdd import NSL_KDD
-from expectations.nsl_kdd_values import (
-    ICMP_SERVICES,
-    SHARED_SERVICES,
-    TCP_SERVICES,
-    UDP_SERVICES,
-)
 from expectations.suites import BETWEEN, IN_SET, NOT_NULL
+from tests.support.sources import NSL_KDD
 
 Row = Mapping[str, Any]
 """A row's values by declared column; None where it has none."""
 
 Broken = Callable[[Row], bool]
 
-PORT_SERVICES: Final = frozenset({*TCP_SERVICES, *UDP_SERVICES, *SHARED_SERVICES})
+ICMP_SERVICES: Final = frozenset({"eco_i", "ecr_i", "red_i", "tim_i", "urh_i", "urp_i"})
+UDP_SERVICES: Final = frozenset({"domain_u", "ntp_u", "tftp_u"})
+PORT_SERVICES: Final = frozenset(NSL_KDD.by_name["service"].values or ()) - ICMP_SERVICES
+TCP_SERVICES: Final = PORT_SERVICES - UDP_SERVICES - {"other", "private"}
 RATE_SUM: Final = 1.01 + 1e-9
 """Largest sum of two shares of one window, each rounded to two decimals."""
 

@@ -26,10 +26,10 @@ import tasks.scoring.explain
 import tasks.scoring.score
 import tasks.validation.row_checks
 import tasks.validation.validate
-from expectations.nsl_kdd import NSL_KDD
 from expectations.suites import BETWEEN, IN_SET, NOT_NULL, ColumnExpectation, SuiteName
 from tasks.detectors.family import FAMILY_SCHEMA
 from tasks.detectors.member import Attribution
+from tests.support.sources import NSL_KDD
 
 THRESHOLD: Final = 6.4
 """Of scores from 0 to 8: a fifth of the rows is flagged, so most small files have a flagged row."""

@@ -8,10 +8,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from expectations.nsl_kdd import NSL_KDD
 from storage.text import printable, readable
 from tests.support.oracles.file_oracle import ExpectedFile, ExpectedRow
 from tests.support.pipeline.pipeline import Stored
+from tests.support.sources import NSL_KDD
 
 BELOW_SCORING: Final = ("prediction", "flagged_connection", "reason", "drift_statistic")
 MOST_CHARACTERS: Final = 1_000

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from expectations.contract import RowRule
-from expectations.nsl_kdd import NSL_KDD
+from tests.support.sources import NSL_KDD
 
 WEB_REQUEST: dict[str, Any] = {
     "duration": 0, "protocol_type": "tcp", "service": "http", "flag": "SF", "src_bytes": 232,
@@ -67,7 +67,7 @@ KEPT_AT_THE_EDGE: dict[str, dict[str, Any]] = {
 
 def broken_rules(changes: dict[str, Any]) -> set[str]:
     row = pl.DataFrame([WEB_REQUEST | changes])
-    return {rule.name for rule in NSL_KDD.row_rules if not row.select(rule.holds).item()}
+    return {rule.name for rule in NSL_KDD.row_rules if not row.select(rule.expression).item()}
 
 
 def test_the_41_features_come_in_the_order_of_headerless_files() -> None:
@@ -122,5 +122,5 @@ def test_a_rule_is_kept_at_its_edge(rule: str) -> None:
 
 @pytest.mark.parametrize("rule", NSL_KDD.row_rules, ids=lambda rule: rule.name)
 def test_a_rule_reads_the_columns_it_declares(rule: RowRule) -> None:
-    assert set(rule.holds.meta.root_names()) == set(rule.columns)
+    assert set(rule.expression.meta.root_names()) == set(rule.columns)
     assert rule.name not in NSL_KDD.by_name

@@ -6,16 +6,17 @@ from typing import Any
 import pytest
 
 from expectations.contract import Column, Contract
-from expectations.nsl_kdd import NSL_KDD
 from expectations.suites import (
     BETWEEN,
     IN_SET,
     NOT_NULL,
+    batch_bounds,
     batch_expectations,
     build_suite,
     describe_range,
     row_expectations,
 )
+from tests.support.sources import NSL_KDD
 
 
 def checks_of(column: Column) -> dict[str, Any]:
@@ -73,7 +74,7 @@ def test_the_setting_replaces_the_bound_of_quarantined_rows() -> None:
     by_column = {check.column: check for check in checks}
     assert by_column["quarantine_ratio"].maximum == 0.07
     assert by_column["dtype.serror_rate"].values == ("Float64",)
-    assert len(checks) == 41 + len(NSL_KDD.profile)
+    assert len(checks) == 41 + len(batch_bounds(NSL_KDD))
 
 
 def test_every_check_becomes_one_expectation_that_knows_it() -> None:

@@ -10,11 +10,11 @@ import sqlalchemy as sa
 from sqlalchemy import Engine
 
 from expectations.contract import Column, Contract
-from expectations.nsl_kdd import NSL_KDD
 from storage import schema
 from storage.model_store import promote, rollback
 from storage.views import contract_view, views
 from storage.views.columns import VIEW_COLUMNS, VIEW_TABLES
+from tests.support.sources import NSL_KDD
 
 DATABASES = ("sqlite", "postgresql", "postgresql15")
 BATCH_ID = "ab" * 32

@@ -7,12 +7,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from expectations.nsl_kdd import NSL_KDD
 from tasks.detectors.autoencoder import AutoencoderOptions
 from tasks.detectors.gradient_boosting import LightGBMOptions
 from tasks.detectors.model import Model, load_model
 from tasks.training.fit import FitSummary, fit_model
 from tasks.training.options import TrainingOptions
+from tests.support.sources import NSL_KDD
 
 MakeConnections = Callable[..., pl.DataFrame]
 

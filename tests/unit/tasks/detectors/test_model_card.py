@@ -9,8 +9,8 @@ import pytest
 
 from expectations.contract import Contract
 from expectations.errors import ModelRefusedError
-from expectations.nsl_kdd import NSL_KDD
 from tasks.detectors.model_card import TRAINING_FILE, require_contract
+from tests.support.sources import NSL_KDD
 
 
 def change(name: str, **changes: object) -> Contract:

@@ -13,7 +13,6 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from expectations.contract import Contract, Labels
 from expectations.errors import InputRejectedError
-from expectations.nsl_kdd import NSL_KDD
 from tasks.detectors.member import MemberCard
 from tasks.detectors.model_card import ModelCard
 from tasks.detectors.thresholds import Thresholds
@@ -21,6 +20,7 @@ from tasks.evaluation.evaluate import evaluate_batch, evaluate_flags, evaluate_s
 from tasks.evaluation.metrics import average_precision, compute_calibration, interval, roc_auc
 from tasks.scoring.score import ScoreOptions, score_batch
 from tasks.validation.summary import PartFile
+from tests.support.sources import NSL_KDD
 
 CARD = ModelCard(contract="nsl_kdd", thresholds=Thresholds(default=2.0, low_alert=3.5))
 

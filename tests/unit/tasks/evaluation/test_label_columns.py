@@ -13,7 +13,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from expectations.errors import TrainingDataError, UsageError
-from expectations.nsl_kdd import NSL_KDD
 from tasks.evaluation.label_columns import (
     LabelChoice,
     ask_labels,
@@ -24,6 +23,7 @@ from tasks.intake.content import hash_content
 from tasks.intake.ingest import IngestSummary, ingest_file
 from tasks.intake.label_words import LabelReading
 from tasks.intake.source import IngestOptions
+from tests.support.sources import NSL_KDD
 
 ROW = {
     column.name: {"protocol_type": "tcp", "service": "http", "flag": "SF"}.get(column.name, "0")

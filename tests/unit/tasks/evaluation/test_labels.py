@@ -4,7 +4,6 @@ import polars as pl
 import pytest
 
 from expectations.contract import Column, Contract, Labels
-from expectations.nsl_kdd import NSL_KDD
 from tasks.evaluation.labels import (
     attack_name,
     find_unclear_labels,
@@ -12,6 +11,7 @@ from tasks.evaluation.labels import (
     is_attack,
     name_families,
 )
+from tests.support.sources import NSL_KDD
 
 
 def contract(labels: Labels, *columns: Column) -> Contract:

@@ -8,7 +8,6 @@ import polars as pl
 import pytest
 
 from expectations.errors import UsageError
-from expectations.nsl_kdd import NSL_KDD
 from tasks.arrays import Matrix
 from tasks.detectors.member import Member
 from tasks.features.encoding import Encoder
@@ -23,6 +22,7 @@ from tasks.features.selection import (
 from tasks.training.members import fit_encoder, fit_supervised
 from tasks.training.options import TrainingOptions
 from tasks.training.rows import TrainingRows, read_training_rows
+from tests.support.sources import NSL_KDD
 
 SIZE = 6
 

@@ -9,11 +9,11 @@ import pytest
 
 from expectations.contract import Column, Form
 from expectations.errors import InputRejectedError
-from expectations.nsl_kdd import NSL_KDD
 from tasks.intake.cells import cast_cells
 from tasks.intake.faults import find_bad_cells
 from tasks.intake.layout import Layout
 from tasks.intake.numerals import round_to_resolution
+from tests.support.sources import NSL_KDD
 
 COUNT = Column(name="cell", kind="count", meaning="", resolution=1)
 FLAG = Column(name="cell", kind="count", meaning="", values=(0, 1))

@@ -2,7 +2,6 @@
 
 import pytest
 
-from expectations.nsl_kdd import NSL_KDD
 from tasks.intake.fields import join_names, split_names
 from tasks.intake.header import (
     counts_columns,
@@ -12,6 +11,7 @@ from tasks.intake.header import (
     is_wordy,
     show_unknown,
 )
+from tests.support.sources import NSL_KDD
 
 NAMES = NSL_KDD.feature_names
 

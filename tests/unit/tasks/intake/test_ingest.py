@@ -15,7 +15,6 @@ from polars.testing import assert_frame_equal
 
 from expectations.contract import Column, Contract, Form, Labels
 from expectations.errors import InputRejectedError
-from expectations.nsl_kdd import NSL_KDD
 from storage.cost import measured
 from tasks.intake.content import hash_content
 from tasks.intake.ingest import (
@@ -29,6 +28,7 @@ from tasks.intake.source import IngestOptions
 from tasks.intake.sources import open_source
 from tasks.intake.text_blocks import parse_lines
 from tasks.simulation.simulate import simulate_night
+from tests.support.sources import NSL_KDD
 
 FEATURES = ("duration", "service", "error_rate")
 SMALL = Contract(

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from expectations.errors import InputRejectedError
-from expectations.nsl_kdd import NSL_KDD
 from tasks.intake.header import find_header
 from tasks.intake.layout import Layout
 from tasks.intake.lines import read_head
@@ -14,6 +13,7 @@ from tasks.intake.numbered_lines import number_lines
 from tasks.intake.parts import ParsedRows
 from tasks.intake.text_blocks import parse_lines
 from tasks.intake.text_layout import recognise_layout
+from tests.support.sources import NSL_KDD
 
 NAMES = list(NSL_KDD.feature_names)
 SWAPPED = [*NAMES[:4], "dst_bytes", "src_bytes", *NAMES[6:]]

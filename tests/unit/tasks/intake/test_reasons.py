@@ -5,9 +5,9 @@ from typing import Any
 import polars as pl
 
 from expectations.contract import Column, Contract
-from expectations.nsl_kdd import NSL_KDD
 from expectations.suites import BETWEEN, IN_SET, NOT_NULL, row_expectations
 from tasks.intake.reasons import VALUE_CHARACTERS, describe_failures
+from tests.support.sources import NSL_KDD
 
 OPEN = Contract(
     name="open",

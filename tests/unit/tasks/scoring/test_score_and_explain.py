@@ -10,7 +10,6 @@ import pytest
 
 from expectations.contract import Column, Contract
 from expectations.errors import InputRejectedError
-from expectations.nsl_kdd import NSL_KDD
 from tasks.detectors.model import Model
 from tasks.detectors.thresholds import OperatingPointName
 from tasks.scoring.explain import (
@@ -25,6 +24,7 @@ from tasks.scoring.explain import (
 )
 from tasks.scoring.score import ScoreOptions, ScoreSummary, UnseenValues, score_batch
 from tasks.validation.summary import PartFile
+from tests.support.sources import NSL_KDD
 
 MakeConnections = Callable[..., pl.DataFrame]
 

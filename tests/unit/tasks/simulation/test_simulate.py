@@ -9,9 +9,9 @@ import pytest
 import zstandard
 
 from expectations.errors import UsageError
-from expectations.nsl_kdd import NSL_KDD
 from tasks.simulation.attacks import ATTACK_SHARES
 from tasks.simulation.simulate import describe_connections, simulate_connections, simulate_night
+from tests.support.sources import NSL_KDD
 
 NIGHT = date(2026, 11, 3)
 ROWS = 20_000
@@ -88,9 +88,9 @@ def test_every_row_satisfies_every_condition_of_the_contract(
     frame = request.getfixturevalue(night)
 
     broken = {
-        rule.name: frame.filter(~rule.holds).height
+        rule.name: frame.filter(~rule.expression).height
         for rule in NSL_KDD.row_rules
-        if not frame.select(rule.holds.all()).item()
+        if not frame.select(rule.expression.all()).item()
     }
     outside = {
         column.name

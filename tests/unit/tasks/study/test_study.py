@@ -13,7 +13,6 @@ import pytest
 from sklearn.preprocessing import MinMaxScaler
 
 from expectations.errors import ServiceUnavailableError, TrainingDataError
-from expectations.nsl_kdd import NSL_KDD
 from tasks.study.comparison import NOTEBOOK_CELLS, _summarise, _workers, choose_finalists
 from tasks.study.figures import draw_figures
 from tasks.study.overview import describe_data, draw_box
@@ -30,7 +29,7 @@ from tasks.study.results import (
 from tasks.study.split import MOST_VALUES, encode_rows, split_rows
 from tasks.study.study import StudyReport, StudySource, study_rows
 from tasks.training.rows import TrainingRows, read_training_rows
-from tests.support.sources import column, contract
+from tests.support.sources import NSL_KDD, column, contract
 
 NAME = "night</script><b>.csv"
 

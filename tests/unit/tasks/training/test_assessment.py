@@ -8,7 +8,6 @@ import numpy as np
 import polars as pl
 import pytest
 
-from expectations.nsl_kdd import NSL_KDD
 from tasks.detectors.model_card import ModelCard
 from tasks.training.assessment import BLOCKS, assess_fit
 from tasks.training.attack_groups import AttackGroups, group_attacks
@@ -19,6 +18,7 @@ from tasks.training.options import TrainingOptions
 from tasks.training.rows import TrainingRows, assign_blocks, assign_folds, read_training_rows
 from tasks.training.threshold_choice import LOW_ALERT_RATE
 from tasks.training.training_metrics import TrainingMetrics
+from tests.support.sources import NSL_KDD
 
 MakeConnections = Callable[..., pl.DataFrame]
 

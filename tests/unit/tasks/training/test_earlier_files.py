@@ -7,7 +7,6 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from expectations.nsl_kdd import NSL_KDD
 from storage.lake import batch_folder, run_stage
 from tasks.intake.content import hash_content
 from tasks.intake.ingest import IngestSummary
@@ -15,6 +14,7 @@ from tasks.intake.stage import FileJob
 from tasks.training.earlier_files import EarlierFiles, find_earlier_files
 from tasks.validation.accept import AcceptedFile, accept, validate_key
 from tasks.validation.summary import PartFile, ValidationSummary
+from tests.support.sources import NSL_KDD
 from tests.unit.tasks.conftest import MakeConnections
 
 Read = Callable[..., AcceptedFile]

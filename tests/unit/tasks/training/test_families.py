@@ -9,8 +9,6 @@ import polars as pl
 import pytest
 
 from expectations.contract import Contract
-from expectations.nsl_kdd import NSL_KDD
-from expectations.nsl_kdd_values import FAMILIES, TECHNIQUES
 from tasks.detectors.family import UNKNOWN, FamilyModel, probabilities
 from tasks.detectors.model import load_model
 from tasks.features.encoding import Encoder
@@ -18,6 +16,7 @@ from tasks.training.families import NAMED_PRECISION, choose_least_probability, f
 from tasks.training.fit import FitSummary
 from tasks.training.members import fit_encoder
 from tasks.training.rows import TrainingRows, assign_folds, read_training_rows
+from tests.support.sources import NSL_KDD
 
 MakeConnections = Callable[..., pl.DataFrame]
 
@@ -56,11 +55,11 @@ def test_other_attacks_of_a_family_are_named_after_it(
     named = fitted.name(encoder.encode(frame).ordinal)
     is_named = named["attack_category"] != UNKNOWN
     assert is_named.mean() > 0.9
-    right = [FAMILIES[name] for name in frame["attack"]]
+    right = [NSL_KDD.families[name] for name in frame["attack"]]
     assert (named["attack_category"] == pl.Series(right)).filter(is_named).all()
     assert named["category_probability"].is_between(1 / 3, 1).all()
     for family, technique in named.select("attack_category", "attack_technique").iter_rows():
-        assert technique == TECHNIQUES.get(family)
+        assert technique == NSL_KDD.techniques.get(family)
 
 
 def test_the_name_of_a_row_does_not_depend_on_other_rows(
@@ -150,4 +149,4 @@ def test_a_high_temperature_lowers_certainty_and_changes_no_order() -> None:
 
 
 def test_every_family_that_has_a_technique_is_declared() -> None:
-    assert set(TECHNIQUES) <= set(FAMILIES.values())
+    assert set(NSL_KDD.techniques) <= set(NSL_KDD.families.values())

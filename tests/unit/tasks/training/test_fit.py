@@ -9,7 +9,6 @@ import polars as pl
 import pytest
 
 from expectations.errors import TrainingDataError
-from expectations.nsl_kdd import NSL_KDD
 from tasks.detectors.model import Model, load_model
 from tasks.evaluation.evaluate import evaluate_batch
 from tasks.scoring.score import ScoreOptions, score_batch
@@ -20,6 +19,7 @@ from tasks.training.register import describe_rows
 from tasks.training.rows import assign_folds, read_training_rows
 from tasks.training.threshold_choice import choose_thresholds
 from tasks.validation.summary import PartFile
+from tests.support.sources import NSL_KDD
 
 MakeConnections = Callable[..., pl.DataFrame]
 

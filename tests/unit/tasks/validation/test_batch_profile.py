@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from expectations.contract import BatchBound, Column, Contract
-from expectations.nsl_kdd import NSL_KDD
+from expectations.suites import batch_bounds
 from tasks.validation.batch_profile import BatchProfile
+from tests.support.sources import NSL_KDD
 
 NAMES = (
     "rows_read", "rows_accepted", "quarantine_ratio", "unparsed_ratio", "null_ratio.highest",
@@ -101,6 +102,6 @@ def test_every_bound_of_the_real_contract_has_its_statistic() -> None:
     row = {name: [1 if dtype.is_numeric() else "SF"] for name, dtype in NSL_KDD.schema.items()}
     profile.add(pl.DataFrame(row, schema=dict(NSL_KDD.schema)))
     found = profile.statistics(rows_read=1, rows_unparsed=0, rows_accepted=1)
-    assert set(found) == {bound.name for bound in NSL_KDD.profile}
+    assert set(found) == {bound.name for bound in batch_bounds(NSL_KDD)}
     assert None not in found.values()
     assert found["share.flag.SF"] == 1

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import polars as pl
 
-from expectations.nsl_kdd import NSL_KDD
 from expectations.suites import ExpectationResult
 from tasks.intake.ingest import IngestSummary
 from tasks.intake.quarantine import QUARANTINE_SCHEMA
 from tasks.validation.page import EXAMPLE_BYTES, EXAMPLE_ROWS, render_page
 from tasks.validation.summary import ValidationSummary
+from tests.support.sources import NSL_KDD
 
 INGESTED = IngestSummary(
     content_sha256="ab" * 32,

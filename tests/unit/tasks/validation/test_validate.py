@@ -6,12 +6,12 @@ from typing import Any
 import polars as pl
 import pytest
 
-from expectations.nsl_kdd import NSL_KDD
 from tasks.intake.content import SourceChangedError, hash_content
 from tasks.intake.ingest import IngestSummary, ingest_file
 from tasks.intake.source import IngestOptions
 from tasks.validation.summary import ValidationSummary
 from tasks.validation.validate import ValidateOptions, validate_batch
+from tests.support.sources import NSL_KDD
 
 HTTP = {
     "duration": 0, "protocol_type": "tcp", "service": "http", "flag": "SF", "src_bytes": 232,
