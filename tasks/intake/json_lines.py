@@ -19,10 +19,11 @@ import polars as pl
 
 from expectations.contract import Column, Contract, Form
 from expectations.errors import InputRejectedError
+from expectations.names import fold
 from tasks.intake.cells import cast_cells
 from tasks.intake.faults import find_bad_cells
 from tasks.intake.fields import decode_line
-from tasks.intake.header import find_columns, fold, name_in_files
+from tasks.intake.header import find_columns, name_in_files
 from tasks.intake.json_records import (
     MEMORISED_NAMES,
     BrokenRecordError,

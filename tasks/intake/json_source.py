@@ -11,9 +11,9 @@ from typing import Final
 
 import polars as pl
 
+from expectations.names import fold
 from tasks.intake.content import PIECE_BYTES, compression_of, read_content
 from tasks.intake.first_rows import VALUE_CHARACTERS, FirstRows
-from tasks.intake.header import fold
 from tasks.intake.json_lines import RecordReader, recognise_fields
 from tasks.intake.json_records import FirstRecords, Value, read_first, write_value
 from tasks.intake.labelling import arrange_label
