@@ -149,11 +149,17 @@ def end_unchanged(engine: Engine, arrival: Arrival, *, is_busy: bool) -> State[F
 
 
 def is_settled(engine: Engine, arrival: Arrival, held: Claim) -> bool:
-    """Return whether a batch is finished; a file without a contract is refused anew while open.
+    """Return whether a batch is finished.
 
-    So its reason names the contracts that there are now.
+    An open file without a contract is refused anew if other contracts were tried, so that the
+    reason names these.
     """
-    return held.is_finished and (arrival.refusal is None or not is_open_here(engine, arrival))
+    is_to_renew = (
+        arrival.refusal is not None
+        and arrival.record.contract_fingerprint != arrival.contract_fingerprint
+        and is_open_here(engine, arrival)
+    )
+    return held.is_finished and not is_to_renew
 
 
 def is_open_here(engine: Engine, arrival: Arrival) -> bool:

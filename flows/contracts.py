@@ -1,7 +1,8 @@
 """Which contract a command is about, where no file tells it.
 
-Belongs here: the choice among the contracts that have a champion. Does not belong here: which
-contract a file has (``tasks.intake.receive``, ``tasks.intake.recognise``).
+Belongs here: the choice among the contracts that have a champion, and whether a batch's contract
+has changed. Does not belong here: which contract a file has (``tasks.intake.receive``,
+``tasks.intake.recognise``).
 """
 
 from typing import Final
@@ -9,7 +10,9 @@ from typing import Final
 from sqlalchemy import Engine
 
 from expectations.errors import UsageError
+from expectations.registry import load_contracts
 from flows.settings import Settings
+from storage.batches import BatchRecord
 from storage.model_store import ModelVersion, champion, list_champion_contracts
 
 NO_MODEL: Final = "There is no model yet. Train one on labelled traffic first: noctule train FILE"
@@ -25,6 +28,16 @@ def require_champion(settings: Settings, engine: Engine) -> None:
         champion(engine, settings.contract)
     elif not list_champion_contracts(engine):
         raise UsageError(NO_MODEL)
+
+
+def describe_change(record: BatchRecord) -> str | None:
+    """Return how the contract of a batch has changed since it was finished; None if it has not."""
+    contract = load_contracts().get(record.contract)
+    if contract is None:
+        return f"there is no contract {record.contract} any more"
+    if record.contract_fingerprint in {None, contract.fingerprint}:
+        return None
+    return f"contract {record.contract} has changed since this batch was read"
 
 
 def choose_champion(settings: Settings, engine: Engine) -> ModelVersion:

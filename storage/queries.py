@@ -36,30 +36,43 @@ shadow_comparison = VIEW_TABLES["shadow_comparison"]
 
 
 def flagged_rows(
-    engine: Engine, *, batch: str | None = None, night: date | None = None, limit: int | None = None
+    engine: Engine,
+    *,
+    batch: str | None = None,
+    night: date | None = None,
+    contract: str | None = None,
+    limit: int | None = None,
 ) -> list[Row]:
     """Return flagged connections, highest score first.
 
     ``batch`` is an id or a unique prefix of it. Without a batch, the rows are those of ``night``;
-    without either, those of the latest night that has a finished batch. ``limit`` is the most rows
-    to return; None for all.
+    without either, those of the latest night that has a finished batch. ``contract`` limits both to
+    batches of a contract. ``limit`` is the most rows to return; None for all.
 
     Raises:
         UsageError: the prefix fits no batch, or more than one.
     """
     view = flagged_connections
-    return _of_night(engine, view, batch, night, limit, view.c.anomaly_score.desc())
+    return _of_night(engine, view, batch, night, contract, limit, view.c.anomaly_score.desc())
 
 
-def batch_rows(engine: Engine, *, night: date | None = None, limit: int | None = None) -> list[Row]:
+def batch_rows(
+    engine: Engine,
+    *,
+    night: date | None = None,
+    contract: str | None = None,
+    limit: int | None = None,
+) -> list[Row]:
     """Return batches, latest night first.
 
-    ``limit`` is the most rows to return. None means all nights, or all rows.
+    ``limit`` is the most rows to return. None means all nights, all contracts, or all rows.
     """
     view = batch_summary
     query = sa.select(view)
     if night is not None:
         query = query.where(view.c.batch_date == night)
+    if contract is not None:
+        query = query.where(view.c.contract == contract)
     query = query.order_by(view.c.batch_date.desc(), view.c.received_at.desc(), view.c.batch_id)
     with read(engine) as connection:
         return _rows(connection, query.limit(limit))
@@ -92,15 +105,26 @@ def is_rejection_open(engine: Engine, batch_id: str, source: Path) -> bool:
 
 
 def quarantine_rows(
-    engine: Engine, *, batch: str | None = None, night: date | None = None, limit: int | None = None
+    engine: Engine,
+    *,
+    batch: str | None = None,
+    night: date | None = None,
+    contract: str | None = None,
+    limit: int | None = None,
 ) -> list[Row]:
     """Return quarantined rows in file order; the arguments are those of ``flagged_rows``."""
     view = quarantined_rows
-    return _of_night(engine, view, batch, night, limit, view.c.batch_id, view.c.row_number)
+    order = (view.c.batch_id, view.c.row_number)
+    return _of_night(engine, view, batch, night, contract, limit, *order)
 
 
 def drift_rows(
-    engine: Engine, *, batch: str | None = None, night: date | None = None, limit: int | None = None
+    engine: Engine,
+    *,
+    batch: str | None = None,
+    night: date | None = None,
+    contract: str | None = None,
+    limit: int | None = None,
 ) -> list[Row]:
     """Return the drift of columns, the largest multiple of the threshold first.
 
@@ -109,7 +133,7 @@ def drift_rows(
     view = drift_summary
     distance = sa.func.coalesce(view.c.statistic / sa.func.nullif(view.c.threshold, 0.0), 0.0)
     order = (view.c.batch_id, distance.desc(), view.c.column_name)
-    return _of_night(engine, view, batch, night, limit, *order)
+    return _of_night(engine, view, batch, night, contract, limit, *order)
 
 
 def validation_rows(
@@ -182,11 +206,17 @@ def _newest(
 
 
 def shadow_rows(
-    engine: Engine, *, batch: str | None = None, night: date | None = None, limit: int | None = None
+    engine: Engine,
+    *,
+    batch: str | None = None,
+    night: date | None = None,
+    contract: str | None = None,
+    limit: int | None = None,
 ) -> list[Row]:
     """Return comparisons of shadows with live scorings; arguments as for ``flagged_rows``."""
     view = shadow_comparison
-    return _of_night(engine, view, batch, night, limit, view.c.batch_id, view.c.shadow_version)
+    order = (view.c.batch_id, view.c.shadow_version)
+    return _of_night(engine, view, batch, night, contract, limit, *order)
 
 
 def resolve_batch(engine: Engine, prefix: str) -> str:
@@ -199,10 +229,10 @@ def resolve_batch(engine: Engine, prefix: str) -> str:
         return _resolve(connection, prefix)
 
 
-def latest_night(engine: Engine) -> date | None:
-    """Return the latest night that has a finished batch; None if no batch is finished."""
+def latest_night(engine: Engine, contract: str | None = None) -> date | None:
+    """Return the latest night that has a finished batch, of a contract or of any; None if none."""
     with read(engine) as connection:
-        return _latest_night(connection)
+        return _latest_night(connection, contract)
 
 
 def training_sources(engine: Engine, version: str) -> dict[str, str]:
@@ -215,11 +245,17 @@ def training_sources(engine: Engine, version: str) -> dict[str, str]:
     return dict((training or {}).get("sources", {}))
 
 
-def _latest_night(connection: Connection) -> date | None:
-    night: date | None = connection.scalar(
-        sa.select(sa.func.max(schema.batch.c.batch_date)).where(schema.batch.c.status != "received")
+def _latest_night(connection: Connection, contract: str | None) -> date | None:
+    query = sa.select(sa.func.max(schema.batch.c.batch_date)).where(
+        schema.batch.c.status != "received", *_of_contract(contract)
     )
+    night: date | None = connection.scalar(query)
     return night
+
+
+def _of_contract(contract: str | None) -> list[sa.ColumnElement[bool]]:
+    """Return the condition that a batch is of a contract; nothing for any."""
+    return [] if contract is None else [schema.batch.c.contract == contract]
 
 
 def _of_night(
@@ -227,16 +263,22 @@ def _of_night(
     view: TableClause,
     batch: str | None,
     night: date | None,
+    contract: str | None,
     limit: int | None,
     *order: sa.ColumnElement[Any],
 ) -> list[Row]:
-    """Return rows of a batch, or else of a night, or else of the latest finished night."""
+    """Return rows of a batch, or else of a night, or else of the latest finished night.
+
+    The contract limits the nights.
+    """
     with read(engine) as connection:
         if batch is not None:
             chosen = [_resolve(connection, batch)]
         else:
-            night = night or _latest_night(connection)
-            of_night = sa.select(schema.batch.c.batch_id).where(schema.batch.c.batch_date == night)
+            night = night or _latest_night(connection, contract)
+            of_night = sa.select(schema.batch.c.batch_id).where(
+                schema.batch.c.batch_date == night, *_of_contract(contract)
+            )
             chosen = list(connection.scalars(of_night))
         # By batch ids, usually one, because the indexes of the tables start with it.
         query = sa.select(view).where(view.c.batch_id.in_(chosen))

@@ -48,6 +48,8 @@ class ReplayTarget:
     """A scored batch that has all of its rows, so that none is open; None if there is none."""
     source: Path | None
     """The path of its last delivery; None for a replay."""
+    contract_fingerprint: str | None = None
+    """As of ``BatchRecord``."""
 
 
 def find_target(engine: Engine, batch_id: str) -> ReplayTarget | None:
@@ -121,6 +123,7 @@ def _target(connection: Connection, facts: sa.RowMapping) -> ReplayTarget:
         field_names=None if names is None else tuple(names),
         corrected_by=longer,
         source=None if source is None else Path(source),
+        contract_fingerprint=facts["contract_fingerprint"],
     )
 
 

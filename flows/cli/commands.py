@@ -25,9 +25,11 @@ from flows.cli.options import (
     ContractName,
     Limit,
     Night,
+    OfContract,
     date_of,
     form_of,
     quiet_settings,
+    refuse_contract_of_batch,
     settings_of_flows,
 )
 from flows.cli.printing import print_json, say
@@ -233,17 +235,19 @@ def _add_view_command(name: str, summary: str, most: int = 20) -> None:
         *,
         batch: Batch = None,
         night: Night = None,
+        contract: OfContract = None,
         limit: Limit = most,
         as_json: AsJson = False,
         as_csv: AsCsv = False,
     ) -> None:
-        _show_view(name, batch, night, limit, as_json=as_json, as_csv=as_csv)
+        _show_view(name, batch, night, contract, limit, as_json=as_json, as_csv=as_csv)
 
 
 def _show_view(
     name: str,
     batch: str | None,
     night: datetime | None,
+    contract: str | None,
     limit: int,
     *,
     as_json: bool,
@@ -251,9 +255,10 @@ def _show_view(
 ) -> None:
     """Print the rows of a view, in the form that the options ask for."""
     form, day = form_of(as_json=as_json, as_csv=as_csv), date_of(night, batch)
+    refuse_contract_of_batch(contract, batch)
     from flows.cli.views import show_view
 
-    show_view(quiet_settings(), name, batch, day, limit, form)
+    show_view(quiet_settings(), name, batch, day, contract, limit, form)
 
 
 _add_view_command("flagged", "Show flagged connections, highest score first, with their reasons.")
@@ -261,10 +266,15 @@ _add_view_command("flagged", "Show flagged connections, highest score first, wit
 
 @app.command()
 def batches(
-    *, night: Night = None, limit: Limit = 20, as_json: AsJson = False, as_csv: AsCsv = False
+    *,
+    night: Night = None,
+    contract: OfContract = None,
+    limit: Limit = 20,
+    as_json: AsJson = False,
+    as_csv: AsCsv = False,
 ) -> None:
     """Show batches, latest night first, with their row counts."""
-    _show_view("batches", None, night, limit, as_json=as_json, as_csv=as_csv)
+    _show_view("batches", None, night, contract, limit, as_json=as_json, as_csv=as_csv)
 
 
 _add_view_command("quarantine", "Show rows that could not be scored, with the reasons.")

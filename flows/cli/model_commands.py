@@ -214,7 +214,7 @@ def models(*, contract: OfContract = None, limit: Limit = 20, as_json: AsJson = 
     """Show model versions, and when each was champion."""
     from flows.cli.views import show_models
 
-    show_models(quiet_settings(contract=contract), limit, as_json=as_json)
+    show_models(quiet_settings(), contract, limit, as_json=as_json)
 
 
 @model_commands.command()

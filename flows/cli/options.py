@@ -97,6 +97,19 @@ def date_of(night: datetime | None, batch: str | None = None) -> date | None:
     return night.date() if night is not None else None
 
 
+def refuse_contract_of_batch(contract: str | None, batch: str | None) -> None:
+    """Refuse ``--contract`` beside ``--batch``: a batch already has one contract.
+
+    Raises:
+        UsageError: both are given.
+    """
+    if contract is not None and batch is not None:
+        from expectations.errors import UsageError
+
+        message = "Cannot use --batch and --contract together. Give one of them."
+        raise UsageError(message)
+
+
 def form_of(*, as_json: bool, as_csv: bool) -> "Form":
     """Return the form that the options ``--json`` and ``--csv`` ask for; a table by default.
 

@@ -12,8 +12,10 @@ from expectations.errors import UsageError
 from flows.cli.printing import print_json, say
 from flows.cli.progress import shown_progress
 from flows.cli.tables import show_rows
+from flows.contracts import describe_change
 from flows.places import open_database
 from flows.settings import Settings
+from storage.batches import find_batch
 from storage.lake import batch_folder, read_accepted
 from storage.model_store import load_verified
 from storage.queries import resolve_batch
@@ -44,13 +46,20 @@ def show_replay_check(settings: Settings, batch: str, *, as_json: bool) -> bool:
         folder = batch_folder(settings.lake, stored.contract, batch_id)
         model_folder = load_verified(engine, settings.models, stored.model_version)
         rescored = rescore(settings, engine, folder, model_folder, stored)
+        change = describe_change(find_batch(engine, batch_id))
     if as_json:
-        facts = {"batch_id": batch_id, "model_version": stored.model_version}
+        facts = {
+            "batch_id": batch_id,
+            "model_version": stored.model_version,
+            "contract_change": change,
+        }
         print_json({**facts, "is_exact": rescored.is_exact, **rescored.model_dump(mode="json")})
         return rescored.is_exact
     show_rows([one.model_dump() for one in rescored.differences], COLUMNS)
     what = f"batch {batch_id[:ID_DIGITS]}, {plural(rescored.rows, 'row')}"
     say(f"{what} by {stored.model_version}: {describe_differences(rescored)}")
+    if change is not None:
+        say(f"{change}: these are its rows as they were read then")
     return rescored.is_exact
 
 

@@ -28,7 +28,7 @@ class PrintedView:
     """A view of the database, and how it is printed."""
 
     read: Callable[..., Rows]
-    """Takes the engine, a limit and, where they are given, a batch and a night."""
+    """Takes the engine, a limit and, where they are given, a batch, or a night and a contract."""
     source: TableClause
     """The view that is read: CSV has its columns."""
     shown: Sequence[str]
@@ -85,18 +85,26 @@ DECISIONS_SHOWN = ["decided_at", "decision", "recipe", "challenger", "champion",
 
 
 def show_view(
-    settings: Settings, name: str, batch: str | None, night: date | None, limit: int, form: Form
+    settings: Settings,
+    name: str,
+    batch: str | None,
+    night: date | None,
+    contract: str | None,
+    limit: int,
+    form: Form,
 ) -> None:
     """Print at most ``limit`` rows of a view in ``PRINTED_VIEWS``.
 
     ``batch`` is an id or a unique beginning of it; None for the batches of a night. Without a
-    night, the latest is shown; of ``batches``, every night.
+    night, the latest is shown; of ``batches``, every night. ``contract`` is the only contract
+    that is shown; None for all.
     """
     view = PRINTED_VIEWS[name]
-    asked = {"night": night} if batch is None else {"batch": batch}
+    asked = {"night": night, "contract": contract} if batch is None else {"batch": batch}
     with open_database(settings) as engine:
         rows = view.read(engine, **asked, limit=limit + 1)
-        empty = "" if rows else f"{view.if_empty} {_describe_asked(engine, batch, night)}."
+        looked_at = "" if rows else _describe_asked(engine, batch, night, contract)
+    empty = f"{view.if_empty} {looked_at}."
     shown = rows[:limit]
     more = f"the first {plural(limit, 'row')}; --limit shows more" if len(rows) > limit else ""
     if form == "json":
@@ -122,14 +130,17 @@ def show_view(
             say(note)
 
 
-def _describe_asked(engine: Engine, batch: str | None, night: date | None) -> str:
+def _describe_asked(
+    engine: Engine, batch: str | None, night: date | None, contract: str | None
+) -> str:
     """Say which batches a command looked at."""
     if batch is not None:
         return f"in batch {batch}"
+    of = "" if contract is None else f"of contract {contract} "
     if night is not None:
-        return f"on {night}"
-    latest = queries.latest_night(engine)
-    return f"on the latest night, {latest}" if latest is not None else "yet"
+        return f"{of}on {night}"
+    latest = queries.latest_night(engine, contract)
+    return f"{of}on the latest night, {latest}" if latest is not None else f"{of}yet"
 
 
 def _describe_status(row: dict[str, Any]) -> str:
@@ -150,12 +161,15 @@ def _warn_of_fitted(rows: Rows) -> Iterator[str]:
             )
 
 
-def show_models(settings: Settings, limit: int, *, as_json: bool) -> None:
-    """Print model versions with their held-out figures, past champions, and decisions."""
+def show_models(settings: Settings, contract: str | None, limit: int, *, as_json: bool) -> None:
+    """Print model versions with their held-out figures, past champions, and decisions.
+
+    ``contract`` is the only one shown; None for all.
+    """
     with open_database(settings) as engine:
-        versions = queries.model_rows(engine, contract=settings.contract, limit=limit)
-        history = queries.history_rows(engine, contract=settings.contract, limit=limit)
-        decisions = queries.decision_rows(engine, contract=settings.contract, limit=limit)
+        versions = queries.model_rows(engine, contract=contract, limit=limit)
+        history = queries.history_rows(engine, contract=contract, limit=limit)
+        decisions = queries.decision_rows(engine, contract=contract, limit=limit)
     if as_json:
         print_json({"models": versions, "history": history, "decisions": decisions})
         return

@@ -145,12 +145,19 @@ class Arrival:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a reader of the batch should know about its arrival, a sentence each."""
-        night = self.record.batch_date
-        if night <= self.received_at.date() + LATEST_NIGHT:
-            return ()
-        return (
-            f"its night, {night}, lies in the future: it counts as the latest night until then",
-        )
+        night, notes = self.record.batch_date, []
+        if night > self.received_at.date() + LATEST_NIGHT:
+            notes.append(
+                f"its night, {night}, lies in the future: it counts as the latest night until then"
+            )
+        if self.is_selection and self.replays is not None:
+            before = self.replays.contract_fingerprint
+            if before not in {None, self.contract_fingerprint}:
+                notes.append(
+                    f"contract {self.record.contract} has changed since the file was read: these"
+                    " rows are read by the contract as it is now"
+                )
+        return tuple(notes)
 
 
 def find_files(

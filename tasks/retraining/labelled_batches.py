@@ -17,12 +17,13 @@ from sqlalchemy import Engine
 from expectations.contract import Contract
 from expectations.errors import TrainingDataError, UsageError
 from expectations.registry import get_contract
-from storage.lake import batch_folder, read_accepted
+from storage.lake import VALIDATE, batch_folder, read_accepted, read_key
 from storage.nights import list_labelled_batches
 from storage.queries import training_sources
 from storage.text import printable
 from tasks.evaluation.labels import find_unclear_labels, has_labels
 from tasks.task import task
+from tasks.validation.accept import FEATURES
 from tasks.validation.summary import PartFile, ValidationSummary
 from tasks.wording import clause, plural
 
@@ -139,6 +140,12 @@ class _Parts:
             self.notes.append(f"{called} is no longer complete in the lake")
             return
         folder, parts = accepted
+        own = self.contract.feature_fingerprint
+        if read_key(folder / VALIDATE).get(FEATURES, own) != own:  # earlier versions kept none
+            self.notes.append(
+                f"{called} was read before the features of contract {self.contract.name} changed"
+            )
+            return
         unfit = _find_unfit([folder / part.path for part in parts], self.contract)
         if unfit is not None:
             self.notes.append(f"{called} {unfit}")

@@ -51,6 +51,9 @@ class Refusal(BaseModel, frozen=True):
 NO_CONTRACT: Final = Contract(name="unrecognised", title="none", source="none", columns=())
 """What counts the lines of a file of which nothing is known."""
 
+FEATURES: Final = "features"
+"""The entry of a receipt's key that says which features the rows have."""
+
 Ingest: TypeAlias = Callable[[FileJob, str | None], IngestSummary | Refusal]
 Validate: TypeAlias = Callable[[FileJob, IngestSummary], ValidationSummary | Refusal]
 
@@ -243,6 +246,7 @@ def ingest_key(job: FileJob) -> dict[str, str]:
     return {
         "content": job.content,
         "contract": job.declared.fingerprint,
+        FEATURES: job.declared.feature_fingerprint,
         "ingest code": code_fingerprint("intake"),
         "ingest": repr(_ingest_options(job)),
     }

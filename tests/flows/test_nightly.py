@@ -95,9 +95,7 @@ def test_runs_are_named_by_file_and_date_and_tagged(
     assert nightly_run["name"] == f"night of {night.started_at.date()}"
     dates = dict(run["name"].rsplit(" ", 1) for run in children)
     assert dates["foreign-2026-11-05.csv"] == "2026-11-05"
-    assert {tuple(sorted(run["tags"])) for run in (nightly_run, *children)} == {
-        ("noctule", "nsl_kdd")
-    }
+    assert {tuple(sorted(run["tags"])) for run in (nightly_run, *children)} == {("noctule",)}
 
 
 def test_a_bad_file_fails_with_its_reason_and_never_stops_the_others(

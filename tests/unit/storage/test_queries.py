@@ -14,6 +14,7 @@ from storage.queries import (
     drift_rows,
     flagged_rows,
     history_rows,
+    latest_night,
     model_rows,
     quarantine_rows,
     validation_rows,
@@ -42,6 +43,18 @@ def nights(example: SimpleNamespace) -> SimpleNamespace:
         )
     example.deliver("ee" * 32, batch_date=date(2026, 11, 22))
     return example
+
+
+def test_one_contract_is_shown_of_its_own_latest_night(nights: SimpleNamespace) -> None:
+    nights.register("b", contract="zeek")
+    arrived = nights.deliver("cd" * 32, contract="zeek", batch_date=NIGHT)
+    nights.commit(arrived.batch_id, model_version="zeek-bbbbbbbbbbbb", events=())
+    assert set(ids(flagged_rows(nights.engine))) == {NEW}, "the latest night of any"
+    assert set(ids(flagged_rows(nights.engine, contract="zeek"))) == {arrived.batch_id}
+    assert set(ids(flagged_rows(nights.engine, contract="nsl_kdd", night=NIGHT))) == {OLD}
+    assert flagged_rows(nights.engine, contract="gone") == []
+    assert ids(batch_rows(nights.engine, contract="zeek")) == [arrived.batch_id]
+    assert latest_night(nights.engine, "zeek") == NIGHT
 
 
 def ids(rows: list[dict[str, object]]) -> list[str]:
