@@ -26,7 +26,7 @@ def show_night(night: NightOutcome, settings: Settings) -> None:
     known = ["rows_known"] if any(outcome.rows_known for outcome in night.files) else []
     columns = ["file_name", "batch_date", "status", "rows_read", "rows_scored", "rows_quarantined",
                "rows_rejected", *known, "rows_flagged", "message"]  # fmt: skip
-    if len({outcome.contract for outcome in night.files}) > 1:
+    if night.has_several_contracts:
         columns.insert(2, "contract")
     rows = [outcome.model_dump() for outcome in night.files]
     show_rows(rows, columns, empty=f"Nothing to do: {night.summary}.")

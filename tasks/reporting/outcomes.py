@@ -12,6 +12,7 @@ from typing import Final, Literal
 from pydantic import BaseModel
 
 from expectations.errors import InputRejectedError
+from storage.batch_ids import UNRECOGNISED
 from storage.cost import Cost
 from storage.row_counts import RowCounts
 from storage.text import printable
@@ -91,6 +92,11 @@ class NightOutcome(BaseModel, frozen=True):
     skipped: tuple[SkippedFile, ...] = ()
     open_rejections: tuple[OpenRejection, ...] = ()
     """Rejections of earlier runs; a file that this run worked on is in ``files`` instead."""
+
+    @property
+    def has_several_contracts(self) -> bool:
+        """Whether its files have several contracts, besides those without any."""
+        return len({one.contract for one in self.files} - {None, UNRECOGNISED}) > 1
 
     @property
     def exit_code(self) -> int:

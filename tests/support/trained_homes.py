@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import Engine
 
 from storage.database import DATABASE_FILE, connect
-from storage.model_store import champion, register_model
+from storage.model_store import champion, list_champion_contracts, register_model
 from storage.revisions import upgrade
 
 TRAINED_AT = datetime(2026, 11, 1, 6, tzinfo=UTC)
@@ -84,29 +84,30 @@ def use_home(patch: pytest.MonkeyPatch, home: Path, **settings: object) -> None:
 
 
 def move_to_postgres(home: Path, url: str) -> Engine:
-    """Register the champion of a home in an empty PostgreSQL database, and delete the SQLite one.
+    """Register the champions of a home in an empty PostgreSQL database, and delete the SQLite one.
 
     Returns:
         The engine of the new database; the caller disposes of it.
     """
     trained, engine = connect(None, home), connect(url, home)
-    known = champion(trained, "nsl_kdd")
+    champions = [champion(trained, name) for name in list_champion_contracts(trained)]
     trained.dispose()
     upgrade(engine)
     files = home / "trained"
-    shutil.move(home / "models" / known.version, files)
-    register_model(
-        engine,
-        home / "models",
-        files,
-        contract=known.contract,
-        content_hash=known.content_hash,
-        rows_trained=known.rows_trained,
-        training=known.training,
-        metrics=known.metrics,
-        registered_at=known.registered_at,
-        registered_by="noctule train",
-    )
-    shutil.rmtree(files)
+    for known in champions:
+        shutil.move(home / "models" / known.version, files)
+        register_model(
+            engine,
+            home / "models",
+            files,
+            contract=known.contract,
+            content_hash=known.content_hash,
+            rows_trained=known.rows_trained,
+            training=known.training,
+            metrics=known.metrics,
+            registered_at=known.registered_at,
+            registered_by="noctule train",
+        )
+        shutil.rmtree(files)
     (home / DATABASE_FILE).unlink()
     return engine

@@ -137,7 +137,16 @@ def test_no_name_and_no_reason_renders_as_markup() -> None:
         assert not BARE_ADDRESS.search(page)
         assert all(line.isprintable() for line in page.splitlines())
     rows = [line for line in night.splitlines() if line.startswith("| ")]
-    assert [len(re.findall(r"(?<!\\)\|", row)) for row in rows] == [9, 9, 9]
+    assert [len(re.findall(r"(?<!\\)\|", row)) for row in rows] == [8, 8, 8]
+
+
+def test_a_night_of_several_contracts_names_that_of_each_file() -> None:
+    files = [outcome(contract=name) for name in ("nsl_kdd", "argus", "unrecognised")]
+    one = render_night(NightOutcome(files=(files[0], files[2])))
+    assert "contract" not in one
+    several = render_night(NightOutcome(files=tuple(files)))
+    rows = [line.split(" | ")[2] for line in several.splitlines() if line.startswith("| ")]
+    assert rows == ["contract", "---", "nsl_kdd", "argus", "unrecognised"]
 
 
 def test_a_file_name_that_is_not_utf8_shows_as_it_is_stored() -> None:
