@@ -70,18 +70,20 @@ def validate_batch(
     columns = ingest.columns_present
     schemas = [pl.read_parquet_schema(folder / part) for part in ingest.parts]
     types = {f"dtype.{name}": _stored_type(schemas, name) for name in columns}
-    splitter = _RowSplitter(contract, ingest, source, out)
+    checks = batch_expectations(
+        contract, columns, max_quarantine_ratio=options.max_quarantine_ratio
+    )
+    asked = [check.column for check in checks if check.column not in types]
+    profile = BatchProfile(contract, asked, columns)
+    splitter = _RowSplitter(contract, profile, ingest, source, out)
     if all(schema[name] == contract.schema[name] for schema in schemas for name in columns):
         for part in ingest.parts:
             splitter.add(folder, part)
     quarantine = splitter.close()
-    statistics = splitter.profile.statistics(
+    statistics = profile.statistics(
         rows_read=ingest.rows_new,
         rows_unparsed=ingest.rows_unparsed,
         rows_accepted=splitter.rows_accepted,
-    )
-    checks = batch_expectations(
-        contract, columns, max_quarantine_ratio=options.max_quarantine_ratio
     )
     outcomes = (*_row_outcomes(splitter.checker), *_check_profile(checks, types | statistics))
     unparsed = folder / ingest.quarantine if ingest.quarantine else None
@@ -114,10 +116,15 @@ class _RowSplitter:
     """Splits a batch, chunk by chunk, into rows to score and rows to quarantine."""
 
     def __init__(
-        self, contract: Contract, ingest: "IngestSummary", source: Path, out: Path
+        self,
+        contract: Contract,
+        profile: BatchProfile,
+        ingest: "IngestSummary",
+        source: Path,
+        out: Path,
     ) -> None:
         self.checker = RowChecker(contract, ingest.columns_present, ingest.field_names)
-        self.profile = BatchProfile(contract)
+        self._profile = profile
         self.parts: list[PartFile] = []
         self.rows_accepted = 0
         self.rows_quarantined = 0
@@ -131,7 +138,7 @@ class _RowSplitter:
     def add(self, folder: Path, part: str) -> None:
         """Check one part; if rows failed, write the part again without them."""
         frame = pl.read_parquet(folder / part)
-        self.profile.add(frame)
+        self._profile.add(frame)
         refused = self.checker.check(frame)
         line_bytes = _bytes_per_row(frame.filter(refused.is_refused))
         for rows in refused.describe():
@@ -218,7 +225,7 @@ def _check_profile(
             is_success=ordinal not in failures,
             rows_checked=1,
             rows_failed=int(ordinal in failures),
-            observed=_write_value(profile[check.column]),
+            observed=_write_value(check.column, profile[check.column]),
             expected=check.expected,
         )
         for ordinal, check in enumerate(checks)
@@ -292,8 +299,10 @@ def _first_reason(unparsed: Path | None) -> str:
     return f", such as line {line_number}: {reasons[0]}"
 
 
-def _write_value(value: Value) -> str | None:
+def _write_value(name: str, value: Value) -> str | None:
     """Return a statistic as text; None if it has no value."""
     if value is None or isinstance(value, str):
         return value
+    if name.startswith(("earliest.", "latest.")):
+        return f"{value:.0f}"  # seconds since 1970, to the second
     return f"{value:.6g}"

@@ -49,7 +49,9 @@ def test_a_real_file_keeps_the_contract(nsl_kdd_folder: Path, file_name: str) ->
 @pytest.mark.parametrize("file_name", FILES)
 def test_a_real_file_is_within_every_bound_of_a_batch(nsl_kdd_folder: Path, file_name: str) -> None:
     frame = read_plainly(nsl_kdd_folder / file_name)
-    profile = BatchProfile(NSL_KDD)
+    profile = BatchProfile(
+        NSL_KDD, [bound.name for bound in batch_bounds(NSL_KDD)], NSL_KDD.by_name
+    )
     profile.add(frame)
     rows = frame.height
     found = profile.statistics(rows_read=rows, rows_unparsed=0, rows_accepted=rows)

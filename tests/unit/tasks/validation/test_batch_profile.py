@@ -44,7 +44,7 @@ ROWS = st.lists(
 
 
 def profile_of(chunks: list[list[dict[str, Any]]], **counts: int) -> dict[str, Any]:
-    profile = BatchProfile(SMALL)
+    profile = BatchProfile(SMALL, NAMES, SMALL.by_name)
     for chunk in chunks:
         profile.add(pl.DataFrame(chunk, schema=dict(SMALL.schema)))
     return profile.statistics(**counts)
@@ -98,10 +98,51 @@ def test_a_share_of_nothing_has_no_value() -> None:
 
 
 def test_every_bound_of_the_real_contract_has_its_statistic() -> None:
-    profile = BatchProfile(NSL_KDD)
+    profile = BatchProfile(
+        NSL_KDD, [bound.name for bound in batch_bounds(NSL_KDD)], NSL_KDD.by_name
+    )
     row = {name: [1 if dtype.is_numeric() else "SF"] for name, dtype in NSL_KDD.schema.items()}
     profile.add(pl.DataFrame(row, schema=dict(NSL_KDD.schema)))
     found = profile.statistics(rows_read=1, rows_unparsed=0, rows_accepted=1)
     assert set(found) == {bound.name for bound in batch_bounds(NSL_KDD)}
     assert None not in found.values()
     assert found["share.flag.SF"] == 1
+
+
+FLOWS = Contract(
+    name="flows",
+    title="Flows",
+    source="none",
+    columns=(
+        Column(name="started_at", kind="time", role="identifier", meaning=""),
+        Column(name="service", kind="category", nullable=True, meaning=""),
+        Column(name="duration_s", kind="interval", nullable=True, meaning=""),
+        Column(name="src_bytes", kind="count", meaning=""),
+        Column(name="uid", kind="id", role="identifier", optional=True, meaning=""),
+    ),
+)
+FLOW_NAMES = (
+    "earliest.started_at", "latest.started_at", "span_s.started_at", "share.service.a.b.c",
+    "null_ratio.highest", "constant_features", "distinct.uid", "share.uid.x", "distinct.started_at",
+)  # fmt: skip
+
+
+def test_times_and_nullable_columns_have_statistics_and_an_absent_column_has_none() -> None:
+    present = [name for name in FLOWS.by_name if name != "uid"]
+    profile = BatchProfile(FLOWS, FLOW_NAMES, present)
+    for start_us, service in ((5_000_000, "a.b.c"), (2_500_000, None), (None, "dns")):
+        row = {"started_at": start_us, "service": service, "duration_s": None, "src_bytes": 7}
+        frame = pl.DataFrame({name: [row[name]] for name in present})
+        profile.add(frame.cast({name: FLOWS.schema[name] for name in present}))
+    found = profile.statistics(rows_read=3, rows_unparsed=0, rows_accepted=3)
+    assert found == {
+        "earliest.started_at": 2.5,
+        "latest.started_at": 5.0,
+        "span_s.started_at": 2.5,
+        "share.service.a.b.c": pytest.approx(1 / 3),
+        "null_ratio.highest": 0.0,
+        "constant_features": 1,
+        "distinct.uid": None,
+        "share.uid.x": None,
+        "distinct.started_at": 2,
+    }
