@@ -24,6 +24,26 @@ SampleFile = Annotated[
 ]
 
 
+@contract_commands.command("list")
+def list_all(*, as_json: AsJson = False) -> None:
+    """List all contracts, with the champion of each; broken pages are named."""
+    settings = quiet_settings()
+    from flows.cli.contract_list import show_contracts
+
+    show_contracts(settings, as_json=as_json)
+
+
+@contract_commands.command()
+def show(
+    name: Annotated[str, typer.Argument(help="Name of the contract.")], *, as_json: AsJson = False
+) -> None:
+    """Show the page of a contract, to copy from; with --json all columns with their defaults."""
+    quiet_settings()
+    from flows.cli.contract_list import show_contract
+
+    show_contract(name, as_json=as_json)
+
+
 @contract_commands.command()
 def check(
     file: SampleFile,

@@ -15,7 +15,7 @@ import polars as pl
 
 from expectations.contract import Column
 from tasks.contracts.column_report import COUNTED, ColumnReport, ColumnTally
-from tasks.wording import plural, some_of
+from tasks.wording import clause, plural, some_of
 
 LIMITS: Final = (
     (2.0**31 - 1, "2^31-1"), (2.0**31, "2^31"), (2.0**32 - 1, "2^32-1"), (2.0**32, "2^32"),
@@ -51,7 +51,7 @@ MOST_DAY: Final = 12
 """A day above it cannot be a month."""
 
 _GLUED: Final = re.compile(r"(\d{2,}?)\1+")
-_DAY_FIRST: Final = re.compile(r"%d(\W)%m|%m(\W)%d")
+_DAY_FIRST: Final = re.compile(r"%d\W%m|%m\W%d")
 
 
 class Suspicions:
@@ -186,7 +186,7 @@ class Suspicions:
             if future:
                 times = plural(future, "time")
                 yield f"{name}: {times} in the future: check the format and the zone"
-            is_open = any(map(_DAY_FIRST.search, named[name].formats))
+            is_open = any(map(_DAY_FIRST.match, named[name].formats))
             if is_open and 0 < day <= MOST_DAY:
                 yield (
                     f"{name}: no day is above 12, so day and month may be swapped in"
@@ -200,8 +200,8 @@ class Suspicions:
         repeated = hashes.height - hashes["row"].n_unique()
         if repeated:
             yield (
-                f"{plural(repeated, 'row')} of {hashes.height:,} ({repeated / hashes.height:.1%})"
-                " repeat an earlier row"
+                f"{clause(repeated, 'row', 'repeats', 'repeat')} an earlier one, of"
+                f" {hashes.height:,} ({repeated / hashes.height:.1%})"
             )
         both = (
             hashes.drop_nulls("label")

@@ -106,7 +106,7 @@ def test_constants_duplicates_and_contradictions_are_named(tmp_path: Path) -> No
     warnings = " | ".join(check(tmp_path, lines).warnings)
 
     assert "of no use to a model: service, flags" in warnings
-    assert "1 row of 62 (1.6%) repeat an earlier row" in warnings
+    assert "1 row repeats an earlier one, of 62 (1.6%)" in warnings
     assert "3 rows have features that occur as normal and as attack" in warnings
     assert "all addresses are private" in warnings
 
