@@ -51,7 +51,8 @@ def plain_name(name: str) -> str:
     """Return the plain name that a name in a file becomes; empty if it has no letter.
 
     ``Total Length of Fwd Packets`` becomes ``total_length_of_fwd_packets``, ``SrcAddr`` becomes
-    ``src_addr``.
+    ``src_addr``, ``Größe`` becomes ``grosse``.
     """
-    known = unicodedata.normalize("NFKD", _CAMEL.sub("_", name)).lower()
+    known = unicodedata.normalize("NFKD", _CAMEL.sub("_", name)).casefold()
+    known = "".join(one for one in known if not unicodedata.combining(one))
     return _NO_LETTERS.sub("_", known).lstrip("_0123456789").rstrip("_")

@@ -65,6 +65,21 @@ def broken_pages() -> tuple[PageError, ...]:
     return _read_users(_list_users())[1]
 
 
+def find_page(name: str) -> Path:
+    """Return the file of a contract's page.
+
+    Raises:
+        UsageError: there is no such contract, as for ``get_contract``.
+    """
+    get_contract(name)
+    users = _list_users()
+    for stamp in () if isinstance(users, PageError) else users:
+        page = _read_user(stamp)
+        if isinstance(page, Contract) and page.name == name not in _our_names():
+            return Path(stamp[0])
+    return _OURS / f"{name}.toml"
+
+
 @lru_cache(maxsize=1)
 def _our_names() -> tuple[str, ...]:
     """Return the names of our contracts, which are those of their files."""

@@ -92,7 +92,7 @@ def draft(
 
     Each line has its evidence as a comment. Lines that begin with # LOOK need your decision.
     """
-    quiet_settings()
+    settings = quiet_settings()
     from flows.cli.contract_draft import write_draft
 
-    write_draft(file, name, output, is_forced=force)
+    write_draft(settings.contracts, file, name, output, is_forced=force)

@@ -4,7 +4,6 @@ Belongs here: the name, where the page goes, and what the terminal says. Does no
 the page says (``tasks.contracts``).
 """
 
-import os
 import re
 import sys
 from pathlib import Path
@@ -12,7 +11,8 @@ from pathlib import Path
 import typer
 
 from expectations.errors import UsageError
-from expectations.registry import load_contracts
+from expectations.names import CONTRACT_NAME_LENGTH, PLAIN_NAME, RESERVED_CONTRACTS
+from expectations.registry import find_page, load_contracts, own_contracts
 from flows.cli.printing import say
 from storage.text import printable
 from tasks.contracts.draft import draft_contract
@@ -20,16 +20,17 @@ from tasks.contracts.draft_page import count_looks, write_page
 from tasks.contracts.sample import read_sample
 from tasks.wording import plural
 
-_NAME = re.compile(r"[a-z][a-z0-9_]*")
-_NAME_CHARACTERS = 55
 TERMINAL = Path("-")
 """The output that is no file."""
 
 
-def write_draft(file: Path, name: str | None, output: Path | None, *, is_forced: bool) -> None:
+def write_draft(
+    folder: Path | None, file: Path, name: str | None, output: Path | None, *, is_forced: bool
+) -> None:
     """Write a draft of a contract for a file.
 
     Args:
+        folder: of the user's contracts; None if there is none.
         file: with connections of the new source.
         name: of the contract; made from the file's name if None.
         output: the page; None for a page of that name in the folder of contracts, or for the
@@ -41,12 +42,10 @@ def write_draft(file: Path, name: str | None, output: Path | None, *, is_forced:
         UsageError: the name is none or taken, or the page is there or cannot be written.
     """
     name = choose_name(file, name)
-    folder = os.environ.get("NOCTULE_CONTRACTS")
-    if output is None and folder:
-        output = Path(folder) / f"{name}.toml"
+    if output is None and folder is not None:
+        output = folder / f"{name}.toml"
     page_file = None if output in {None, TERMINAL} else output
-    if page_file is not None:
-        _require_free(page_file, is_forced=is_forced)
+    _require_free(name, page_file, is_forced=is_forced)
     page = write_page(draft_contract(read_sample(file)), name, file.name)
     if page_file is None:
         typer.echo(page, nl=False)
@@ -69,33 +68,36 @@ def choose_name(file: Path, name: str | None) -> str:
     """Return the name of a new contract.
 
     Raises:
-        UsageError: the name has another form, or Noctule has a contract of that name.
+        UsageError: the name has another form.
     """
     if name is None:
         stem = file.name.partition(".")[0].lower()
-        made = re.sub(r"[^a-z0-9]+", "_", stem).strip("_")[:_NAME_CHARACTERS].rstrip("_")
-        name = made if _NAME.fullmatch(made) else f"source_{made}".rstrip("_")
-    elif not _NAME.fullmatch(name) or len(name) > _NAME_CHARACTERS:
+        made = re.sub(r"[^a-z0-9]+", "_", stem).strip("_")[:CONTRACT_NAME_LENGTH].rstrip("_")
+        name = made if PLAIN_NAME.fullmatch(made) else f"source_{made}".rstrip("_")
+    elif not PLAIN_NAME.fullmatch(name) or len(name) > CONTRACT_NAME_LENGTH:
         message = (
             f"Cannot name a contract {name!r}: a name has small letters, digits and underscores, at"
-            f" most {_NAME_CHARACTERS}, and begins with a letter."
-        )
-        raise UsageError(message)
-    if name in load_contracts():
-        message = (
-            f"Noctule has a contract named {name} already. Give this one another name: --name NAME."
+            f" most {CONTRACT_NAME_LENGTH}, and begins with a letter."
         )
         raise UsageError(message)
     return name
 
 
-def _require_free(page_file: Path, *, is_forced: bool) -> None:
-    """Refuse to replace a file.
+def _require_free(name: str, page_file: Path | None, *, is_forced: bool) -> None:
+    """Refuse a name that another page has, or to replace a file.
 
     Raises:
-        UsageError: the file is there, and it is not to be replaced.
+        UsageError: the name is taken, or the file is there and is not to be replaced.
     """
-    if page_file.exists() and not is_forced:
+    is_taken = name in RESERVED_CONTRACTS or name in own_contracts()
+    if name in load_contracts() and not is_taken:
+        is_taken = page_file is None or find_page(name).resolve() != page_file.resolve()
+    if is_taken:
+        message = (
+            f"The name {name} is taken by another contract. Give this one its own: --name NAME."
+        )
+        raise UsageError(message)
+    if page_file is not None and page_file.exists() and not is_forced:
         message = (
             f"{page_file} is there already, and nothing was written. Choose another name (--name),"
             " another file (--output), or replace it (--force)."

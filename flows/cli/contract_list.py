@@ -11,7 +11,13 @@ import typer
 
 from expectations.contract import Contract
 from expectations.errors import NoctuleError
-from expectations.registry import broken_pages, find_page, get_contract, list_contracts
+from expectations.registry import (
+    broken_pages,
+    find_page,
+    get_contract,
+    load_contracts,
+    own_contracts,
+)
 from flows.cli.printing import print_json, say
 from flows.cli.tables import show_rows
 from flows.places import connect_database
@@ -35,7 +41,7 @@ def show_contracts(settings: Settings, *, as_json: bool) -> None:
             "labels": contract.label or "traffic alone",
             "champion": champions.get(name),
         }
-        for name, contract in list_contracts().items()
+        for name, contract in load_contracts().items()
     ]
     broken = [str(error) for error in broken_pages()]
     if as_json:
@@ -80,9 +86,7 @@ def _expand(contract: Contract) -> dict[str, object]:
 
 def _place(name: str) -> str:
     """Return where the page of a contract is; ours are a part of Noctule."""
-    page = find_page(name)
-    is_ours = page.parent.name == "sources" and page.parent.parent.name == "expectations"
-    return "part of Noctule" if is_ours else str(page)
+    return "part of Noctule" if name in own_contracts() else str(find_page(name))
 
 
 def _read_champions(settings: Settings) -> dict[str, str]:

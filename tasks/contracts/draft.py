@@ -5,14 +5,12 @@ Belongs here: what the columns mean together. Does not belong here: the sample
 (``tasks.contracts.label_guess``), the text of the page (``tasks.contracts.draft_page``).
 """
 
-import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from expectations.contract import IDENTIFIER_KINDS, Kind
-from expectations.names import fold
+from expectations.names import RESERVED_COLUMNS, fold, plain_name
 from tasks.contracts.column_guess import ColumnGuess
 from tasks.contracts.kinds import guess_column
 from tasks.contracts.known_names import CANONICAL, canonical_of, is_label, is_leak, is_row_number
@@ -52,15 +50,6 @@ MISFIT_SHARE: Final = 1 / 3
 at least two. A guess."""
 NAME_CHARACTERS: Final = 50
 """Longest name of a column that is made from one in the file. A guess; databases take 63."""
-
-_TAKEN: Final = frozenset(
-    {"row_number", "line_number", "connection_id", "batch_id", "batch_date", "file_name",
-     "anomaly_score", "threshold", "operating_point", "reasons", "is_explained",
-     "attack_category", "category_probability", "attack_technique", "record", "model_version",
-     "contract", "classifier_score", "one_class_score", "classifier_tail", "one_class_tail",
-     "is_flagged"}
-)  # fmt: skip
-"""Names of columns that are Noctule's own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -307,15 +296,12 @@ _SIDES: Final = {"src": "source", "dst": "destination"}
 
 def _make_name(guess: ColumnGuess, taken: set[str], others: set[str]) -> str:
     """Return a name of the contract's form that no other column has, in the file or here."""
-    plain = guess.name.replace("ß", "ss").replace("µ", "u").replace("ø", "o").replace("æ", "ae")
-    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", plain)
-    ascii_only = unicodedata.normalize("NFKD", spaced).encode("ascii", "ignore").decode()
-    words = re.sub(r"[^a-z0-9]+", "_", ascii_only.lower()).strip("_")
-    if not words or not words[0].isalpha():
-        words = f"column_{words}" if words else f"column_{guess.place + 1}"
+    words = plain_name(guess.name)
+    if not words:
+        words = f"column_{guess.place + 1}"
     base = words[:NAME_CHARACTERS].rstrip("_")
     name, number = base, 2
-    while name in taken or name in _TAKEN or name in CANONICAL or fold(name) in others:
+    while name in taken or name in RESERVED_COLUMNS or name in CANONICAL or fold(name) in others:
         name, number = f"{base}_{number}", number + 1
     return name
 

@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from expectations.names import fold
+from expectations.names import fold, plain_name
 from storage.text import printable
 from tasks.contracts.draft import Draft, DraftColumn
 from tasks.contracts.known_names import CANONICAL
@@ -179,7 +179,11 @@ def _write_values(columns: Sequence[DraftColumn]) -> Iterator[str]:
 def _write_columns(draft: Draft) -> str:
     """Return the table ``[columns]``: canonical names first, then in the file's order."""
     order = {name: place for place, name in enumerate(CANONICAL)}
-    declared = [column for column in draft.columns if column.is_declared and not column.is_label]
+    declared = [
+        column
+        for column in draft.columns
+        if column.is_declared and (not column.is_label or _needs_name(draft, column))
+    ]
     declared.sort(key=lambda column: order.get(column.name, len(order)))
     lines = ["[columns]"]
     for column in declared:
@@ -229,6 +233,9 @@ def _column_line(column: DraftColumn, *, has_names: bool) -> str:
         keys["separator"] = write_text(guess.separator)
     if guess.rows_null or guess.non_finite or (guess.unfit and guess.kind == "port"):
         keys["nullable"] = "true"
+    if column.is_label:
+        keys = {"from": write_text(guess.name), "kind": write_text("category")}
+        keys["role"] = write_text("label")
     if column.is_ignored:
         keys["role"] = write_text("ignored")
     if list(keys) == ["kind"]:
@@ -275,6 +282,12 @@ def _label_lines(draft: Draft, labels: LabelGuess) -> Iterator[str]:
 
 
 def _label_name(draft: Draft, place: int) -> str:
-    """Return how the table of labels calls a column: by its name in the file, if it has one."""
+    """Return how the table of labels calls a column: by its name in the file, if that will do."""
     column = draft.columns[place]
-    return column.guess.name if draft.has_names else column.name
+    is_plain = draft.has_names and not _needs_name(draft, column)
+    return column.guess.name if is_plain else column.name
+
+
+def _needs_name(draft: Draft, column: DraftColumn) -> bool:
+    """Return whether a column of labels must be declared, because its name gives no plain one."""
+    return column.is_label and draft.has_names and plain_name(column.guess.name) != column.name
