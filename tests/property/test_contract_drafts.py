@@ -74,9 +74,7 @@ def write_table(path: Path, table: list[tuple[str, str]], form: tuple[str, bool,
     path.write_bytes(line_end.join(lines).encode(encoding, "replace"))
 
 
-@settings(
-    max_examples=25, suppress_health_check=[HealthCheck.too_slow], deadline=None, phases=PHASES
-)
+@settings(OPTIONS, max_examples=25)
 @given(
     TABLES,
     st.tuples(
@@ -93,9 +91,7 @@ def test_a_draft_fits_the_text_it_was_made_from(
         require_fit(path)
 
 
-@settings(
-    max_examples=10, suppress_health_check=[HealthCheck.too_slow], deadline=None, phases=PHASES
-)
+@settings(OPTIONS, max_examples=10)
 @given(TABLES)
 def test_a_draft_fits_the_parquet_it_was_made_from(table: list[tuple[str, str]]) -> None:
     with tempfile.TemporaryDirectory() as folder:

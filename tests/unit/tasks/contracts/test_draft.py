@@ -1,6 +1,7 @@
 """A draft names columns, finds labels, and says what a person must decide."""
 
 import gzip
+import json
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -161,6 +162,20 @@ def test_columns_that_may_tell_the_label_are_ignored(tmp_path: Path) -> None:
     assert page["columns"]["difficulty"]["role"] == "ignored"
     assert page["columns"]["dataset"]["role"] == "ignored"
     assert "attack" not in page["columns"] or page["columns"]["attack"]["role"] == "ignored"
+
+
+def test_the_records_of_a_mixed_file_are_chosen(tmp_path: Path) -> None:
+    events = [
+        {"event_type": "flow", "src_ip": f"10.0.0.{n}", "flow": {"bytes_toserver": n * n}}
+        if n % 2
+        else {"event_type": "dns", "dns": {"id": n}}
+        for n in range(120)
+    ]
+    page, text = draft_text(tmp_path, "\n".join(map(json.dumps, events)), "eve.json")
+
+    assert page["form"] == {"kind": "json", "records": {"event_type": "flow"}}
+    assert page["columns"]["src_bytes"]["from"] == "flow.bytes_toserver"
+    assert "dns 60" in text
 
 
 def test_parquet_and_gzip_are_sampled(tmp_path: Path) -> None:
