@@ -4,18 +4,19 @@ Belongs here: checks that need more than one declaration. Does not belong here: 
 (``expectations.pages``), or checks of one key (``expectations.page_keys``) or column.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
 from expectations.contract import BatchBound, Column, Contract, Labels, RowRule
 from expectations.names import fold
 from expectations.page_text import Page, Place, did_you_mean
-from expectations.rules import RuleError, find_columns, refuse_rule, require_boolean
+from expectations.rules import RuleError, find_columns, refuse_rule, require_conditions
 
-COLUMN_LIMIT: Final = 1_500
-"""Most columns of a contract. PostgreSQL allows 1,664 in a view, and ours has 20 more."""
+if TYPE_CHECKING:
+    from polars._typing import PolarsDataType
 
 BATCH_STATISTICS: Final = frozenset(
     {"rows_read", "rows_accepted", "quarantine_ratio", "unparsed_ratio", "null_ratio.highest",
@@ -32,8 +33,6 @@ COLUMN_STATISTICS: Final = ("distinct", "share", "unseen_ratio", *sorted(_NUMBER
 
 def require_columns(page: Page, columns: Sequence[tuple[Place, Column]]) -> None:
     """Refuse columns of one name, columns that read one name in files, and a page of no feature."""
-    if len(columns) > COLUMN_LIMIT:
-        raise page.error(("columns",), f"a contract has at most {COLUMN_LIMIT:,} columns")
     by_source: dict[str, str] = {}
     named: set[str] = set()
     for place, column in columns:
@@ -73,28 +72,34 @@ def require_rules(page: Page, contract: Contract) -> None:
     """Refuse rules of one name, over unknown columns, or that are no conditions."""
     named: set[str] = set()
     for ordinal, rule in enumerate(contract.row_rules):
-        place: Place = ("rules", ordinal)
         if rule.name in named or rule.name in contract.by_name:
             problem = f"there is another rule or column with the name {rule.name}"
-            raise page.error((*place, "name"), problem)
+            raise page.error(("rules", ordinal, "name"), problem)
         named.add(rule.name)
-        try:
-            _require_rule(rule, contract)
-        except RuleError as error:
-            raise page.error((*place, "holds"), str(error)) from None
+    try:
+        _evaluate(contract.row_rules, contract)
+    except RuleError:  # which of them?
+        for ordinal, rule in enumerate(contract.row_rules):
+            try:
+                _evaluate([rule], contract)
+            except RuleError as error:
+                raise page.error(("rules", ordinal, "holds"), str(error)) from None
 
 
-def _require_rule(rule: RowRule, contract: Contract) -> None:
+def _evaluate(rules: Sequence[RowRule], contract: Contract) -> None:
     """Raise RuleError if a rule is over unknown columns, over none, or no condition."""
-    columns = find_columns(rule.holds)
-    for column in columns:
-        if column not in contract.by_name:
-            guess = did_you_mean(column, list(contract.by_name))
-            refuse_rule(f"there is no column {column[:60]}{guess}")
-    if not columns:
-        refuse_rule("expected a condition on columns, found none of them")
-    schema = pl.Schema({column: contract.by_name[column].dtype for column in columns})
-    require_boolean(rule.holds, schema)
+    schema: dict[str, PolarsDataType] = {}
+    for rule in rules:
+        columns = find_columns(rule.holds)
+        for column in columns:
+            if column not in contract.by_name:
+                guess = did_you_mean(column, list(contract.by_name))
+                refuse_rule(f"there is no column {column[:60]}{guess}")
+        if not columns:
+            refuse_rule("expected a condition on columns, found none of them")
+        schema |= {column: contract.by_name[column].dtype for column in columns}
+    if rules:
+        require_conditions([rule.holds for rule in rules], pl.Schema(schema))
 
 
 def require_bounds(page: Page, contract: Contract) -> None:
@@ -166,8 +171,8 @@ def resolve_orders(
     for order in orders:
         written = [name for one in order for name in (features if one == "*" else [one])]
         names = tuple(by_source.get(fold(name), name) for name in written)
-        repeated = next((one for at, one in enumerate(names) if one in names[:at]), None)
-        if repeated is not None:
+        if len(set(names)) < len(names):
+            (repeated, _), *_ = Counter(names).most_common(1)
             raise page.error(place, f'an order has "{repeated}" twice')
         if len(names) in found:
             problem = f"two orders have {len(names)} columns; their number tells orders apart"

@@ -6,6 +6,8 @@ here: what joins several columns (``expectations.page_checks``).
 
 import zoneinfo
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from itertools import islice
 from typing import Any, Final, get_args
 
 import polars as pl
@@ -40,6 +42,9 @@ KIND_DEFAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
 }
 """What a page need not say of a column, by its kind."""
 
+COLUMN_LIMIT: Final = 1_500
+"""Most columns of a contract. PostgreSQL allows 1,664 in a view, and ours has 20 more."""
+
 _NUMBERS = frozenset({"number", "count", "ratio", "interval", "port"})
 _KINDS_OF_KEYS: Final[Mapping[str, frozenset[str]]] = {
     "unit": _NUMBERS - {"port"},
@@ -58,14 +63,25 @@ _KINDS_OF_KEYS: Final[Mapping[str, frozenset[str]]] = {
 TIME_FORMATS: Final = ("iso", "epoch_s", "epoch_ms", "epoch_us", "epoch_ns")
 INTERVAL_FORMATS: Final = ("clock",)
 
+_A_MOMENT: Final = datetime(2024, 2, 3, 4, 5, 6, tzinfo=UTC)
+"""A moment whose day, month and year differ; a pattern must read it as it wrote it."""
 
-def read_columns(page: Page, labels: frozenset[str]) -> Iterator[tuple[Place, Column]]:
-    """Yield the declared columns and their places, in the order of the page.
+
+def read_columns(page: Page, labels: frozenset[str]) -> list[tuple[Place, Column]]:
+    """Return the declared columns and their places, in the order of the page.
 
     Args:
         page: with the tables ``columns`` and ``alike``.
         labels: what ``[labels]`` calls its columns; those that it names here are labels.
     """
+    declared = list(islice(_read_columns(page, labels), COLUMN_LIMIT + 1))
+    if len(declared) > COLUMN_LIMIT:
+        raise page.error(("columns",), f"a contract has at most {COLUMN_LIMIT:,} columns")
+    return declared
+
+
+def _read_columns(page: Page, labels: frozenset[str]) -> Iterator[tuple[Place, Column]]:
+    """Yield the declared columns and their places, in the order of the page."""
     columns = page.content.get("columns", {})
     if not isinstance(columns, dict):
         raise page.unfit(("columns",), "a table", columns)
@@ -82,7 +98,8 @@ def read_columns(page: Page, labels: frozenset[str]) -> Iterator[tuple[Place, Co
         place = ("alike", ordinal)
         keys = read_keys(page, place, group, {"columns": _named, **_READERS}, ("kind", "columns"))
         for name, sources in keys.pop("columns").items():
-            yield place, _make_column(page, (*place, "columns"), name, sources, keys, labels)
+            of_columns = (*place, "columns")
+            yield of_columns, _make_column(page, of_columns, name, sources, keys, labels)
 
 
 def make_label(name: str, source: str) -> Column:
@@ -174,15 +191,18 @@ def _require_values(page: Page, place: Place, column: Mapping[str, Any]) -> None
 
 
 def _time_pattern(pattern: str) -> str:
-    """Return a pattern of ``strptime`` that polars can use."""
-    wanted = f"{', '.join(TIME_FORMATS)} or a pattern such as %Y-%m-%d %H:%M:%S that polars knows"
-    is_dated = any(one in pattern for one in ("%Y", "%y", "%F", "%D", "%s", "%c", "%x", "%v"))
-    if not is_dated:
-        refuse(f"{wanted}, with the day")
+    """Return a pattern of ``strptime`` that polars can use, and that tells the day."""
+    moment = pl.Series([_A_MOMENT], dtype=DTYPES["time"])
     try:
-        pl.Series(["x"]).str.to_datetime(pattern, strict=False, time_unit="us")
-    except pl.exceptions.PolarsError:
-        refuse(wanted)
+        written = moment.dt.strftime(pattern)
+        read = written.str.to_datetime(pattern, strict=False, time_unit="us").dt.date().item()
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
+        read = None
+    if read != _A_MOMENT.date():
+        refuse(
+            f"{', '.join(TIME_FORMATS)} or a pattern that polars knows and that tells the day, such"
+            " as %Y-%m-%d %H:%M:%S",
+        )
     return pattern
 
 

@@ -18,6 +18,12 @@ TEXT_LIMIT: Final = 1_000
 class Unfit(Exception):  # noqa: N818 - never reaches a user: it becomes a PageError with its place
     """A value is not what its key needs; the message says what that is."""
 
+    def __init__(self, expected: str, inner: Place = (), *found: object) -> None:
+        """Take what was expected and, of a part of the value, its keys and what it is."""
+        super().__init__(expected)
+        self.inner = inner
+        self.found = found
+
 
 Toml: TypeAlias = Any
 """A value as ``tomllib`` gives it."""
@@ -26,9 +32,9 @@ Reader = Callable[[Toml], Any]
 """Returns a value of a page in the form that a contract keeps. Raises Unfit."""
 
 
-def refuse(expected: str) -> NoReturn:
-    """Raise Unfit."""
-    raise Unfit(expected)
+def refuse(expected: str, *found: object) -> NoReturn:
+    """Raise Unfit; ``found`` is the part of the value that is wrong, if it is not all of it."""
+    raise Unfit(expected, (), *found)
 
 
 def text(value: Toml) -> str:
@@ -48,10 +54,15 @@ def any_text(value: Toml) -> str:
 def texts(value: Toml) -> tuple[str, ...]:
     """Return one text, or a list of different texts, as a tuple."""
     found = value if isinstance(value, list) else [value]
-    if not found or not all(isinstance(one, str) and one.strip() for one in found):
+    if not found:
         refuse("a text, or a list of texts")
-    if len(set(found)) < len(found):
-        refuse("a list of different texts")
+    seen = set()
+    for one in found:
+        if not isinstance(one, str) or not one.strip():
+            refuse("a text, or a list of texts", one)
+        if one in seen:
+            refuse("a list of different texts", f"{one} twice")
+        seen.add(one)
     return tuple(map(text, found))
 
 
@@ -137,7 +148,13 @@ def table(read: Reader) -> Reader:
     def read_table(value: Toml) -> dict[str, Any]:
         if not isinstance(value, dict) or not value:
             refuse("a table")
-        return {text(key): read(one) for key, one in value.items()}
+        found = {}
+        for key, one in value.items():
+            try:
+                found[text(key)] = read(one)
+            except Unfit as unfit:
+                raise Unfit(str(unfit), (key, *unfit.inner), *(unfit.found or (one,))) from None
+        return found
 
     return read_table
 
@@ -176,4 +193,5 @@ def read_value(page: Page, place: Place, value: Toml, read: Reader) -> Toml:
     try:
         return read(value)
     except Unfit as unfit:
-        raise page.unfit(place, str(unfit), value) from None
+        (found,) = unfit.found or (value,)
+        raise page.unfit((*place, *unfit.inner), str(unfit), found) from None

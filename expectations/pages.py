@@ -51,6 +51,9 @@ SEPARATORS: Final = {
 _NO_SEPARATORS: Final = frozenset("\"'\r\n\0.-+_ ")
 """Characters that quotes, numbers, names and times have."""
 
+TABLE_LIMIT: Final = 500
+"""Most rules, and most bounds, of a page. A guess: 20 times those of NSL-KDD."""
+
 _TEXT_ONLY: Final = (
     "separators", "has_quotes", "header", "orders", "comment", "trailer", "trailer_lines"
 )  # fmt: skip
@@ -80,10 +83,10 @@ def read_page(path: Path) -> Contract:
 def parse_page(path: Path, content: bytes) -> Contract:
     """Return the contract of a page's bytes; ``path`` is only for messages. See ``read_page``."""
     page = Page(path, content)
-    top = read_keys(page, (), page.content, _PAGE_KEYS, ("name", "columns"))
+    top = read_keys(page, (), page.content, _PAGE_KEYS, ("name",))
     labels = _read_labels(page, top["labels"]) if "labels" in top else None
     named = () if labels is None else tuple(filter(None, (labels.column, labels.names)))
-    declared = list(read_columns(page, frozenset(map(fold, named))))
+    declared = read_columns(page, frozenset(map(fold, named)))
     if labels is not None:
         declared, labels = _place_labels(page, declared, labels)
     require_columns(page, declared)
@@ -175,8 +178,8 @@ def _read_tables(
     page: Page, key: str, content: Toml, readers: Mapping[str, Reader], needed: Sequence[str]
 ) -> list[dict[str, Any]]:
     """Return the keys of each table of an array."""
-    if not isinstance(content, list):
-        raise page.unfit((key,), f"tables, each as [[{key}]]", content)
+    if not isinstance(content, list) or len(content) > TABLE_LIMIT:
+        raise page.unfit((key,), f"at most {TABLE_LIMIT} tables, each as [[{key}]]", content)
     return [
         read_keys(page, (key, ordinal), one, readers, needed) for ordinal, one in enumerate(content)
     ]

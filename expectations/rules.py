@@ -9,7 +9,7 @@ polars takes cubic time for a long chain of conditions (50 s for 1,000).
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final, NoReturn
 
 if TYPE_CHECKING:
@@ -77,21 +77,23 @@ def compile_rule(rule: str) -> "pl.Expr":
         refuse_rule(f"polars cannot read it: {_first_line(error)}")
 
 
-def require_boolean(rule: str, schema: "pl.Schema") -> None:
-    """Evaluate a rule on two empty rows of a schema, and refuse one that is no condition.
+def require_conditions(rules: Sequence[str], schema: "pl.Schema") -> None:
+    """Evaluate rules together on two rows of nulls, and refuse one that is no condition.
 
     Raises:
-        RuleError: its types do not fit, or it does not give true or false for each row.
+        RuleError: the types in a rule do not fit, or it does not give true or false for each row.
     """
     import polars as pl
 
-    rows = pl.DataFrame(schema=schema).clear(2)
+    rows = pl.DataFrame({name: [None, None] for name in schema}, schema=schema)
+    conditions = [compile_rule(rule).alias(str(place)) for place, rule in enumerate(rules)]
     try:
-        found = rows.select(compile_rule(rule).alias("holds"))
+        found = rows.select(conditions)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         refuse_rule(f"polars cannot compute it: {_first_line(error)}")
-    if found.schema != {"holds": pl.Boolean()} or found.height != rows.height:
-        refuse_rule(f"expected a condition, found an expression of type {found.dtypes[0]}")
+    other = next((one for one in found.dtypes if one != pl.Boolean()), None)
+    if other is not None or found.height != rows.height:
+        refuse_rule(f"expected a condition, found an expression of type {other or found.dtypes[0]}")
 
 
 def _read(rule: str) -> Iterator[tuple[str, str]]:
@@ -99,13 +101,13 @@ def _read(rule: str) -> Iterator[tuple[str, str]]:
     if len(rule) > LENGTH_LIMIT:
         refuse_rule(f"a rule has at most {LENGTH_LIMIT:,} characters")
     parts = list(_tokens(rule))
+    if not parts:
+        refuse_rule("a rule has a condition")
     depth, operators, prefixes = 0, 0, 0
     for (kind, text), (_, following) in zip(parts, [*parts[1:], ("", "")], strict=True):
         word = text.lower() if kind == "name" else text
         part = "word"
-        if kind == "quoted":
-            part, word = "column", text[1:-1]
-        elif kind == "name" and word not in WORDS:
+        if kind == "quoted" or (kind == "name" and word not in WORDS):
             part, word = _name(text, following)
         elif kind in {"number", "text"}:
             part = kind
@@ -134,7 +136,7 @@ def _tokens(rule: str) -> Iterator[tuple[str, str]]:
 def _name(name: str, following: str) -> tuple[str, str]:
     """Return a name as a column, or as a function if a parenthesis follows."""
     if following != "(":
-        return "column", name
+        return "column", name.strip('"')
     if name.lower() not in FUNCTIONS:
         listed = ", ".join(sorted(FUNCTIONS))
         refuse_rule(f"there is no function {name[:60]}; the functions are {listed}")
