@@ -96,6 +96,8 @@ def find_empty(cells: pl.Series, column: Column, form: Form) -> pl.Series:
     is_empty = texts == ""
     if form.nulls:
         is_empty |= texts.is_in(form.nulls)
+    if column.kind == "set":
+        is_empty |= texts.str.strip_chars(f"{BLANKS},{column.separator}") == ""
     if form.non_finite == "null" and column.dtype.is_numeric():
         is_empty |= texts.str.contains(NOT_FINITE)
         if column.dtype.is_float():
