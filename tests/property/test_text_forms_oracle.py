@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
+from functools import partial
 from ipaddress import IPv6Address
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -19,7 +20,13 @@ from hypothesis import strategies as st
 from expectations.contract import Column, Form
 from tasks.intake.layout import Layout
 from tasks.intake.lines import cut_blocks
-from tasks.intake.numbered_lines import START, list_rows, number_lines, pass_lines
+from tasks.intake.numbered_lines import (
+    START,
+    list_rows,
+    number_block,
+    number_lines,
+    pass_lines,
+)
 from tasks.intake.text_blocks import parse_lines
 from tests.support.sources import column
 
@@ -364,7 +371,8 @@ def test_every_line_has_the_fate_that_its_form_gives_it_wherever_blocks_are_cut(
     assert found.rows == [tuple(map(exactly, row)) for row in expected.rows]
     assert found.unparsed == expected.unparsed
     assert found.blank_lines == expected.blank_lines
-    raw = list(list_rows(iter([content]), layout.form, layout.header_line))
+    number = partial(number_block, form=layout.form, header_line=layout.header_line)
+    raw = list(list_rows(iter([content]), number))
     assert len(raw) == len(expected.rows) + len(expected.unparsed)
 
 
@@ -382,7 +390,8 @@ def test_rows_that_are_passed_and_those_after_them_are_all_rows_once(
 ) -> None:
     content, layout = text
     layout = replace(layout, header_line=0)
-    passed = pass_lines(iter([content]), min(size, len(content)), layout.form, 0)
+    number = partial(number_block, form=layout.form)
+    passed = pass_lines(iter([content]), min(size, len(content)), number)
     after = 0
     place = passed.next
     for block in cut_blocks(passed.rest, 16, is_beginning=place.line == 1):
