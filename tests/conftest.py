@@ -56,7 +56,7 @@ RETRY_S = 0.3
 """Between two requests of Prefect's client to a server whose database is busy."""
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def data_folder(pytestconfig: pytest.Config) -> Path:
     """Return the folder of real files beside the project, or skip the test."""
     folder = pytestconfig.rootpath.parent / "shared" / "data"
@@ -65,13 +65,16 @@ def data_folder(pytestconfig: pytest.Config) -> Path:
     return folder
 
 
-@pytest.fixture
-def nsl_kdd_folder(pytestconfig: pytest.Config) -> Path:
-    """Return the folder of the NSL-KDD files beside the project, or skip the test."""
-    folder = pytestconfig.rootpath.parent / "shared" / "data" / "nsl-kdd"
-    if not folder.is_dir():
-        pytest.skip(f"needs the NSL-KDD files, which are not in {folder}")
-    return folder
+@pytest.fixture(scope="session")
+def nsl_kdd_folder(data_folder: Path) -> Path:
+    """Return the folder of the NSL-KDD files."""
+    return data_folder / "nsl-kdd"
+
+
+@pytest.fixture(scope="session")
+def flows_folder(data_folder: Path) -> Path:
+    """Return the folder of the flow files of many sources."""
+    return data_folder / "flows"
 
 
 @pytest.hookimpl(optionalhook=True)  # only xdist calls it
