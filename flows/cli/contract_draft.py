@@ -14,11 +14,13 @@ from expectations.errors import UsageError
 from expectations.names import CONTRACT_NAME_LENGTH, PLAIN_NAME, RESERVED_CONTRACTS
 from expectations.registry import find_page, load_contracts, own_contracts
 from flows.cli.printing import say
+from storage.lake import write_atomically
 from storage.text import printable
 from tasks.contracts.draft import draft_contract
 from tasks.contracts.draft_page import count_looks, write_page
 from tasks.contracts.sample import read_sample
-from tasks.wording import plural
+from tasks.intake.recognise import examine_contracts
+from tasks.wording import plural, some_of
 
 TERMINAL = Path("-")
 """The output that is no file."""
@@ -49,6 +51,7 @@ def write_draft(
     page = write_page(draft_contract(read_sample(file)), name, file.name)
     if page_file is None:
         typer.echo(page, nl=False)
+        _name_others(file, name)
         if sys.stdout.isatty():
             say(
                 f"Save it as {name}.toml in a folder, and set NOCTULE_CONTRACTS to the folder.",
@@ -56,12 +59,25 @@ def write_draft(
             )
         return
     _write(page_file, page)
+    _name_others(file, name)
     looks = count_looks(page)
     say(f"Wrote {page_file}: {plural(len(page.splitlines()), 'line')}.")
     if looks:
         shown = ", ".join(map(str, looks[:20])) + (" ..." if len(looks) > 20 else "")  # noqa: PLR2004 - a line
         say(f"Read what begins with LOOK, and decide: line{'s' * (len(looks) > 1)} {shown}.")
     say(f"Then: noctule contracts check {printable(str(file))} --contract {name}")
+
+
+def _name_others(file: Path, name: str) -> None:
+    """Print which contracts a file has already, beside the new one."""
+    candidates = examine_contracts(file, load_contracts())
+    others = [one.contract.name for one in candidates if one.fits and one.contract.name != name]
+    if others:
+        say(
+            f"The file is one of {some_of(others)} already: use that, or say --contract {name}"
+            " whenever you mean the new one.",
+            is_error=True,
+        )
 
 
 def choose_name(file: Path, name: str | None) -> str:
@@ -111,12 +127,9 @@ def _write(page_file: Path, page: str) -> None:
     Raises:
         UsageError: the file cannot be written.
     """
-    part = page_file.with_name(f".{page_file.name}.part")
     try:
         page_file.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(page, encoding="utf-8")
-        part.replace(page_file)
+        write_atomically(page_file, page.encode())
     except OSError as error:
-        part.unlink(missing_ok=True)
         message = f"Cannot write {page_file}: {error.strerror}. Choose another file: --output."
         raise UsageError(message) from error

@@ -142,6 +142,9 @@ def _guess_all(sample: Sample, *, has_names: bool) -> list[ColumnGuess]:
     for place, name in enumerate(sample.names):
         guess = guess_column(place, name if has_names else "", sample.cells[str(place)])
         guess = replace(guess, name=name)
+        if place in sample.lists and guess.different:
+            guess = replace(guess, kind="set", separator=",", unit="", formats=(), looks=(),
+                            evidence=f"lists, {guess.evidence}")  # fmt: skip
         is_behind = bool(guesses) and guesses[-1].kind == "address"
         if not has_names and is_behind and guess.kind == "count" and guess.may_be_port:
             look = "a whole number behind an address: is it a port?"

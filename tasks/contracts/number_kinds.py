@@ -39,7 +39,7 @@ def guess_number(base: ColumnGuess, texts: pl.Series) -> ColumnGuess | None:
     if truths.all():
         return replace(base, kind="flag", evidence=say_marked(truths, "are true or false", texts))
     marks = values.is_number(texts)
-    if not fits(marks):
+    if not fits(marks) or _are_hexadecimal(texts, marks):
         return _guess_other_writing(base, texts)
     digits = texts.filter(marks)
     numbers = digits.cast(pl.Float64, strict=False).drop_nulls()
@@ -154,6 +154,11 @@ def _guess_other_writing(base: ColumnGuess, texts: pl.Series) -> ColumnGuess | N
         evidence = say_marked(commas, "are numbers with a comma", texts)
         return replace(base, is_unusable=True, evidence=evidence, looks=(look,))
     return None
+
+
+def _are_hexadecimal(texts: pl.Series, numbers: pl.Series) -> bool:
+    """Return whether texts are hexadecimal digits, not all of which are decimal ones."""
+    return not numbers.all() and bool(texts.str.contains(r"^[0-9a-fA-F]+$").all())
 
 
 def _ends(numbers: pl.Series) -> tuple[float, float]:

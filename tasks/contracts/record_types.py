@@ -6,6 +6,7 @@ here: reading one line (``tasks.intake.json_records``).
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from tasks.intake.json_records import BrokenRecordError, Value, read_record
@@ -19,9 +20,19 @@ _FLOW_WORDS: Final = ("flow", "netflow", "conn", "connection")
 Record = dict[str, str | None]
 
 
-def read_records(lines: Iterable[str], most: int) -> list[Record]:
+@dataclass(frozen=True)
+class Records:
+    """The first records of a file."""
+
+    found: list[Record]
+    lists: frozenset[str]
+    """Names of which some value is a list."""
+
+
+def read_records(lines: Iterable[str], most: int) -> Records:
     """Return at most so many records, each as texts by dotted names; other lines are left out."""
     records: list[Record] = []
+    lists: set[str] = set()
     for line in lines:
         try:
             fields = read_record(line)
@@ -30,10 +41,12 @@ def read_records(lines: Iterable[str], most: int) -> list[Record]:
         record: Record = {}
         for name, value in fields:
             record.setdefault(name, _as_text(value))
+            if isinstance(value, list):
+                lists.add(name)
         records.append(record)
         if len(records) == most:
             break
-    return records
+    return Records(records, frozenset(lists))
 
 
 def choose_records(

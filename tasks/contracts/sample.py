@@ -64,8 +64,8 @@ class Sample:
     """The key and value of the records that are sampled, where a file has several types."""
     record_types: Mapping[str, int] = field(default_factory=dict)
     """The values of that key, and their rows."""
-    types: tuple[str, ...] = ()
-    """The types of Parquet's columns, as polars names them."""
+    lists: frozenset[int] = frozenset()
+    """Places of the columns of which some value is a list."""
     is_whole: bool = True
     """Whether the sample is the whole file."""
 
@@ -205,7 +205,8 @@ def _frame(rows: Sequence[Sequence[str | None]], width: int) -> pl.DataFrame:
 def _sample_json(start: bytes, source: Path, compression: str | None, *, is_whole: bool) -> Sample:
     """Return a sample of JSON lines; of a mixed file, of one type of records."""
     lines = start.decode("utf-8-sig", "replace").split("\n")
-    records = read_records((line for line in lines if line.strip()), SAMPLE_ROWS)
+    read = read_records((line for line in lines if line.strip()), SAMPLE_ROWS)
+    records = read.found
     if not records:
         msg = (
             f"Cannot draft a contract from {source}: none of its first lines is a JSON object."
@@ -223,6 +224,7 @@ def _sample_json(start: bytes, source: Path, compression: str | None, *, is_whol
         compression=compression,
         names=names,
         cells=_frame(rows, len(names)),
+        lists=frozenset(place for place, name in enumerate(names) if name in read.lists),
         records=chosen,
         record_types=types,
         is_whole=is_whole,
@@ -248,7 +250,9 @@ def _sample_parquet(source: Path) -> Sample:
         compression=None,
         names=tuple(frame.columns),
         cells=texts,
-        types=tuple(str(dtype) for dtype in frame.dtypes),
+        lists=frozenset(
+            place for place, dtype in enumerate(frame.dtypes) if isinstance(dtype, pl.List)
+        ),
         is_whole=footer.records <= SAMPLE_ROWS,
     )
 

@@ -166,7 +166,12 @@ def test_columns_that_may_tell_the_label_are_ignored(tmp_path: Path) -> None:
 
 def test_the_records_of_a_mixed_file_are_chosen(tmp_path: Path) -> None:
     events = [
-        {"event_type": "flow", "src_ip": f"10.0.0.{n}", "flow": {"bytes_toserver": n * n}}
+        {
+            "event_type": "flow",
+            "src_ip": f"10.0.0.{n}",
+            "flow": {"bytes_toserver": n * n},
+            "tags": ["a", "b"] if n % 3 else ["c"],
+        }
         if n % 2
         else {"event_type": "dns", "dns": {"id": n}}
         for n in range(120)
@@ -175,6 +180,7 @@ def test_the_records_of_a_mixed_file_are_chosen(tmp_path: Path) -> None:
 
     assert page["form"] == {"kind": "json", "records": {"event_type": "flow"}}
     assert page["columns"]["src_bytes"]["from"] == "flow.bytes_toserver"
+    assert page["columns"]["tags"] == "set"
     assert "dns 60" in text
 
 

@@ -85,6 +85,12 @@ def test_the_unit_of_an_interval_is_that_of_its_name(name: str, scale: float) ->
     assert bool(found.looks) == (name == "Dur")
 
 
+def test_hexadecimal_digits_are_names_though_most_are_decimal() -> None:
+    texts = [*(f"{number:02}" for number in range(10, 60)), "1b"] * 3
+
+    assert guess_column(0, "tcp_flags", pl.Series(texts)).kind == "category"
+
+
 def test_mostly_negative_lengths_of_time_are_numbers() -> None:
     assert guess("Dur", "-1", "2").kind == "number"
 
