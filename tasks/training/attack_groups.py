@@ -64,7 +64,9 @@ def group_attacks(rows: TrainingRows, contract: Contract, seed: int) -> tuple[At
     An attack without a name is in no group, unless the groups are clusters. They need the seed.
 
     Returns:
-        The groupings, the coarsest first. No group is held out where too few attacks would be left.
+        The groupings, the coarsest first; one of them where each family has one name, as both are
+        the same then, or where no family can be held out. No group is held out where too few
+        attacks would be left.
     """
     if not rows.is_labelled:
         return (AttackGroups("cluster", np.full(rows.count, ""), ()),)
@@ -75,11 +77,16 @@ def group_attacks(rows: TrainingRows, contract: Contract, seed: int) -> tuple[At
         return (_choose_groups("cluster", clusters.astype(np.str_)),)
     names = np.where(is_named, rows.attacks, "")
     by_name = _choose_groups("attack", names)
-    if contract.families is None:
+    if not contract.families:
         return (by_name,)
     families = {"": "", **name_families(map(str, np.unique(names[names != ""])), contract)}
     of_row = np.array([families[str(name)] for name in names])
-    return (_choose_groups("family", of_row), by_name)
+    by_family = _choose_groups("family", of_row)
+    if len(families) == len(set(families.values())):
+        return (by_family,)
+    if by_name.held_out and not by_family.held_out:
+        return (by_name,)
+    return by_family, by_name
 
 
 def _choose_groups(made_from: GroupSource, of_row: npt.NDArray[np.str_]) -> AttackGroups:

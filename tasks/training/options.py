@@ -27,7 +27,7 @@ class TrainingOptions(BaseModel, frozen=True, extra="forbid"):
     """Threads of the trees and of selection. The result is the same for any number."""
     folds: int = Field(default=4, ge=2, le=10)
     """Parts that the rows are dealt into; each is scored by models fitted on the others. At most
-    ten, so that each part of the smallest training file has five different normal rows."""
+    ten, so that each part of the smallest labelled file has five different normal rows."""
     selection: SelectionName = "none"
     """What the classifier reads instead of all features; see ``tasks.features.selection``."""
     top_k: int | None = Field(default=None, ge=1)

@@ -23,6 +23,7 @@ from tasks.intake.label_words import LabelReading
 from tasks.task import task
 from tasks.training.fit import FitSummary, fit_model
 from tasks.training.options import TrainingOptions
+from tasks.training.rows import MIN_DISTINCT
 from tasks.wording import OutsideText
 
 LIBRARIES = ("noctule", "numpy", "polars", "scikit-learn", "lightgbm", "keras", "jax")
@@ -130,6 +131,12 @@ def describe_rows(fit: FitSummary) -> Iterator[str]:
         )
     elif not metrics.unknown:
         yield "no group of attacks could be held out: the metrics are those of a random split alone"
+    distinct = fit.rows - metrics.rows_duplicated
+    if distinct < MIN_DISTINCT:
+        yield (
+            f"only {distinct:,} of the {fit.rows:,} connections are different: the model knows"
+            " little of the traffic"
+        )
     if metrics.rows_conflicting:
         yield (
             "rows whose features are labelled normal in one row and attack in another:"

@@ -26,10 +26,17 @@ from tasks.evaluation.labels import (
 )
 from tasks.intake.label_words import ATTACK, IS_ATTACK
 from tasks.intake.numerals import round_to_resolution
+from tasks.wording import plural
 
 MIN_DISTINCT = 50
 """Fewest different connections of each class that a model is fitted on. A guess: with fewer, the
-tail of a fold would be fitted to a handful of normal rows."""
+tail of a fold would be fitted to a handful of normal rows. Without labels, fewest connections: a
+scan makes thousands of flows of a few shapes, and they are ordinary traffic where they come each
+night."""
+
+MIN_SHAPES = 10
+"""Fewest different connections without labels: one for each fold of the largest number of folds.
+A model of so few knows little, and ``describe_rows`` says so."""
 
 
 @dataclass(frozen=True)
@@ -197,8 +204,17 @@ def _read_part(part: Path, contract: Contract, *, is_labelled: bool) -> pl.DataF
 def _check(rows: TrainingRows, contract: Contract) -> None:
     first = np.unique(rows.alike)
     attacks = int(rows.is_attack[first].sum())
+    if not rows.is_labelled:
+        if rows.count < MIN_DISTINCT or len(first) < MIN_SHAPES:
+            message = (
+                f"Cannot train: expected at least {MIN_DISTINCT} connections of contract"
+                f" {contract.name!r}, {MIN_SHAPES} of them different, got"
+                f" {plural(rows.count, 'connection')}, {len(first)} different. Name more files."
+            )
+            raise TrainingDataError(message)
+        return
     for label, distinct in (("attack", attacks), ("normal", len(first) - attacks)):
-        if distinct >= MIN_DISTINCT or (label == "attack" and not rows.is_labelled):
+        if distinct >= MIN_DISTINCT:
             continue
         only_normal = (
             ", or take the labels out and train with --unlabelled: all of it is normal traffic then"
