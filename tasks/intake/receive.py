@@ -180,7 +180,6 @@ def find_files(
     Raises:
         UsageError: a folder cannot be listed.
     """
-    to_try = fingerprint_contracts(list_candidates(contract))
     new: list[NewFile] = []
     skipped: list[SkippedPath] = []
     finished: list[Path] = []
@@ -193,7 +192,11 @@ def find_files(
         for file in contents.pending:
             path = file.path.absolute()
             known = find_delivery(engine, path, file.size_bytes, file.modified_at)
-            if known is None or not known.is_finished or _is_to_retry(engine, known, path, to_try):
+            if (
+                known is None
+                or not known.is_finished
+                or _is_to_retry(engine, known, path, contract)
+            ):
                 date_of_file = batch_date(file.path.name, file.modified_at, night)
                 new.append(NewFile(path=file.path, batch_date=date_of_file))
             else:
@@ -201,11 +204,11 @@ def find_files(
     return NightFiles(new=tuple(new), skipped=tuple(skipped), finished=tuple(finished))
 
 
-def _is_to_retry(engine: Engine, known: BatchRecord, path: Path, to_try: str) -> bool:
+def _is_to_retry(engine: Engine, known: BatchRecord, path: Path, said: str | None) -> bool:
     """Return whether a file is open, had no contract, and there are others to try now."""
     return (
         known.contract == UNRECOGNISED
-        and known.contract_fingerprint != to_try
+        and known.contract_fingerprint != fingerprint_contracts(list_candidates(said))
         and is_rejection_open(engine, known.batch_id, path)
     )
 

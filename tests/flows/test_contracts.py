@@ -86,7 +86,7 @@ def test_each_file_of_one_inbox_is_scored_by_the_champion_of_its_contract(
 ) -> None:
     inbox = home / "inbox"
     write_night(inbox / "sensor-2026-11-20.csv", 120, 2)
-    simulate_night(inbox / "kdd-2026-11-20.csv", rows=120, seed=3, night=date(2026, 11, 20))
+    simulate_night(inbox / "kdd-2026-11-20.csv", rows=1_000, seed=3, night=date(2026, 11, 20))
     (inbox / "letter-2026-11-20.csv").write_text("to;from\nyou;me\n")
     ended = noctule("run", "--json")
     assert ended.code == 3, "the letter"
@@ -94,7 +94,7 @@ def test_each_file_of_one_inbox_is_scored_by_the_champion_of_its_contract(
     facts = ("contract", "status", "rows_read", "rows_scored", "rows_rejected")
     assert {name: tuple(row[fact] for fact in facts) for name, row in stored.items()} == {
         "sensor-2026-11-20.csv": ("sensor", "scored", 120, 120, 0),
-        "kdd-2026-11-20.csv": ("nsl_kdd", "scored", 120, 120, 0),
+        "kdd-2026-11-20.csv": ("nsl_kdd", "scored", 1_000, 1_000, 0),
         "letter-2026-11-20.csv": ("unrecognised", "rejected", 2, 0, 2),
     }
     assert "no contract knows it" in stored["letter-2026-11-20.csv"]["rejection"]
@@ -216,7 +216,7 @@ def test_a_contract_whose_features_changed_asks_for_another_model(
     assert changed != SENSOR
     write_page(pages, page=changed)
     write_night(both / "sensor-2026-11-21.csv", 80, 3)
-    simulate_night(both / "kdd-2026-11-21.csv", rows=60, seed=3, night=date(2026, 11, 21))
+    simulate_night(both / "kdd-2026-11-21.csv", rows=1_000, seed=3, night=date(2026, 11, 21))
     ended = noctule("run", "--json")
     assert ended.code == 2
     told = {one["file_name"]: one for one in json.loads(ended.out)["files"]}

@@ -10,7 +10,12 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
+from storage.batch_ids import name_batch
+from storage.batches import BatchRejection, reject_batch
+from storage.claims import claim
 from storage.deliveries import find_delivery
+from storage.dismissals import dismiss
+from storage.row_counts import RowCounts
 from tasks.intake import receive
 from tasks.intake.content import (
     ContentHash,
@@ -19,6 +24,7 @@ from tasks.intake.content import (
     hash_content,
 )
 from tasks.intake.receive import find_files, receive_file
+from tests.support.sensor_pages import write_night, write_page
 
 NOW = datetime(2026, 11, 20, 4, 30, tzinfo=UTC)
 NIGHT = date(2026, 11, 19)
@@ -108,3 +114,63 @@ def test_a_folder_s_file_is_passed_over_once_its_batch_is_finished(
         [] if is_finished else [source]
     )
     assert [path for path in found.finished if path == source] == ([source] if is_finished else [])
+
+
+# The contract of a file
+
+
+@pytest.fixture
+def pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make a folder of contracts with the page of ``sensor``."""
+    folder = tmp_path / "pages"
+    write_page(folder)
+    monkeypatch.setenv("NOCTULE_CONTRACTS", str(folder))
+    return folder
+
+
+def test_a_file_is_a_batch_of_the_contract_that_its_names_show(
+    engine: Engine, tmp_path: Path, pages: Path
+) -> None:
+    source = write_night(tmp_path / "night.csv", 4, 1)
+    arrival = receive_file(engine, source, None, NIGHT, NOW)
+    content = hash_content(source).sha256
+    assert arrival.record.contract == "sensor"
+    assert arrival.record.batch_id == name_batch("sensor", content)
+    assert (arrival.content, arrival.content_sha256, arrival.refusal) == (content, content, None)
+    said = receive_file(engine, source, "nsl_kdd", NIGHT, NOW)
+    assert (said.record.batch_id, said.content_sha256) == (content, None), "another batch"
+    assert pages.is_dir()
+
+
+@pytest.mark.parametrize("is_dismissed", [True, False])
+def test_an_open_file_without_a_contract_is_taken_again_once_the_pages_have_changed(
+    engine: Engine, tmp_path: Path, pages: Path, *, is_dismissed: bool
+) -> None:
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+    source = inbox / "night.csv"
+    source.write_text("to;from\nyou;me\n")
+
+    def list_new() -> list[Path]:
+        found = find_files(engine, [inbox], None, settle_s=0, now=datetime.now(UTC))
+        return [file.path for file in found.new]
+
+    arrival = receive_file(engine, source, None, NIGHT, NOW)
+    assert arrival.record.contract == "unrecognised"
+    assert "no contract knows it" in str(arrival.refusal)
+    assert list_new() == [source], "it is not finished"
+    with claim(engine, tmp_path / "claims", arrival.record.batch_id) as held:
+        assert held is not None
+        refused = BatchRejection(
+            reason=str(arrival.refusal),
+            rows=RowCounts.of_rejected(2),
+            contract_fingerprint=arrival.contract_fingerprint,
+            started_at=NOW,
+            finished_at=NOW,
+        )
+        reject_batch(engine, held, refused)
+    assert list_new() == []
+    if is_dismissed:
+        dismiss(engine, arrival.record.batch_id, who="ada", reason="a letter", now=NOW)
+    write_page(pages, "twin")
+    assert list_new() == ([] if is_dismissed else [source])
