@@ -23,12 +23,14 @@ import hashlib
 import json
 import math
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from storage.text import printable
+from tasks.features.values import OTHER
 
 MIN_ROWS = 2_000
 """Fewest rows of either sample. Measured as above, with ``LOG_ABOVE``, over the 41 columns: of
@@ -41,6 +43,12 @@ so they keep their scale."""
 
 LABEL_CHARACTERS = 60
 """A longer category is cut and gets a digest. A guess: what fits on an axis."""
+
+MOST_LABELS = 256
+"""Categories of a column that are drawn and compared each for itself. Of more, those are that have
+at least this part of the reference's rows, so never more of them: the commonest of 100,000 names,
+each in a few rows, would be others in the next sample. A guess: three times the services of
+NSL-KDD."""
 
 ROOTS = frozenset({"Jensen-Shannon distance"})
 """Methods whose statistic is the square root of a sum."""
@@ -92,9 +100,11 @@ def write_report(
         numerical_columns=[label for label in shown if not is_category[label]],
         categorical_columns=[label for label in shown if is_category[label]],
     )
+    common = {name: _list_common(reference[name], current[name]) for name in columns}
     datasets = [
         Dataset.from_pandas(
-            _relabel(sample.select(scaled.values())).to_pandas(), data_definition=definition
+            _relabel(sample.select(scaled.values()), common).to_pandas(),
+            data_definition=definition,
         )
         for sample in (current, reference)
     ]
@@ -125,16 +135,37 @@ def _express(values: pl.Series, *, is_linear: bool) -> pl.Expr:
     return (number.sign() * number.abs().log1p()).alias(f"log1p({values.name})")
 
 
-def _relabel(sample: pl.DataFrame) -> pl.DataFrame:
-    """Replace every category by its label, which is plain text in any place; numbers stay."""
-    return sample.with_columns(
+def _list_common(reference: pl.Series, current: pl.Series) -> pl.Series | None:
+    """Return the commonest categories of the reference; None for numbers, and for few."""
+    if reference.dtype != pl.String:
+        return None
+    if pl.concat([reference, current]).n_unique() <= MOST_LABELS:
+        return None
+    counted = reference.drop_nulls().value_counts(name="rows")
+    return counted.filter(pl.col("rows") * MOST_LABELS >= reference.len())[reference.name]
+
+
+def _relabel(sample: pl.DataFrame, common: Mapping[str, pl.Series | None]) -> pl.DataFrame:
+    """Replace every category by its label, which is plain text in any place; numbers stay.
+
+    Where ``common`` lists the categories of a column, all others are one.
+    """
+    kept = sample.with_columns(
+        pl.when(pl.col(name).is_in(names.implode()) | pl.col(name).is_null())
+        .then(name)
+        .otherwise(pl.lit(OTHER))
+        .alias(name)
+        for name, names in common.items()
+        if names is not None
+    )
+    return kept.with_columns(
         values.replace_strict(
             names := values.unique().drop_nulls(),
             [_label(name) for name in names],
             default=None,
             return_dtype=pl.String,
         )
-        for values in sample.iter_columns()
+        for values in kept.iter_columns()
         if values.dtype == pl.String
     )
 

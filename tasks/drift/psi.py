@@ -5,6 +5,7 @@ with a threshold that depends on both sample sizes. Does not belong here: which 
 compared, where the files are, and Evidently (see ``tasks.drift.measure``).
 """
 
+import math
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -121,7 +122,8 @@ def count_categories(values: pl.Series, levels: tuple[str, ...]) -> Counts:
     then missing values. The counts of a batch are the sums of the counts of its parts.
     """
     present = values.drop_nulls()
-    seen = dict(present.value_counts(name="rows").iter_rows())
+    counted = present.value_counts(name="rows").filter(pl.col(present.name).is_in(list(levels)))
+    seen = dict(counted.iter_rows())
     own = [seen.get(level, 0) for level in levels]
     other = present.len() - sum(own)
     return np.array([*own, other, values.null_count()], dtype=np.int64)
@@ -180,8 +182,8 @@ def _frequent_levels(values: pl.Series) -> tuple[str, ...]:
     """Return the categories that get a bin each, sorted."""
     present = values.drop_nulls()
     enough = MIN_LEVEL_SHARE * present.len()
-    counted = present.value_counts(name="rows").iter_rows()
-    return tuple(sorted(level for level, rows in counted if rows >= enough))
+    counted = present.value_counts(name="rows").filter(pl.col("rows") >= enough)
+    return tuple(sorted(counted[present.name]))
 
 
 def _quantile_edges(values: pl.Series) -> tuple[float, ...]:
@@ -203,7 +205,8 @@ def _quantile_edges(values: pl.Series) -> tuple[float, ...]:
     edges: list[float] = []
     for i, value in enumerate(unique.tolist()):
         if is_heavy[i]:
-            edges += [float(np.nextafter(value, -np.inf)), value]
+            edges += [math.nextafter(value, -math.inf), value]
         elif i + 1 < unique.size and not is_heavy[i + 1] and quantile[i + 1] != quantile[i]:
             edges.append(value)
-    return tuple(sorted(set(edges)))
+    # Below the smallest float there is none, and JSON has no infinity.
+    return tuple(sorted({edge for edge in edges if math.isfinite(edge)}))

@@ -23,6 +23,10 @@ CONTRACT = Contract(
         Column(name="error_rate", kind="number", meaning="share of errors", unit="ratio"),
         Column(name="constant", kind="count", meaning="always 0"),
         Column(name="absent", kind="number", meaning="never there", nullable=True),
+        Column(name="host", kind="category", meaning="one of very many"),
+        Column(name="lacking", kind="interval", meaning="half are missing", nullable=True),
+        Column(name="huge", kind="number", meaning="beyond float32"),
+        Column(name="counter", kind="count", meaning="up to 2^63 - 1", nullable=True),
     ),
 )
 
@@ -42,6 +46,10 @@ def traffic(seed: int, *, scale: float = 1.0) -> pl.DataFrame:
             "error_rate": random.uniform(0, 1, ROWS),
             "constant": np.zeros(ROWS, dtype=np.int64),
             "absent": pl.Series([None] * ROWS, dtype=pl.Float64),
+            "host": [f"host{number}" for number in random.integers(0, 100_000, ROWS)],
+            "lacking": [value if value < 0.5 else None for value in random.uniform(0, 1, ROWS)],
+            "huge": random.choice([1.7976931348623157e308, -1e308, 4_294_967.295], ROWS),
+            "counter": [value or None for value in random.choice([0, 1, 2**63 - 1], ROWS).tolist()],
             "anomaly_score": random.gamma(2.0, 1.0, ROWS),
         }
     )
@@ -104,6 +112,10 @@ def test_statistics_name_the_method_as_evidently_does(
         "src_bytes": "Wasserstein distance (normed) of log1p",
         "error_rate": "Wasserstein distance (normed)",
         "constant": "Jensen-Shannon distance",
+        "host": "Jensen-Shannon distance",
+        "lacking": "Wasserstein distance (normed)",
+        "huge": "Jensen-Shannon distance of log1p",
+        "counter": "Jensen-Shannon distance of log1p",
         "anomaly_score": "Wasserstein distance (normed)",
     }
 
@@ -168,11 +180,19 @@ def test_a_column_without_values_is_left_out_and_named(
     assert summary.notes == ("Evidently found no value of absent",)
 
 
+def test_very_many_categories_are_one_on_the_page(folder: Path, summary: DriftSummary) -> None:
+    assert summary.report_html is not None
+    page = (folder / summary.report_html).read_text(encoding="utf-8")
+    hosts = pl.read_parquet(folder / "part-0.parquet")["host"]
+    assert "(other)" in page
+    assert not any(host in page for host in hosts)
+
+
 def test_the_json_is_evidentlys_answer(folder: Path, summary: DriftSummary) -> None:
     assert summary.report_json == "drift-ab12/drift.json"
     answer = json.loads((folder / summary.report_json).read_bytes())
 
-    assert len(answer["metrics"]) == 5
+    assert len(answer["metrics"]) == 9
     assert {test["status"] for test in answer["tests"]} == {"SUCCESS", "FAIL"}
 
 

@@ -91,6 +91,35 @@ def test_missing_numbers_are_counted_apart() -> None:
     assert counted.tolist() == [1, 1, 2]
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        pl.Series([None] * 100, dtype=pl.Float64),
+        pl.Series([None] * 100, dtype=pl.String),
+        pl.Series([-1.7976931348623157e308, 1.7976931348623157e308] * 50),
+        pl.Series([2**63 - 1, -(2**63), None, 1] * 25),
+        pl.Series([f"host{number}" for number in range(2_000)]),
+    ],
+)
+def test_any_column_has_bins_that_survive_json_and_do_not_drift_by_themselves(
+    values: pl.Series,
+) -> None:
+    bins = make_bins(values)
+    assert type(bins).model_validate_json(bins.model_dump_json()) == bins
+    assert sum(bins.counts) == len(values)
+    same = compare_counts(
+        np.array(bins.counts), bins.count(values), effect_size=0.2, confidence=0.999
+    )
+    assert same.statistic == 0
+    assert not same.is_drifted
+
+
+def test_a_column_that_had_no_value_and_now_has_has_drifted() -> None:
+    bins = make_bins(pl.Series([None] * 100, dtype=pl.Float64))
+    now = bins.count(pl.Series([1.0] * 100))
+    assert shift(np.array(bins.counts), now) > 0.2
+
+
 def test_missing_categories_are_counted_apart() -> None:
     assert count_categories(pl.Series(["a", None, "b"], dtype=pl.String), ("a",)).tolist() == [
         1,
