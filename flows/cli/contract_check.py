@@ -169,7 +169,8 @@ def _values(report: ColumnReport) -> str:
 
 
 def _number(value: "float | int | str | None") -> str:
-    return f"{value:.10g}" if isinstance(value, int | float) else str(value)
+    """Return a number, or a time, which is in UTC as all are."""
+    return f"{value:.10g}" if isinstance(value, int | float) else str(value).removesuffix("+00:00")
 
 
 def _numbers(values: Sequence[int]) -> str:

@@ -23,7 +23,6 @@ from tasks.contracts.quarantine_report import ReasonCount, count_reasons
 from tasks.contracts.suspicions import Suspicions
 from tasks.evaluation.labels import has_labels, is_attack
 from tasks.intake.content import SourceChangedError, SourceUnavailableError, hash_content
-from tasks.intake.fields import name_separator
 from tasks.intake.ingest import IngestSummary, ingest_file
 from tasks.intake.label_words import IS_ATTACK, LabelWords, Meaning, label_columns
 from tasks.intake.layout import Layout
@@ -167,10 +166,10 @@ def _describe(
 
 
 def _describe_form(form: str, layout: Layout) -> str:
-    """Return the form of a file in words; of a text with its separator, header and encoding."""
+    """Return the form of a file in words; of a text with encoding and header."""
     if form.startswith(("Parquet", "JSON")):
         return form
-    words = [form, f"separated by {name_separator(layout.separator)}"]
+    words = [form]
     if layout.header_line > 1:
         words.append(f"header in line {layout.header_line}")
     if layout.form.encoding != "utf-8":

@@ -29,6 +29,8 @@ from tasks.contracts.times import TimeForm, find_times
 
 MOST_CATEGORIES: Final = 200
 """Different texts from which on a person should look whether they are categories. A guess."""
+MOST_NULL_WORDS: Final = 3
+"""Different words among numbers that may mean no value. A guess; more are names."""
 PROTOCOLS: Final = frozenset(
     {"tcp", "udp", "icmp", "icmp6", "icmpv6", "ipv6-icmp", "igmp", "gre", "esp", "sctp", "ah",
      "ospf", "arp", "pim", "llc", "man", "rtp", "rtcp", "rarp", "ipv6", "ipip", "egp", "unas"}
@@ -65,6 +67,9 @@ def guess_column(place: int, name: str, cells: pl.Series) -> ColumnGuess:
     if texts.is_empty():
         return replace(base, is_constant=True)
     guess = _guess_kind(base, texts)
+    if unknown := set(words) - values.NULL_WORDS:
+        look = f"does {' or '.join(map(repr, sorted(unknown)))} mean that there is no value?"
+        guess = replace(guess, looks=(*guess.looks, look))
     is_same = base.different == 1 or (
         guess.kind in _SAME_NUMBER and texts.cast(pl.Float64, strict=False).n_unique() == 1
     )
@@ -88,6 +93,7 @@ def _null_words(cells: pl.Series) -> tuple[str, ...]:
     addresses.
     """
     found = set(cells.filter(cells.is_in(list(values.NULL_WORDS))).unique())
+    found |= _words_among_numbers(cells)
     if not found:
         return ()
     others = cells.drop_nulls()
@@ -98,6 +104,17 @@ def _null_words(cells: pl.Series) -> tuple[str, ...]:
         or (len(others) > 0 and find_times(others) is not None)
     )
     return tuple(sorted(found if is_plain else found & values.SURE_NULL_WORDS))
+
+
+def _words_among_numbers(cells: pl.Series) -> set[str]:
+    """Return the few words in a column whose other values are numbers: they mean no value."""
+    texts = cells.drop_nulls()
+    numbers = values.is_number(texts) | texts.str.contains(values.NON_FINITE)
+    if share(numbers) < HALF or numbers.all():
+        return set()
+    words = texts.filter(~numbers).unique()
+    is_wordy = len(words) <= MOST_NULL_WORDS and not words.str.contains(r"\d").any()
+    return set(words) if is_wordy else set()
 
 
 def _guess_time(base: ColumnGuess, texts: pl.Series) -> ColumnGuess | None:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from expectations.names import fold
+from expectations.names import fold, plain_name
 
 CANONICAL: Final[Mapping[str, tuple[str, ...]]] = {
     "started_at": (
@@ -95,7 +95,8 @@ _LABELS: Final = frozenset(
         "attack_cat", "attack category", "attack type", "attack_name", "is_attack", "attack_flag",
         "malicious", "is_malicious", "malware", "anomaly", "is_anomaly", "ground truth", "truth",
         "detailed-label", "detailed_label", "category", "subcategory", "traffic category",
-        "threat", "intrusion", "verdict", "outcome", "klasse", "angriff", "binary_label",
+        "threat", "intrusion", "verdict", "outcome", "klasse", "angriff", "bewertung",
+        "binary_label",
         "multiclass_label", "label_binary", "type of attack", "tunnel_parents label",
     ))
 )  # fmt: skip
@@ -113,7 +114,7 @@ _ROW_NUMBERS: Final = frozenset(
 
 _UNITS: Final = (
     (re.compile(r"(nanoseconds?|_ns|nsec)$"), 1e-9),
-    (re.compile(r"(microseconds?|_us|usec|_µs)$"), 1e-6),
+    (re.compile(r"(microseconds?|_us|usec)$"), 1e-6),
     (re.compile(r"(milliseconds?|millis|_ms|msec)$"), 1e-3),
     (re.compile(r"(minutes|_min)$"), 60.0),
     (re.compile(r"(seconds|_s|_secs?)$"), 1.0),
@@ -131,6 +132,7 @@ _PER: Final = re.compile(
     r"(/|rate|_per_|per$|persec|second|mean|avg|std|var|ratio|throughput)", re.IGNORECASE
 )
 _RATIO: Final = re.compile(r"(ratio|share|_rate$|percent|probability)", re.IGNORECASE)
+_IN_BRACKETS: Final = re.compile(r"\s*[(\[][^)\]]*[)\]]")
 _FLAG: Final = re.compile(r"(^|[_ .])(is|has|was)[_ .]|flag$", re.IGNORECASE)
 _PORT: Final = re.compile(r"^(\w+[_ .])?(s|d|src|dst|dest)?_?port$", re.IGNORECASE)
 _TIME: Final = re.compile(
@@ -141,8 +143,11 @@ _INNER_TIME: Final = re.compile(r"(timeout|runtime|time_to_live|ttl)", re.IGNORE
 
 
 def canonical_of(name: str) -> tuple[str, int] | None:
-    """Return the canonical name that a column's name means, and its rank; the best rank is 0."""
-    return _CANONICAL_OF.get(fold(name))
+    """Return the canonical name that a column's name means, and its rank; the best rank is 0.
+
+    What stands in brackets, such as a unit, does not count.
+    """
+    return _CANONICAL_OF.get(fold(name)) or _CANONICAL_OF.get(fold(_IN_BRACKETS.sub("", name)))
 
 
 def means(name: str, *canonical: str) -> bool:
@@ -168,7 +173,7 @@ def is_row_number(name: str) -> bool:
 
 def seconds_of(name: str) -> float | None:
     """Return the seconds in a unit that a name ends with; None if it names none."""
-    lowered = re.sub(r"[\s.-]+", "_", name.strip().lower())
+    lowered = f"_{plain_name(name)}"
     if fold(name) in _MICROSECONDS:
         return 1e-6
     if fold(name) in _NANOSECONDS:

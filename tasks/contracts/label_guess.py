@@ -57,7 +57,7 @@ def guess_labels(sample: Sample, guesses: Sequence[ColumnGuess]) -> LabelGuess |
         for guess in guesses
         if guess.kind not in {"time", "address", "interval"}
         and (found := _count(sample, guess)) is not None
-        and (is_label(guess.name) if has_names else any(_is_normal(value) for value in found))
+        and ((has_names and is_label(guess.name)) or _reads_as_labels(guess, found))
     }
     if not counts:
         return None
@@ -86,6 +86,12 @@ def guess_labels(sample: Sample, guesses: Sequence[ColumnGuess]) -> LabelGuess |
     )
     others = tuple(place for place in counts if place not in {column, names})
     return _describe(sample, counts, column, names, others)
+
+
+def _reads_as_labels(guess: ColumnGuess, values: Mapping[str, int]) -> bool:
+    """Return whether a column of texts has a value that means normal, and others."""
+    is_text = guess.kind == "category" and len(values) > 1
+    return is_text and any(fold_value(value) in NORMAL_WORDS for value in values)
 
 
 def _count(sample: Sample, guess: ColumnGuess) -> dict[str, int] | None:

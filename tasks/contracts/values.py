@@ -37,9 +37,7 @@ _WITH_PORT: Final = (
 _HEXADECIMAL: Final = r"^0x[0-9a-fA-F]+$"
 _TIME: Final = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T]\d.*)?|\d{1,2}:\d{2}(:\d{2}.*)?")
 _PLAIN_NUMBER: Final = re.compile(_NUMBER)
-
-ADDRESSES_READ: Final = 2_000
-"""Different texts of a column that are read as addresses. A guess: enough to be sure."""
+_ADDRESS_LIKE: Final = r"^(\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}|[0-9a-fA-F.]*:[0-9a-fA-F:.]*(%\w+)?)$"
 
 
 def is_number(texts: pl.Series) -> pl.Series:
@@ -78,9 +76,9 @@ def is_address_with_port(texts: pl.Series) -> pl.Series:
 
 
 def is_address(texts: pl.Series) -> pl.Series:
-    """Mark texts that are IP addresses; of many different texts, the first are read."""
-    different = texts.unique(maintain_order=True).head(ADDRESSES_READ)
-    found = [text for text in different if _is_one_address(text)]
+    """Mark texts that are IP addresses."""
+    may_be = texts.filter(texts.str.contains(_ADDRESS_LIKE)).unique()
+    found = [text for text in may_be if _is_one_address(text)]
     return texts.is_in(found) if found else pl.repeat(value=False, n=len(texts), eager=True)
 
 

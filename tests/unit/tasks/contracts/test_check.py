@@ -53,7 +53,7 @@ def test_columns_labels_and_quarantined_rows_are_reported(tmp_path: Path) -> Non
     assert columns["service"].frequent == (("dns", 97),)
     assert (columns["bytes"].smallest, columns["packets"].largest) == (7, 6)
     assert found.undeclared == ("extra",)
-    assert found.form == "CSV with header, separated by commas"
+    assert found.form == "CSV with header"
     reasons = {one.lines: one.rows for one in found.reasons}
     assert reasons == {(11, 21): 2, (31,): 1}
     assert found.label == "label"

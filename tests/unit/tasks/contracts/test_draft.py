@@ -152,6 +152,14 @@ def test_a_label_without_a_known_word_for_normal_stays_a_comment(tmp_path: Path)
     assert '# column = "class"' in text
 
 
+def test_values_that_read_like_labels_make_a_label(tmp_path: Path) -> None:
+    page, _ = draft_text(
+        tmp_path, "a,Typ\n" + rows_of(lambda n: f"{n * n},{('Benign', 'Bot')[n % 2]}")
+    )
+
+    assert page["labels"] == {"column": "Typ", "normal": ["Benign"]}
+
+
 def test_columns_that_may_tell_the_label_are_ignored(tmp_path: Path) -> None:
     page, _ = draft_text(
         tmp_path,

@@ -102,6 +102,19 @@ def test_words_for_no_value_are_told_from_names() -> None:
     assert (names.kind, names.null_words, names.rows_null) == ("category", ("-",), 20)
 
 
+def test_a_word_among_numbers_means_no_value_if_a_person_agrees() -> None:
+    found = guess("a", "1", "2.5", "k.A.")
+
+    assert (found.kind, found.null_words, found.rows_null) == ("number", ("k.A.",), 20)
+    assert "does 'k.A.' mean that there is no value?" in found.looks
+
+
+def test_many_addresses_are_all_read() -> None:
+    texts = pl.Series([f"10.{number // 250}.{number % 250}.1" for number in range(5_000)])
+
+    assert guess_column(0, "x", texts).evidence.startswith("5,000 of 5,000 values")
+
+
 def test_infinity_among_numbers_is_counted() -> None:
     found = guess("a", "1.5", "Infinity", "NaN")
 
