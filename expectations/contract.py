@@ -157,6 +157,13 @@ class BatchBound:
     severity: Severity = "advisory"
     meaning: str = ""
 
+    @property
+    def column(self) -> str | None:
+        """The column that the statistic is of; None if it is of the whole batch."""
+        _, _, subject = self.name.partition(".")
+        is_whole = not subject or self.name == "null_ratio.highest"
+        return None if is_whole else subject.partition(".")[0]
+
 
 @dataclass(frozen=True, kw_only=True, config=_CONFIG)
 class Form:

@@ -42,6 +42,27 @@ KIND_DEFAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
 }
 """What a page need not say of a column, by its kind."""
 
+CANONICAL_MEANINGS: Final[Mapping[str, str]] = {
+    "started_at": "When the connection began.",
+    "duration_s": "Length of the connection.",
+    "src_ip": "Address of the host that began the connection.",
+    "src_port": "Port of the host that began the connection.",
+    "dst_ip": "Address of the host that was asked.",
+    "dst_port": "Port of the host that was asked.",
+    "proto": "Transport protocol.",
+    "service": "Application protocol.",
+    "conn_state": "State in which the connection ended.",
+    "src_bytes": "Data sent from source to destination.",
+    "dst_bytes": "Data sent from destination to source.",
+    "src_packets": "Packets sent from source to destination.",
+    "dst_packets": "Packets sent from destination to source.",
+    "uid": "Identifier of the connection in the sensor's logs.",
+}
+"""The names that all contracts share, and their meanings where a page gives none."""
+
+_WORDS: Final = {"src": "source", "dst": "destination", "ip": "IP", "tcp": "TCP", "icmp": "ICMP"}
+"""Words of names in full."""
+
 COLUMN_LIMIT: Final = 1_500
 """Most columns of a contract. PostgreSQL allows 1,664 in a view, and ours has 20 more."""
 
@@ -256,8 +277,12 @@ def _separator(value: Toml) -> str:
 
 def _meaning(name: str, unit: str) -> str:
     """Return a meaning of a column from its name, for a page that gives none."""
-    words = name.removesuffix(f"_{unit}") if unit else name
-    return f"{words.replace('_', ' ').capitalize()}{f', in {unit}' if unit else ''}."
+    if name in CANONICAL_MEANINGS:
+        return CANONICAL_MEANINGS[name]
+    words = name.removesuffix(f"_{unit}") if unit == "s" else name
+    is_told = not unit or words.endswith(unit)
+    told = " ".join(_WORDS.get(word, word) for word in words.split("_"))
+    return f"{told[:1].upper()}{told[1:]}{'' if is_told else f', in {unit}'}."
 
 
 _READERS: Final[Mapping[str, Reader]] = {

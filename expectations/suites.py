@@ -12,6 +12,7 @@ import dataclasses
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Literal
 
 import polars as pl
@@ -113,14 +114,43 @@ CONSTANT_SHARE: Final = 0.5
 A guess: flags that are nearly always 0 are constant in a quiet night, bytes and packets are not."""
 
 
+EARLIEST_S: Final = datetime(1990, 1, 1, tzinfo=UTC).timestamp()
+LATEST_S: Final = datetime(2100, 1, 1, tzinfo=UTC).timestamp()
+"""Between these, in seconds since 1970, a time is a real moment. A clock that is not set begins in
+1970, and some logs have seconds since their own beginning; a wrong unit leads far beyond 2100."""
+
+
+_LAST_SECOND: Final = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
+
+
 def batch_bounds(contract: Contract) -> tuple[BatchBound, ...]:
-    """Return the bounds of a batch: the general ones, or the page's in their place, then others."""
+    """Return the bounds of a batch: the general ones, or the page's in their place, then others.
+
+    Those of the times are advisory: a model gets no time, so a row with a wrong one can be scored.
+    """
     constant = BatchBound(
         name="constant_features",
         maximum=int(CONSTANT_SHARE * len(contract.features)),
         meaning="Features with a single value: at most half of them.",
     )
-    general = {bound.name: bound for bound in (*GENERAL_BOUNDS, constant)}
+    times = [
+        bound
+        for column in contract.columns
+        if column.kind == "time"
+        for bound in (
+            BatchBound(
+                name=f"earliest.{column.name}",
+                minimum=EARLIEST_S,
+                meaning=f"The first {column.name}, in seconds since 1970.",
+            ),
+            BatchBound(
+                name=f"latest.{column.name}",
+                maximum=LATEST_S,
+                meaning=f"The last {column.name}, in seconds since 1970.",
+            ),
+        )
+    ]
+    general = {bound.name: bound for bound in (*GENERAL_BOUNDS, constant, *times)}
     return tuple({**general, **{bound.name: bound for bound in contract.profile}}.values())
 
 
@@ -162,7 +192,7 @@ def batch_expectations(
 
     Returns:
         For each declared column: it has its declared type (statistic ``dtype.<column>``). Then the
-        bounds of the contract.
+        bounds of the contract, without those of declared columns that the file lacks.
     """
     present = set(columns)
     types = [
@@ -181,6 +211,7 @@ def batch_expectations(
         if bound.name == "quarantine_ratio"
         else bound
         for bound in batch_bounds(contract)
+        if bound.column is None or bound.column in present
     )
     return (*types, *map(_bound_expectation, bounds))
 
@@ -209,6 +240,18 @@ def describe_range(minimum: float | None, maximum: float | None) -> str:
     if maximum is not None:
         return f"at most {format_number(maximum)}"
     return "a finite number"
+
+
+def describe_bound(bound: BatchBound) -> str:
+    """Return in words what a bound allows; of a moment, also its day."""
+    words = describe_range(bound.minimum, bound.maximum)
+    if not bound.name.startswith(("earliest.", "latest.")):
+        return words
+    limits = [one for one in (bound.minimum, bound.maximum) if one is not None]
+    if any(not 0 <= one <= _LAST_SECOND for one in limits):
+        return words
+    days = (f"{datetime.fromtimestamp(one, UTC):%Y-%m-%d}" for one in limits)
+    return f"{words} ({', '.join(days)})"
 
 
 def _column_expectations(column: Column) -> list[ColumnExpectation]:
@@ -259,7 +302,7 @@ def _bound_expectation(bound: BatchBound) -> ColumnExpectation:
         expectation=BETWEEN,
         column=bound.name,
         severity=bound.severity,
-        expected=describe_range(bound.minimum, bound.maximum),
+        expected=describe_bound(bound),
         minimum=bound.minimum,
         maximum=bound.maximum,
     )

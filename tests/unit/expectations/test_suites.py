@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from expectations.contract import Column, Contract
+from expectations.contract import BatchBound, Column, Contract
 from expectations.suites import (
     BETWEEN,
     IN_SET,
@@ -100,3 +100,53 @@ def test_every_check_becomes_one_expectation_that_knows_it() -> None:
 )
 def test_ranges_are_told_in_words(minimum: float, maximum: float, words: str) -> None:
     assert describe_range(minimum, maximum) == words
+
+
+WHEN = Column(name="at", kind="time", nullable=True, optional=True, role="identifier", meaning="")
+SIZE = Column(name="size", kind="count", meaning="")
+
+
+def bounds_of(*profile: BatchBound, columns: tuple[str, ...] = ("at", "size")) -> dict[str, Any]:
+    contract = Contract(
+        name="one", title="One", source="none", columns=(WHEN, SIZE), profile=profile
+    )
+    checks = batch_expectations(contract, columns, max_quarantine_ratio=0.5)
+    return {check.column: check for check in checks}
+
+
+def test_every_batch_is_bounded_and_times_are_real_moments() -> None:
+    bounds = bounds_of()
+    required = {name for name, check in bounds.items() if check.severity == "required"}
+    assert required == {"dtype.at", "dtype.size", "rows_accepted", "quarantine_ratio"}
+    assert bounds["earliest.at"].expected == "at least 631152000 (1990-01-01)"
+    assert bounds["latest.at"].maximum == 4_102_444_800
+    assert bounds["constant_features"].maximum == 0
+
+
+def test_a_page_can_have_another_bound_of_a_general_statistic() -> None:
+    bounds = bounds_of(BatchBound(name="rows_read", minimum=3, severity="required"))
+    assert (bounds["rows_read"].minimum, bounds["rows_read"].severity) == (3, "required")
+
+
+def test_a_column_that_the_file_lacks_has_no_bound() -> None:
+    distinct = BatchBound(name="distinct.at", minimum=2)
+    assert "distinct.at" in bounds_of(distinct)
+    assert not {"distinct.at", "earliest.at", "dtype.at"} & set(
+        bounds_of(distinct, columns=("size",))
+    )
+
+
+@pytest.mark.parametrize(
+    ("column", "asked"),
+    [
+        (Column(name="x", kind="time", meaning=""), {NOT_NULL}),
+        (Column(name="x", kind="set", nullable=True, meaning=""), set()),
+        (Column(name="x", kind="address", meaning=""), {NOT_NULL}),
+        (Column(name="x", kind="interval", nullable=True, meaning=""), {BETWEEN}),
+        (Column(name="x", kind="flag", values=(0, 1), nullable=True, meaning=""), {IN_SET}),
+        (Column(name="x", kind="protocol", meaning=""), {NOT_NULL}),
+    ],
+    ids=lambda given: given.kind if isinstance(given, Column) else "",
+)
+def test_each_kind_is_asked_for_what_it_needs(column: Column, asked: set[str]) -> None:
+    assert set(checks_of(column)) == asked
