@@ -106,8 +106,6 @@ def test_a_time_is_told_with_its_zone() -> None:
         role="identifier", meaning="When.",
     )  # fmt: skip
     page = render_dictionary([replace(PARCELS, columns=(*PARCELS.columns, time))])
-    assert (
-        "| `%d/%m/%Y %H:%M`; in Europe/Berlin; 12 hours, from 8 in the morning | any moment |"
-        in page
-    )
+    read = "`%d/%m/%Y %H:%M`; in Europe/Berlin; 12 hours, from 8 in the morning"
+    assert f"| {read} | any moment |" in page
     assert "| `earliest.at` | at least 631152000 (1990-01-01) | reported |" in page
