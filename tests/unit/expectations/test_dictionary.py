@@ -63,8 +63,8 @@ def test_the_command_writes_what_is_rendered(tmp_path: Path) -> None:
 def test_columns_rules_and_bounds_have_the_result_of_a_violation() -> None:
     page = render_dictionary([PARCELS]).splitlines()
     assert (
-        "| `weight` | `Gewicht` | number | kg | times 0.001; to 0.000001 | at least 0 | quarantined "
-        "| feature | Its weight. |"
+        "| `weight` | `Gewicht` | number | kg | times 0.001; to 0.000001 | at least 0 "
+        "| quarantined | feature | Its weight. |"
     ) in page
     assert (
         "| `kind` | the same | category |  |  | `box`, `tube`, or nothing | reported | feature "
