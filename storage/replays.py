@@ -23,7 +23,16 @@ from storage.bulk import SLICE_ROWS, insert_frame, read_slices
 from storage.claims import OvertakenError
 from storage.database import insert_or_update, read, write
 from storage.growth import find_longer, record_file_of_replay, record_prefixes
-from storage.schema import batch, correction, delivery, prediction, quarantined_row, scoring
+from storage.model_store import FINGERPRINT
+from storage.schema import (
+    batch,
+    correction,
+    delivery,
+    model_version,
+    prediction,
+    quarantined_row,
+    scoring,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +59,8 @@ class ReplayTarget:
     """The path of its last delivery; None for a replay."""
     contract_fingerprint: str | None = None
     """As of ``BatchRecord``."""
+    feature_fingerprint: str | None = None
+    """Of the features of the model that scored it; None if none did, or it is not known."""
 
 
 def find_target(engine: Engine, batch_id: str) -> ReplayTarget | None:
@@ -124,7 +135,20 @@ def _target(connection: Connection, facts: sa.RowMapping) -> ReplayTarget:
         corrected_by=longer,
         source=None if source is None else Path(source),
         contract_fingerprint=facts["contract_fingerprint"],
+        feature_fingerprint=_find_features(connection, batch_id),
     )
+
+
+def _find_features(connection: Connection, batch_id: str) -> str | None:
+    """Return the fingerprint of the features of the model that scored a batch."""
+    training = connection.scalar(
+        sa.select(model_version.c.training)
+        .join(scoring, scoring.c.model_version_id == model_version.c.model_version_id)
+        .where(scoring.c.batch_id == batch_id)
+        .limit(1)
+    )
+    found: str | None = (training or {}).get(FINGERPRINT)
+    return found
 
 
 def _open_rows(batch_id: str) -> sa.Select[tuple[int, int, bytes]]:

@@ -152,7 +152,7 @@ def _require_type(column: Column, held: pl.DataType, source: str) -> None:
     if _is_text(held) or held.is_integer():
         return
     if column.kind == "time":
-        expected, is_held = "times", held.is_float() or held in {pl.Date, pl.Datetime}
+        expected, is_held = "times", held.is_float() or isinstance(held, pl.Date | pl.Datetime)
     elif column.is_categorical:
         expected = "text"
         is_held = (column.kind == "protocol" and is_number) or (
@@ -179,7 +179,7 @@ def _cast(column: Column, held: pl.DataType, form: Form) -> pl.Expr:
     if _is_text(held) or (held.is_decimal() and column.dtype.is_integer()):
         cell = _bare(cell, form)
     elif held == pl.Duration:
-        cell = cell.dt.total_microseconds() / 1_000_000
+        cell = cell.dt.total_microseconds() / (1_000_000 * column.scale)  # it is scaled again
     elif held.is_float() and column.dtype.is_integer():
         number = cell.cast(pl.Float64)
         cell = number.round()
@@ -200,7 +200,7 @@ def _bare(cell: pl.Expr, form: Form) -> pl.Expr:
 
 def _read_other(cells: pl.Series, column: Column, form: Form) -> pl.Series:
     """Return the values of a column of a kind that is not plain; null if there is none."""
-    if cells.dtype in {pl.Date, pl.Datetime}:
+    if isinstance(cells.dtype, pl.Date | pl.Datetime):
         return settle_times(cells, column)
     texts = write_texts(cells)
     is_value = ~find_empty(cells, column, form)

@@ -60,7 +60,9 @@ def read_layout(source: Path, contract: Contract, limit_bytes: int) -> Layout:
             f" {contract.name} does not declare."
         )
         raise InputRejectedError(message)
-    return arrange_columns(footer.names, contract, source, header_line=0)
+    # Its records are rendered with the first separator.
+    separator = contract.form.separators[0]
+    return arrange_columns(footer.names, contract, source, header_line=0, separator=separator)
 
 
 def parse_records(

@@ -13,7 +13,6 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
-from itertools import chain
 from pathlib import Path
 
 import polars as pl
@@ -28,8 +27,8 @@ from storage.lake import hash_text, run_stage
 from storage.replays import ReplayTarget, read_open_rows, record_replay
 from tasks.fingerprint import code_fingerprint
 from tasks.intake.content import SourceChangedError, hash_content
-from tasks.intake.fields import join_names
 from tasks.intake.receive import Arrival, hash_raw, identify
+from tasks.intake.replay_lines import find_separator, name_file, write_lines
 from tasks.intake.source import Source
 from tasks.intake.sources import open_source
 from tasks.intake.stage import FileJob
@@ -64,9 +63,10 @@ def plan_replay(
 
     Raises:
         InputRejectedError: the file cannot be read, or is not that of the batch.
-        UsageError: the names of the lines' fields are not known.
+        UsageError: the features of the contract have changed since the batch was scored.
     """
     contract = get_contract(target.contract)
+    _require_same_features(contract, target)
     source = corrected or target.source
     content: str | None
     if target.is_rejected:
@@ -136,57 +136,70 @@ def take_rows(engine: Engine, folder: Path, arrival: Arrival, line_bytes: int) -
 def _write_rows(
     engine: Engine, target: ReplayTarget, arrival: Arrival, line_bytes: int, out: Path
 ) -> ReplayedRows:
-    """Write the open rows of a scored batch to a file with a header, and which row is which."""
+    """Write the open rows of a scored batch to a file, and which row is which."""
     contract = get_contract(target.contract)
-    names, corrected = target.field_names, arrival.corrected
+    form, corrected = contract.form, arrival.corrected
+    names, separator = target.field_names, form.separators[0]
     lines: Iterator[tuple[int, bytes]]
     if corrected is None:
         kept = read_open_rows(engine, target.batch_id, is_whole=True)
         lines = ((row_number, raw) for row_number, _, raw in kept)
+        if names is not None:
+            judged = read_open_rows(engine, target.batch_id, is_whole=True)
+            separator = find_separator((raw for *_, raw in judged), len(names), form)
     else:
         opened = open_source(corrected, contract)
-        names = opened.read_names() or names
+        names, separator = opened.read_names() or names, opened.read_layout().separator
         rows = [row_number for row_number, _, _ in read_open_rows(engine, target.batch_id)]
         chosen = _choose_lines(opened, target, rows, line_bytes)
         lines = zip(rows, chosen, strict=True)
-    if names is None:
+    is_named = form.kind == "json"
+    if names is None and not is_named:
         message = (
             f"Cannot replay batch {target.batch_id[:ID_DIGITS]}: it was stored by a version of"
             " Noctule that did not keep the names of a file's fields. Give the rows in a file with"
             " a header: noctule replay BATCH FILE"
         )
         raise UsageError(message)
-    source = out / f"{target.batch_id[:ID_DIGITS]}-quarantined.csv"
-    digest, size_bytes = hashlib.sha256(), 0
-    written: list[int] = []
-    with source.open("wb") as file:
-        for row_number, raw in chain([(0, join_names(names).encode())], lines):
-            # CRLF after a line that ends in a carriage return keeps that one. A record of Parquet
-            # may have a line end within it, which a line of text cannot have.
-            plain = raw.replace(b"\n", b" ")
-            line = plain + (b"\r\n" if plain.endswith(b"\r") else b"\n")
-            digest.update(line)
-            size_bytes += file.write(line)
-            written.append(row_number)
+    source = out / name_file(f"{target.batch_id[:ID_DIGITS]}-quarantined", form)
+    written = write_lines(source, lines, form, None if is_named else names, separator)
     if corrected is not None and hash_content(corrected).sha256 != arrival.content_sha256:
         raise SourceChangedError.of(corrected)
-    if len(written) == 1:
+    if not written.row_numbers:
         message = (
             f"Cannot replay batch {target.batch_id[:ID_DIGITS]}: its open lines are so long that"
             " Noctule kept only their beginnings. Give the lines in a file: noctule replay BATCH"
             " FILE"
         )
         raise UsageError(message)
+    count = len(written.row_numbers)
     pl.DataFrame(
-        {"row_number": range(1, len(written)), "corrected_row_number": written[1:]},
+        {"row_number": range(1, count + 1), "corrected_row_number": written.row_numbers},
         schema={"row_number": pl.Int64, "corrected_row_number": pl.Int64},
     ).write_parquet(out / CORRECTIONS)
     return ReplayedRows(
         source=source.name,
-        content_sha256=digest.hexdigest(),
-        size_bytes=size_bytes,
-        rows=len(written) - 1,
+        content_sha256=written.sha256,
+        size_bytes=written.size_bytes,
+        rows=count,
     )
+
+
+def _require_same_features(contract: Contract, target: ReplayTarget) -> None:
+    """Refuse a replay if the features are other than those of the rows that were scored.
+
+    Raises:
+        UsageError: they are.
+    """
+    if target.feature_fingerprint in {None, contract.feature_fingerprint}:
+        return
+    message = (
+        f"Cannot replay batch {target.batch_id[:ID_DIGITS]}: the features of its contract"
+        f" {contract.name} have changed since its rows were scored. Put the page back as it was and"
+        " replay the batch; or train a model for the features as they are now, and deliver these"
+        " rows in a file of their own: noctule run FILE. Nothing was changed."
+    )
+    raise UsageError(message)
 
 
 def _require_all_rows(corrected: Path, contract: Contract, target: ReplayTarget) -> None:
