@@ -12,7 +12,7 @@ from typing import Final
 from expectations.contract import IDENTIFIER_KINDS, Kind
 from expectations.names import RESERVED_COLUMNS, fold, plain_name
 from tasks.contracts.column_guess import ColumnGuess
-from tasks.contracts.kinds import guess_column
+from tasks.contracts.kinds import find_null_words, guess_column
 from tasks.contracts.known_names import CANONICAL, canonical_of, is_label, is_leak, is_row_number
 from tasks.contracts.label_guess import LabelGuess, guess_labels
 from tasks.contracts.sample import Sample
@@ -137,10 +137,16 @@ def draft_contract(sample: Sample) -> Draft:
 
 
 def _guess_all(sample: Sample, *, has_names: bool) -> list[ColumnGuess]:
-    """Return what each column seems to be; without names, a number behind an address is a port."""
+    """Return what each column seems to be.
+
+    A word for no value counts in every column, as in the page. Without names, a number behind an
+    address is a port.
+    """
     guesses: list[ColumnGuess] = []
+    nulls = {word for cells in sample.cells for word in find_null_words(cells)}
     for place, name in enumerate(sample.names):
-        guess = guess_column(place, name if has_names else "", sample.cells[str(place)])
+        cells = sample.cells[str(place)]
+        guess = guess_column(place, name if has_names else "", cells, nulls)
         guess = replace(guess, name=name)
         if place in sample.lists and guess.different:
             guess = replace(guess, kind="set", separator=",", unit="", formats=(), looks=(),

@@ -5,6 +5,7 @@ not belong here: numbers (``tasks.contracts.number_kinds``), what a name says
 (``tasks.contracts.known_names``), or columns together (``tasks.contracts.draft``).
 """
 
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Final
 
@@ -39,15 +40,20 @@ PROTOCOLS: Final = frozenset(
 _SAME_NUMBER: Final = frozenset({"number", "count", "interval", "flag", "ratio"})
 
 
-def guess_column(place: int, name: str, cells: pl.Series) -> ColumnGuess:
+def guess_column(
+    place: int, name: str, cells: pl.Series, nulls: Collection[str] = ()
+) -> ColumnGuess:
     """Return what a column of texts seems to be.
 
     Args:
         place: of the column, from 0.
         name: in the file; empty if the file does not name it.
         cells: the texts; null where empty.
+        nulls: words that mean no value, beside those that the column itself shows.
     """
-    words = _null_words(cells)
+    words = find_null_words(cells)
+    if others := set(nulls) - set(words):
+        words = tuple(sorted({*words, *cells.filter(cells.is_in(list(others))).unique()}))
     texts = cells.drop_nulls()
     texts = texts.filter(~texts.is_in(list(words))) if words else texts
     is_odd = texts.str.contains(values.NON_FINITE)
@@ -86,7 +92,7 @@ def _guess_kind(base: ColumnGuess, texts: pl.Series) -> ColumnGuess:
     return _guess_text(base, texts)
 
 
-def _null_words(cells: pl.Series) -> tuple[str, ...]:
+def find_null_words(cells: pl.Series) -> tuple[str, ...]:
     """Return the words in a column that mean no value.
 
     A word that may be a name counts only where nearly all other values are numbers, times or

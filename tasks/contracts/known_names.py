@@ -22,13 +22,14 @@ CANONICAL: Final[Mapping[str, tuple[str, ...]]] = {
         "duration", "dur", "td", "Flow Duration", "FLOW_DURATION_MILLISECONDS", "duration_s",
         "duration_ms", "duration_us", "duration_sec", "duration_seconds", "duration_milliseconds",
         "duration_microseconds", "event.duration", "flow.age", "elapsed", "elapsed_ms", "dauer",
+        "ms", "seconds", "length_s",
         "flow_duration_ms", "flow_duration_us", "flow_duration_s", "flowDurationMilliseconds",
     ),
     "src_ip": (
         "src_ip", "srcip", "Source IP", "SrcAddr", "Src IP Addr", "sa", "saddr", "id.orig_h",
         "orig_h", "IPV4_SRC_ADDR", "IPV6_SRC_ADDR", "sourceIPv4Address", "sourceIPv6Address",
         "source.ip", "source.address", "src_endpoint.ip", "source address", "src addr",
-        "src_host", "srchost", "source host", "client_ip", "sip", "ip_src", "ip.src", "src",
+        "src_host", "srchost", "source host", "client_ip", "client", "client address", "initiator", "sip", "ip_src", "ip.src", "src",
         "source", "quelle", "quell_ip",
     ),
     "src_port": (
@@ -41,7 +42,7 @@ CANONICAL: Final[Mapping[str, tuple[str, ...]]] = {
         "id.resp_h", "resp_h", "IPV4_DST_ADDR", "IPV6_DST_ADDR", "destinationIPv4Address",
         "destinationIPv6Address", "destination.ip", "destination.address", "dst_endpoint.ip",
         "destination address", "dst addr", "dest addr", "dst_host", "dsthost", "dest_host",
-        "server_ip", "dip", "ip_dst", "ip.dst", "dst", "dest", "destination", "ziel", "ziel_ip",
+        "server_ip", "server", "server address", "responder", "dip", "ip_dst", "ip.dst", "dst", "dest", "destination", "ziel", "ziel_ip",
     ),
     "dst_port": (
         "dst_port", "dest_port", "Destination Port", "Dport", "dsport", "dp", "id.resp_p",
@@ -59,13 +60,13 @@ CANONICAL: Final[Mapping[str, tuple[str, ...]]] = {
     "src_bytes": (
         "src_bytes", "SrcBytes", "sbytes", "orig_bytes", "IN_BYTES", "ibyt", "source.bytes",
         "flow.bytes_toserver", "Total Length of Fwd Packets", "TotLen Fwd Pkts",
-        "Total Length of Fwd Packet", "bytes_out", "bytes_sent", "sent_bytes", "out_bytes_src",
+        "Total Length of Fwd Packet", "bytes_out", "bytes_sent", "sent_bytes", "sent", "out_bytes_src",
         "traffic.bytes_out", "bytes_toserver",
     ),
     "dst_bytes": (
         "dst_bytes", "DstBytes", "dbytes", "resp_bytes", "OUT_BYTES", "obyt", "destination.bytes",
         "flow.bytes_toclient", "Total Length of Bwd Packets", "TotLen Bwd Pkts",
-        "Total Length of Bwd Packet", "bytes_in", "bytes_received", "received_bytes",
+        "Total Length of Bwd Packet", "bytes_in", "bytes_received", "received_bytes", "received",
         "traffic.bytes_in", "bytes_toclient",
     ),
     "src_packets": (

@@ -152,6 +152,15 @@ def test_a_label_without_a_known_word_for_normal_stays_a_comment(tmp_path: Path)
     assert '# column = "class"' in text
 
 
+def test_a_word_for_no_value_counts_in_every_column(tmp_path: Path) -> None:
+    page, _ = draft_text(
+        tmp_path, "ms,mode\n" + rows_of(lambda n: f"{'?' if n % 9 == 0 else n * n},{'ab?'[n % 3]}")
+    )
+
+    assert page["form"] == {"nulls": ["?"]}
+    assert page["columns"]["mode"] == {"kind": "category", "nullable": True}
+
+
 def test_values_that_read_like_labels_make_a_label(tmp_path: Path) -> None:
     page, _ = draft_text(
         tmp_path, "a,Typ\n" + rows_of(lambda n: f"{n * n},{('Benign', 'Bot')[n % 2]}")
