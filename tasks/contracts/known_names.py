@@ -16,7 +16,7 @@ CANONICAL: Final[Mapping[str, tuple[str, ...]]] = {
         "first switched", "FLOW_START_MILLISECONDS", "flowStartMilliseconds", "flowStartSeconds",
         "event.start", "start time", "start_ts", "started", "started_at", "begin", "time_start",
         "first_time", "first", "start", "ts", "Timestamp", "@timestamp", "time", "datetime",
-        "date_time", "date", "frame.time", "event_time", "beginn", "zeit", "startzeit",
+        "date_time", "date", "frame.time", "event_time", "when", "beginn", "zeit", "startzeit",
     ),
     "duration_s": (
         "duration", "dur", "td", "Flow Duration", "FLOW_DURATION_MILLISECONDS", "duration_s",
@@ -29,7 +29,8 @@ CANONICAL: Final[Mapping[str, tuple[str, ...]]] = {
         "src_ip", "srcip", "Source IP", "SrcAddr", "Src IP Addr", "sa", "saddr", "id.orig_h",
         "orig_h", "IPV4_SRC_ADDR", "IPV6_SRC_ADDR", "sourceIPv4Address", "sourceIPv6Address",
         "source.ip", "source.address", "src_endpoint.ip", "source address", "src addr",
-        "src_host", "srchost", "source host", "client_ip", "client", "client address", "initiator", "sip", "ip_src", "ip.src", "src",
+        "src_host", "srchost", "source host", "client_ip", "client", "client address",
+        "initiator", "sip", "ip_src", "ip.src", "src",
         "source", "quelle", "quell_ip",
     ),
     "src_port": (
@@ -42,7 +43,8 @@ CANONICAL: Final[Mapping[str, tuple[str, ...]]] = {
         "id.resp_h", "resp_h", "IPV4_DST_ADDR", "IPV6_DST_ADDR", "destinationIPv4Address",
         "destinationIPv6Address", "destination.ip", "destination.address", "dst_endpoint.ip",
         "destination address", "dst addr", "dest addr", "dst_host", "dsthost", "dest_host",
-        "server_ip", "server", "server address", "responder", "dip", "ip_dst", "ip.dst", "dst", "dest", "destination", "ziel", "ziel_ip",
+        "server_ip", "server", "server address", "responder", "dip", "ip_dst", "ip.dst", "dst",
+        "dest", "destination", "ziel", "ziel_ip",
     ),
     "dst_port": (
         "dst_port", "dest_port", "Destination Port", "Dport", "dsport", "dp", "id.resp_p",
@@ -60,7 +62,8 @@ CANONICAL: Final[Mapping[str, tuple[str, ...]]] = {
     "src_bytes": (
         "src_bytes", "SrcBytes", "sbytes", "orig_bytes", "IN_BYTES", "ibyt", "source.bytes",
         "flow.bytes_toserver", "Total Length of Fwd Packets", "TotLen Fwd Pkts",
-        "Total Length of Fwd Packet", "bytes_out", "bytes_sent", "sent_bytes", "sent", "out_bytes_src",
+        "Total Length of Fwd Packet", "bytes_out", "bytes_sent", "sent_bytes", "sent",
+        "out_bytes_src",
         "traffic.bytes_out", "bytes_toserver",
     ),
     "dst_bytes": (

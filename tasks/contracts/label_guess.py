@@ -26,7 +26,9 @@ MOST_LISTED: Final = 6
 AGREEING: Final = 0.99
 """Share of the rows of a named kind that must have one value of the label. A guess."""
 
-_NORMAL: Final = (*sorted(NORMAL_WORDS), "legitimate", "legit", "clean", "harmless", "regular")
+_NORMAL: Final = (*sorted(NORMAL_WORDS), "legitimate", "legit")
+_PERHAPS_NORMAL: Final = ("ok", "good", "clean", "harmless", "regular", "safe", "allowed")
+"""Words that mean normal in some columns, and something else in others."""
 _BACKGROUND: Final = "background"
 _ZEROS: Final = frozenset({"0", "false", "no", "n", "f"})
 _ONES: Final = frozenset({"1", "true", "yes", "y", "t"})
@@ -116,6 +118,7 @@ def _describe(
     evidence = f"{len(values):,} values: {shown}" if values else "no value in the sample"
     normal = [value for value in values if _is_normal(value)]
     background = [value for value in values if _has_word(value, _BACKGROUND)]
+    perhaps = [value for value in values if fold_value(value) in _PERHAPS_NORMAL]
     looks: list[str] = []
     ignored: list[str] = []
     if normal:
@@ -126,6 +129,9 @@ def _describe(
     elif _is_pair(values):
         normal, look = _choose_of_pair(sample, counts, column, names)
         looks += [look] if look else []
+    elif perhaps and len(values) > len(perhaps):
+        normal = perhaps
+        looks.append(f"does {' or '.join(map(repr, perhaps))} mean normal?")
     elif background and len(values) > len(background):
         normal = background
         looks.append(

@@ -169,6 +169,15 @@ def test_values_that_read_like_labels_make_a_label(tmp_path: Path) -> None:
     assert page["labels"] == {"column": "Typ", "normal": ["Benign"]}
 
 
+def test_a_word_that_may_mean_normal_asks(tmp_path: Path) -> None:
+    page, text = draft_text(
+        tmp_path, "a,verdict\n" + rows_of(lambda n: f"{n * n},{('ok', 'scan')[n % 2]}")
+    )
+
+    assert page["labels"] == {"column": "verdict", "normal": ["ok"]}
+    assert "does 'ok' mean normal?" in text
+
+
 def test_columns_that_may_tell_the_label_are_ignored(tmp_path: Path) -> None:
     page, _ = draft_text(
         tmp_path,
