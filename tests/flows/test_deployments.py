@@ -89,7 +89,7 @@ def test_a_served_deployment_runs_on_its_schedule(
 
     assert finished["state_type"] == "COMPLETED", finished["state"]["message"]
     assert finished["auto_scheduled"] is True
-    assert {"noctule", "nsl_kdd", "auto-scheduled"} <= set(finished["tags"])
+    assert {"noctule", "auto-scheduled"} <= set(finished["tags"])
     engine = connect(None, home)
     (batch,) = batch_rows(engine)
     engine.dispose()
@@ -125,7 +125,7 @@ def test_workers_are_given_the_deployments_that_serve_has(declared: list[dict[st
         assert one["schedules"] == planned
         for schedule in planned:
             assert plan_schedule("nightly_cron", schedule["cron"], schedule["timezone"]).active
-        assert one["tags"] == ["noctule", settings.contract]
+        assert one["tags"] == ["noctule"]
         assert "concurrency_limit" not in one, "its slot would outlive a run"
         assert one["work_pool"]["name"] == "noctule"
 

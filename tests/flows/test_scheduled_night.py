@@ -42,7 +42,7 @@ def test_the_runs_of_its_files_are_tagged_and_no_result_is_pickled(
         "ingest", "validate", "score", "explain", "drift", "store", "publish",
     ]  # fmt: skip
     (child,) = server.children(str(state.state_details.flow_run_id))
-    assert sorted(child["tags"]) == ["noctule", "nsl_kdd"]
+    assert sorted(child["tags"]) == ["noctule"]
     assert not storage.exists() or not list(storage.rglob("*"))
 
 
