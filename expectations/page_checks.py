@@ -5,7 +5,7 @@ Belongs here: checks that need more than one declaration. Does not belong here: 
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -51,8 +51,8 @@ def require_columns(page: Page, columns: Sequence[tuple[Place, Column]]) -> None
         )  # fmt: skip
 
 
-def require_labels(page: Page, labels: Labels) -> None:
-    """Refuse values with two meanings, attacks of two families, and techniques of none."""
+def require_labels(page: Page, labels: Labels, nulls: Collection[str]) -> None:
+    """Refuse values with two meanings, or that are missing values, and techniques of no family."""
     meanings: dict[str, str] = {}
     for key in ("normal", "attacks", "ignored"):
         for value in getattr(labels, key):
@@ -60,6 +60,11 @@ def require_labels(page: Page, labels: Labels) -> None:
             other = meanings.setdefault(folded, key)
             if other != key:
                 raise page.error(("labels", key), f'"{value}" is in {other} too')
+    for key in ("normal", "attacks"):
+        for value in getattr(labels, key):
+            if value in nulls:
+                problem = f'"{value}" is in nulls of [form] too: such a label is a missing value'
+                raise page.error(("labels", key), problem)
     families = set((labels.families or {}).values())
     for family in labels.techniques or {}:
         if family not in families:

@@ -91,11 +91,14 @@ def parse_page(path: Path, content: bytes) -> Contract:
         declared, labels = _place_labels(page, declared, labels)
     require_columns(page, declared)
     columns = tuple(column for _, column in declared)
+    form = _read_form(page, top.get("form", {}), columns)
+    if labels is not None:
+        require_labels(page, labels, form.nulls)
     contract = Contract(
         name=top["name"],
         title=top.get("title", top["name"]),
         source=top.get("source", ""),
-        form=_read_form(page, top.get("form", {}), columns),
+        form=form,
         match=top.get("match", ()),
         columns=columns,
         row_rules=_read_rules(page, top.get("rules", [])),
@@ -113,9 +116,7 @@ def _read_labels(page: Page, content: Toml) -> Labels:
     keys = read_keys(page, place, content, _LABEL_KEYS, ("column", "normal"))
     if "families" in keys:
         keys["families"] = turn_round(page, keys["families"])
-    labels = Labels(**keys)
-    require_labels(page, labels)
-    return labels
+    return Labels(**keys)
 
 
 def _place_labels(

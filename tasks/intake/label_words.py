@@ -14,6 +14,7 @@ import polars as pl
 from pydantic import BaseModel
 
 from expectations.contract import Contract, Labels
+from expectations.patterns import ANY, matches
 
 Meaning = Literal["normal", "attack", "none", "unclear"]
 """What a value means; ``none``: the row has no label."""
@@ -44,7 +45,6 @@ OTHER_FAMILY = "other"
 
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 _WHOLE = re.compile(r"^([+-]?\d+)\.0+$")
-_WILD = "*"
 
 T = TypeVar("T")
 
@@ -210,7 +210,7 @@ class LabelWords:
     @cached_property
     def _known(self) -> dict[str, str]:
         """The page's attacks by their names as they are compared."""
-        named = (one for one in self._labels.families or {} if _WILD not in one)
+        named = (one for one in self._labels.families or {} if ANY not in one)
         return {self._fold(self.spell(one)): one for one in named}
 
     @cached_property
@@ -220,7 +220,7 @@ class LabelWords:
     @cached_property
     def _family_patterns(self) -> list[tuple[str, str]]:
         families = self._labels.families or {}
-        return self._rank((one, family) for one, family in families.items() if _WILD in one)
+        return self._rank((one, family) for one, family in families.items() if ANY in one)
 
     def _fold(self, word: str) -> str:
         return word.casefold() if self._labels.folds_case else word
@@ -228,7 +228,7 @@ class LabelWords:
     def _rank(self, words: Iterable[tuple[str, T]]) -> list[tuple[str, T]]:
         """Return words as they are compared, the most specific first."""
         spelled = [(self._fold(self.spell(word)), meaning) for word, meaning in words]
-        return sorted(spelled, key=lambda one: (_WILD in one[0], -len(one[0])))
+        return sorted(spelled, key=lambda one: (ANY in one[0], -len(one[0])))
 
 
 def label_columns(contract: Contract) -> tuple[str, ...]:
@@ -288,21 +288,4 @@ def _says_nothing(folded: str) -> bool:
 
 def _match(words: Sequence[tuple[str, T]], word: str) -> T | None:
     """Return the meaning of the first of the words that fits, as ``_rank`` orders them."""
-    return next((meaning for one, meaning in words if _fits(one, word)), None)
-
-
-def _fits(pattern: str, word: str) -> bool:
-    """Return whether a word fits a pattern, in which ``*`` is any characters."""
-    first, *middle = pattern.split(_WILD)
-    if not middle:
-        return pattern == word
-    last = middle.pop()
-    if not word.startswith(first) or not word.endswith(last):
-        return False
-    place, end = len(first), len(word) - len(last)
-    for part in middle:
-        found = word.find(part, place, end)
-        if found < 0:
-            return False
-        place = found + len(part)
-    return place <= end
+    return next((meaning for one, meaning in words if matches(one, word)), None)

@@ -239,6 +239,8 @@ WRONG: dict[str, tuple[tuple[str, str, int], str, str]] = {  # a change and its 
     "a number for normal": (('["0", "Normal*"]', "0", 23), "labels.normal", "found 0"),
     "a value of two meanings": (('strip = "."', 'attacks = ["normal*"]', 24), "labels.attacks",
                                 '"normal*" is in normal too'),
+    "a missing value for normal": (('["0", "Normal*"]', '["-"]', 23), "labels.normal",
+                                   '"-" is in nulls of [form] too'),
     "an attack of two families": (('["scan*"]', '["smurf"]', 27), "labels.families.Probe",
                                   '"smurf" is in the family DoS too'),
     "a technique of no family": (('Probe = "T', 'Prob = "T', 29), "labels.techniques.Prob",

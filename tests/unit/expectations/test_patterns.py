@@ -3,12 +3,11 @@
 import re
 import time
 
-import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from expectations.patterns import as_regex, compile_pattern, matches
+from expectations.patterns import matches
 
 
 @pytest.mark.parametrize(
@@ -24,26 +23,21 @@ from expectations.patterns import as_regex, compile_pattern, matches
     ],
 )
 def test_a_star_is_any_characters(pattern: str, fitting: list[str], other: list[str]) -> None:
-    fits = compile_pattern(pattern)
-    assert [fits(text) for text in (*fitting, *other)] == [True] * len(fitting) + [False] * len(
-        other
-    )
+    assert [text for text in (*fitting, *other) if matches(pattern, text)] == fitting
 
 
 @given(st.text("ab*", max_size=6), st.text("ab\n", max_size=8))
-def test_python_and_polars_agree_with_a_plain_regular_expression(pattern: str, text: str) -> None:
+def test_a_pattern_fits_as_a_plain_regular_expression_does(pattern: str, text: str) -> None:
     plain = ".*".join(map(re.escape, pattern.split("*")))
     expected = re.fullmatch(plain, text, re.DOTALL) is not None
     assert matches(pattern, text) is expected
-    assert pl.Series([text]).str.contains(as_regex(pattern)).item() is expected
 
 
 @given(st.text(max_size=5))
 def test_no_other_character_means_anything(text: str) -> None:
     literal = text.replace("*", "+")
     assert matches(literal, literal)
-    assert pl.Series([literal]).str.contains(as_regex(literal)).item()
-    assert not pl.Series([f"{literal}x"]).str.contains(as_regex(literal)).item()
+    assert not matches(literal, f"{literal}x")
 
 
 def test_many_stars_take_linear_time() -> None:
