@@ -18,7 +18,7 @@ from tasks.retraining.gate import GateResult
 from tasks.training.register import TrainingOutcome
 from tasks.training.threshold_choice import NOVEL_SHARE
 from tasks.training.training_metrics import HeldOutGroupMetrics
-from tasks.wording import plural
+from tasks.wording import plural, some_of
 
 
 def show_night(night: NightOutcome, settings: Settings) -> None:
@@ -40,7 +40,7 @@ def show_night(night: NightOutcome, settings: Settings) -> None:
         for advisory in outcome.advisories:
             say(f"{outcome.file_name}: {advisory}")
         if outcome.drifted:
-            say(f"{outcome.file_name}: drifted: {', '.join(outcome.drifted)}")
+            say(f"{outcome.file_name}: drifted: {some_of(outcome.drifted)}")
         for report in outcome.reports:
             say(f"{outcome.file_name}: report {report}")
     if night.files:

@@ -18,6 +18,7 @@ from tasks.detectors.model_card import require_contract
 from tasks.detectors.thresholds import OperatingPointName, flag
 from tasks.evaluation.labels import LabelledCounts, count_labelled
 from tasks.evaluation.operating_points import describe_rate_deviation
+from tasks.features.values import MISSING
 from tasks.ratios import ratio
 from tasks.validation.summary import PartFile
 from tasks.wording import plural, some_of
@@ -80,11 +81,7 @@ class ScoreSummary(BaseModel, frozen=True):
     @property
     def notes(self) -> tuple[str, ...]:
         """Notes for a reader of the scores, a sentence each."""
-        return tuple(
-            f"{one.feature}: values never seen in training in {plural(one.rows, 'row')} "
-            f"({some_of(one.examples)})"
-            for one in self.unseen
-        )
+        return tuple(map(_describe_unseen, self.unseen))
 
     def describe_rate_deviation(self, usual: float | None, budget: int | None) -> str | None:
         """Return a sentence if the realised rate is far from its target, else None."""
@@ -171,6 +168,13 @@ def score_batch(
             if counted.rows
         ),
     )
+
+
+def _describe_unseen(one: UnseenValues) -> str:
+    rows = plural(one.rows, "row")
+    if one.examples == (MISSING,):
+        return f"{one.feature}: missing in {rows}, in no row of the training"
+    return f"{one.feature}: values never seen in training in {rows} ({some_of(one.examples)})"
 
 
 class _Unseen:

@@ -322,6 +322,18 @@ def test_a_note_quotes_a_value_in_printable_form(scored: ScoreSummary) -> None:
     assert note == (rf"service: values never seen in training in 1 row (\x1b[2J, {'x' * 37}...)")
 
 
+def test_a_note_says_what_is_missing_and_was_in_every_training_row(
+    folder: Path, tiny_model_folder: Path, tmp_path: Path
+) -> None:
+    for name in ("a", "b"):
+        part = pl.read_parquet(folder / f"{name}.parquet")
+        lacking = part.with_columns(count=pl.lit(None, pl.Int64))
+        lacking.write_parquet(tmp_path / f"{name}.parquet")
+    (tmp_path / "score-1").mkdir()
+    scored = score_batch(tmp_path, PARTS, tiny_model_folder, tmp_path / "score-1", ScoreOptions())
+    assert scored.notes == ("count: missing in 60 rows, in no row of the training",)
+
+
 def test_a_batch_of_known_values_has_no_such_note(scored: ScoreSummary) -> None:
     assert scored.notes == ()
 
