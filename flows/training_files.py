@@ -36,16 +36,21 @@ class ListedFiles:
     """Why no contract was recognised for the other files, a sentence for each."""
     skipped: tuple[SkippedPath, ...]
     """Other files in the folders, each with the reason why it was left out."""
+    of_others: tuple[SkippedPath, ...] = ()
+    """Files in the folders that have another contract than the settings say."""
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """One sentence that names the first files that were left out, or nothing."""
-        named = [
-            f"{printable(one.path.name, NAME_CHARACTERS)} ({one.reason})" for one in self.skipped
-        ]
-        more = len(named) - SKIPPED_SHOWN
-        rest = f" and {plural(more, 'more')}" if more > 0 else ""
-        return (f"left out: {', '.join(named[:SKIPPED_SHOWN])}{rest}",) if named else ()
+        """One sentence that names the first files that were skipped, or nothing."""
+        return _name_left_out(self.skipped)
+
+
+def _name_left_out(files: Sequence[SkippedPath]) -> tuple[str, ...]:
+    """Return one sentence that names the first files that were left out, or nothing."""
+    named = [f"{printable(one.path.name, NAME_CHARACTERS)} ({one.reason})" for one in files]
+    more = len(named) - SKIPPED_SHOWN
+    rest = f" and {plural(more, 'more')}" if more > 0 else ""
+    return (f"left out: {', '.join(named[:SKIPPED_SHOWN])}{rest}",) if named else ()
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,7 @@ def list_labelled(settings: Settings, files: list[Path] | None) -> ListedFiles:
     listed: dict[str, tuple[Path, ...]] = {}
     refused: list[str] = []
     skipped: list[SkippedPath] = []
+    of_others: list[SkippedPath] = []
 
     def add(file: Path, *, is_named: bool) -> None:
         said = settings.contract
@@ -85,7 +91,7 @@ def list_labelled(settings: Settings, files: list[Path] | None) -> ListedFiles:
             name = said or found.name
             listed[name] = (*listed.get(name, ()), file)
         else:
-            skipped.append(SkippedPath(file, f"a file of contract {found.name}"))
+            of_others.append(SkippedPath(file, f"a file of contract {found.name}"))
 
     for place in places:
         if not place.is_dir():
@@ -95,7 +101,7 @@ def list_labelled(settings: Settings, files: list[Path] | None) -> ListedFiles:
         skipped += contents.skipped
         for file in contents.pending:
             add(file.path, is_named=False)
-    return ListedFiles(listed, tuple(refused), tuple(skipped))
+    return ListedFiles(listed, tuple(refused), tuple(skipped), tuple(of_others))
 
 
 def require_files(found: ListedFiles, places: Sequence[Path]) -> TrainingFiles:
@@ -118,8 +124,15 @@ def require_files(found: ListedFiles, places: Sequence[Path]) -> TrainingFiles:
         )
         raise UsageError(message)
     for contract, files in found.by_contract.items():
-        return TrainingFiles(contract, files, found.notes)
+        return TrainingFiles(contract, files, _name_left_out([*found.skipped, *found.of_others]))
     where = ", ".join(map(str, places))
+    if found.of_others:
+        message = (
+            f"Cannot train: no file in {where} has the contract that is asked for;"
+            f" {_name_left_out(found.of_others)[0]}. Name a file, or leave out --contract and"
+            " NOCTULE_CONTRACT"
+        )
+        raise UsageError(message)
     message = (
         f"Cannot train: no file in {where} can be used now; {found.notes[0]}. Wait until a file"
         " does not change any more, or name it: noctule train FILE"

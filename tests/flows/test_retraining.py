@@ -263,7 +263,7 @@ def test_the_next_fit_begins_as_soon_as_one_ends_and_no_more_go_on_at_once_than_
         fit_parts=(), sources={}, test_parts=(), test_nights=(), rows_fit=0, rows_test=0, notes=()
     )
     recipes = dict.fromkeys("abcd", TrainingOptions())
-    challenged = retrain.fit_all(Settings(retrain_jobs=2), recipes, gathered, tmp_path)
+    challenged = retrain.fit_all(Settings(retrain_jobs=2), "nsl_kdd", recipes, gathered, tmp_path)
     assert [(one.recipe, one.failure) for one in challenged] == [(name, name) for name in "abcd"]
     assert max(most_at_once) == 2
 

@@ -167,7 +167,7 @@ def test_a_training_folder_that_is_none_is_a_mistake_of_the_user(
 
 
 def test_the_default_training_folder_is_made(home: Path) -> None:
-    assert list_labelled(load_settings(), None).files == ()
+    assert list_labelled(load_settings(), None).by_contract == {}
     assert (home / "training").is_dir()
 
 
@@ -179,7 +179,7 @@ def test_a_service_without_a_model_says_what_to_do(
     monkeypatch.setenv("NOCTULE_HOME", str(tmp_path / "new"))
     warn_without_champion(load_settings())
     (said,) = capsys.readouterr().err.splitlines()
-    assert "There is no model for contract nsl_kdd yet." in said
+    assert "There is no model yet." in said
     assert "noctule train FILE. Or put labelled files into" in said
     assert "run the deployment train." in said
 

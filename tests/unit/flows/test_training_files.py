@@ -36,7 +36,9 @@ def test_a_contract_that_is_said_takes_what_no_other_claims(home: Path) -> None:
     listed = list_labelled(settings, None)
     assert listed.by_contract == {"nsl_kdd": (home / "training" / "letter.csv",)}
     assert listed.refused == ()
-    assert listed.notes == ("left out: sensor.csv (a file of contract sensor)",)
+    assert listed.notes == (), "a folder is for all contracts"
+    found = require_files(listed, [home])
+    assert found.notes == ("left out: sensor.csv (a file of contract sensor)",)
     named = list_labelled(settings, [home / "training" / "sensor.csv"])
     assert list(named.by_contract) == ["nsl_kdd"], "a file that is named has it"
 
@@ -56,3 +58,10 @@ beta = "count"
     listed = list_labelled(Settings(home=home), files)
     with pytest.raises(UsageError, match=r"several contracts \(other: other.csv; sensor: sensor"):
         require_files(listed, files)
+
+
+def test_a_folder_without_a_file_of_the_contract_says_what_is_there(home: Path) -> None:
+    (home / "training" / "letter.csv").unlink()
+    listed = list_labelled(Settings(home=home, settle_s=0, contract="nsl_kdd"), None)
+    with pytest.raises(UsageError, match=r"the contract that is asked for; left out: sensor.csv"):
+        require_files(listed, [home / "training"])
