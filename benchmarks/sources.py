@@ -64,8 +64,9 @@ def try_file(file: Path, home: Path) -> list[str]:
     if scored is None:
         return [file.name, "", "", "", "", refusal, "", "", "", f"{train_s:.0f}", f"{run_s:.0f}"]
     (batch,) = scored["files"]
-    metrics = trained["metrics"]
-    known, best = metrics["known"], metrics["best_feature"]
+    metrics = trained["fit"]["metrics"]
+    known = metrics["known"]
+    best = known and known["best_feature"]
     return [
         file.name,
         trained["model_version"].rpartition("-")[0],

@@ -47,8 +47,8 @@ def test_each_source_of_a_home_has_its_own_models(
     nfdump = flows_folder / "nfdump/nfdump-1.7-csv.csv.gz"
     trained = {file: run(noctule, "train", file) for file in (argus, nfdump)}
     assert all(one["is_champion"] for one in trained.values())
-    assert trained[argus]["metrics"]["known"]["roc_auc"] > 0.9
-    assert trained[nfdump]["metrics"]["known"] is None  # flows without labels
+    assert trained[argus]["fit"]["metrics"]["known"]["roc_auc"] > 0.9
+    assert trained[nfdump]["fit"]["metrics"]["known"] is None  # flows without labels
     told = run(noctule, "run", argus, nfdump)
     scored = {one["file_name"]: one for one in told["files"]}
     assert {one["rows_quarantined"] for one in scored.values()} == {0}
