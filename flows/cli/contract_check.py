@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 from expectations.contract import Contract
 from expectations.errors import InputRejectedError
@@ -23,6 +24,9 @@ from tasks.intake.recognise import Candidate, examine_contracts, recognise_contr
 from tasks.intake.source import IngestOptions
 from tasks.validation.validate import ValidateOptions
 from tasks.wording import plural, some_of
+
+SHOWN: Final = 80
+"""Characters of names in a cell. A guess: two lines of a terminal."""
 
 
 def run_check(
@@ -90,7 +94,8 @@ def _recognise(file: Path, *, as_json: bool) -> Contract | None:
         say(f"{error}")
         rows = [
             {"contract": one.contract.name, "columns_found": len(one.has),
-             "lacks": some_of(one.lacks) or "-", "of_another_kind": some_of(one.misfits) or "-"}
+             "lacks": some_of(one.lacks, SHOWN) or "-",
+             "of_another_kind": some_of(one.misfits, SHOWN) or "-"}
             for one in candidates
         ]  # fmt: skip
         show_rows(rows, title="What each contract finds in the file:")

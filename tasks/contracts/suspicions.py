@@ -45,6 +45,14 @@ HASHED_ROWS: Final = 2_000_000
 """Rows that are compared with each other: 32 MB of hashes."""
 OLD: Final = datetime(1990, 1, 1, tzinfo=UTC)
 """No record of a network is older."""
+PRIVATE: Final = tuple(
+    map(
+        ipaddress.ip_network,
+        ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "127.0.0.0/8",
+         "fc00::/7", "fe80::/10", "::1/128"),
+    )
+)  # fmt: skip
+"""Networks without connections to the internet: RFC 1918, 3927, 4193 and 4291."""
 FEW_ROWS: Final = 50
 """In fewer rows, a column of one value is no surprise. A guess."""
 MOST_DAY: Final = 12
@@ -233,9 +241,14 @@ def _describe_addresses(tallies: Sequence[ColumnTally]) -> Iterator[str]:
         if known and all(one.is_unspecified for one in known):
             yield f"{tally.column.name}: every address is unset, such as {next(iter(tally.counts))}"
         elif known:
-            private.append(all(one.is_private for one in known) and not tally.is_cut)
+            private.append(all(map(_is_private, known)) and not tally.is_cut)
     if private and all(private):
         yield "all addresses are private: the file shows no connection with the internet"
+
+
+def _is_private(address: "ipaddress.IPv4Address | ipaddress.IPv6Address") -> bool:
+    """Return whether an address is of a network of one's own, and not of a manual's example."""
+    return any(address in network for network in PRIVATE)
 
 
 def _read_address(text: str) -> "ipaddress.IPv4Address | ipaddress.IPv6Address | None":
