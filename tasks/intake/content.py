@@ -34,8 +34,8 @@ default, and ``--long`` without a number makes no larger one."""
 _ZST_HEADER_BYTES = 18
 """The longest header of a zstandard frame."""
 CONTENT_BYTES = 20_000_000_000
-"""Largest content that is read. A guess: 130 million lines of NSL-KDD, a whole day of a busy site.
-A compressed file with more is probably made to fill the disk."""
+"""Largest content that is read. A guess: 130 million lines of 150 bytes, a day of a busy site. A
+compressed file with more is probably made to fill the disk."""
 
 PARQUET_MAGIC = b"PAR1"
 _ENCRYPTED_MAGIC = b"PARE"

@@ -1,7 +1,8 @@
 """Forms of files that Noctule does not read, recognised by how their content begins.
 
 Belongs here: one table of such forms, each with advice. Does not belong here: opening
-a file (``tasks.intake.content``), or what a CSV's lines mean (``tasks.intake.layout``).
+a file (``tasks.intake.content``), or what the lines of a text mean
+(``tasks.intake.text_layout``).
 
 A form is named only if the beginning leaves no doubt: a table of connections with a damaged first
 line must stay a table.
