@@ -32,7 +32,7 @@ class FileJob(BaseModel, frozen=True):
     source: Path
     batch_id: str
     content_sha256: str | None = None
-    """SHA-256 of the source, where that is not the batch id: for a replay."""
+    """SHA-256 of the source, where that is not the batch id."""
     contract: str
     folder: Path
     """The batch's folder in the lake."""
