@@ -66,7 +66,8 @@ def read_record(line: str) -> list[tuple[str, Value]]:
     try:
         found = _DECODER.decode(line)
     except json.JSONDecodeError as error:
-        message = f"not JSON: {error.msg.lower()} at character {error.pos + 1}"
+        what = error.msg.lower().removesuffix(" at")
+        message = f"not JSON: {what} at character {error.pos + 1}"
         raise BrokenRecordError(message) from None
     except RecursionError:
         message = "not read as JSON: its objects or lists are nested too deeply"

@@ -79,11 +79,12 @@ def test_numbers_keep_every_digit() -> None:
         ("null", "expected a JSON object, found a single value"),
         ('{"a":', "not JSON: expecting value at character 6"),
         ("{} {}", "not JSON: extra data at character 4"),
+        ('{"a":"b', "not JSON: unterminated string starting at character 6"),
         ("{'a': 1}", "not JSON: expecting property name"),
         ('{"a":' * 9_000 + "1" + "}" * 9_000, "nested too deeply"),
         ('{"a":' + "[" * 30_000, "nested too deeply"),
     ],
-    ids=range(8),
+    ids=range(9),
 )
 def test_a_broken_line_says_why(line: str, words: str) -> None:
     with pytest.raises(BrokenRecordError, match=words):
