@@ -204,8 +204,9 @@ class Form:
 class Labels:
     """Which column says what a connection was, and how its values are read.
 
-    A value in ``normal``, ``attacks`` or ``ignored`` may have ``*`` for any characters. Blanks
-    around a value never count.
+    A value in ``normal``, ``attacks``, ``ignored`` or ``families`` may have ``*`` for any
+    characters. Of several that fit, one without ``*`` counts before one with it, and then the
+    longer one. Blanks around a value never count.
     """
 
     column: str

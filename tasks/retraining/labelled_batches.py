@@ -10,7 +10,6 @@ from datetime import date
 from itertools import accumulate, groupby
 from pathlib import Path
 
-import polars as pl
 from pydantic import BaseModel
 from sqlalchemy import Engine
 
@@ -21,7 +20,7 @@ from storage.lake import VALIDATE, batch_folder, read_accepted, read_key
 from storage.nights import list_labelled_batches
 from storage.queries import training_sources
 from storage.text import printable
-from tasks.evaluation.labels import find_unclear_labels, has_labels
+from tasks.evaluation.labels import find_unclear_labels, holds_labels
 from tasks.task import task
 from tasks.validation.accept import FEATURES
 from tasks.validation.summary import PartFile, ValidationSummary
@@ -184,7 +183,7 @@ class _Parts:
 
 def _find_unfit(parts: Sequence[Path], contract: Contract) -> str | None:
     """Return why a file can be used neither to fit nor to test; None if it can."""
-    if not all(has_labels(contract, pl.read_parquet_schema(part).keys()) for part in parts):
+    if not holds_labels(parts, contract):
         return "does not say which connections are attacks"
     unclear = find_unclear_labels(parts, contract)
     return None if unclear is None else f"is left out: {unclear}"
