@@ -12,6 +12,7 @@ import pytest
 from expectations.errors import UsageError
 from flows.retrain import accept_files
 from flows.settings import load_settings
+from flows.training_files import list_labelled
 from storage.database import connect
 from storage.queries import model_rows
 from tasks.intake.label_words import LabelReading
@@ -157,15 +158,20 @@ def test_a_retraining_takes_files_of_the_training_folder_by_the_same_rules(
     frame.drop("attack").rename({"class": "Label"}).write_csv(folder / "a.csv")
     frame.head(900).write_csv(folder / "b.csv")
     (folder / "c.csv.part").touch()
-    files, refused = accept_files(load_settings(), LabelReading())
+
+    def take(asked: LabelReading) -> tuple[dict[str, str], list[str]]:
+        settings = load_settings()
+        return accept_files(settings, "nsl_kdd", list_labelled(settings, None), asked)
+
+    files, refused = take(LabelReading())
     assert list(files.values()) == ["b.csv"]
     left, unnamed = refused
     assert left == "left out: c.csv.part (its name says it is temporary)"
     assert unnamed.startswith("Cannot retrain on a.csv: it has no column 'class' or 'attack'")
     assert "add --label Label" in unnamed
     assert "--unlabelled" not in unnamed
-    files, refused = accept_files(load_settings(), LabelReading(column="label"))
+    files, refused = take(LabelReading(column="label"))
     assert sorted(files.values()) == ["a.csv", "b.csv"]
     assert refused == [left]
     with pytest.raises(UsageError, match="no file has such a column"):
-        accept_files(load_settings(), LabelReading(column="verdict"))
+        take(LabelReading(column="verdict"))
