@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     import lightgbm
 
 OUTLIER_WEIGHT = 0.1
-"""Weight of a made-up attack; a real row has 1. Measured as in ``make_outliers``: the results of
-.05 to 1 differ by chance only, and a higher weight flags more of the normals that have changed."""
+"""Weight of a made-up attack; a real row has 1. It does not depend on the features, because a
+made-up attack consists of values of the contract's own rows. Measured as in ``make_outliers``: the
+results of .05 to 1 differ by chance only, and a higher weight flags more of the normals that have
+changed."""
 
 OUTLIER_COLUMNS = (0.05, 0.5)
 """Least and largest share of its columns that a made-up attack takes from another row. Measured

@@ -46,9 +46,9 @@ explained rows all of them get a reason, where the highest scores alone covered 
 different sets of categories and three weightiest features; 402 get a reason, where the highest
 scores alone covered 58. With one quantity those are 331, with three 374."""
 FAR = 0.5
-"""Smallest distance of such a quantity from its centre, in scales of the normal training rows.
-Where those are all 0, a 1 is at .69 (see ``Quantity.scale``), which must count. With 3 it is 415,
-not 402."""
+"""Smallest distance of such a quantity from its centre, in scales of the normal training rows, so
+that it fits the features of any contract. Where those are all 0, a 1 is at .69 (see
+``Quantity.scale``), which must count. With 3 it is 415, not 402."""
 
 
 class ExplainOptions(BaseModel, frozen=True, extra="forbid"):
