@@ -141,3 +141,11 @@ def test_the_first_rows_are_copied_with_the_header(tmp_path: Path) -> None:
     copy = copy_first_rows(source, FLOWS, 5, tmp_path / "work")
 
     assert copy.read_text().splitlines() == [HEADER, *map(row, range(5))]
+
+
+def test_a_file_whose_rows_mostly_break_is_refused_with_reasons(tmp_path: Path) -> None:
+    found = check(tmp_path, [row(n).replace(",dns,", ",dns,x") for n in range(20)])
+
+    assert not found.fits
+    assert found.failed[0].column == "rows_accepted"
+    assert (found.reasons[0].rows, found.reasons[0].lines) == (20, (2, 3, 4, 5, 6))
