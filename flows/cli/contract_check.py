@@ -137,8 +137,8 @@ def _show(checked: FileCheck) -> None:
     for advisory in checked.advisories:
         say(f"Unusual: {advisory}")
     for one in checked.telling:
-        say(f"Look: {one.name} alone tells attacks from normal connections, AUC {one.roc_auc:.4f}:"
-            " it may hold the label")  # fmt: skip
+        say(f"Look: {one.feature} alone tells attacks from normal connections, AUC"
+            f" {one.roc_auc:.4f}: it may hold the label")  # fmt: skip
     for warning in checked.warnings:
         say(f"Look: {warning}")
     if checked.refusal is None:

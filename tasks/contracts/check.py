@@ -18,10 +18,11 @@ from expectations.errors import InputRejectedError
 from expectations.suites import ExpectationResult
 from storage.text import printable
 from tasks.contracts.column_report import ColumnReport, ColumnTally, report_columns
-from tasks.contracts.feature_aucs import FeatureAuc, find_telling
+from tasks.contracts.feature_aucs import find_telling
 from tasks.contracts.quarantine_report import ReasonCount, count_reasons
 from tasks.contracts.suspicions import Suspicions
 from tasks.evaluation.labels import has_labels, is_attack
+from tasks.evaluation.single_feature import FeatureAuc
 from tasks.intake.content import SourceChangedError, SourceUnavailableError, hash_content
 from tasks.intake.ingest import IngestSummary, ingest_file
 from tasks.intake.label_words import IS_ATTACK, LabelWords, Meaning, label_columns

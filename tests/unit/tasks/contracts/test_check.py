@@ -74,7 +74,7 @@ def test_a_feature_that_tells_the_label_is_named(tmp_path: Path) -> None:
 
     (telling,) = check(tmp_path, lines).telling
 
-    assert (telling.name, telling.roc_auc) == ("packets", 1.0)
+    assert (telling.feature, telling.roc_auc) == ("packets", 1.0)
 
 
 def test_a_name_that_occurs_once_does_not_tell_the_label(tmp_path: Path) -> None:
