@@ -55,15 +55,14 @@ def test_each_source_of_a_home_has_its_own_models(
     assert [scored[file.name]["model_version"] for file in trained] == [
         one["model_version"] for one in trained.values()
     ]
-    assert run(noctule, "evaluate", argus)["rows"] == 6_725
-    (first, *_) = query(
-        home, "SELECT * FROM flagged_nfdump_csv WHERE reasons IS NOT NULL ORDER BY connection_id"
-    )
-    assert first.src_ip.startswith("147.32.")
-    assert json.loads(first.reasons)[0]["feature"] in {"tcp_flags", "src_bytes", "duration_s",
-        "proto", "src_packets", "dst_packets", "dst_bytes", "src_tos", "dst_tos"}  # fmt: skip
-    contracts = query(home, "SELECT DISTINCT contract FROM drift_summary ORDER BY contract")
-    assert [row.contract for row in contracts] == ["argus", "nfdump_csv"]
+    judged = run(noctule, "evaluate", argus)
+    # One record of Argus itself has no label, and one label says neither normal nor attack.
+    assert (judged["rows"], judged["rows_unlabelled"]) == (6_723, 2)
+    flagged = query(home, "SELECT src_ip, dst_port FROM flagged_argus WHERE reasons IS NOT NULL")
+    assert flagged
+    assert all(row.src_ip for row in flagged)
+    contracts = query(home, "SELECT DISTINCT contract FROM drift_summary")
+    assert {row.contract for row in contracts} == {"argus", "nfdump_csv"}
 
 
 def test_a_file_of_attacks_is_trained_on_with_the_files_before_it(
