@@ -236,7 +236,10 @@ def find_header(head: bytes, contract: Contract) -> Header | None:
         may_be = not is_comment
         if order is None:
             may_be &= _is_text(line)
-        for separator in _possible_separators(line, form, is_comment=is_comment):
+        is_whole = order is not None and count_fields(line, order.separator, form) == len(
+            order.names
+        )
+        for separator in _possible_separators(line, form, is_cut=is_comment or is_whole):
             names = split_names(line, separator, has_quotes=form.has_quotes)
             is_meant = may_be or (order is not None and len(names) == len(order.names))
             if names_columns(names, contract) or (
@@ -245,7 +248,7 @@ def find_header(head: bytes, contract: Contract) -> Header | None:
                 return Header(number, tuple(names), separator, below)
         if is_comment:
             continue
-        if order is None or count_fields(line, order.separator, form) == len(order.names):
+        if order is None or is_whole:
             return None
         below = below or line
     return None
@@ -257,15 +260,16 @@ def _is_comment(line: str, form: Form) -> bool:
     return is_declared or _COMMENT.match(line) is not None
 
 
-def _possible_separators(line: str, form: Form, *, is_comment: bool) -> list[str]:
+def _possible_separators(line: str, form: Form, *, is_cut: bool) -> list[str]:
     """Return the separators that a header may have: the contract's, then those of other tables.
 
-    Those that occur more often come first. Others count only where they occur more often than any
-    of the contract's, and not in a comment.
+    Those that occur more often come first. Others count only where they occur at least as often as
+    any of the contract's, and not if ``is_cut``: the line is a comment, or one of the contract's
+    cuts it into as many fields as the rows have.
     """
     times = {one: len(cut_line(line, one)) for one in form.separators}
     declared = sorted(times, key=lambda one: -times[one])
-    if is_comment:
+    if is_cut:
         return declared
     covered = {*times, *((" ", "\t") if BLANK_RUNS in times else ())}
     most = max(times.values())

@@ -7,8 +7,9 @@ Belongs here: the formats of ``contract.Column``. Does not belong here: blanks a
 - A time without a zone is in the zone of its column. A time that occurs twice, as a clock is set
   back, is the earlier; one that does not occur, as a clock is set forward, is the earlier of the
   two moments that it may mean.
-- Moments have microseconds; what is finer is rounded. They lie in the years 1 to 9999, as
-  databases require; any other is not read.
+- Moments have microseconds. What is finer is left out; a decimal number of a unit since 1970 is
+  rounded, because it is only near what was meant. Moments lie in the years 1 to 9999, as databases
+  require; any other is not read.
 """
 
 import re
@@ -149,7 +150,7 @@ def _read_epoch(texts: pl.Series, form: str) -> pl.Series:
     """Return moments that are counted from 1970; whole numbers are read exactly."""
     whole = pl.col("whole")
     if form == "epoch_ns":
-        exact = whole // 1_000 + (whole % 1_000 >= 1_000 // 2).cast(pl.Int64)
+        exact = whole // 1_000
     else:
         unit = int(_UNITS[form])
         is_small = whole.is_between(_FIRST // unit, _LAST // unit)

@@ -210,3 +210,10 @@ def test_comments_and_closing_lines_are_no_rows() -> None:
 def test_a_comment_may_be_the_header() -> None:
     layout = recognise(source(comment="#"), "# made at night", f"#{NAMES}", *ROWS)
     assert layout.header_line == 2
+
+
+def test_a_row_full_of_colons_is_no_header() -> None:
+    order = ("src_ip", "proto", "src_bytes", "rate", "mac")
+    row = "fe80::1:ab:cd,tcp,60,0.5,aa:bb:cc:dd:ee:ff"
+    layout = recognise(source(orders=(order,)), row, row, row)
+    assert (layout.header_line, layout.separator) == (0, ",")
