@@ -12,6 +12,7 @@ from typing import Final
 
 from expectations.contract import Contract
 from expectations.errors import InputRejectedError
+from expectations.names import fold
 from expectations.registry import broken_pages, get_contract, load_contracts
 from flows.cli.printing import print_json, say
 from flows.cli.progress import shown_progress
@@ -96,9 +97,10 @@ def _recognise(file: Path, *, as_json: bool) -> Contract | None:
             {"contract": one.contract.name, "columns_found": len(one.has),
              "lacks": some_of(one.lacks, SHOWN) or "-",
              "of_another_kind": some_of(one.misfits, SHOWN) or "-"}
-            for one in candidates
+            for one in sorted(candidates, key=lambda one: -len(one.has))
+            if one.has
         ]  # fmt: skip
-        show_rows(rows, title="What each contract finds in the file:")
+        show_rows(rows, title="What contracts find in the file:")
         return None
 
 
@@ -144,7 +146,7 @@ def _show(checked: FileCheck) -> None:
     if checked.refusal is None:
         fitting = checked.rows_read - checked.rows_quarantined
         say(f"It fits: {fitting:,} of {plural(checked.rows_read, 'row')} would be scored,"
-            f" {checked.rows_quarantined:,} go to quarantine.")  # fmt: skip
+            f" {checked.rows_quarantined:,} quarantined.")  # fmt: skip
     else:
         say(f"It would be refused: {checked.refusal}")
 
@@ -152,12 +154,19 @@ def _show(checked: FileCheck) -> None:
 def _column_row(report: ColumnReport) -> dict[str, object]:
     """Return a column as a row of the table."""
     return {
-        "column": report.name,
-        "in_the_file": report.file_name or "absent",
+        "column": _name_column(report),
         "kind": report.kind,
         "nulls": report.rows_null if report.file_name else None,
         "values": _values(report),
     }
+
+
+def _name_column(report: ColumnReport) -> str:
+    """Return a column's name, and the one in the file where it is another."""
+    if report.file_name is None:
+        return f"{report.name}, absent"
+    is_same = fold(report.name) == fold(report.file_name)
+    return report.name if is_same else f"{report.name}, from {report.file_name}"
 
 
 def _values(report: ColumnReport) -> str:

@@ -4,14 +4,14 @@ Belongs here: the name, where the page goes, and what the terminal says. Does no
 the page says (``tasks.contracts``).
 """
 
-import re
+import shlex
 import sys
 from pathlib import Path
 
 import typer
 
 from expectations.errors import UsageError
-from expectations.names import CONTRACT_NAME_LENGTH, PLAIN_NAME, RESERVED_CONTRACTS
+from expectations.names import CONTRACT_NAME_LENGTH, PLAIN_NAME, RESERVED_CONTRACTS, plain_name
 from expectations.registry import find_page, load_contracts, own_contracts
 from flows.cli.printing import say
 from storage.lake import write_atomically
@@ -65,7 +65,7 @@ def write_draft(
     if looks:
         shown = ", ".join(map(str, looks[:20])) + (" ..." if len(looks) > 20 else "")  # noqa: PLR2004 - a line
         say(f"Read what begins with LOOK, and decide: line{'s' * (len(looks) > 1)} {shown}.")
-    say(f"Then: noctule contracts check {printable(str(file))} --contract {name}")
+    say(f"Then: noctule contracts check {printable(shlex.quote(str(file)))} --contract {name}")
 
 
 def _name_others(file: Path, name: str) -> None:
@@ -87,9 +87,9 @@ def choose_name(file: Path, name: str | None) -> str:
         UsageError: the name has another form.
     """
     if name is None:
-        stem = file.name.partition(".")[0].lower()
-        made = re.sub(r"[^a-z0-9]+", "_", stem).strip("_")[:CONTRACT_NAME_LENGTH].rstrip("_")
-        name = made if PLAIN_NAME.fullmatch(made) else f"source_{made}".rstrip("_")
+        made = plain_name(f"source {file.name.partition('.')[0]}").removeprefix("source_")
+        made = made if PLAIN_NAME.fullmatch(made) else f"source_{made}"
+        name = made[:CONTRACT_NAME_LENGTH].rstrip("_")
     elif not PLAIN_NAME.fullmatch(name) or len(name) > CONTRACT_NAME_LENGTH:
         message = (
             f"Cannot name a contract {name!r}: a name has small letters, digits and underscores, at"

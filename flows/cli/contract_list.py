@@ -6,6 +6,7 @@ Belongs here: what the terminal shows of a contract. Does not belong here: readi
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Final
 
 import typer
 
@@ -25,6 +26,11 @@ from flows.settings import Settings
 from storage.database import name_database
 from storage.model_store import champion, list_champion_contracts
 from storage.text import printable
+
+OURS: Final = "part of Noctule"
+"""Where a page of ours is."""
+SHOWN: Final = ("contract", "title", "features", "labels", "champion")
+"""Columns of the table, which a terminal of 80 characters holds; JSON has more."""
 
 
 def show_contracts(settings: Settings, *, as_json: bool) -> None:
@@ -47,7 +53,10 @@ def show_contracts(settings: Settings, *, as_json: bool) -> None:
     if as_json:
         print_json({"contracts": rows, "broken": broken})
         return
-    show_rows(rows)
+    show_rows(rows, SHOWN)
+    for row in rows:
+        if row["page"] != OURS:
+            say(f"Yours: {row['contract']}, in {row['page']}")
     for problem in broken:
         say(f"Broken, so not used: {problem}")
     if settings.contracts is None:
@@ -86,7 +95,7 @@ def _expand(contract: Contract) -> dict[str, object]:
 
 def _place(name: str) -> str:
     """Return where the page of a contract is; ours are a part of Noctule."""
-    return "part of Noctule" if name in own_contracts() else str(find_page(name))
+    return OURS if name in own_contracts() else str(find_page(name))
 
 
 def _read_champions(settings: Settings) -> dict[str, str]:

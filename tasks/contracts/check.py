@@ -31,6 +31,7 @@ from tasks.intake.source import IngestOptions
 from tasks.intake.sources import open_source
 from tasks.validation.summary import ValidationSummary
 from tasks.validation.validate import ValidateOptions, validate_batch
+from tasks.wording import some_of
 
 SAMPLED_ROWS: Final = 200_000
 """Rows on which each feature is compared with the label: every so-manieth of the file. A guess: the
@@ -134,13 +135,13 @@ def _describe(
         suspicions.add(frame, now)
         if is_labelled:
             sample.append(frame.gather_every(step))
-    reports = report_columns(tallies, contract.columns, _file_names(layout))
+    file_names = _file_names(layout)
+    reports = report_columns(tallies, contract.columns, file_names)
     telling = find_telling(contract, pl.concat(sample)) if sample else ()
     quarantines = [folder / one for one in (ingested.quarantine, validated.quarantine) if one]
     present = [one for one in label_columns(contract) if one in ingested.columns_present]
     label = next(iter(present), None)
-    found = _file_names(layout)
-    absent = [one.name for one in contract.features if one.name not in found]
+    absent = [one.name for one in contract.features if one.name not in file_names]
     return FileCheck(
         file=name,
         contract=contract.name,
@@ -160,7 +161,7 @@ def _describe(
         labels=_describe_labels(contract, tallies, label),
         telling=telling,
         warnings=(
-            *(f"the file lacks the feature {one}" for one in absent),
+            *((f"the file lacks features: {some_of(absent)}",) if absent else ()),
             *suspicions.describe(reports, tallies),
         ),
     )

@@ -98,8 +98,8 @@ def draft_contract(sample: Sample) -> Draft:
     misfits = _find_misfits(guesses) if header and has_names else []
     if misfits:
         looks.append(
-            "the header does not seem to be the data's: "
-            + "; ".join(f"{one.name!r} holds {one.evidence}" for one in misfits[:3])
+            "the header does not seem to be the data's. See what stands below these names: "
+            + "; ".join(f"{one.name!r} ({one.evidence})" for one in misfits[:3])
             + ". It is passed over, and the columns are named by their places: give them names"
         )
         sample = replace(
@@ -119,6 +119,8 @@ def draft_contract(sample: Sample) -> Draft:
         looks.append("the file has no header: give the columns names, here and in orders")
     labels = guess_labels(sample, guesses)
     columns = _name_columns(guesses, labels, has_names=has_names)
+    if labels is None and not has_names:
+        columns = tuple(map(_ask_for_label, columns))
     if labels and not has_names:
         columns = tuple(_leave_out_after(column, labels.column) for column in columns)
     if not any(column.is_feature for column in columns):
@@ -237,6 +239,14 @@ def _decide_use(column: DraftColumn, labels: LabelGuess | None) -> DraftColumn:
     if look or guess.is_unusable:
         return replace(column, is_ignored=True, looks=(look,) if look else column.looks)
     return column
+
+
+def _ask_for_label(column: DraftColumn) -> DraftColumn:
+    """Return a column without a name; one of two values has the question whether it is a label."""
+    if not column.is_feature or column.guess.different != 2:  # noqa: PLR2004 - normal and attack
+        return column
+    look = "is it a label? Then delete the line, and add [labels] with this column and normal"
+    return replace(column, looks=(*column.looks, look))
 
 
 def _leave_out_after(column: DraftColumn, label: int) -> DraftColumn:

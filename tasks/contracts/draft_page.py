@@ -5,6 +5,7 @@ Belongs here: how a draft is written. Does not belong here: what it says
 """
 
 import json
+import shlex
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
@@ -86,7 +87,7 @@ def _write_head(draft: Draft, name: str, file_name: str) -> str:
     )
     lines = [
         _comment(opening),
-        _comment(f"noctule contracts check {file_name} --contract {name}"),
+        _comment(f"noctule contracts check {shlex.quote(file_name)} --contract {name}"),
         *map(_look, draft.looks),
         f"name = {write_text(name)}",
         f"title = {write_text(f'Connections as in {printable(file_name, 80)}')}",

@@ -154,6 +154,7 @@ class Suspicions:
             *self._describe_limits(),
             *self._describe_glued(),
             *self._describe_times(),
+            *_describe_lost_times(tallies),
             *_describe_constants(reports, self._rows),
             *_describe_addresses(tallies),
             *self._describe_duplicates(),
@@ -220,6 +221,16 @@ class Suspicions:
         if both.height:
             rows = int(np.sum(both["rows"].to_numpy()))
             yield f"{plural(rows, 'row')} have features that occur as normal and as attack"
+
+
+def _describe_lost_times(tallies: Sequence[ColumnTally]) -> Iterator[str]:
+    """Say how many rows have no time: one that no format reads is empty, and keeps its row."""
+    for tally in tallies:
+        if tally.column.kind == "time" and tally.rows_null:
+            yield (
+                f"{tally.column.name}: {plural(tally.rows_null, 'row')} without a time, or with"
+                f" one that does not fit {some_of(tally.column.formats)}"
+            )
 
 
 def _describe_constants(reports: Sequence[ColumnReport], rows: int) -> Iterator[str]:

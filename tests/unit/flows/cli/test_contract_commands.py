@@ -66,6 +66,47 @@ def test_a_name_that_is_taken_is_refused(file: Path, settings: Settings) -> None
         choose_name(file, "Mein Log")
 
 
+@pytest.mark.parametrize(
+    ("file_name", "name"),
+    [
+        ("büro.csv", "buro"),
+        ("2026-11 flows.csv", "source_2026_11_flows"),
+        ("日本.csv", "source"),
+        (f"{'ab' * 40}.csv", "ab" * 27 + "a"),
+    ],
+)
+def test_a_contract_is_named_after_its_file(file_name: str, name: str) -> None:
+    assert choose_name(Path(file_name), None) == name
+
+
+def test_the_next_command_can_be_typed_as_it_is_printed(
+    file: Path, settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_draft(settings.contracts, file, None, None, is_forced=False)
+
+    assert f"contracts check '{file}' --contract mein_log" in capsys.readouterr().out
+    page = (file.parent / "pages" / "mein_log.toml").read_text(encoding="utf-8")
+    assert f"contracts check '{file.name}' --contract mein_log" in page
+
+
+def test_a_table_of_columns_fits_a_narrow_terminal(
+    file: Path, settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_draft(settings.contracts, file, "mine", None, is_forced=False)
+    capsys.readouterr()
+
+    assert run_check(settings, file, "mine", None, as_json=False)
+    shown = capsys.readouterr().out
+    assert "started_at, from StartTime" in shown
+    assert "label, from" not in shown
+
+    show_contracts(settings, as_json=False)
+    table, _, rest = capsys.readouterr().out.partition("Yours: ")
+    assert "mine" in table
+    assert str(file.parent) not in table
+    assert rest.startswith(f"mine, in {file.parent / 'pages' / 'mine.toml'}")
+
+
 def test_without_a_folder_the_page_is_printed(
     file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

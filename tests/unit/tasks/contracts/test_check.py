@@ -129,6 +129,19 @@ def test_a_file_without_the_features_is_refused_with_what_it_lacks(tmp_path: Pat
     assert "packets" in (found.refusal or "")
 
 
+def test_times_that_no_format_reads_are_named(tmp_path: Path) -> None:
+    declared = contract(
+        "timed", column("started_at", "time", "SrcAddr", nullable=True), column("bytes", "count")
+    )
+    sound = [f"2024-05-01 10:00:{n:02},dns,{n},1,1,ok,x" for n in range(20)]
+    odd = [f"01/05/2024 10:00,dns,{n},1,1,ok,x" for n in range(3)]
+
+    found = check(tmp_path, sound + odd, declared)
+
+    assert found.rows_quarantined == 0
+    assert any("started_at: 3 rows without a time, or with one" in one for one in found.warnings)
+
+
 def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputRejectedError):
         check_file(tmp_path / "none.csv", FLOWS, tmp_path / "work", NOW)

@@ -127,7 +127,15 @@ def test_a_header_that_is_not_the_datas_is_passed_over(tmp_path: Path) -> None:
     )
 
     assert page["form"]["header"] == "ignored"
-    assert "the header does not seem to be the data's" in text
+    assert "the header does not seem to be the data's. See what stands below these names:" in text
+
+
+def test_two_values_without_a_name_may_be_a_label(tmp_path: Path) -> None:
+    page, text = draft_text(tmp_path, rows_of(lambda n: f"10.0.0.{n},{n * n},{int(n % 5 == 0)}"))
+
+    assert "labels" not in page
+    (place,) = [one for one, line in enumerate(text.split("\n")) if "is it a label?" in line]
+    assert text.split("\n")[place + 1].startswith("column_3 = ")
 
 
 def test_a_zero_asks_whether_it_is_normal_unless_another_column_says_so(tmp_path: Path) -> None:
