@@ -51,7 +51,7 @@ def bench_model(bench: Bench) -> list[str]:
 def _score(folder: Path, model: Path) -> float:
     """Score one part with one thread; return connections per CPU second, file access included."""
     rows = pl.read_csv(
-        WHOLE, has_header=False, new_columns=[*NSL_KDD.headerless[2]], infer_schema_length=None
+        WHOLE, has_header=False, new_columns=[*NSL_KDD.form.orders[2]], infer_schema_length=None
     ).select(pl.col(column.name).cast(column.dtype) for column in NSL_KDD.features)
     many = pl.concat([rows, rows]).head(PART_ROWS).with_row_index("row_number", 1)
     many.with_columns(pl.col("row_number").cast(pl.Int64)).write_parquet(folder / "part.parquet")

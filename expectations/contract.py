@@ -256,11 +256,6 @@ class Contract:
         return self.labels.column if self.labels else None
 
     @property
-    def normal_label(self) -> str:
-        """The label of a connection that is not an attack."""
-        return self.labels.normal[0] if self.labels else "normal"
-
-    @property
     def attack(self) -> str | None:
         """The column with the name of the attack; None if the source has none."""
         return self.labels.names if self.labels else None
@@ -274,11 +269,6 @@ class Contract:
     def techniques(self) -> Mapping[str, str] | None:
         """Family -> the MITRE ATT&CK technique that all its attacks share."""
         return self.labels.techniques if self.labels else None
-
-    @property
-    def headerless(self) -> tuple[tuple[str, ...], ...]:
-        """The possible columns of a file without a header."""
-        return self.form.orders
 
     @cached_property
     def by_name(self) -> Mapping[str, Column]:

@@ -25,7 +25,7 @@ from storage.batch_ids import UNRECOGNISED
 from storage.model_store import champion
 from storage.queries import resolve_batch
 from storage.replays import ReplayTarget, find_target
-from tasks.intake.receive import find_contract
+from tasks.intake.chosen_contract import find_contract
 from tasks.intake.replay import plan_replay_task
 from tasks.reporting.outcomes import FileOutcome
 from tasks.task import untagged

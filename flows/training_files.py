@@ -16,9 +16,9 @@ from flows.settings import Settings
 from storage.batch_ids import UNRECOGNISED
 from storage.text import printable
 from tasks.evaluation.label_columns import TRAIN_ON, LabelChoice, choose_labels
+from tasks.intake.chosen_contract import find_contract
 from tasks.intake.inbox import SkippedPath, pending_files
 from tasks.intake.label_words import LabelReading
-from tasks.intake.receive import find_contract
 from tasks.wording import plural, some_of
 
 SKIPPED_SHOWN = 5

@@ -13,10 +13,10 @@ from flows.plan import plan_content
 from flows.settings import Settings
 from storage.text import printable
 from tasks.evaluation.label_columns import choose_labels, require_normal
+from tasks.intake.chosen_contract import find_contract
 from tasks.intake.content import hash_content
 from tasks.intake.ingest import IngestSummary
 from tasks.intake.label_words import LabelReading
-from tasks.intake.receive import find_contract
 from tasks.intake.stage import FileJob
 from tasks.validation.accept import AcceptedFile, Refusal, ingest, require_accepted
 

@@ -1,8 +1,8 @@
 """Receiving: a file becomes a delivery of a batch, which is its content under one contract.
 
-Belongs here: which files a run works on, which content and contract a file has, and recording its
-arrival. Does not belong here: what is in an inbox (``tasks.intake.inbox``) or in a file
-(``tasks.intake.ingest``), and how a contract is recognised (``tasks.intake.recognise``).
+Belongs here: which files a run works on, which content a file has, and recording its arrival. Does
+not belong here: what is in an inbox (``tasks.intake.inbox``) or in a file
+(``tasks.intake.ingest``), and which contract a file gets (``tasks.intake.chosen_contract``).
 """
 
 import hashlib
@@ -14,17 +14,19 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from expectations.contract import Contract
-from expectations.errors import InputRejectedError
-from expectations.registry import broken_pages, get_contract, load_contracts
 from storage.batch_ids import UNRECOGNISED, name_batch, stored_content
 from storage.batches import BatchRecord
 from storage.deliveries import Delivery, NewPrefixError, find_delivery, record_delivery
 from storage.growth import SHORTEST_PREFIX_BYTES, PossiblePrefix, find_possible_prefixes
-from storage.lake import hash_text
 from storage.queries import is_rejection_open
 from storage.replays import ReplayTarget
 from storage.text import storable
+from tasks.intake.chosen_contract import (
+    Recognised,
+    find_contract,
+    fingerprint_contracts,
+    list_candidates,
+)
 from tasks.intake.content import (
     CONTENT_BYTES,
     ContentHash,
@@ -34,7 +36,6 @@ from tasks.intake.content import (
     hash_content,
 )
 from tasks.intake.inbox import SkippedPath, batch_date, pending_files
-from tasks.intake.recognise import recognise_contract
 from tasks.task import task
 
 COMPRESSED_SUFFIXES = frozenset({".gz", ".zst", ".zstd"})
@@ -62,18 +63,6 @@ class NightFiles:
     skipped: tuple[SkippedPath, ...]
     finished: tuple[Path, ...]
     """Files of a folder that are left out: unchanged since they were scored or rejected."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Recognised:
-    """The contract of a file."""
-
-    name: str
-    """``unrecognised`` if no contract, or more than one, claims the file."""
-    fingerprint: str
-    """Of its declaration; if it is not recognised, of all that were tried."""
-    refusal: str | None = None
-    """Why it was not recognised; None if it was."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -301,41 +290,6 @@ def identify(engine: Engine, source: Path, contract: str | None, limit_bytes: in
         file_bytes=status.st_size,
         modified_at=datetime.fromtimestamp(status.st_mtime, UTC),
     )
-
-
-def list_candidates(said: str | None) -> Mapping[str, Contract]:
-    """Return the contracts that a file may have: the one that it is said to have, or all.
-
-    Raises:
-        UsageError: there is no such contract.
-    """
-    return load_contracts() if said is None else {said: get_contract(said)}
-
-
-def fingerprint_contracts(contracts: Mapping[str, Contract]) -> str:
-    """Return one hash of several declarations."""
-    return hash_text(*(f"{name} {one.fingerprint}" for name, one in sorted(contracts.items())))
-
-
-def find_contract(source: Path, said: str | None) -> Recognised:
-    """Return the contract of a file: the one that it is said to have, or the one that claims it.
-
-    Raises:
-        UsageError: there is no such contract.
-        SourceUnavailableError: the file cannot be read now.
-        SourceChangedError: the file changed while it was read.
-    """
-    contracts = list_candidates(said)
-    if said is not None:
-        return Recognised(name=said, fingerprint=contracts[said].fingerprint)
-    try:
-        contract = recognise_contract(source, contracts, [one.path.name for one in broken_pages()])
-    except (SourceUnavailableError, SourceChangedError):
-        raise
-    except InputRejectedError as error:
-        tried = fingerprint_contracts(contracts)
-        return Recognised(name=UNRECOGNISED, fingerprint=tried, refusal=str(error))
-    return Recognised(name=contract.name, fingerprint=contract.fingerprint)
 
 
 def _prefixes(

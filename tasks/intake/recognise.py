@@ -19,7 +19,7 @@ from expectations.errors import InputRejectedError
 from expectations.names import fold
 from tasks.intake.content import is_parquet, read_content
 from tasks.intake.fields import NAMED, split_names
-from tasks.intake.header import is_number
+from tasks.intake.header import is_number, name_in_files
 from tasks.intake.json_records import FirstRecords, looks_json, read_first
 from tasks.intake.lines import read_head
 from tasks.intake.parquet_files import read_footer
@@ -293,7 +293,7 @@ def _judge(
     return Candidate(
         contract,
         has=tuple(name for name in contract.by_name if name in has),
-        lacks=tuple(_name_in_files(column) for column in needed if column.name not in has),
+        lacks=tuple(name_in_files(column) for column in needed if column.name not in has),
         misfits=misfits,
         is_claim=2 * share >= 1 if is_claim is None else is_claim,
         share=share,
@@ -321,11 +321,6 @@ def _names_of(column: Column) -> frozenset[str]:
     return frozenset(map(fold, (column.name, *column.sources)))
 
 
-def _name_in_files(column: Column) -> str:
-    """Return the name of a column in files, the first of several."""
-    return next(iter(column.sources), column.name)
-
-
 def _find_misfits(
     rows: Sequence[Sequence[str]],
     width: int,
@@ -343,5 +338,5 @@ def _find_misfits(
             cells = (row[place] for row in whole)
             right = sum(cell in nothing or is_number(cell) == are_numbers for cell in cells)
             if right < FIT * len(whole):
-                misfits.append(_name_in_files(column))
+                misfits.append(name_in_files(column))
     return tuple(misfits)

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.real_data
 FILES = {
     "Train_data.csv": (*NSL_KDD.feature_names, "class"),
     "Test_data.csv": NSL_KDD.feature_names,
-    "KDDTrain+.txt": NSL_KDD.headerless[2],
+    "KDDTrain+.txt": NSL_KDD.form.orders[2],
 }
 ROWS = {"Train_data.csv": 25_192, "Test_data.csv": 22_544, "KDDTrain+.txt": 125_973}
 WINDOWS_WITHOUT_THEIR_CONNECTION = {"Train_data.csv": 1, "Test_data.csv": 2, "KDDTrain+.txt": 16}

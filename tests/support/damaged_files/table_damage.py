@@ -64,7 +64,7 @@ def _read_slice(original: Slice) -> pl.DataFrame:
     if original.header is not None:
         names = original.header.decode().split(",")
     else:
-        names = next(list(known) for known in NSL_KDD.headerless if len(known) == len(rows[0]))
+        names = next(list(known) for known in NSL_KDD.form.orders if len(known) == len(rows[0]))
     return pl.DataFrame(rows, schema=dict.fromkeys(names, pl.String), orient="row")
 
 

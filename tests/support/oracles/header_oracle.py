@@ -44,7 +44,7 @@ def first_lines(head: bytes) -> list[tuple[int, str]]:
 def _vote(lines: Sequence[tuple[int, str]]) -> tuple[str, ...] | None:
     """Return the columns of a file without a header, from the most common number of fields."""
     widths = Counter(len(_fields(line) or ()) for _, line in lines)
-    known = {len(names): names for names in NSL_KDD.headerless}
+    known = {len(names): names for names in NSL_KDD.form.orders}
     return next((known[width] for width, _ in widths.most_common() if width in known), None)
 
 
@@ -102,7 +102,7 @@ def _names_columns(names: Sequence[str]) -> bool:
 
 def _is_wordy(fields: Sequence[str], least: int) -> bool:
     """Tell whether fields that should be numbers are mostly words."""
-    for names in NSL_KDD.headerless:
+    for names in NSL_KDD.form.orders:
         if len(names) == len(fields):
             least = 1
             pairs = zip(names, fields, strict=True)

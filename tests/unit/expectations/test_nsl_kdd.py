@@ -76,7 +76,7 @@ def test_the_41_features_come_in_the_order_of_headerless_files() -> None:
     assert [names[index] for index in (0, 1, 9, 22, 31, 40)] == [
         "duration", "protocol_type", "hot", "count", "dst_host_count", "dst_host_srv_rerror_rate",
     ]  # fmt: skip
-    assert NSL_KDD.headerless == (
+    assert NSL_KDD.form.orders == (
         names,
         (*names, "attack"),
         (*names, "attack", "difficulty"),

@@ -588,5 +588,5 @@ def test_the_nsl_kdd_files_are_read_as_polars_reads_them(
     assert frame.width == columns
     whole = pl.read_csv(source, has_header="with header" in form)
     if form == "CSV without header":
-        whole.columns = list(NSL_KDD.headerless[-1])
+        whole.columns = list(NSL_KDD.form.orders[-1])
     assert frame.equals(whole.select(frame.columns).cast(dict(frame.schema)))
