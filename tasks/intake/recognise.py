@@ -1,7 +1,8 @@
 """Recognition: which contract a delivered file has, told from its beginning.
 
-Belongs here: what a file names and holds at its beginning, and the choice among contracts. Does not
-belong here: whether a file fits the chosen contract in every point (``tasks.intake.layout``).
+Belongs here: what contracts find in the beginning of a file, and the choice among them. Does not
+belong here: reading the beginning (``tasks.intake.beginnings``), or whether a file fits the chosen
+contract in every point (``tasks.intake.layout``).
 
 A contract claims a file that has at least half of its names. A file whose names nobody knows is
 claimed by the contracts whose order of columns fits the first lines.
@@ -10,20 +11,14 @@ claimed by the contracts whose order of columns fits the first lines.
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Final
 
 from expectations.contract import Column, Contract
 from expectations.errors import InputRejectedError
 from expectations.names import fold
-from tasks.intake.content import is_parquet, read_content
-from tasks.intake.fields import NAMED, split_names
+from tasks.intake.beginnings import Beginning, read_beginning
 from tasks.intake.header import is_number, name_in_files
-from tasks.intake.json_records import FirstRecords, looks_json, read_first
-from tasks.intake.lines import read_head
-from tasks.intake.parquet_files import read_footer
-from tasks.intake.text_layout import require_lines
 from tasks.wording import plural, some_of
 
 HEADER_LINES: Final = 20
@@ -129,76 +124,6 @@ def examine_contracts(path: Path, contracts: Mapping[str, Contract]) -> tuple[Ca
     return find_candidates(read_beginning(path), contracts)
 
 
-class Beginning:
-    """The beginning of a file: its names, or its first lines."""
-
-    def __init__(
-        self,
-        form: str,
-        names: Sequence[str] | None = None,
-        records: FirstRecords | None = None,
-        lines: Sequence[str] = (),
-    ) -> None:
-        """Keep what was read; ``form`` is ``Parquet``, ``JSON`` or ``text``."""
-        self.form = form
-        self.lines = lines
-        self._names = names
-        self._records = records
-        self._split: dict[tuple[int, str], list[str]] = {}
-        self._folded: dict[tuple[int, str], Mapping[str, int]] = {}
-
-    def names_for(self, contract: Contract) -> tuple[str, ...] | None:
-        """Return the names of the fields where the form gives each value a name."""
-        if self._records is not None:
-            return self._records.names(contract.form.records)
-        return None if self._names is None else tuple(self._names)
-
-    def split(self, place: int, separator: str) -> list[str]:
-        """Return the fields of one of the lines."""
-        key = (place, separator)
-        if key not in self._split:
-            line = self.lines[place]
-            self._split[key] = split_names(line, separator)
-        return self._split[key]
-
-    def fold_line(self, place: int, separator: str) -> Mapping[str, int]:
-        """Return the fields of one of the lines as ``fold`` writes them, each with its place."""
-        key = (place, separator)
-        if key not in self._folded:
-            fields = self.split(place, separator)
-            self._folded[key] = {fold(one): at for at, one in reversed([*enumerate(fields)])}
-        return self._folded[key]
-
-    @cached_property
-    def described(self) -> str:
-        """What the file names, in words, a sentence."""
-        if self._records is not None or self._names is not None:
-            names = self._records.names(None) if self._records is not None else self._names or ()
-            return f"Its {self.form} has the names {some_of(names, 2 * SHOWN_NAMES)}."
-        line = self.lines[0]
-        separators = [one for one in (",", *NAMED) if one not in " :"]
-        separator = max(separators, key=line.count)
-        fields = self.split(0, separator if separator in line else "blanks")
-        return (
-            f"Its first line has {plural(len(fields), 'field')}:"
-            f" {some_of(fields, 2 * SHOWN_NAMES)}."
-        )
-
-
-def read_beginning(path: Path) -> Beginning:
-    """Read the beginning of a file.
-
-    Raises:
-        InputRejectedError: it cannot be read, is empty, or is of a form that Noctule does not read.
-    """
-    if is_parquet(path):
-        return Beginning("Parquet", names=read_footer(path).names)
-    head, pieces = read_head(read_content(path))
-    if looks_json(head):
-        return Beginning("JSON", records=read_first(pieces)[0])
-    return Beginning("text", lines=require_lines(head, path))
-
-
 def find_candidates(
     beginning: Beginning, contracts: Mapping[str, Contract]
 ) -> tuple[Candidate, ...]:
@@ -224,25 +149,26 @@ def _match_names(beginning: Beginning, contract: Contract) -> Candidate:
         return _judge(contract, frozenset(map(fold, names)))
     if contract.form.kind != "text":
         return _judge(contract, frozenset())
+    text = beginning.lines_for(contract.form)
     best: tuple[float, int, str] | None = None
     ways = _ways(contract)
     for separator in contract.form.separators:
-        for place in range(min(HEADER_LINES, len(beginning.lines))):
-            share = _share(ways, beginning.fold_line(place, separator))
+        for place in range(min(HEADER_LINES, len(text.lines))):
+            share = _share(ways, text.fold(place, separator))
             if share and (best is None or share > best[0]):
                 best = (share, place, separator)
     if best is None:
         return _judge(contract, frozenset())
     _, place, separator = best
-    places = beginning.fold_line(place, separator)
-    rows = [beginning.split(below, separator) for below in range(place + 1, len(beginning.lines))]
+    places = text.fold(place, separator)
+    rows = [text.split(below, separator) for below in range(place + 1, len(text.lines))]
     by_column = {
         column.name: at
         for column in contract.columns
         for at in (places.get(one) for one in _names_of(column))
         if at is not None
     }
-    misfits = _find_misfits(rows, len(beginning.split(place, separator)), by_column, contract)
+    misfits = _find_misfits(rows, len(text.split(place, separator)), by_column, contract)
     return _judge(contract, frozenset(places), misfits)
 
 
@@ -255,14 +181,15 @@ def _match_order(beginning: Beginning, named: Candidate) -> Candidate:
     if contract.form.kind != "text":
         return named
     comment = contract.form.comment
+    text = beginning.lines_for(contract.form)
     places = [
         place
-        for place, line in enumerate(beginning.lines)
+        for place, line in enumerate(text.lines)
         if not comment or not line.startswith(comment)
     ]
     orders = {len(order): order for order in contract.form.orders}
     for separator in contract.form.separators if orders else ():
-        rows = [beginning.split(place, separator) for place in places]
+        rows = [text.split(place, separator) for place in places]
         widths = Counter(map(len, rows)).most_common()
         width = next((one for one, _ in widths if one in orders), None)
         if width is None:

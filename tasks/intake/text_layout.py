@@ -102,11 +102,11 @@ def recognise_layout(head: bytes, contract: Contract, source: Path) -> Layout:
     raise InputRejectedError(msg)
 
 
-def require_lines(head: bytes, source: Path) -> list[str]:
-    """Return the first lines of a text that are not blank; ``read_head`` gives the head.
+def require_lines(head: bytes, source: Path) -> None:
+    """Refuse a text without lines; ``read_head`` gives the head.
 
     Raises:
-        InputRejectedError: there is none, or the first line is too long.
+        InputRejectedError: all its lines are blank, or the first line is too long.
     """
     if len(head) >= HEAD_BYTES and b"\n" not in head:
         msg = (
@@ -114,12 +114,10 @@ def require_lines(head: bytes, source: Path) -> list[str]:
             " lines of separated fields, each ended by a line feed."
         )
         raise InputRejectedError(msg)
-    lines = [line for _, line in filled_lines(head, Form())]
-    if not lines:
+    if not filled_lines(head, Form()):
         held = "holds only blank lines" if head else "is empty"
         msg = f"Cannot read {source}: it {held}. Expected connections, one a line."
         raise InputRejectedError(msg)
-    return lines
 
 
 def _arrange_order(order: Order, contract: Contract, source: Path, header_line: int) -> Layout:

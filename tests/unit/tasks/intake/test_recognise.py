@@ -192,3 +192,12 @@ def test_a_hostile_beginning_takes_no_time_and_makes_a_short_message(tmp_path: P
     assert time.process_time() - began < 5
     assert len(message) < 1_500
     assert re.search(r"n0, n1, .* and [\d,]+ more", message)
+
+
+def test_a_header_in_another_encoding_is_recognised(tmp_path: Path) -> None:
+    latin = contract(
+        "latin", column("duration_s", "interval", "Durée"), form=Form(encoding="latin-1")
+    )
+    path = tmp_path / "night.csv"
+    path.write_bytes("Durée,x\n1,2\n3,4\n".encode("latin-1"))
+    assert choose(path, latin, MAIL) == "latin"
