@@ -132,10 +132,6 @@ def _show(checked: FileCheck) -> None:
              for one in checked.reasons],
             title="Rows that go to quarantine:",
         )  # fmt: skip
-    for outcome in checked.failed:
-        kind = "refuses the file" if outcome.severity == "required" else "is reported"
-        say(f"Whole file: {outcome.column} is {outcome.observed}, expected {outcome.expected}:"
-            f" this {kind}")  # fmt: skip
     for advisory in checked.advisories:
         say(f"Unusual: {advisory}")
     for one in checked.telling:

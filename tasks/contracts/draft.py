@@ -153,6 +153,8 @@ def _guess_all(sample: Sample, *, has_names: bool) -> list[ColumnGuess]:
         if place in sample.lists and guess.different:
             guess = replace(guess, kind="set", separator=",", unit="", formats=(), looks=(),
                             evidence=f"lists, {guess.evidence}")  # fmt: skip
+        if place in sample.lengths and guess.different:
+            guess = replace(guess, kind="interval", unit="s", scale=1.0, looks=(), formats=())
         is_behind = bool(guesses) and guesses[-1].kind == "address"
         if not has_names and is_behind and guess.kind == "count" and guess.may_be_port:
             look = "a whole number behind an address: is it a port?"

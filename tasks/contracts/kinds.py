@@ -76,9 +76,10 @@ def guess_column(
     if unknown := set(words) - values.NULL_WORDS:
         look = f"does {' or '.join(map(repr, sorted(unknown)))} mean that there is no value?"
         guess = replace(guess, looks=(*guess.looks, look))
-    is_same = base.different == 1 or (
-        guess.kind in _SAME_NUMBER and texts.cast(pl.Float64, strict=False).n_unique() == 1
-    )
+    is_same = base.different == 1
+    if guess.kind in _SAME_NUMBER and not is_same:  # such as 0 and 0.0
+        numbers = texts.cast(pl.Float64, strict=False)
+        is_same = numbers.n_unique() == 1 and not numbers.has_nulls()
     if len(cells) < FEW_ROWS or not is_same or base.rows_null:
         return guess
     return replace(guess, is_constant=True, evidence=f"the same in every row: {example(texts)}")

@@ -29,6 +29,7 @@ from tasks.contracts.text_form import (
 from tasks.intake.content import compression_of, is_parquet, read_content
 from tasks.intake.json_records import looks_json
 from tasks.intake.parquet_files import read_footer, refusing
+from tasks.intake.parquet_lines import select_field
 from tasks.wording import plural
 
 SAMPLE_BYTES: Final = 8 << 20
@@ -66,6 +67,8 @@ class Sample:
     """The values of that key, and their rows."""
     lists: frozenset[int] = frozenset()
     """Places of the columns of which some value is a list."""
+    lengths: frozenset[int] = frozenset()
+    """Places of the columns of Parquet that are lengths of time; as text they are in seconds."""
     is_whole: bool = True
     """Whether the sample is the whole file."""
 
@@ -242,17 +245,17 @@ def _sample_parquet(source: Path) -> Sample:
     with refusing(source), source.open("rb") as file:
         batch = next(pq.ParquetFile(file).iter_batches(batch_size=SAMPLE_ROWS))
         frame = pl.DataFrame(pl.from_arrow(batch))
-    texts = frame.select(
-        _as_text(frame[name]).alias(str(place)) for place, name in enumerate(frame.columns)
-    )
+    values = [frame.select(select_field(field)).to_series() for field in footer.fields]
+    texts = pl.DataFrame([_as_text(one).alias(str(place)) for place, one in enumerate(values)])
     return Sample(
         kind="parquet",
         compression=None,
-        names=tuple(frame.columns),
+        names=footer.names,
         cells=texts,
         lists=frozenset(
-            place for place, dtype in enumerate(frame.dtypes) if isinstance(dtype, pl.List)
+            place for place, one in enumerate(values) if isinstance(one.dtype, pl.List)
         ),
+        lengths=frozenset(place for place, one in enumerate(values) if one.dtype == pl.Duration),
         is_whole=footer.records <= SAMPLE_ROWS,
     )
 
@@ -261,6 +264,8 @@ def _as_text(values: pl.Series) -> pl.Series:
     """Return a column of any type as text; one of nested values is empty."""
     if isinstance(values.dtype, pl.List) and values.dtype.inner == pl.String:
         values = values.list.sort().list.join(",")
+    if values.dtype == pl.Duration:
+        values = values.dt.total_microseconds() / 1_000_000
     if values.dtype.is_nested() or values.dtype in {pl.Binary, pl.Object}:
         return pl.repeat(None, len(values), dtype=pl.String, eager=True)
     texts = values.cast(pl.String).str.strip_chars(" \t\u00a0")

@@ -158,3 +158,18 @@ def test_show_prints_the_page_or_the_whole_contract(
         "started_at", "src_ip", "zahler", "label",
     ]  # fmt: skip
     assert expanded["columns"][1]["role"] == "identifier"
+
+
+def test_what_is_unusual_of_a_whole_file_is_said_once(
+    file: Path, settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_draft(settings.contracts, file, "mine", None, is_forced=False)
+    with file.open("a", encoding="utf-8") as lines:
+        lines.write("broken\nbroken\n")
+    capsys.readouterr()
+
+    assert run_check(settings, file, "mine", None, as_json=False)
+
+    shown = capsys.readouterr().out
+    assert shown.count("unparsed_ratio") == 1
+    assert "2 quarantined" in shown

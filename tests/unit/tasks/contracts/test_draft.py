@@ -4,6 +4,7 @@ import gzip
 import json
 import tomllib
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -229,6 +230,28 @@ def test_parquet_and_gzip_are_sampled(tmp_path: Path) -> None:
     assert page["columns"]["started_at"]["kind"] == "time"
     assert page["columns"]["n"] == "count"
     assert tomllib.loads(draft_page(tmp_path / "flows.csv.gz"))["labels"]["normal"] == ["benign"]
+
+
+def test_structs_lists_and_lengths_of_time_in_parquet_are_drafted(tmp_path: Path) -> None:
+    numbers = range(60)
+    pl.DataFrame(
+        {
+            "src": [{"ip": f"10.0.0.{n}", "port": n + 1024} for n in numbers],
+            "elapsed_ms": [timedelta(milliseconds=n * n) for n in numbers],
+            "tags": [["a", "b"] if n % 2 else ["c"] for n in numbers],
+            "secured": [n % 4 == 0 for n in numbers],
+        }
+    ).write_parquet(tmp_path / "flows.parquet")
+
+    page = tomllib.loads(draft_page(tmp_path / "flows.parquet"))
+
+    assert page["columns"] == {
+        "duration_s": {"from": "elapsed_ms", "kind": "interval"},
+        "src_ip": "address",
+        "src_port": "port",
+        "tags": "set",
+        "secured": "flag",
+    }
 
 
 @pytest.mark.parametrize("content", [b"", b"\n\n", b"a,b\n", b"\x00\x01\x02,\n", b"PAR1"])
