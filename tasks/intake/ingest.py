@@ -22,7 +22,7 @@ from tasks.intake.parts import PartWriter
 from tasks.intake.quarantine import QuarantineWriter
 from tasks.intake.source import IngestOptions
 from tasks.intake.sources import open_source
-from tasks.wording import some_of
+from tasks.wording import plural, some_of
 
 T = TypeVar("T")
 
@@ -46,6 +46,8 @@ class IngestSummary(BaseModel, frozen=True):
     rows_unparsed: int
     blank_lines: int
     """Empty lines after the header and the known rows; they are not rows."""
+    unread_lines: int = 0
+    """Such lines that are comments or a trailer by the contract; they are not rows either."""
     parts: tuple[str, ...]
     """Typed rows, relative to the batch's folder, in the order of the file."""
     quarantine: str | None
@@ -82,6 +84,9 @@ class IngestSummary(BaseModel, frozen=True):
         if self.rows_known:
             rows = f"{self.rows_known:,} of {self.rows_read:,} rows"
             notes.append(f"{rows} were known from an earlier delivery")
+        if self.unread_lines:
+            lines = plural(self.unread_lines, "line")
+            notes.append(f"comments or closing lines by the contract, not read as rows: {lines}")
         if self.respelled_columns:
             read = [f"{name!r} as {declared}" for name, declared in self.respelled_columns]
             notes.append(f"column names are spelled differently and were matched: {some_of(read)}")
@@ -130,12 +135,13 @@ def ingest_file(
     parts = PartWriter(out, options.chunk_rows)
     quarantine = QuarantineWriter(out)
     labels = LabelReader(options.labels, layout, contract) if options.labels else None
-    blank_lines = 0
+    blank_lines = unread_lines = 0
     for rows in _ahead(reading.rows):
         parsed = add_absent(rows.parsed, layout)
         parts.add(parsed if labels is None else labels.read(parsed))
         quarantine.add(rows.unparsed)
         blank_lines += rows.blank_lines
+        unread_lines += rows.unread_lines
     written = parts.close()
     quarantined = quarantine.close()
     found = reading.sha256()
@@ -164,6 +170,7 @@ def ingest_file(
         rows_parsed=parts.rows,
         rows_unparsed=quarantine.rows,
         blank_lines=blank_lines,
+        unread_lines=unread_lines,
         parts=tuple(f"{STAGE}/{name}" for name in written),
         quarantine=f"{STAGE}/{quarantined}" if quarantined else None,
         field_names=layout.names,

@@ -159,6 +159,7 @@ class RecordReader:
             parsed.hstack(values.filter(is_good)),
             unparsed,
             numbered.blank_lines,
+            numbered.unread_lines,
         )
 
     def _read(self, numbered: NumberedLines) -> Iterator[_Line]:

@@ -94,6 +94,8 @@ class NumberedLines:
     """(n_lines,): for a line that is no row, the number of the last row before it."""
     blank_lines: int
     """Empty lines below the header."""
+    unread_lines: int
+    """Comments and lines of trailers below the header."""
     last: Place
     """Where the last line of the block begins."""
     next: Place
@@ -124,6 +126,7 @@ def number_block(block: bytes, place: Place, form: Form, header_line: int = 0) -
         left = _count_trailing(is_first, form.trailer_lines, place.trailing)
         is_row &= ~(is_first | (left[:-1] > 0))
         trailing = (int(left[-2]), int(left[-1]))
+    rows = int(np.count_nonzero(is_row))
     row_numbers = place.row - 1 + np.cumsum(is_row)
     last_row, row = int(row_numbers[-1]), int(row_numbers[-1]) + 1
     return NumberedLines(
@@ -132,6 +135,7 @@ def number_block(block: bytes, place: Place, form: Form, header_line: int = 0) -
         is_row=is_row,
         row_numbers=row_numbers,
         blank_lines=blank_lines,
+        unread_lines=int(np.count_nonzero(is_data)) - blank_lines - rows,
         last=Place(place.line + count - 1, last_row if is_row[-1] else row, trailing[0]),
         next=Place(place.line + count, row, trailing[1]),
     )

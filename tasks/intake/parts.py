@@ -24,6 +24,8 @@ class ParsedRows:
     unparsed: pl.DataFrame
     """Grain: one row that could not be parsed; the columns of ``QUARANTINE_SCHEMA``."""
     blank_lines: int = 0
+    unread_lines: int = 0
+    """Lines that are comments or a trailer by the contract."""
 
 
 class PartWriter:

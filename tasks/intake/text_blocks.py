@@ -102,6 +102,7 @@ def parse_lines(
         parsed=parsed if is_sorted else parsed.sort("row_number"),
         unparsed=unparsed,
         blank_lines=numbered.blank_lines,
+        unread_lines=numbered.unread_lines,
     )
 
 

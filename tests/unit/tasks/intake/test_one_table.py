@@ -142,3 +142,20 @@ def read_kept(path: Path, declared: Contract) -> list[dict]:
     out.mkdir(parents=True)
     summary = ingest_file(path, declared, out, hash_content(path).sha256)
     return pl.concat(pl.read_parquet(out.parent / part) for part in summary.parts).to_dicts()
+
+
+def test_lines_that_the_contract_takes_for_no_rows_are_told(tmp_path: Path) -> None:
+    declared = contract(
+        "totals",
+        column("service", "category"),
+        column("packets", "count"),
+        form=Form(comment="#", trailer="Sum", trailer_lines=2),
+    )
+    path = tmp_path / "night.csv"
+    path.write_text("# above\nservice,packets\ndns,1\n#\n\nSum,2\nftp,3\nhttp,4\n")
+    (tmp_path / "out").mkdir()
+    summary = ingest_file(path, declared, tmp_path / "out", hash_content(path).sha256)
+    assert (summary.rows_read, summary.blank_lines, summary.unread_lines) == (2, 1, 3)
+    assert summary.notes == (
+        "comments or closing lines by the contract, not read as rows: 3 lines",
+    )
