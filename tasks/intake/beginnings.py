@@ -13,13 +13,16 @@ from expectations.contract import Contract, Form
 from expectations.names import fold
 from tasks.intake.content import is_parquet, read_content
 from tasks.intake.fields import NAMED, split_names
-from tasks.intake.header import filled_lines
+from tasks.intake.header import filled_lines, is_comment
 from tasks.intake.json_records import FirstRecords, looks_json, read_first
 from tasks.intake.lines import read_head
 from tasks.intake.parquet_files import read_footer
 from tasks.intake.text_layout import require_lines
 from tasks.wording import plural, some_of
 
+HEADER_LINES: Final = 20
+"""First lines, beside comments, in which names are looked for. A guess: other lines may stand above
+a header."""
 SHOWN_NAMES: Final = 180
 """Characters of names in a message."""
 
@@ -30,6 +33,10 @@ class FirstLines:
     def __init__(self, head: bytes, form: Form) -> None:
         """Keep the lines that are not blank."""
         self.lines = [line for _, line in filled_lines(head, form)]
+        rows = [at for at, line in enumerate(self.lines) if not is_comment(line, form)]
+        end = next(iter(rows[HEADER_LINES:]), len(self.lines))
+        self.header_places = range(end)
+        """The lines in which names are looked for."""
         self._has_quotes = form.has_quotes
         self._split: dict[tuple[int, str], list[str]] = {}
         self._folded: dict[tuple[int, str], Mapping[str, int]] = {}

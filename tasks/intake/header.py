@@ -232,21 +232,21 @@ def find_header(head: bytes, contract: Contract) -> Header | None:
     least = FEW_WORDS if order is None else (len(contract.features) + 1) // 2
     below = None
     for number, line in filled:
-        is_comment = _is_comment(line, form)
-        may_be = not is_comment
+        is_remark = is_comment(line, form)
+        may_be = not is_remark
         if order is None:
             may_be &= _is_text(line)
         is_whole = order is not None and count_fields(line, order.separator, form) == len(
             order.names
         )
-        for separator in _possible_separators(line, form, is_cut=is_comment or is_whole):
+        for separator in _possible_separators(line, form, is_cut=is_remark or is_whole):
             names = split_names(line, separator, has_quotes=form.has_quotes)
             is_meant = may_be or (order is not None and len(names) == len(order.names))
             if names_columns(names, contract) or (
                 is_meant and (is_wordy(names, contract, least) or counts_columns(names, contract))
             ):
                 return Header(number, tuple(names), separator, below)
-        if is_comment:
+        if is_remark:
             continue
         if order is None or is_whole:
             return None
@@ -254,7 +254,7 @@ def find_header(head: bytes, contract: Contract) -> Header | None:
     return None
 
 
-def _is_comment(line: str, form: Form) -> bool:
+def is_comment(line: str, form: Form) -> bool:
     """Return whether a line is a comment, by the contract or by its usual beginning."""
     is_declared = form.comment is not None and line.startswith(form.comment)
     return is_declared or _COMMENT.match(line) is not None

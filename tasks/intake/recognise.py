@@ -21,8 +21,6 @@ from tasks.intake.beginnings import Beginning, read_beginning
 from tasks.intake.header import is_number, name_in_files
 from tasks.wording import plural, some_of
 
-HEADER_LINES: Final = 20
-"""First lines in which names are looked for. A guess: comments may stand above a header."""
 FIT: Final = 1 / 2
 """Least share of lines whose values must be of a column's kind. A guess: half of a file may be
 damaged."""
@@ -153,7 +151,7 @@ def _match_names(beginning: Beginning, contract: Contract) -> Candidate:
     best: tuple[float, int, str] | None = None
     ways = _ways(contract)
     for separator in contract.form.separators:
-        for place in range(min(HEADER_LINES, len(text.lines))):
+        for place in text.header_places:
             share = _share(ways, text.fold(place, separator))
             if share and (best is None or share > best[0]):
                 best = (share, place, separator)

@@ -201,3 +201,9 @@ def test_a_header_in_another_encoding_is_recognised(tmp_path: Path) -> None:
     path = tmp_path / "night.csv"
     path.write_bytes("Durée,x\n1,2\n3,4\n".encode("latin-1"))
     assert choose(path, latin, MAIL) == "latin"
+
+
+def test_any_number_of_comments_may_stand_above_a_header(tmp_path: Path) -> None:
+    path = write(tmp_path, *["# made at night"] * 30, HEADER, ROW)
+    assert choose(path, FLOWS, MAIL) == "flows"
+    assert "no contract knows it" in refusal(write(tmp_path, *["x,y"] * 30, HEADER, ROW), FLOWS)
