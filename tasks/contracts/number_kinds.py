@@ -24,6 +24,7 @@ from tasks.contracts.column_guess import (
 )
 from tasks.contracts.known_names import means
 from tasks.contracts.times import find_epochs
+from tasks.intake.numerals import TRUTH
 
 MOST_WHOLE: Final = 2.0**63
 """Whole numbers from here on do not fit in 64 bits."""
@@ -35,7 +36,7 @@ MOST_PROTOCOL: Final = 255
 
 def guess_number(base: ColumnGuess, texts: pl.Series) -> ColumnGuess | None:
     """Return a column of numbers; None if most values are none."""
-    truths = texts.str.to_lowercase().is_in(list(values.TRUTH))
+    truths = texts.str.to_lowercase().is_in(list(TRUTH))
     if truths.all():
         return replace(base, kind="flag", evidence=say_marked(truths, "are true or false", texts))
     marks = values.is_number(texts)

@@ -20,8 +20,11 @@ from tasks.wording import clause, plural, some_of
 LIMITS: Final = (
     (2.0**31 - 1, "2^31-1"), (2.0**31, "2^31"), (2.0**32 - 1, "2^32-1"), (2.0**32, "2^32"),
     (2.0**63 - 1, "2^63"), (2.0**64 - 1, "2^64"),
+    ((2.0**32 - 1) / 1000, "2^32/1000"), (2.0**32 / 1000, "2^32/1000"),
+    ((2.0**31 - 1) / 1000, "2^31/1000"), (2.0**31 / 1000, "2^31/1000"),
 )  # fmt: skip
-"""Ends of the numbers that a counter of 32 or 64 bits holds."""
+"""Ends of the numbers that a counter of 32 or 64 bits holds, and of milliseconds as seconds: a
+column that is not declared as a length of time may be one."""
 TIMER_LIMITS: Final = (
     (2.0**32 / 1000, "2^32/1000"), (2.0**32, "2^32"), (2.0**31 / 1000, "2^31/1000"),
     (2.0**31, "2^31"),

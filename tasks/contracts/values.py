@@ -21,7 +21,6 @@ SURE_NULL_WORDS: Final = frozenset(
 """Those that no column of names has as a name."""
 NON_FINITE: Final = r"(?i)^[+-]?(nan|inf|infinity)$"
 """Texts that mean no finite number."""
-TRUTH: Final = frozenset({"true", "false"})
 
 _NUMBER: Final = r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$"
 _WHOLE: Final = r"^[+-]?\d+(\.0*)?$"

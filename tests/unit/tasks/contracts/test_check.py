@@ -99,6 +99,15 @@ def test_numbers_that_overflowed_are_named(tmp_path: Path, sizes: list[int], wor
     assert any(words in warning for warning in warnings), warnings
 
 
+def test_an_overflowed_timer_is_named_in_a_column_of_plain_numbers(tmp_path: Path) -> None:
+    declared = contract("plain", column("size", "number", "bytes"))
+    lines = [f"a,b,{4294967.295 if n % 10 == 1 else n / 8},1,1,ok,x" for n in range(60)]
+
+    warnings = check(tmp_path, lines, declared).warnings
+
+    assert any("size: 6 values at 2^32/1000" in one for one in warnings), warnings
+
+
 def test_constants_duplicates_and_contradictions_are_named(tmp_path: Path) -> None:
     lines = [row(n) for n in range(60)]
     lines += [lines[1], lines[1].replace(",ok,", ",scan,")]
