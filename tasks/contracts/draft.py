@@ -124,7 +124,10 @@ def draft_contract(sample: Sample) -> Draft:
     if labels and not has_names:
         columns = tuple(_leave_out_after(column, labels.column) for column in columns)
     if not any(column.is_feature for column in columns):
-        looks.append("no column can be a feature: a model has nothing to learn from")
+        looks.append(
+            "no column can be a feature, so a model has nothing to learn from: this page cannot be"
+            " read until one is declared"
+        )
     if sample.records:
         ((key, value),) = sample.records.items()
         types = ", ".join(f"{one} {rows:,}" for one, rows in sample.record_types.items())

@@ -15,7 +15,7 @@ from storage.text import printable
 from tasks.contracts.draft import Draft, DraftColumn
 from tasks.contracts.known_names import CANONICAL
 from tasks.contracts.label_guess import LabelGuess
-from tasks.wording import plural, some_of
+from tasks.wording import clause, plural, some_of
 
 LOOK: Final = "# LOOK: "
 """How a comment begins that a person must read and decide on."""
@@ -133,14 +133,14 @@ def _write_text_form(draft: Draft) -> Iterator[str]:
     if sample.trailer:
         first = sample.trailer[0]
         yield _comment(
-            f"The file ends with {plural(len(sample.trailer), 'line')} that are no rows."
+            f"At its end, {clause(len(sample.trailer), 'line', 'is no row', 'are no rows')}."
         )
         yield f"trailer = {write_text(first[:40])}"
         yield f"trailer_lines = {len(sample.trailer)}"
     if sample.rows_ragged:
         yield _comment(
-            f"{plural(sample.rows_ragged, 'line')} of the sample have another number of fields"
-            f" than {form.width}: such lines go to quarantine."
+            f"{clause(sample.rows_ragged, 'line', 'has', 'have')} another number of fields than"
+            f" {form.width}: such lines go to quarantine."
         )
 
 
@@ -171,8 +171,8 @@ def _write_values(columns: Sequence[DraftColumn]) -> Iterator[str]:
     if odd:
         count = sum(column.guess.non_finite for column in odd)
         yield _comment(
-            f"{plural(count, 'value')} of {some_of([column.name for column in odd])} are"
-            " infinite or NaN."
+            f"{clause(count, 'value', 'is', 'are')} infinite or NaN, in"
+            f" {some_of([column.name for column in odd])}."
         )
         yield 'non_finite = "null"'
 

@@ -27,6 +27,7 @@ from tasks.contracts.column_guess import (
 from tasks.contracts.known_names import means
 from tasks.contracts.number_kinds import guess_number
 from tasks.contracts.times import TimeForm, find_times
+from tasks.wording import clause
 
 MOST_CATEGORIES: Final = 200
 """Different texts from which on a person should look whether they are categories. A guess."""
@@ -192,7 +193,8 @@ def _guess_address(base: ColumnGuess, texts: pl.Series) -> ColumnGuess | None:
     looks: tuple[str, ...] = ()
     if others := count_unmarked(marks):
         kept = example(texts.filter(~marks))
-        looks = (f"{others:,} values are no IP addresses, and are kept as they are: {kept} ...",)
+        shown = clause(others, "value", "is no IP address", "are no IP addresses")
+        looks = (f"{shown}: kept as written, such as {kept}",)
     evidence = say_marked(marks, "are IP addresses", texts)
     return replace(base, kind="address", evidence=evidence, looks=looks)
 

@@ -131,6 +131,24 @@ def test_a_header_that_is_not_the_datas_is_passed_over(tmp_path: Path) -> None:
     assert "the header does not seem to be the data's. See what stands below these names:" in text
 
 
+def test_a_file_without_a_feature_says_that_its_page_cannot_be_read(tmp_path: Path) -> None:
+    _, text = draft_text(tmp_path, "src,n\n" + rows_of(lambda n: f"10.0.0.{n},5"))
+
+    assert "until one is declared" in " ".join(text.replace("\n#", " ").split())
+
+
+def test_one_odd_value_is_told_in_the_singular(tmp_path: Path) -> None:
+    _, text = draft_text(
+        tmp_path,
+        "src,n\n"
+        + rows_of(lambda n: f"{'gateway' if n == 150 else f'10.0.{n}.1'},{n * n}", count=200)
+        + "\n1\n10.0.0.1,7",
+    )
+
+    assert "1 value is no IP address" in text
+    assert "1 line has another number of fields than 2" in text
+
+
 def test_two_values_without_a_name_may_be_a_label(tmp_path: Path) -> None:
     page, text = draft_text(tmp_path, rows_of(lambda n: f"10.0.0.{n},{n * n},{int(n % 5 == 0)}"))
 
