@@ -74,8 +74,8 @@ def _name_others(file: Path, name: str) -> None:
     others = [one.contract.name for one in candidates if one.fits and one.contract.name != name]
     if others:
         say(
-            f"The file is one of {some_of(others)} already: use that, or say --contract {name}"
-            " whenever you mean the new one.",
+            f"The file fits other contracts, too: {some_of(others)}. Use one of them, or add"
+            f" --contract {name} to each command; a narrower match in the page tells them apart.",
             is_error=True,
         )
 

@@ -173,3 +173,16 @@ def test_what_is_unusual_of_a_whole_file_is_said_once(
     shown = capsys.readouterr().out
     assert shown.count("unparsed_ratio") == 1
     assert "2 quarantined" in shown
+
+
+def test_a_draft_of_a_file_that_fits_another_contract_names_that_one(
+    file: Path, settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_draft(settings.contracts, file, "mine", None, is_forced=False)
+    assert "fits other contracts" not in capsys.readouterr().err
+
+    write_draft(settings.contracts, file, "second", None, is_forced=False)
+
+    said = capsys.readouterr().err
+    assert "fits other contracts, too: mine." in said
+    assert "--contract second" in said
