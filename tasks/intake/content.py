@@ -160,8 +160,13 @@ def read_content(source: Path, piece_bytes: int = PIECE_BYTES) -> Iterator[bytes
 
 
 def is_parquet(source: Path) -> bool:
-    """Return whether a file's first four bytes are Parquet's; False if it cannot be read."""
+    """Return whether a file's first four bytes are Parquet's; False if it cannot be read.
+
+    Only a regular file is opened: opening a pipe would wait for a writer.
+    """
     try:
+        if not source.is_file():
+            return False
         with source.open("rb") as file:
             return file.read(len(PARQUET_MAGIC)) == PARQUET_MAGIC
     except OSError:

@@ -18,6 +18,7 @@ from expectations.contract import Column, Contract
 from expectations.errors import InputRejectedError
 from expectations.names import fold
 from tasks.intake.beginnings import Beginning, read_beginning
+from tasks.intake.fields import NAMED, name_separator
 from tasks.intake.header import is_number, name_in_files
 from tasks.wording import plural, some_of
 
@@ -105,12 +106,31 @@ def recognise_contract(
     closest = max(candidates, key=lambda one: one.share, default=None)
     near = f" The closest is {closest.described}." if closest and closest.share > NEAR else ""
     message = (
-        f"Cannot read {path}: no contract knows it. {beginning.described} Known contracts:"
-        f" {known or 'none'}.{near} Correct the names, say which contract it has (--contract NAME,"
-        " or the setting NOCTULE_CONTRACT), or write one for it: noctule contracts draft"
-        f" {path.name}.{unread} None of it is stored."
+        f"Cannot read {path}: no contract knows it. {beginning.described}"
+        f"{_find_hint(beginning, contracts)} Known contracts: {known or 'none'}.{near} Correct the"
+        " names, say which contract it has (--contract NAME, or the setting NOCTULE_CONTRACT), or"
+        f" write one for it: noctule contracts draft {path.name}.{unread} None of it is stored."
     )
     raise InputRejectedError(message)
+
+
+def _find_hint(beginning: Beginning, contracts: Mapping[str, Contract]) -> str:
+    """Return what may be wrong with a text that no contract claims, a sentence; or nothing."""
+    for contract in contracts.values() if beginning.form == "text" else ():
+        text = beginning.lines_for(contract.form)
+        if any("\0" in line for line in text.lines):
+            return " It holds NUL bytes, which no text does: it may be of another format."
+        ways, own = _ways(contract), contract.form.separators
+        for separator in NAMED if contract.form.kind == "text" else ():
+            if separator not in own and any(
+                2 * _share(ways, text.fold(place, separator)) >= 1 for place in text.header_places
+            ):
+                return (
+                    f" It has the names of {contract.name}. Its fields are separated by"
+                    f" {NAMED[separator]}: deliver it with {name_separator(own[0])}, or write a"
+                    " contract with these."
+                )
+    return ""
 
 
 def examine_contracts(path: Path, contracts: Mapping[str, Contract]) -> tuple[Candidate, ...]:

@@ -144,7 +144,7 @@ def test_a_variable_that_is_no_setting_is_refused_with_advice(
         ("SETTLE_S", "-1", "greater than or equal to 0"),
         ("NIGHTLY_CRON", "daily", "at least 9 characters"),
         ("TIME_ZONE", "Mars/Olympus", "there is no time zone 'Mars/Olympus'"),
-        ("CONTRACT", "netflow", "no contract named 'netflow'. Known contracts: nsl_kdd"),
+        ("CONTRACT", "netflow", "no contract named 'netflow'. Known contracts: argus, "),
     ],
 )
 def test_a_value_that_cannot_be_used_is_refused_by_name(

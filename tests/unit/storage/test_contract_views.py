@@ -45,8 +45,8 @@ RECORD = {
 def flagged(example: SimpleNamespace) -> SimpleNamespace:
     """Return the helpers, with a flagged connection of the contract ``flows``."""
     example.register("b", contract="flows")
-    example.deliver("cd" * 32, contract="flows")
-    example.commit("cd" * 32, model_version="flows-bbbbbbbbbbbb")
+    arrived = example.deliver("cd" * 32, contract="flows")
+    example.commit(arrived.batch_id, model_version="flows-bbbbbbbbbbbb")
     with write(example.engine) as connection:
         connection.execute(sa.update(schema.flagged_connection).values(record=RECORD))
     return example

@@ -17,6 +17,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine
 
 from expectations.errors import UsageError
+from expectations.registry import own_contracts
 from storage.batches import find_batch
 from storage.check.tables import check_tables
 from storage.check.work import check_work
@@ -164,6 +165,7 @@ def assert_views_answer(engine: Engine, rows: dict[str, list[Row]]) -> None:
         "batch_summary": len(rows["batch"]),
         "open_rejections": 0,
         "flagged_connections": len(rows["flagged_connection"]),
+        **dict.fromkeys((f"flagged_{name}" for name in own_contracts()), 0),
         "flagged_nsl_kdd": len(rows["flagged_connection"]),
         "quarantined_rows": len(rows["quarantined_row"]),
         "drift_summary": 1,

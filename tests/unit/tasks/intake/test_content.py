@@ -7,7 +7,12 @@ import pytest
 import zstandard
 
 from expectations.errors import InputRejectedError
-from tasks.intake.content import ZST_FEED_BYTES, DamagedContentError, hash_content, read_content
+from tasks.intake.content import (
+    ZST_FEED_BYTES,
+    DamagedContentError,
+    hash_content,
+    read_content,
+)
 
 TEXT = b"duration,service\n1,http\n2,ftp\n"
 
