@@ -133,7 +133,7 @@ def test_what_is_better_is_promoted_and_nothing_else(  # noqa: PLR0915 - one sto
     assert (change["promoted_by"], change["reason"]) == ("noctule retrain", better["reason"])
     run = server.latest("retrain")
     assert run["state"]["message"] == told["message"]
-    artifact = server.artifacts(run["id"])["retraining-nsl-kdd"]
+    artifact = server.artifacts(run["id"])["retraining"]
     assert artifact["data"].startswith("# Retraining\n")
     assert f"| {BETTER} | {better['model_version']} | **promoted** |" in artifact["data"]
     assert "- gain: passed, it finds more on" in artifact["data"]
