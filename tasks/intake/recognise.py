@@ -127,8 +127,7 @@ def _find_hint(beginning: Beginning, contracts: Mapping[str, Contract]) -> str:
             ):
                 return (
                     f" It has the names of {contract.name}. Its fields are separated by"
-                    f" {NAMED[separator]}: deliver it with {name_separator(own[0])}, or write a"
-                    " contract with these."
+                    f" {NAMED[separator]}: deliver it with {name_separator(own[0])}."
                 )
     return ""
 
