@@ -69,15 +69,23 @@ def read_page(path: Path) -> Contract:
         PageError: the file cannot be read, or is no page; the message names the file, the line and
             the key, and says what was expected and what was found.
     """
+    return parse_page(path, read_bytes(path))
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return the bytes of a page, at most one more than a page may have.
+
+    Raises:
+        PageError: the file cannot be read.
+    """
     try:
         # A pipe would never end.
         if not stat.S_ISREG(path.stat().st_mode):
             raise PageError(path, None, "", "a page is a regular file")
         with path.open("rb") as file:
-            content = file.read(SIZE_LIMIT + 1)
+            return file.read(SIZE_LIMIT + 1)
     except OSError as error:
         raise PageError(path, None, "", f"cannot read the page: {error.strerror}") from None
-    return parse_page(path, content)
 
 
 def parse_page(path: Path, content: bytes) -> Contract:

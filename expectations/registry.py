@@ -72,12 +72,17 @@ def find_page(name: str) -> Path:
         UsageError: there is no such contract, as for ``get_contract``.
     """
     get_contract(name)
+    return find_users_page(name) or _OURS / f"{name}.toml"
+
+
+def find_users_page(name: str) -> Path | None:
+    """Return the file of a user's contract; None if the user has none of this name."""
     users = _list_users()
     for stamp in () if isinstance(users, PageError) else users:
         page = _read_user(stamp)
         if isinstance(page, Contract) and page.name == name not in _our_names():
             return Path(stamp[0])
-    return _OURS / f"{name}.toml"
+    return None
 
 
 @lru_cache(maxsize=1)

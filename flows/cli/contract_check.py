@@ -82,9 +82,8 @@ def run_check(
 
 def _recognise(file: Path, *, as_json: bool) -> Contract | None:
     """Return the contract that a file has; print what each lacks if it has none, or several."""
-    broken = [one.path.name for one in broken_pages()]
     try:
-        return recognise_contract(file, load_contracts(), broken)
+        return recognise_contract(file, load_contracts(), broken_pages())
     except InputRejectedError as error:
         candidates = examine_contracts(file, load_contracts())  # raises if the file cannot be read
         if as_json:

@@ -89,17 +89,25 @@ class Beginning:
         return self._texts[key]
 
     @cached_property
-    def described(self) -> str:
-        """What the file names, in words, a sentence."""
-        if self._records is not None or self._names is not None:
-            names = self._records.names(None) if self._records is not None else self._names or ()
-            return f"Its {self.form} has the names {some_of(names, SHOWN_NAMES)}."
+    def first_names(self) -> tuple[str, ...]:
+        """The names of the fields; of a text, the fields of its first line."""
+        if self._records is not None:
+            return self._records.names(None)
+        if self._names is not None:
+            return tuple(self._names)
         text = self.lines_for(Form())
         line = text.lines[0]
         separators = [one for one in (",", *NAMED) if one not in " :"]
         separator = max(separators, key=line.count)
-        fields = text.split(0, separator if separator in line else "blanks")
-        return f"Its first line has {plural(len(fields), 'field')}: {some_of(fields, SHOWN_NAMES)}."
+        return tuple(text.split(0, separator if separator in line else "blanks"))
+
+    @property
+    def described(self) -> str:
+        """What the file names, in words, a sentence."""
+        names, shown = self.first_names, some_of(self.first_names, SHOWN_NAMES)
+        if self.form == "text":
+            return f"Its first line has {plural(len(names), 'field')}: {shown}."
+        return f"Its {self.form} has the names {shown}."
 
 
 def read_beginning(path: Path) -> Beginning:

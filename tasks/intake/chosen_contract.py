@@ -55,7 +55,7 @@ def find_contract(source: Path, said: str | None) -> Recognised:
     if said is not None:
         return Recognised(name=said, fingerprint=contracts[said].fingerprint)
     try:
-        contract = recognise_contract(source, contracts, [one.path.name for one in broken_pages()])
+        contract = recognise_contract(source, contracts, broken_pages())
     except (SourceUnavailableError, SourceChangedError):
         raise
     except InputRejectedError as error:

@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Final
 
 from expectations.contract import Column, Contract
-from expectations.errors import InputRejectedError
+from expectations.errors import InputRejectedError, PageError
 from expectations.names import fold
+from expectations.pages import read_bytes
+from expectations.registry import find_users_page, own_contracts
 from tasks.intake.beginnings import Beginning, read_beginning
 from tasks.intake.fields import NAMED, name_separator
 from tasks.intake.header import is_number, name_in_files
@@ -31,6 +33,8 @@ SHOWN_CANDIDATES: Final = 4
 """Contracts that a message describes. A guess: more would be a page of text."""
 SHOWN_NAMES: Final = 90
 """Characters of names in one part of a message."""
+SHOWN_PAGES: Final = 2
+"""Broken pages of which a message says what is wrong; it names the others. A guess."""
 
 _NUMBERS: Final = frozenset({"number", "count", "ratio", "flag", "port"})
 """Kinds whose values are numbers in every file."""
@@ -71,14 +75,14 @@ class Candidate:
 
 
 def recognise_contract(
-    path: Path, contracts: Mapping[str, Contract], broken: Iterable[str] = ()
+    path: Path, contracts: Mapping[str, Contract], broken: Iterable[PageError] = ()
 ) -> Contract:
     """Return the contract of a file, from its beginning.
 
     Args:
         path: of the file.
         contracts: those that it may have, by name.
-        broken: names of pages that could not be read, for messages.
+        broken: what is wrong with the pages that could not be read, for messages.
 
     Raises:
         InputRejectedError: the file cannot be read, or no contract or several contracts claim it.
@@ -90,33 +94,60 @@ def recognise_contract(
     for chosen in (claims, strict):
         if len(chosen) == 1:
             return chosen[0].contract
-    pages = some_of(sorted(broken), SHOWN_NAMES)
-    unread = f" These pages are broken and were not tried: {pages}." if pages else ""
+    unread = _describe_broken(broken, beginning)
     if claims:
         named = " or ".join(one.described for one in claims[:SHOWN_CANDIDATES])
         more = len(claims) - SHOWN_CANDIDATES
         named += f" or {plural(more, 'other')}" if more > 0 else ""
         message = (
             f"Cannot read {path}: it may be a file of {named}. Say which: --contract"
-            f" {claims[0].contract.name}, or the setting NOCTULE_CONTRACT.{unread} None of it is"
-            " stored."
+            f" {claims[0].contract.name}, or the setting NOCTULE_CONTRACT."
+            f"{unread and f' {unread[0].upper()}{unread[1:]}'} None of it is stored."
         )
         raise InputRejectedError(message)
     known = some_of([one.contract.name for one in candidates])
     closest = max(candidates, key=lambda one: one.share, default=None)
     near = f" The closest is {closest.described}." if closest and closest.share > NEAR else ""
     message = (
-        f"Cannot read {path}: no contract knows it. {beginning.described}"
+        f"Cannot read {path}: {unread and f'{unread} If it is the page of this file, correct it.'}"
+        f"{' Else ' if unread else ''}no contract knows it. {beginning.described}"
         f"{_find_hint(beginning, contracts)} Known contracts: {known or 'none'}.{near} Correct the"
         " names, say which contract it has (--contract NAME, or the setting NOCTULE_CONTRACT), or"
-        f" write one for it: noctule contracts draft {path.name}.{unread} None of it is stored."
+        f" write one for it: noctule contracts draft {path.name}. None of it is stored."
     )
     raise InputRejectedError(message)
 
 
+def _describe_broken(broken: Iterable[PageError], beginning: Beginning) -> str:
+    """Return what is wrong with broken pages, those first that hold most names of the file."""
+    pages = list(broken)
+    if not pages:
+        return ""
+    names = {name.strip() for name in beginning.first_names} - {""}
+
+    def count_names(error: PageError) -> int:
+        try:
+            text = read_bytes(error.path).decode("utf-8", "replace")
+        except PageError:
+            return 0
+        return sum(name in text for name in names)
+
+    pages.sort(key=lambda error: (-count_names(error), error.path.name))
+    told = " ".join(map(str, pages[:SHOWN_PAGES]))
+    others = [error.path.name for error in pages[SHOWN_PAGES:]]
+    more = f" These are broken too: {some_of(others, SHOWN_NAMES)}." if others else ""
+    which = "this page is" if len(pages) == 1 else "these pages are"
+    return f"{which} broken and cannot be tried: {told}{more}"
+
+
 def _find_hint(beginning: Beginning, contracts: Mapping[str, Contract]) -> str:
-    """Return what may be wrong with a text that no contract claims, a sentence; or nothing."""
-    for contract in contracts.values() if beginning.form == "text" else ():
+    """Return what may be wrong with a text that no contract claims, a sentence; or nothing.
+
+    The contracts of a user come before ours.
+    """
+    ours = own_contracts()
+    ordered = sorted(contracts.values(), key=lambda one: one.name in ours)
+    for contract in ordered if beginning.form == "text" else ():
         text = beginning.lines_for(contract.form)
         if any("\0" in line for line in text.lines):
             return " It holds NUL bytes, which no text does: it may be of another format."
@@ -125,10 +156,14 @@ def _find_hint(beginning: Beginning, contracts: Mapping[str, Contract]) -> str:
             if separator not in own and any(
                 2 * _share(ways, text.fold(place, separator)) >= 1 for place in text.header_places
             ):
-                return (
-                    f" It has the names of {contract.name}. Its fields are separated by"
-                    f" {NAMED[separator]}: deliver it with {name_separator(own[0])}."
-                )
+                held = f" It has the names of {contract.name}. Its fields are separated by"
+                declared = " or ".join(map(name_separator, own))
+                if page := find_users_page(contract.name):
+                    return (
+                        f"{held} {NAMED[separator]}, and the page says {declared}: correct"
+                        f" separators under [form] in {page}."
+                    )
+                return f"{held} {NAMED[separator]}: deliver it with {declared}."
     return ""
 
 

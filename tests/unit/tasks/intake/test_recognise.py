@@ -1,6 +1,7 @@
 """Which contract a file has, told from its beginning."""
 
 import gzip
+import os
 import re
 import time
 from pathlib import Path
@@ -9,7 +10,7 @@ import polars as pl
 import pytest
 
 from expectations.contract import Contract, Form
-from expectations.errors import InputRejectedError
+from expectations.errors import InputRejectedError, PageError
 from expectations.registry import get_contract
 from tasks.intake.recognise import examine_contracts, recognise_contract
 from tests.support.sources import column, contract, flows
@@ -36,7 +37,7 @@ def choose(path: Path, *contracts: Contract) -> str:
     return recognise_contract(path, named(*contracts)).name
 
 
-def refusal(path: Path, *contracts: Contract, broken: tuple[str, ...] = ()) -> str:
+def refusal(path: Path, *contracts: Contract, broken: tuple[PageError, ...] = ()) -> str:
     with pytest.raises(InputRejectedError) as refused:
         recognise_contract(path, named(*contracts), broken)
     return str(refused.value)
@@ -104,12 +105,59 @@ def test_two_that_fit_are_refused_with_what_each_lacks(tmp_path: Path) -> None:
 
 def test_no_claim_is_refused_with_names_the_closest_and_what_to_do(tmp_path: Path) -> None:
     path = write(tmp_path, "Alpha,\x1bBeta,SrcBytes", "1,2,3")
-    message = refusal(path, MAIL, FLOWS, broken=("torn.toml",))
+    message = refusal(path, MAIL, FLOWS)
     assert r"3 fields: Alpha, \x1bBeta, SrcBytes" in message
     assert "Known contracts: mail, flows" in message
     assert "The closest is flows (lacks Proto, DstBytes, Dur)" in message
     assert "noctule contracts draft night.csv" in message
-    assert "broken and were not tried: torn.toml" in message
+    assert message.startswith(f"Cannot read {path}: no contract knows it. ")
+
+
+def test_what_is_wrong_with_broken_pages_comes_first_and_names_the_page_that_may_be_meant(
+    tmp_path: Path,
+) -> None:
+    path = write(tmp_path, "Alpha,Beta", "1,2")
+    torn = PageError(tmp_path / "torn.toml", 3, "columns.alpha", "there is no kind 'cuont'")
+    message = refusal(path, MAIL, broken=(torn,))
+    begin = f"Cannot read {path}: this page is broken and cannot be tried: {torn} If it is the page"
+    assert message.startswith(begin)
+    assert "correct it. Else no contract knows it. Its first line has 2 fields" in message
+    write(tmp_path, 'alpha = "Alpha"', name="torn.toml")
+    os.mkfifo(tmp_path / "a.toml")
+    others = [PageError(tmp_path / f"{name}.toml", None, "", "torn") for name in "abc"]
+    message = refusal(path, MAIL, broken=(*others, torn))
+    assert f"these pages are broken and cannot be tried: {torn} {others[0]}" in message
+    assert "These are broken too: b.toml, c.toml." in message
+
+
+def test_several_claims_are_told_with_what_is_wrong_with_broken_pages(tmp_path: Path) -> None:
+    torn = PageError(tmp_path / "torn.toml", 3, "name", "torn")
+    path = write(tmp_path, HEADER, ROW)
+    message = refusal(path, FLOWS, flows("twin"), broken=(torn,))
+    assert f"NOCTULE_CONTRACT. This page is broken and cannot be tried: {torn}" in message
+
+
+def test_a_page_of_a_user_that_says_another_separator_is_named_before_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NOCTULE_CONTRACTS", str(tmp_path))
+    argus = get_contract("argus")
+    names = [(column.sources or (column.name,))[0] for column in argus.features]
+    declared = "".join(
+        f'c{at} = {{ from = "{name}", kind = "id" }}\n' for at, name in enumerate(names)
+    )
+    page = write(tmp_path, 'name = "wall"\n[columns]', declared, 'size = "count"', name="wall.toml")
+    page.write_text(page.read_text().replace('"id"', '"category"'))
+    path = write(tmp_path, "^".join([*names, "size"]), "^".join("1" * (len(names) + 1)))
+    message = refusal(path, argus, get_contract("wall"))
+    told = (
+        f"separated by carets, and the page says commas: correct separators under [form] in {page}."
+    )
+    assert f"It has the names of wall. Its fields are {told}" in message
+    message = refusal(path, argus)
+    assert (
+        "It has the names of argus. Its fields are separated by carets: deliver it with" in message
+    )
 
 
 def test_a_file_without_names_is_told_by_its_order(tmp_path: Path) -> None:
