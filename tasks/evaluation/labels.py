@@ -107,7 +107,12 @@ def attack_name(contract: Contract, columns: Collection[str]) -> pl.Expr:
 
 
 def name_families(attacks: Iterable[str], contract: Contract) -> dict[str, str]:
-    """Return the family of each of these attacks; ``OTHER_FAMILY`` where the contract has none."""
+    """Return the family of each of these attacks; ``OTHER_FAMILY`` where the contract has none.
+
+    If the contract has no families at all, each name is its own family.
+    """
+    if not contract.families:
+        return {name: name for name in attacks}
     words = LabelWords(contract)
     return {name: words.find_family(name) or OTHER_FAMILY for name in dict.fromkeys(attacks)}
 

@@ -13,7 +13,14 @@ from pydantic import BaseModel
 
 from expectations.contract import Contract
 from tasks.arrays import Floats, Mask
-from tasks.detectors.family import FamilyCard, FamilyModel, fit_trees, probabilities, raw_outputs
+from tasks.detectors.family import (
+    UNKNOWN,
+    FamilyCard,
+    FamilyModel,
+    fit_trees,
+    probabilities,
+    raw_outputs,
+)
 from tasks.evaluation.labels import name_families
 from tasks.features.encoding import Encoder
 from tasks.intake.label_words import OTHER_FAMILY
@@ -23,6 +30,10 @@ from tasks.training.threshold_choice import NOVEL_SHARE
 FAMILY_MIN_ROWS = 20
 """Fewest different attacks of a family that is named. A guess: with fewer, the held-out ones say
 nothing about it."""
+
+MAX_NAMES = 30
+"""Most names that are families where the contract has none, those of most rows. A guess: each costs
+a tree in every round."""
 
 NAMED_PRECISION = 0.95
 """Share of the named connections whose family must be right. A guess: a wrong name misleads an
@@ -85,23 +96,24 @@ def fit_families(
 ) -> tuple[FamilyModel, FamilyMetrics] | None:
     """Fit the family model on the attacks whose family is known.
 
+    If the contract has no families, each name of an attack is its own, at most ``MAX_NAMES``.
     The encoder is that of the model that serves; ``fold`` is (n_rows,), each row's fold. Threads do
     not change the result.
 
     Returns:
         The family model and its metrics; None if fewer than two families have enough attacks.
     """
-    if rows.attacks is None or not contract.families:
+    if rows.attacks is None:
         return None
     known = name_families(map(str, np.unique(rows.attacks)), contract)
     of_row = np.array([known[str(name)] for name in rows.attacks])
-    of_row[~rows.is_attack | (of_row == OTHER_FAMILY)] = ""
+    of_row[~rows.is_attack | np.isin(of_row, (OTHER_FAMILY, UNKNOWN))] = ""
     names, counts = np.unique(of_row[np.unique(rows.alike)], return_counts=True)
-    families = tuple(
-        str(name)
-        for name, count in zip(names, counts, strict=True)
-        if name and count >= FAMILY_MIN_ROWS
-    )
+    enough = np.flatnonzero((names != "") & (counts >= FAMILY_MIN_ROWS))
+    if not contract.families:
+        largest = enough[np.argsort(-counts[enough], kind="stable")[:MAX_NAMES]]
+        enough = np.sort(largest)
+    families = tuple(map(str, names[enough]))
     if len(families) < 2:  # noqa: PLR2004 - there is nothing to tell apart
         return None
     keep = np.isin(of_row, families)

@@ -12,11 +12,15 @@ from expectations.contract import Contract
 from tasks.detectors.family import UNKNOWN, FamilyModel, probabilities
 from tasks.detectors.model import load_model
 from tasks.features.encoding import Encoder
+from tasks.training import families
 from tasks.training.families import NAMED_PRECISION, choose_least_probability, fit_families
 from tasks.training.fit import FitSummary
 from tasks.training.members import fit_encoder
 from tasks.training.rows import TrainingRows, assign_folds, read_training_rows
 from tests.support.sources import NSL_KDD
+
+NAMES_ONLY = replace(NSL_KDD, labels=replace(NSL_KDD.labels, families=None, techniques=None))
+"""A contract whose labels name attacks, without families."""
 
 MakeConnections = Callable[..., pl.DataFrame]
 
@@ -93,13 +97,10 @@ def test_equal_fits_write_equal_files_that_give_equal_names(
 @pytest.mark.parametrize(
     ("contract", "keep"),
     [
-        (
-            replace(NSL_KDD, labels=replace(NSL_KDD.labels, families=None)),
-            ["normal", "neptune", "satan", "guess_passwd"],
-        ),
+        (NAMES_ONLY, ["normal", "neptune"]),
         (NSL_KDD, ["normal", "neptune"]),
     ],
-    ids=["a contract without families", "one family"],
+    ids=["one name of a contract without families", "one family"],
 )
 def test_fewer_than_two_families_give_no_classifier(
     contract: Contract, keep: list[str], rows: TrainingRows, encoder: Encoder
@@ -113,6 +114,31 @@ def test_fewer_than_two_families_give_no_classifier(
         alike=np.arange(int(kept.sum())),
     )
     assert fit_families(some, contract, encoder, assign_folds(some, 2, 0), 0, 1) is None
+
+
+@pytest.mark.parametrize("most", [2, 30])
+def test_without_families_in_the_contract_each_name_with_enough_rows_is_one(
+    rows: TrainingRows, encoder: Encoder, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    monkeypatch.setattr(families, "MAX_NAMES", most)
+    assert rows.attacks is not None
+    names, counts = np.unique(rows.attacks[rows.is_attack], return_counts=True)
+    renamed = rows.attacks.astype(object)
+    rare = np.flatnonzero(rows.is_attack)[: families.FAMILY_MIN_ROWS - 1]
+    renamed[rare] = "rare"
+    some = replace(rows, attacks=renamed.astype(np.str_), alike=np.arange(rows.count))
+    fitted = fit_families(some, NAMES_ONLY, encoder, assign_folds(some, 2, 0), 0, 1)
+    assert fitted is not None
+    model, metrics = fitted
+    assert metrics.families == model.card.families
+    assert len(metrics.families) == min(most, len(names))
+    assert set(metrics.families) <= set(names)
+    assert metrics.novel_named is None
+    named = model.name(encoder.encode(rows.features.filter(rows.is_attack)).ordinal)
+    assert set(named["attack_category"]) <= {*metrics.families, UNKNOWN}
+    assert set(named["attack_category"]) & set(names)
+    assert named["attack_technique"].null_count() == named.height
+    assert counts.min() >= families.FAMILY_MIN_ROWS
 
 
 def test_a_model_names_the_families_it_was_fitted_on(
