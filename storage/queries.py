@@ -235,6 +235,14 @@ def latest_night(engine: Engine, contract: str | None = None) -> date | None:
         return _latest_night(connection, contract)
 
 
+def contracts_of_night(engine: Engine, night: date | None = None) -> tuple[str, ...]:
+    """Return the contracts of a night's batches, by name; without a night, of the latest one."""
+    with read(engine) as connection:
+        night = night or _latest_night(connection, None)
+        found = sa.select(schema.batch.c.contract).where(schema.batch.c.batch_date == night)
+        return tuple(connection.scalars(found.distinct().order_by(schema.batch.c.contract)))
+
+
 def training_sources(engine: Engine, version: str) -> dict[str, str]:
     """Return the files that a model version was fitted on: SHA-256 of the content -> name."""
     table = model_version

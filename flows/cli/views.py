@@ -97,13 +97,17 @@ def show_view(
 
     ``batch`` is an id or a unique beginning of it; None for the batches of a night. Without a
     night, the latest is shown; of ``batches``, every night. ``contract`` is the only contract
-    that is shown; None for all.
+    that is shown; None for all. Where it is None, a table of a night with several contracts says
+    which contract each row has.
     """
     view = PRINTED_VIEWS[name]
     asked = {"night": night, "contract": contract} if batch is None else {"batch": batch}
     with open_database(settings) as engine:
         rows = view.read(engine, **asked, limit=limit + 1)
         looked_at = "" if rows else _describe_asked(engine, batch, night, contract)
+        contracts = {row["contract"] for row in rows}
+        if batch is None and contract is None:
+            contracts |= {*queries.contracts_of_night(engine, night)}
     empty = f"{view.if_empty} {looked_at}."
     shown = rows[:limit]
     more = f"the first {plural(limit, 'row')}; --limit shows more" if len(rows) > limit else ""
@@ -122,7 +126,10 @@ def show_view(
         shown = [{**row, "reasons": view.join(row["reasons"])} for row in shown]
     if name == "batches":
         shown = [{**row, "status": _describe_status(row)} for row in shown]
-    show_rows(shown, (*identifiers, *view.shown), empty=empty)
+    columns = [*view.shown]
+    if len(contracts) > 1:
+        columns.insert(2, "contract")
+    show_rows(shown, (*identifiers, *columns), empty=empty)
     if more:
         say(more)
     if name == "shadow":

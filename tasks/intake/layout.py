@@ -42,8 +42,8 @@ class Layout:
     header_line: int
     """Physical line number of the header; 0 if there is none."""
     respelled: tuple[tuple[str, str], ...] = ()
-    """(name in the file, declared name) of those of ``columns`` whose name is none that the
-    contract gives them."""
+    """(name in the file, declared name) of those of ``columns`` whose name in the file is neither
+    their own nor, after ``fold``, one of their sources."""
     separator: str = ","
     """What stands between two fields, as in ``contract.Form``."""
     form: Form = field(default_factory=Form)
@@ -153,7 +153,7 @@ def arrange_columns(
         respelled=tuple(
             (names[place], column.name)
             for column, place in zip(columns, positions, strict=True)
-            if names[place] not in {column.name, *column.sources}
+            if names[place] != column.name and fold(names[place]) not in map(fold, column.sources)
         ),
         separator=separator,
         form=contract.form,

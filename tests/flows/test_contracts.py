@@ -104,6 +104,12 @@ def test_each_file_of_one_inbox_is_scored_by_the_champion_of_its_contract(
         assert {row["contract"] for row in flagged_rows(engine, contract=name)} == {name}
     content = hash_content(inbox / "sensor-2026-11-20.csv").sha256
     assert stored["sensor-2026-11-20.csv"]["batch_id"] == name_batch("sensor", content)
+    for command in ("flagged", "batches"):
+        heading = noctule(command, "--date", "2026-11-20").out.splitlines()[1]
+        assert "contract" in heading
+        of_one = noctule(command, "--date", "2026-11-20", "--contract", "nsl_kdd").out
+        assert "contract" not in of_one.splitlines()[1]
+    assert "contract" in noctule("flagged").out.splitlines()[1], "the latest night has several"
     assert {one["file_name"]: one["contract"] for one in json.loads(ended.out)["files"]} == {
         name: row["contract"] for name, row in stored.items()
     }

@@ -7,13 +7,13 @@ import pytest
 
 from expectations.errors import InputRejectedError
 from tasks.intake.header import find_header
-from tasks.intake.layout import Layout
+from tasks.intake.layout import Layout, arrange_columns
 from tasks.intake.lines import read_head
 from tasks.intake.numbered_lines import number_lines
 from tasks.intake.parts import ParsedRows
 from tasks.intake.text_blocks import parse_lines
 from tasks.intake.text_layout import recognise_layout
-from tests.support.sources import NSL_KDD
+from tests.support.sources import NSL_KDD, flows
 
 NAMES = list(NSL_KDD.feature_names)
 SWAPPED = [*NAMES[:4], "dst_bytes", "src_bytes", *NAMES[6:]]
@@ -73,6 +73,12 @@ def test_names_that_are_spelt_otherwise_are_told_and_exact_ones_are_not() -> Non
         ("src-bytes", "src_bytes"),
     )
     assert recognise(", ".join(f'"{name}"' for name in NAMES), LINE).respelled == ()
+
+
+def test_a_name_that_the_page_says_is_no_other_spelling() -> None:
+    names = ["STARTTIME", "src addr", "Pr", "Src Bytes", "dst_bytes", "Duration S"]
+    layout = arrange_columns(names, flows(), Path("night.csv"), header_line=1)
+    assert layout.respelled == (("Duration S", "duration_s"),)
 
 
 @pytest.mark.parametrize(
