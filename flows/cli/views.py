@@ -105,9 +105,7 @@ def show_view(
     with open_database(settings) as engine:
         rows = view.read(engine, **asked, limit=limit + 1)
         looked_at = "" if rows else _describe_asked(engine, batch, night, contract)
-        contracts = {row["contract"] for row in rows}
-        if batch is None and contract is None:
-            contracts |= {*queries.contracts_of_night(engine, night)}
+        columns = _choose_columns(engine, view, rows, asked)
     empty = f"{view.if_empty} {looked_at}."
     shown = rows[:limit]
     more = f"the first {plural(limit, 'row')}; --limit shows more" if len(rows) > limit else ""
@@ -126,15 +124,25 @@ def show_view(
         shown = [{**row, "reasons": view.join(row["reasons"])} for row in shown]
     if name == "batches":
         shown = [{**row, "status": _describe_status(row)} for row in shown]
-    columns = [*view.shown]
-    if len(contracts) > 1:
-        columns.insert(2, "contract")
     show_rows(shown, (*identifiers, *columns), empty=empty)
     if more:
         say(more)
     if name == "shadow":
         for note in _warn_of_fitted(shown):
             say(note)
+
+
+def _choose_columns(
+    engine: Engine, view: PrintedView, rows: Rows, asked: dict[str, Any]
+) -> list[str]:
+    """Return the columns of a table; the contract too if the rows or their night have several."""
+    columns = [*view.shown]
+    contracts = {row["contract"] for row in rows}
+    if "night" in asked and asked["contract"] is None:
+        contracts.update(queries.contracts_of_night(engine, asked["night"]))
+    if len(contracts) > 1:
+        columns.insert(2, "contract")
+    return columns
 
 
 def _describe_asked(
